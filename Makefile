@@ -1,0 +1,33 @@
+# Each target sets the environment up by itself when it is missing or out of date.
+PYTHON ?= python3.11
+BIN := .venv/bin
+
+export RAY_USAGE_STATS_ENABLED := 0
+export HF_HUB_OFFLINE := 1
+
+.PHONY: demo test lint clean
+
+demo: .venv/installed
+	$(BIN)/ipseg demo --out demo-out
+
+test: lint
+	$(BIN)/pytest
+
+lint: .venv/installed-all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf .venv demo-out
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt pip
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+# The learned models (about 5 GB) and the tools, which the demo does not need.
+.venv/installed-all: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models]"
+	touch $@

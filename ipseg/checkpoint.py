@@ -1,0 +1,82 @@
+"""Reading a `torch.save`d state dict from a file nobody vouches for."""
+
+from __future__ import annotations
+
+import pickle
+import re
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from ipseg.errors import WeightsError
+
+_SHOWN = 3  # names in an error message; the rest is counted
+
+
+def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+    """Name -> tensor, on the CPU. Never runs code from the file (`weights_only=True`).
+
+    Raises:
+        WeightsError: the file is missing, cut off, holds more than tensors, or no state dict.
+    """
+    remedy = "get it again with `ipseg weights fetch PROFILE`"
+    try:
+        found = torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        # PyTorch's own message advises to load it all the same; that advice is not passed on.
+        code = re.search(r"GLOBAL (\S+)", str(error))
+        such_as = f" such as {code[1]}" if code else ""
+        raise WeightsError(
+            f"weights file {path} was refused: it is damaged, or holds Python objects that could "
+            f"run code{such_as}, not only tensors; {remedy}"
+        ) from error
+    except (OSError, EOFError, RuntimeError, ValueError) as error:
+        reason = str(error).partition(". ")[0] or type(error).__name__
+        raise WeightsError(
+            f"cannot read weights file {path}: missing, cut off or no PyTorch file ({reason}); "
+            f"{remedy}"
+        ) from error
+    if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
+        raise WeightsError(
+            f"weights file {path} holds no plain state dict (names and tensors) but "
+            f"{type(found).__name__}; {remedy}"
+        )
+    return dict(found)
+
+
+def load_strict(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
+    """Puts a state dict into a module, replacing its tensors (so it may live on 'meta').
+
+    Raises:
+        WeightsError: names are missing or left over, or shapes differ; names the file, how many,
+            and the first three of each.
+    """
+    wanted = module.state_dict()
+    faults = [
+        _fault("missing", [name for name in wanted if name not in state]),
+        _fault("not of this model", [name for name in state if name not in wanted]),
+        _fault(
+            "of another shape",
+            [
+                f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
+                for name, tensor in wanted.items()
+                if name in state and state[name].shape != tensor.shape
+            ],
+        ),
+    ]
+    if any(faults):
+        raise WeightsError(
+            f"weights file {path} does not fit {type(module).__name__} ({len(wanted)} tensors): "
+            f"{'; '.join(fault for fault in faults if fault)}. Name the right file in the setting "
+            f"`weights`, or get it with `ipseg weights fetch PROFILE`"
+        )
+    module.load_state_dict(state, strict=True, assign=True)
+
+
+def _fault(what: str, names: list[str]) -> str:
+    if not names:
+        return ""
+    more = ", ..." if len(names) > _SHOWN else ""
+    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more})"

@@ -1,0 +1,41 @@
+"""Where each exchangeable part lives: `kind` in a profile -> class.
+
+The class is a dataclass whose fields are its settings. It is imported only when a profile asks for
+it, so that a profile without learned weights never imports torch.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+
+SALIENCY = {
+    "classical": "ipseg.saliency.classical:ClassicalSaliency",
+    "cornet": "ipseg.saliency.cornet:CorNetSaliency",
+    "tokencut": "ipseg.saliency.tokencut:TokenCut",
+    "given": "ipseg.saliency.given:GivenMask",
+    "none": "ipseg.saliency.nothing:NoSaliency",
+}
+FEATURES = {
+    "classical": "ipseg.features.classical:ClassicalDescriptors",
+    "sift": "ipseg.features.sift:SiftGeometry",
+    "dinov2": "ipseg.features.dinov2:Dinov2",
+    "dinov3": "ipseg.features.dinov3:Dinov3",
+    "clip": "ipseg.features.clip:Clip",
+    "mae": "ipseg.features.mae:Mae",
+    "stable_diffusion": "ipseg.features.stable_diffusion:StableDiffusion",
+}
+SEGMENTERS = {
+    "classical": "ipseg.segmenters.classical:ClassicalSegmenter",
+    "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
+    "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
+}
+METHODS = {"ipseg": "ipseg.methods.ipseg:IPSegMethod"}
+
+
+def load_class(location: str) -> type:
+    """The class at 'package.module:Name'."""
+    module, name = location.split(":")
+    found = getattr(import_module(module), name)
+    if not isinstance(found, type):
+        raise TypeError(f"{location} is not a class")
+    return found

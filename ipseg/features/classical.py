@@ -1,0 +1,211 @@
+"""Dense colour and texture descriptors: what the same thing, or a look-alike, looks like.
+
+They know colours and patterns, not categories: a black cat does not resemble a white one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.features.similarity import Similarity
+from ipseg.geometry import resize_map
+from ipseg.matching import cosine_similarity, standardise, unit
+from ipseg.models import Models
+from ipseg.superpixels import to_lab, work_image
+
+Array = npt.NDArray[np.float32]
+
+_CELL = 320 / 60  # pixels of a 320 px work image in a cell of a 60-cell grid
+_LONG_CELLS = 60  # prompts are described on this grid; an image on the grid asked for
+_ANCHOR_SIGMA = 18.0  # Lab units, width of a colour histogram bin
+_TEXTURE_SCALES = (0.8, 1.6, 3.2)  # pixels of the work image
+_GROUPS = (27, 15)  # colour histogram, texture; each group weighs the same
+_HISTOGRAM = slice(0, 27)
+_BEST_CELLS = 32  # as many as vote for positive points
+_PRESENCE_POWER = 8
+_WEIGHTS = np.repeat([1 / np.sqrt(n) for n in _GROUPS], _GROUPS)
+
+
+@dataclass
+class ClassicalDescriptors:
+    """A soft colour histogram and texture in each grid cell.
+
+    The descriptors of prompt and image are standardised together (one mean and deviation of each
+    number over both pictures), which takes out what the two pictures share, then compared with
+    the prompt object's mean by cosine.
+
+    Attributes:
+        weight: share in the fused similarity map, >= 0.
+        long_side: longer side of the work image, pixels.
+    """
+
+    weight: float = 0.5
+    long_side: int = 320
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """It never uses a GPU."""
+        return 0.0
+
+    def setup(self, models: Models) -> None:
+        """Nothing to load."""
+
+    def describe(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
+        """Mean descriptor of the object, and the two first moments of the whole prompt image.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            mask: (H, W) float in [0, 1], the object.
+
+        Returns:
+            `object`, `mean` and `square`, each (42,) float32.
+        """
+        height, width = image.shape[:2]
+        scale = _LONG_CELLS / max(height, width)
+        grid = (max(1, round(height * scale)), max(1, round(width * scale)))
+        cells = self._cells(image, grid)
+        inside = _core(resize_map(mask, grid, "area"))
+        weights = inside / inside.sum()
+        return {
+            "object": np.einsum("yx,yxd->d", weights, cells).astype(np.float32),
+            "mean": cells.mean(axis=(0, 1), dtype=np.float64).astype(np.float32),
+            "square": (cells.astype(np.float64) ** 2).mean(axis=(0, 1)).astype(np.float32),
+        }
+
+    def merge(self, views: Sequence[dict[str, Array]]) -> dict[str, Array]:
+        """Average several prompt images of one concept; each counts the same."""
+        return {name: np.mean([view[name] for view in views], axis=0) for name in views[0]}
+
+    def compare(
+        self,
+        images: Sequence[npt.NDArray[np.uint8]],
+        bank: Sequence[dict[str, Array]],
+        grids: Sequence[tuple[int, int]],
+    ) -> list[Similarity]:
+        """`similarity` for each image on its own: nothing is gained from a batch here."""
+        return [
+            self.similarity(image, bank, grid) for image, grid in zip(images, grids, strict=True)
+        ]
+
+    def similarity(
+        self,
+        image: npt.NDArray[np.uint8],
+        bank: Sequence[dict[str, Array]],
+        grid: tuple[int, int],
+    ) -> Similarity:
+        """Cosine with each prompt, z-scored over the image; see `Similarity`.
+
+        A map without any variation (a blank image) is all zeros. Presence stays below 1/2: many
+        things share a colour.
+        """
+        cells = self._cells(image, grid).astype(np.float64)
+        mean = cells.mean(axis=(0, 1))
+        square = (cells**2).mean(axis=(0, 1))
+        maps = np.zeros((len(bank), *grid), dtype=np.float32)
+        presence = np.zeros(len(bank), dtype=np.float32)
+        for index, entry in enumerate(bank):
+            centre = (mean + entry["mean"]) / 2
+            variance = (square + entry["square"]) / 2 - centre**2
+            scale = _WEIGHTS / np.sqrt(np.maximum(variance, 1e-8))
+            looks_for = unit((entry["object"] - centre) * scale)
+            cosine = cosine_similarity((cells - centre) * scale, looks_for[None])[0]
+            maps[index] = standardise(cosine)
+            presence[index] = _colour_presence(cells, maps[index], entry["object"])
+        return Similarity(maps=maps, presence=presence)
+
+    def _cells(self, image: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+        return describe_cells(work_image(image, self.long_side), grid)
+
+
+def describe_cells(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+    """Raw descriptors of a work image: (gh, gw, 42) float32.
+
+    In order: square roots of a 27-bin soft colour histogram; gradient energy, orientation
+    coherence, cos and sin of twice the orientation and band-pass energy at three scales (15).
+    """
+    lab = to_lab(work)
+    return np.concatenate(
+        [np.sqrt(_colour_histogram(lab, grid)), _texture(lab[..., 0], grid)], axis=2
+    )
+
+
+def _core(mask: Array) -> Array:
+    """Cells of the object away from its outline, if enough stay; never all zero."""
+    hard = (mask > 0.5).astype(np.uint8)
+    eroded = cv2.erode(hard, np.ones((3, 3), np.uint8), borderValue=1)
+    if eroded.sum() >= 16:
+        return eroded.astype(np.float32)
+    if hard.any():
+        return hard.astype(np.float32)
+    return mask if mask.max() > 0 else np.ones_like(mask)
+
+
+def _colour_presence(
+    cells: npt.NDArray[np.float64], scores: Array, described: npt.NDArray[np.floating]
+) -> float:
+    """Do the best cells have the colours of the object: in [0, 1/2], 1/2 for the same histogram.
+
+    The Bhattacharyya coefficient of two histograms, raised to a power because most pairs of
+    pictures share most of theirs.
+    """
+    best = np.argsort(-scores.ravel(), kind="stable")[:_BEST_CELLS]
+    found = cells.reshape(-1, cells.shape[2])[best].mean(axis=0)[_HISTOGRAM]
+    wanted = described[_HISTOGRAM].astype(np.float64)
+    lengths = np.sqrt((found**2).sum() * (wanted**2).sum())
+    return float(0.5 * ((found * wanted).sum() / max(lengths, 1e-9)) ** _PRESENCE_POWER)
+
+
+def _blur(values: Array, sigma: float) -> Array:
+    return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma))
+
+
+def _pool(values: Array, grid: tuple[int, int]) -> Array:
+    """Area average of each channel on the grid: (gh, gw, c)."""
+    channels = np.moveaxis(np.atleast_3d(values), 2, 0)
+    return np.stack([resize_map(channel, grid, "area") for channel in channels], axis=2)
+
+
+def _colour_histogram(lab: Array, grid: tuple[int, int]) -> Array:
+    """Share of each of 27 reference colours around a cell: (gh, gw, 27)."""
+    levels = np.array([20.0, 50.0, 80.0], dtype=np.float32)
+    tones = np.array([-30.0, 0.0, 30.0], dtype=np.float32)
+
+    def votes(channel: Array, anchors: Array) -> list[Array]:
+        return [np.exp(-((channel - a) ** 2) / np.float32(2 * _ANCHOR_SIGMA**2)) for a in anchors]
+
+    # The Gaussian of a 3-D distance is the product of three: 9 exponentials instead of 27.
+    light = votes(lab[..., 0], levels)
+    green = votes(lab[..., 1], tones)
+    blue = votes(lab[..., 2], tones)
+    chroma = [a * b for a in green for b in blue]
+    total = np.sum(light, axis=0) * np.sum(chroma, axis=0) + np.float32(1e-6)
+    planes = [resize_map(v / total * c, grid, "area") for v in light for c in chroma]
+    return np.stack([_blur(plane, 1.0) for plane in planes], axis=2)
+
+
+def _texture(light: Array, grid: tuple[int, int]) -> Array:
+    """Gradient structure and band-pass energy at three scales: (gh, gw, 15)."""
+    found = []
+    for sigma in _TEXTURE_SCALES:
+        smooth = _blur(light, sigma)
+        dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125)
+        dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
+        xx, yy, xy = (_pool(_blur(v, _CELL), grid)[..., 0] for v in (dx * dx, dy * dy, dx * dy))
+        energy = xx + yy
+        twice_cos, twice_sin = xx - yy, 2 * xy
+        size = np.sqrt(twice_cos**2 + twice_sin**2)
+        direction = np.maximum(size, np.float32(1e-6))
+        band = (smooth - _blur(light, 2 * sigma)) ** 2
+        found += [
+            np.log(energy + np.float32(0.05)),
+            size / (energy + np.float32(0.05)),
+            twice_cos / direction,
+            twice_sin / direction,
+            np.log(_pool(_blur(band, _CELL), grid)[..., 0] + np.float32(0.05)),
+        ]
+    return np.stack(found, axis=2)

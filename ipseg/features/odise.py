@@ -1,0 +1,116 @@
+"""ODISE's conditioning of Stable Diffusion on the image itself, through the time embedding.
+
+Source: Xu et al., "Open-Vocabulary Panoptic Segmentation with Text-to-Image Diffusion Models"
+(CVPR 2023). The released IPSeg code gives an empty caption, so that of ODISE's two learned terms
+this one alone is left.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from transformers import CLIPVisionModelWithProjection
+
+from ipseg.errors import WeightsError
+from ipseg.features.clip import Clip
+from ipseg.pretrained import DAMAGED, Network, load_network, unreadable
+
+# Of every CLIP model by OpenAI.
+_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
+_PREFIX = "backbone.feature_extractor."
+_NAMES = (
+    "alpha_cond_time_embed",
+    "time_embed_project.linear.weight",
+    "time_embed_project.linear.bias",
+    "time_embed_project.positional_embedding",
+)
+
+
+class TimeConditioning(nn.Module):
+    """Images to what is added to the UNet's time embedding."""
+
+    def __init__(self, clip: Network, tensors: dict[str, Tensor]) -> None:
+        """Joins CLIP's image encoder with its projection.
+
+        Args:
+            clip: CLIPVisionModelWithProjection, p-dimensional.
+            tensors: by ODISE's names: alpha (c,), weight (c, p), bias (c,) and position (1, 1, c).
+        """
+        super().__init__()
+        self.clip = clip
+        alpha, weight, bias, position = (tensors[name].float() for name in _NAMES)
+        self.strength: Tensor
+        self.register_buffer("strength", torch.tanh(alpha))
+        self.weight: Tensor
+        self.register_buffer("weight", weight)
+        self.bias: Tensor
+        self.register_buffer("bias", bias + position[0, 0])
+        self.mean: Tensor
+        self.register_buffer("mean", torch.tensor(_CLIP_MEAN).view(1, 3, 1, 1))
+        self.std: Tensor
+        self.register_buffer("std", torch.tensor(_CLIP_STD).view(1, 3, 1, 1))
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(b, 3, s, s) RGB in [0, 1] -> (b, c) float32."""
+        side = int(self.clip.config.image_size)
+        # Without antialiasing, as the released code's version of torchvision resizes tensors.
+        small = functional.interpolate(
+            pixels, (side, side), mode="bicubic", align_corners=False, antialias=False
+        )
+        embedding = self.clip((small - self.mean) / self.std).image_embeds  # not normalised
+        term: Tensor = self.strength * functional.linear(embedding, self.weight, self.bias)
+        return term.float()
+
+
+def load_time_conditioning(checkpoint: str, clip: str, channels: int) -> TimeConditioning:
+    """Reads ODISE's four tensors and CLIP, on the CPU.
+
+    Args:
+        checkpoint: file of ODISE, such as odise_label_coco_50e-b67d2efc.pth.
+        clip: folder of the CLIP model.
+        channels: of the UNet's time embedding.
+
+    Raises:
+        WeightsError: a file is missing, damaged or not what it should be.
+    """
+    path = Path(checkpoint)
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+    if isinstance(state, dict) and isinstance(state.get("model"), dict):
+        state = state["model"]  # beside the state of the training
+    missing = [name for name in _NAMES if f"{_PREFIX}{name}" not in state]
+    if missing:
+        raise WeightsError(
+            f"{path} is no ODISE checkpoint: {len(missing)} of {len(_NAMES)} tensors missing "
+            f"({_PREFIX}{missing[0]}, ...); take odise_label_coco_50e-b67d2efc.pth, or set "
+            f"features.stable_diffusion.odise to null"
+        )
+    tensors = {name: state[f"{_PREFIX}{name}"] for name in _NAMES}
+    network = load_network(
+        clip,
+        {
+            "clip": CLIPVisionModelWithProjection,
+            "clip_vision_model": CLIPVisionModelWithProjection,
+        },
+        ignored=tuple(name for name in Clip.ignored if name != "visual_projection"),
+    )
+    wanted = {
+        "alpha_cond_time_embed": (channels,),
+        "time_embed_project.linear.weight": (channels, int(network.config.projection_dim)),
+        "time_embed_project.linear.bias": (channels,),
+        "time_embed_project.positional_embedding": (1, 1, channels),
+    }
+    for name, shape in wanted.items():
+        if tuple(tensors[name].shape) != shape:
+            raise WeightsError(
+                f"{path}: {_PREFIX}{name} has shape {tuple(tensors[name].shape)}, expected "
+                f"{shape} for this Stable Diffusion and the CLIP model in {clip}"
+            )
+    return TimeConditioning(network, tensors)

@@ -1,0 +1,236 @@
+"""The same thing again: local features whose arrangement must agree.
+
+Where enough SIFT keypoints (Lowe, IJCV 2004) of the prompt object are found in the same
+arrangement, the prompt's mask is carried over to the image: nearly the answer. Where they are
+not, this extractor says nothing: a zero map.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.features.placement import Placement, place
+from ipseg.features.similarity import Similarity
+from ipseg.geometry import resize_map
+from ipseg.models import Models
+from ipseg.superpixels import work_image
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+Descriptors = npt.NDArray[np.float32]
+Vector = npt.NDArray[np.float64]
+
+_MASK_SIDE = 64  # cells of the stored prompt mask
+_LEVELS = 512  # descriptors are stored as 512 x the square root, in [0, 255]
+
+
+@dataclass
+class SiftGeometry:
+    """SIFT with a geometric check.
+
+    Attributes:
+        weight: share in the fused similarity map, >= 0. A certain find has the value 1 inside
+            the object; other maps are z-scores, so a weight of several lets it decide.
+        long_side: longer side of the work image, pixels.
+        prompt_points: most keypoints kept of one prompt image.
+        image_points: most keypoints used of an image.
+        ratio: a match counts if its distance is below this share of the second nearest.
+        half_sure: agreeing matches beyond the three that chance provides that make presence 1/2.
+        instances: most places the object is looked for in one image.
+    """
+
+    weight: float = 8.0
+    long_side: int = 480
+    prompt_points: int = 300
+    image_points: int = 1000
+    ratio: float = 0.85
+    half_sure: float = 3.0
+    instances: int = 4
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """It never uses a GPU."""
+        return 0.0
+
+    def setup(self, models: Models) -> None:
+        """Nothing to load."""
+
+    def describe(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]) -> Arrays:
+        """Keypoints on the object.
+
+        Args:
+            image: (H, W, 3) uint8 RGB.
+            mask: (H, W) float in [0, 1], the object.
+
+        Returns:
+            `descriptors` (n, 128) uint8; `frames` (n, 5) float32: index of the view, x, y, scale,
+            direction in degrees, in pixels of the work image; `masks` (1, 64, 64) uint8, 0-255;
+            `extents` (1, 2) float32, width and height of the work image. n may be 0.
+        """
+        frames, descriptors, (height, width) = self._detect(image, 4 * self.image_points)
+        inside = resize_map(mask, (height, width), "area")
+        x = np.clip(frames[:, 0].astype(np.int64), 0, width - 1)
+        y = np.clip(frames[:, 1].astype(np.int64), 0, height - 1)
+        kept = np.flatnonzero(inside[y, x] > 0.5)[: self.prompt_points]
+        view = np.zeros((len(kept), 1))
+        return {
+            "descriptors": descriptors[kept].astype(np.uint8),
+            "frames": np.concatenate([view, frames[kept]], axis=1).astype(np.float32),
+            "masks": np.round(255 * resize_map(mask, (_MASK_SIDE, _MASK_SIDE), "area"))
+            .clip(0, 255)
+            .astype(np.uint8)[None],
+            "extents": np.array([[width, height]], dtype=np.float32),
+        }
+
+    def merge(self, views: Sequence[Arrays]) -> Arrays:
+        """Put several prompt images of one concept side by side; any of them may be found."""
+        merged = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
+        first = np.cumsum([0] + [len(view["masks"]) for view in views])
+        shifts = np.repeat(first[:-1], [len(view["frames"]) for view in views])
+        merged["frames"] = merged["frames"].astype(np.float32)
+        merged["frames"][:, 0] += shifts
+        return merged
+
+    def compare(
+        self,
+        images: Sequence[npt.NDArray[np.uint8]],
+        bank: Sequence[Arrays],
+        grids: Sequence[tuple[int, int]],
+    ) -> list[Similarity]:
+        """`similarity` for each image on its own: nothing is gained from a batch here."""
+        return [
+            self.similarity(image, bank, grid) for image, grid in zip(images, grids, strict=True)
+        ]
+
+    def similarity(
+        self, image: npt.NDArray[np.uint8], bank: Sequence[Arrays], grid: tuple[int, int]
+    ) -> Similarity:
+        """The prompt masks where they were found, 0 elsewhere; see `Similarity`.
+
+        Maps are in [0, 1]: presence inside the object, 0 outside.
+        """
+        frames, descriptors, shape = self._detect(image, self.image_points)
+        maps = np.zeros((len(bank), *grid), dtype=np.float32)
+        presence = np.zeros(len(bank), dtype=np.float32)
+        for index, entry in enumerate(bank):
+            for view, mirrored, found in self._find(frames, descriptors, entry):
+                sure = self._presence(found.support)
+                cells = _carry(entry, view, mirrored, found.matrix, shape, grid)
+                maps[index] = np.maximum(maps[index], sure * cells)
+                presence[index] = max(presence[index], sure)
+        return Similarity(maps=maps, presence=presence)
+
+    def _presence(self, support: int) -> float:
+        return float(1 - 2 ** (-max(0, support - 3) / self.half_sure))
+
+    def _detect(
+        self, image: npt.NDArray[np.uint8], most: int
+    ) -> tuple[Vector, Descriptors, tuple[int, int]]:
+        """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""
+        gray = cv2.cvtColor(work_image(image, self.long_side), cv2.COLOR_RGB2GRAY)
+        sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
+        points, raw = sift.detectAndCompute(gray, None)
+        shape = (gray.shape[0], gray.shape[1])
+        if raw is None or len(points) == 0:
+            return np.zeros((0, 4)), np.zeros((0, 128), dtype=np.float32), shape
+        frames = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], dtype=np.float64)
+        order = np.lexsort((frames[:, 3], frames[:, 1], frames[:, 0], -frames[:, 4]))[:most]
+        # Square roots make Euclidean distance the Hellinger distance (Arandjelovic, CVPR 2012);
+        # whole numbers make the distances exact, hence equal on every machine.
+        share = raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6)
+        return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), shape
+
+    def _find(
+        self, frames: Vector, descriptors: Descriptors, entry: Arrays
+    ) -> list[tuple[int, bool, Placement]]:
+        """Every believable placement of each view, as it is and mirrored."""
+        found = []
+        stored = entry["frames"].astype(np.float64)
+        for mirrored in (False, True):
+            codes = entry["descriptors"].astype(np.float32)
+            pairs = _match(descriptors, codes[:, _MIRROR] if mirrored else codes, self.ratio)
+            for view, (width, _) in enumerate(entry["extents"].astype(np.float64)):
+                mine = pairs[stored[pairs[:, 1], 0] == view]
+                source = stored[mine[:, 1], 1:]
+                if mirrored:
+                    source = _mirror_frames(source, width)
+                target = frames[mine[:, 0]]
+                diameter = _diameter(entry, view)
+                for _ in range(self.instances):
+                    placement = place(source, target, diameter)
+                    if placement is None or placement.support < 4:
+                        break
+                    found.append((view, mirrored, placement))
+                    rest = np.setdiff1d(np.arange(len(source)), placement.inliers)
+                    source, target = source[rest], target[rest]
+        return found
+
+
+def _mirror_order() -> npt.NDArray[np.int64]:
+    """Where each of the 4 x 4 x 8 numbers of a descriptor comes from in a mirrored image."""
+    bins = np.arange(128).reshape(4, 4, 8)
+    turned = bins[::-1][:, :, (-np.arange(8)) % 8]
+    return turned.ravel()
+
+
+_MIRROR = _mirror_order()
+
+
+def _mirror_frames(frames: Vector, width: float) -> Vector:
+    mirrored = frames.copy()
+    mirrored[:, 0] = width - 1 - frames[:, 0]
+    mirrored[:, 3] = (180 - frames[:, 3]) % 360
+    return mirrored
+
+
+def _match(image: Descriptors, prompt: Descriptors, ratio: float) -> npt.NDArray[np.int64]:
+    """Pairs (image index, prompt index) that pass the ratio test: (m, 2).
+
+    The second nearest is looked for in the prompt, so that an object may be in the image twice.
+    """
+    if len(image) == 0 or len(prompt) < 2:
+        return np.zeros((0, 2), dtype=np.int64)
+    squares = (image**2).sum(axis=1)[:, None] + (prompt**2).sum(axis=1)[None, :]
+    distance = squares - 2 * (image @ prompt.T)
+    rows, best = np.arange(len(image)), np.argmin(distance, axis=1)
+    nearest = distance[rows, best]
+    distance[rows, best] = np.inf
+    good = nearest < ratio**2 * distance.min(axis=1)
+    return np.stack([rows[good], best[good]], axis=1)
+
+
+def _diameter(entry: Arrays, view: int) -> float:
+    """Square root of the object's area in the prompt, pixels of its work image."""
+    width, height = entry["extents"][view].astype(np.float64)
+    share = float(entry["masks"][view].astype(np.float64).mean()) / 255
+    return float(np.sqrt(max(share, 1e-4) * width * height))
+
+
+def _carry(
+    entry: Arrays,
+    view: int,
+    mirrored: bool,
+    matrix: Vector,
+    shape: tuple[int, int],
+    grid: tuple[int, int],
+) -> npt.NDArray[np.float32]:
+    """The stored mask moved onto the image's grid: (gh, gw) float32 in [0, 1]."""
+    mask = entry["masks"][view].astype(np.float32) / np.float32(255)
+    if mirrored:
+        mask = np.ascontiguousarray(mask[:, ::-1])
+    width, height = entry["extents"][view].astype(np.float64)
+    to_prompt = _scaling(width / _MASK_SIDE, height / _MASK_SIDE)
+    to_grid = np.linalg.inv(_scaling(shape[1] / grid[1], shape[0] / grid[0]))
+    motion = np.vstack([matrix, [0, 0, 1]])
+    whole = (to_grid @ motion @ to_prompt)[:2]
+    moved = cv2.warpAffine(mask, whole, (grid[1], grid[0]), flags=cv2.INTER_LINEAR)
+    return np.clip(moved, 0, 1)
+
+
+def _scaling(x: float, y: float) -> Vector:
+    """From indices of a coarse grid to pixel indices, whose centres are half a step apart."""
+    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])

@@ -1,0 +1,135 @@
+"""Stable Diffusion features: hidden states of the UNet while it looks at a slightly noised image.
+
+Source: Zhang et al., "A Tale of Two Features" (2023), as the released IPSeg code uses them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+
+from ipseg.batching import in_micro_batches
+from ipseg.errors import ConfigError
+from ipseg.features.dense import DenseExtractor
+from ipseg.features.odise import load_time_conditioning
+from ipseg.features.stable_diffusion_network import TAPS, Layer, load_diffusion
+from ipseg.features.windows import paste, window_starts
+from ipseg.letterbox import letterbox
+from ipseg.models import Models
+from ipseg.pretrained import Network
+from ipseg.rows import Image
+
+
+@dataclass(kw_only=True)
+class StableDiffusion(DenseExtractor):
+    """Decoder states of Stable Diffusion 1.x or 2.x, without text.
+
+    Attributes:
+        weight: share of these features beside the others in the fused map.
+        weights: hub id or folder in the layout of diffusers.
+        size: side of the letterboxed canvas in pixels.
+        window: `sliding` runs windows of `crop` pixels, as released: four of them, each a picture
+            of its own to the network; `single` runs the canvas as a whole.
+        crop: side of a window in pixels.
+        timestep: how far the image is noised, of 1000: 100 as released, 50 in the paper.
+        layers: which hidden states, and their shares: 's5' (coarse), 's4', 's3' (fine). What is
+            beyond the last one is not run.
+        seed: of the noise, the same for every window and image.
+        odise: ODISE's checkpoint, for its learned term in the time embedding; None leaves it out.
+        odise_clip: the CLIP model that this term looks through.
+        batch: windows in one pass; halved by itself where GPU memory runs out.
+        gpu_memory_gb: what weights and activations take on a GPU, four windows at once.
+    """
+
+    weight: Annotated[float, Field(ge=0)] = 0.1
+    weights: str = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+    size: Annotated[int, Field(gt=0)] = 960
+    window: Literal["sliding", "single"] = "sliding"
+    crop: Annotated[int, Field(gt=0)] = 512
+    timestep: Annotated[int, Field(ge=0)] = 100
+    layers: dict[Layer, Annotated[float, Field(ge=0)]] = field(
+        default_factory=lambda: {"s5": 0.3, "s4": 0.2, "s3": 0.1}
+    )
+    seed: int = 42
+    odise: str | None = None
+    odise_clip: str = "openai/clip-vit-large-patch14-336"
+    batch: Annotated[int, Field(ge=1)] = 4
+    # UNet to the last tap 0.82 G parameters and VAE encoder 0.03 G, x 4 bytes = 3.4 GB. The VAE's
+    # first level is the widest: 4 windows x 128 channels x 512 x 512 x 4 bytes = 0.54 GB, five
+    # such tensors at a time; its attention 0.3 GB; the libraries' own share 0.5 GB, some reserve.
+    # The ODISE term adds CLIP-L, 0.3 G parameters or 1.2 GB: set 9.5 with it.
+    gpu_memory_gb: Annotated[float, Field(ge=0)] = 8.0
+
+    _network: Network = field(init=False, repr=False, default=None)
+    _conditioning: Network = field(init=False, repr=False, default=None)
+
+    @property
+    def layer_weights(self) -> dict[str, float]:
+        """Layer -> share, of the layers that have one."""
+        return {layer: self.layers[layer] for layer in TAPS if self.layers.get(layer, 0) > 0}
+
+    def setup(self, models: Models) -> None:
+        """Loads the networks and embeds the empty caption.
+
+        Raises:
+            WeightsError: weights are missing, damaged or of another architecture.
+            ConfigError: no layer has a share, there is no such timestep, or the windows do not
+                end on borders between cells.
+        """
+        super().setup(models)
+        layers = [layer for layer in TAPS if layer in self.layer_weights]
+        if not layers:
+            raise ConfigError("features.stable_diffusion.layers: at least one share must be > 0")
+        device = models.torch_device()
+        network = load_diffusion(models.locate(self.weights), self.timestep, layers)
+        side = self._window_side()
+        for name, pixels in (("size", self.size), ("crop", side)):
+            if pixels % network.cell or pixels > self.size:
+                raise ConfigError(
+                    f"features.stable_diffusion.{name} is {pixels} pixels; it must be a multiple "
+                    f"of {network.cell} (one cell of the coarsest layer) and at most {self.size}"
+                )
+        network.draw_noise(side, self.seed)
+        self._network = network.to(device)
+        if self.odise is not None:
+            channels = int(network.unet.time_embedding.linear_2.out_features)
+            self._conditioning = load_time_conditioning(
+                models.locate(self.odise), models.locate(self.odise_clip), channels
+            ).to(device)
+
+    def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Per image and layer (c, n, n) float32: 15, 30 and 60 cells for 960 pixels."""
+        side = self._window_side()
+        starts = window_starts(self.size, side)
+        crops = [
+            canvas[y : y + side, x : x + side]
+            for canvas in (letterbox(image, self.size) for image in images)
+            for y, x in starts
+        ]
+        states = in_micro_batches(self._states, crops, self.batch)
+        return [
+            {
+                layer: paste([state[layer] for state in windows], starts, self.size, side)
+                for layer in self.layer_weights
+            }
+            for windows in (
+                states[first : first + len(starts)] for first in range(0, len(states), len(starts))
+            )
+        ]
+
+    def _window_side(self) -> int:
+        return self.crop if self.window == "sliding" else self.size
+
+    def _states(self, crops: Sequence[Image]) -> list[dict[str, Tensor]]:
+        pixels = torch.from_numpy(np.stack(crops)).to(self._network.text.device)
+        pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode(), self.models.autocast():
+            term = self._conditioning(pixels) if self._conditioning is not None else None
+            states = self._network(pixels, term)
+        return [{layer: grids[i] for layer, grids in states.items()} for i in range(len(crops))]

@@ -1,0 +1,102 @@
+"""Dense features of a vision transformer: the tokens of its patches, as a square grid."""
+
+from __future__ import annotations
+
+import logging
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, Any, ClassVar
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import Tensor
+from transformers import PreTrainedModel
+
+from ipseg.batching import in_micro_batches
+from ipseg.errors import ConfigError
+from ipseg.features.dense import DenseExtractor
+from ipseg.letterbox import letterbox
+from ipseg.models import Models
+from ipseg.pretrained import Network, load_network, normalisation
+from ipseg.rows import Image
+
+LAYER = "tokens"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(kw_only=True)
+class VitExtractor(DenseExtractor):
+    """What the extractors built on one network of the transformers library have in common.
+
+    Attributes:
+        weights: hub id, folder, or .safetensors file beside its config.json.
+        size: side of the letterboxed canvas in pixels; taken down to a multiple of the patch.
+        batch: canvases in one pass; halved by itself where GPU memory runs out.
+    """
+
+    weights: str
+    size: Annotated[int, Field(gt=0)]
+    batch: Annotated[int, Field(ge=1)] = 1
+    _network: Network = field(init=False, repr=False, default=None)
+    _side: int = field(init=False, repr=False, default=0)
+    _mean: Any = field(init=False, repr=False, default=None)
+    _std: Any = field(init=False, repr=False, default=None)
+
+    classes: ClassVar[Mapping[str, type[PreTrainedModel]]]
+    ignored: ClassVar[tuple[str, ...]] = ()
+    """Beginnings of tensor names that checkpoints hold beside the network: heads, other towers."""
+
+    @property
+    def layer_weights(self) -> dict[str, float]:
+        """One layer, so all of the weight."""
+        return {LAYER: 1.0}
+
+    def setup(self, models: Models) -> None:
+        """Loads the network.
+
+        Raises:
+            WeightsError: the weights are missing, damaged or of another architecture.
+            ConfigError: the canvas is smaller than one patch.
+        """
+        super().setup(models)
+        location = models.locate(self.weights)
+        network = load_network(location, self.classes, self.ignored)
+        patch = int(network.config.patch_size)
+        self._side = self.size // patch * patch
+        if self._side == 0:
+            raise ConfigError(f"size is {self.size} pixels, less than one patch of {patch}")
+        if self._side != self.size:
+            _log.warning(
+                "size %d is no multiple of the patch of %d; taking %d", self.size, patch, self._side
+            )
+        self.adapt(network, self._side // patch)
+        device = models.torch_device()
+        self._network = network.to(device)
+        mean, std = normalisation(location)
+        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
+        self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+
+    def adapt(self, network: Network, cells: int) -> None:
+        """Makes the loaded network ready for a grid of cells x cells patches."""
+
+    @abstractmethod
+    def tokens(self, network: Network, pixels: Tensor) -> Tensor:
+        """(b, 3, s, s) normalised pixels -> (b, t, c); the patches come last, in reading order."""
+
+    def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
+        """Per image one layer 'tokens', (c, n, n) float32, n = size / patch."""
+        canvases = [letterbox(image, self._side) for image in images]
+        return in_micro_batches(self._grids, canvases, self.batch)
+
+    def _grids(self, canvases: Sequence[Image]) -> list[dict[str, Tensor]]:
+        pixels = torch.from_numpy(np.stack(canvases)).to(self._mean.device)
+        pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        with torch.inference_mode(), self.models.autocast():
+            tokens = self.tokens(self._network, (pixels - self._mean) / self._std)
+        cells = self._side // int(self._network.config.patch_size)
+        patches = tokens[:, -cells * cells :].float().transpose(1, 2)
+        grids = patches.reshape(len(patches), -1, cells, cells)
+        return [{LAYER: grid} for grid in grids]

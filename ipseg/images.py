@@ -1,0 +1,226 @@
+"""From encoded bytes to RGB pixels, and back.
+
+Every picture is brought to one form: (H, W, 3) uint8 RGB, upright. Colour profiles are not applied.
+"""
+
+from __future__ import annotations
+
+import io
+import struct
+import warnings
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from PIL import (  # the plugins register their formats when they are imported
+    AvifImagePlugin,  # noqa: F401
+    BmpImagePlugin,  # noqa: F401
+    ExifTags,
+    GifImagePlugin,  # noqa: F401
+    Jpeg2KImagePlugin,  # noqa: F401
+    JpegImagePlugin,  # noqa: F401
+    MpoImagePlugin,  # noqa: F401
+    PngImagePlugin,  # noqa: F401
+    PpmImagePlugin,  # noqa: F401
+    TiffImagePlugin,
+    WebPImagePlugin,  # noqa: F401
+)
+from PIL import Image as PillowImage
+
+from ipseg.errors import ImageError
+
+# Only formats a photo comes in: Pillow's others include interpreters such as EPS.
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+IMAGE_SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff"}
+    | {".bmp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
+)
+
+# What Pillow's readers raise on malformed data. Mutated files of every format gave those of the
+# first two lines; Pillow's own guards name the rest (AttributeError: assertions under python -O).
+_MALFORMED = (
+    *(OSError, SyntaxError, ValueError, TypeError, RuntimeError, AssertionError),
+    PillowImage.DecompressionBombError,
+    *(EOFError, LookupError, AttributeError, OverflowError, struct.error, zlib.error),
+)
+_JPEG2000_END = b"\xff\xd9"  # never occurs within the coded data
+_TURNS = {
+    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
+    3: PillowImage.Transpose.ROTATE_180,
+    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
+    5: PillowImage.Transpose.TRANSPOSE,
+    6: PillowImage.Transpose.ROTATE_270,
+    7: PillowImage.Transpose.TRANSVERSE,
+    8: PillowImage.Transpose.ROTATE_90,
+}
+
+
+@dataclass(frozen=True)
+class ImageLimits:
+    """Which pictures are accepted. Checked on the header, before any pixel is decoded.
+
+    Attributes:
+        min_side: shortest side allowed, pixels. Below it there is nothing to match.
+        max_aspect: longer side / shorter side, at most. Beyond it a grid has cells of nothing.
+        max_pixels: width x height, at most. A small file may claim a huge picture (a
+            decompression bomb); 200 million pixels decode to 600 MB.
+    """
+
+    min_side: int = 16
+    max_aspect: float = 50.0
+    max_pixels: int = 200_000_000
+
+    def __post_init__(self) -> None:
+        if self.min_side < 1 or self.max_aspect < 1 or self.max_pixels < 1:
+            raise ValueError("min_side, max_aspect and max_pixels must be at least 1")
+
+    def check(self, width: int, height: int) -> None:
+        """Raises ImageError, with the size and the setting to change, for a size out of bounds."""
+        size = f"the picture is {width}x{height} pixels"
+        if width * height > self.max_pixels:
+            raise ImageError(f"{size}, more than images.max_pixels = {self.max_pixels:,}")
+        if min(width, height) < self.min_side:
+            raise ImageError(f"{size}, its short side is below images.min_side = {self.min_side}")
+        if max(width, height) > self.max_aspect * min(width, height):
+            raise ImageError(f"{size}, longer than images.max_aspect = {self.max_aspect:g} : 1")
+
+
+def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> npt.NDArray[np.uint8]:
+    """Decode one picture.
+
+    * EXIF orientation is applied; damaged EXIF counts as none.
+    * Transparency is composited onto white, as a viewer shows it on a page.
+    * 16-bit grey (12-bit in TIFF) is scaled by its bit depth: 65535 becomes 255. Floats, 32-bit
+      and signed integers have no agreed white: they are stretched from their smallest to their
+      largest finite value.
+    * 16-bit colour keeps its upper 8 bits, as Pillow reads it.
+    * Of an animation or a multi-page file, the first picture is taken.
+
+    Args:
+        data: an encoded picture in one of `FORMATS`.
+        limits: sizes to accept.
+
+    Returns:
+        (H, W, 3) uint8 RGB, contiguous and writable.
+
+    Raises:
+        ImageError: no picture, a damaged or truncated one, or one out of limits. Truncated
+            pictures are refused because the part that is missing would be filled with grey.
+    """
+    picture = open_picture(data, limits)
+    return np.ascontiguousarray(_to_rgb(picture))
+
+
+def open_picture(
+    data: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS
+) -> PillowImage.Image:
+    """Decode the first picture of a file, upright, in the mode it is stored in.
+
+    Args:
+        data: the encoded picture.
+        limits: sizes to accept.
+        formats: which of `FORMATS` to accept.
+
+    Raises:
+        ImageError: see `decode`.
+    """
+    if not data:
+        raise ImageError("the file is empty (0 bytes)")
+    kind = _recognise(data, formats)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # on EXIF, metadata and size; limits are checked below
+        try:
+            # Not Image.open: that refuses at a limit of its own, which is global to the process.
+            picture = PillowImage.OPEN[kind][0](io.BytesIO(data), "")
+        except _MALFORMED as error:
+            raise ImageError(f"the {kind} header is damaged or cut off: {_why(error)}") from error
+        limits.check(*picture.size)
+        try:
+            picture.load()
+        except _MALFORMED as error:
+            raise ImageError(f"the {kind} data is damaged or cut off: {_why(error)}") from error
+        if kind == "JPEG2000" and _JPEG2000_END not in data:  # missing tiles are decoded as grey
+            raise ImageError("the JPEG2000 data is cut off: it has no end marker")
+        return _upright(picture)
+
+
+def encode_jpeg(image: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
+    """JPEG file of an (H, W, 3) RGB or (H, W) grey picture; quality from 1 to 95."""
+    return _encode(image, "JPEG", quality=quality, optimize=True)
+
+
+def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
+    """PNG file of an (H, W, 3) RGB or (H, W) grey picture."""
+    return _encode(image, "PNG")
+
+
+def thumbnail(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
+    """A copy of (H, W, 3) whose longer side is at most `long_side` pixels; never enlarged."""
+    picture = PillowImage.fromarray(image)
+    picture.thumbnail((long_side, long_side), PillowImage.Resampling.LANCZOS)
+    return np.array(picture)
+
+
+def _recognise(data: bytes, formats: Sequence[str]) -> str:
+    prefix = data[:16]
+    for kind in formats:
+        accept = PillowImage.OPEN[kind][1]
+        if accept is not None and accept(prefix) is True:
+            return kind
+    known = "any known format" if formats == FORMATS else " or ".join(formats)
+    raise ImageError(f"not a picture in {known}; it starts with {prefix!r}")
+
+
+def _why(error: Exception) -> str:
+    return str(error) or type(error).__name__
+
+
+def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+    try:
+        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
+    except _MALFORMED:  # a good picture is not lost over damaged EXIF
+        orientation = 1
+    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _to_rgb(picture: PillowImage.Image) -> npt.NDArray[np.uint8]:
+    if picture.mode.startswith(("I", "F")):
+        return np.repeat(_deep_grey(picture)[:, :, None], 3, axis=2)
+    try:
+        if picture.has_transparency_data:
+            layer = picture.convert("RGBA")
+            paper = PillowImage.new("RGBA", layer.size, "white")
+            return np.array(PillowImage.alpha_composite(paper, layer).convert("RGB"))
+        return np.array(picture.convert("RGB"))
+    except _MALFORMED as error:
+        raise ImageError(f"{picture.mode} colours cannot be converted to RGB: {error}") from error
+
+
+def _deep_grey(picture: PillowImage.Image) -> npt.NDArray[np.uint8]:
+    """(H, W) uint8 from a grey picture of more than 8 bits."""
+    values: npt.NDArray[Any] = np.asarray(picture)
+    if picture.mode.startswith("I;16") or picture.format == "PPM":  # PPM is scaled to 16 bits
+        bits = 16
+        if isinstance(picture, TiffImagePlugin.TiffImageFile):
+            bits = picture.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]
+        white = 2**bits - 1
+        levels = (values.astype(np.uint32) * 255 + white // 2) // white
+        return np.asarray(levels, dtype=np.uint8)
+    finite = np.isfinite(values)
+    if not finite.any():
+        raise ImageError("the picture has no finite value")
+    with np.errstate(invalid="ignore"):  # a NaN may be of the signalling kind
+        real = values.astype(np.float64)
+    low, high = real[finite].min(), real[finite].max()
+    gain = 255 / (high - low) if high > low else 0.0
+    return np.round(np.where(finite, real - low, 0) * gain).astype(np.uint8)
+
+
+def _encode(image: npt.NDArray[np.uint8], kind: str, **options: Any) -> bytes:  # noqa: ANN401
+    buffer = io.BytesIO()
+    PillowImage.fromarray(image).save(buffer, kind, **options)
+    return buffer.getvalue()

@@ -1,0 +1,110 @@
+"""Where learned models come from and how they run: folder, device, precision.
+
+Nothing here imports torch until a model is really used, so a profile without learned weights
+works where torch is not installed.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from ipseg.errors import WeightsError
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True)
+class Models:
+    """Settings that every learned model shares.
+
+    Attributes:
+        root: folder with weights: `ROOT/<name>` for a file, `ROOT/<hub id>` or its last part for a
+            folder. What is there goes before all else. None leaves paths and the Hugging Face
+            cache.
+        device: 'auto' takes CUDA, then Apple's MPS, then the CPU; or a torch device name.
+        precision: of the networks' arithmetic. 'auto' is bfloat16 on CUDA cards that have it,
+            float16 on older ones, float32 elsewhere. Weights stay float32 (autocast).
+    """
+
+    root: str | None = None
+    device: str = "auto"
+    precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+
+    def torch_device(self) -> torch.device:
+        """The device to load models to."""
+        import torch
+
+        if self.device != "auto":
+            return torch.device(self.device)
+        if torch.cuda.is_available():
+            return torch.device("cuda")
+        return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+    def autocast(self) -> torch.autocast:
+        """A context in which networks run at the chosen precision."""
+        import torch
+
+        device = self.torch_device()
+        if self.precision == "auto":
+            on_cuda = device.type == "cuda"
+            half = torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float16
+            dtype = half if on_cuda else torch.float32
+        else:
+            dtype = {
+                "float32": torch.float32,
+                "bfloat16": torch.bfloat16,
+                "float16": torch.float16,
+            }[self.precision]
+        enabled = dtype is not torch.float32
+        return torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
+
+    def locate(self, name: str) -> str:
+        """Where the weights `name` are: a path that exists, or the snapshot folder of a hub id.
+
+        Args:
+            name: a path, a file name such as 'sam_vit_h_4b8939.pth', or a hub id 'owner/model'.
+
+        Raises:
+            WeightsError: it is nowhere; names the places that were looked at and the remedy.
+        """
+        candidates = [Path(name).expanduser()]
+        if self.root is not None:
+            root = Path(self.root).expanduser()
+            candidates = [root / name, root / name.rpartition("/")[2], *candidates]
+        for candidate in candidates:
+            if candidate.exists():
+                return str(candidate)
+        if is_hub_id(name):
+            cached = _cached_snapshot(name)
+            if cached is not None:
+                return cached
+        looked = ", ".join(str(candidate) for candidate in candidates)
+        cache = " and the Hugging Face cache" if is_hub_id(name) else ""
+        raise WeightsError(
+            f"weights '{name}' not found (looked at {looked}{cache}); get them with "
+            f"`ipseg weights fetch PROFILE`, or set models.root to the folder that holds them"
+        )
+
+
+def is_hub_id(name: str) -> bool:
+    """Whether a name can be one on the Hugging Face hub: OWNER/MODEL."""
+    return name.count("/") == 1 and not name.startswith((".", "/", "~"))
+
+
+def _cached_snapshot(name: str) -> str | None:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HFValidationError,
+        IncompleteSnapshotError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        return str(snapshot_download(name, local_files_only=True))
+    except IncompleteSnapshotError as error:
+        return error.snapshot_path  # nobody needs all that lies there
+    except (LocalEntryNotFoundError, HFValidationError):
+        return None

@@ -1,0 +1,187 @@
+"""Networks of the transformers library from a folder or a safetensors file, or a clear error."""
+
+from __future__ import annotations
+
+import json
+import logging
+import pickle
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from transformers import PreTrainedModel
+from transformers.utils import logging as transformers_logging
+
+from ipseg.errors import WeightsError
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+# What a file that is cut off, empty, foreign or of other shapes makes the libraries raise.
+DAMAGED = (
+    OSError,
+    ValueError,
+    KeyError,
+    EOFError,
+    RuntimeError,
+    SafetensorError,
+    pickle.UnpicklingError,
+)
+
+# The libraries build their classes at run time; types tell nothing about what is inside.
+Network: TypeAlias = Any
+
+_log = logging.getLogger(__name__)
+
+
+def load_network(
+    location: str,
+    classes: Mapping[str, type[PreTrainedModel]],
+    ignored: tuple[str, ...] = (),
+) -> Network:
+    """A network with all its weights, float32, on the CPU, ready to infer.
+
+    Args:
+        location: a folder as `save_pretrained` writes it (and the hub holds it), or a
+            .safetensors file beside its config.json.
+        classes: the `model_type` in config.json -> the class to load.
+        ignored: beginnings of the names of tensors that the file may hold beside the network's
+            own, such as heads. All other surplus means another architecture.
+
+    Raises:
+        WeightsError: no config.json, another kind of model, a damaged file, or tensors that are
+            missing, surplus or of another shape; names the file and what to do.
+    """
+    path = Path(location)
+    folder = path if path.is_dir() else path.parent
+    model_type = str(_settings(folder / "config.json").get("model_type"))
+    if model_type not in classes:
+        raise WeightsError(
+            f"{path} holds a model of type '{model_type}', expected {' or '.join(classes)}; "
+            f"name other weights, or take the kind of features that fits these"
+        )
+    network_class: Any = classes[model_type]
+    try:
+        with _quiet():
+            if path.is_dir():
+                source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
+            else:
+                source = {
+                    "pretrained_model_name_or_path": None,
+                    "config": network_class.config_class.from_pretrained(str(folder)),
+                    "state_dict": load_file(path),
+                }
+            network, found = network_class.from_pretrained(
+                **source,
+                dtype=torch.float32,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,  # they are reported below, with their names
+                output_loading_info=True,
+            )
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+    check_tensors(path, network_class.__name__, found, ignored)
+    network.requires_grad_(False)
+    return network.eval()
+
+
+def check_tensors(
+    path: Path, name: str, found: Mapping[str, Any], ignored: tuple[str, ...] = ()
+) -> None:
+    """Refuses weights that are not exactly those of the network.
+
+    Args:
+        path: file or folder they came from.
+        name: class of the network.
+        found: `missing_keys`, `unexpected_keys` and `mismatched_keys`, as transformers and
+            diffusers report them.
+        ignored: beginnings of surplus names that do no harm.
+
+    Raises:
+        WeightsError: names the first three tensors of each kind, and the count.
+    """
+    wrong = {
+        "missing": sorted(found["missing_keys"]),
+        "unexpected": sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored)),
+        "of another shape": sorted(str(entry[0]) for entry in found["mismatched_keys"]),
+    }
+    faults = [
+        f"{len(names)} tensors {fault} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
+        for fault, names in wrong.items()
+        if names
+    ]
+    if faults:
+        raise WeightsError(
+            f"{path} does not fit {name}: {'; '.join(faults)}; "
+            f"check that the file belongs to the config.json beside it"
+        )
+
+
+def unreadable(path: Path, error: Exception) -> WeightsError:
+    """The error for weights that a library could not read, with the library's own reason.
+
+    Args:
+        path: the file, or the folder that holds it.
+        error: what the library raised.
+    """
+    if isinstance(error, pickle.UnpicklingError):
+        # The library's own message advises to load the file all the same.
+        reason = "it is damaged, or holds Python objects that could run code, not only tensors"
+    else:
+        reason = " ".join(str(error).split())[:300] or type(error).__name__
+    files = [*path.glob("*.safetensors"), *path.glob("*.bin")] if path.is_dir() else []
+    named = files[0] if len(files) == 1 else path
+    return WeightsError(
+        f"weights {named} cannot be read ({reason}); delete them and get them again with "
+        f"`ipseg weights fetch PROFILE`"
+    )
+
+
+def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and deviation of RGB in [0, 1] that a network was trained with.
+
+    Read from the preprocessor_config.json beside the weights; ImageNet's where there is none,
+    with a line in the log.
+    """
+    path = Path(location)
+    settings = (path if path.is_dir() else path.parent) / "preprocessor_config.json"
+    if settings.exists():
+        values = _settings(settings)
+        if "image_mean" in values and "image_std" in values:
+            return tuple(values["image_mean"]), tuple(values["image_std"])
+    _log.warning("%s gives no mean and deviation; taking those of ImageNet", settings)
+    return IMAGENET_MEAN, IMAGENET_STD
+
+
+def _settings(path: Path) -> dict[str, Any]:
+    try:
+        values = json.loads(path.read_text())
+    except FileNotFoundError:
+        raise WeightsError(
+            f"no {path.name} in {path.parent}; weights are a folder as the hub holds it "
+            f"(config.json beside model.safetensors), or a .safetensors file in such a folder"
+        ) from None
+    except (OSError, ValueError) as error:
+        raise unreadable(path, error) from error
+    if not isinstance(values, dict):
+        raise WeightsError(f"{path} is not a table of settings; get the folder again")
+    return values
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the library's progress bars and report: ours says the same, once, as an error."""
+    library: Any = transformers_logging
+    verbosity, bars = library.get_verbosity(), library.is_progress_bar_enabled()
+    library.set_verbosity_error()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        library.set_verbosity(verbosity)
+        if bars:
+            library.enable_progress_bar()

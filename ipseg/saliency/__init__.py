@@ -1,0 +1,25 @@
+"""Unsupervised saliency: which object a picture is of."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from ipseg.models import Models
+from ipseg.rows import Image, Map
+
+
+class Saliency(Protocol):
+    """Finds the salient object of a picture. Implementations are dataclasses of their settings."""
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+
+    def setup(self, models: Models) -> None:
+        """Loads weights, if there are any."""
+
+    def predict(self, image: Image) -> Map:
+        """(H, W) float32 in [0, 1]: soft saliency at the resolution of the (H, W, 3) image."""
+
+    def isolate(self, image: Image) -> Map:
+        """(H, W) float32 in [0, 1]: the object a prompt image is meant to show. Never empty."""

@@ -1,0 +1,104 @@
+"""From a soft map to one clean object: threshold, GrabCut, holes and crumbs."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+_BINS = 256
+_CRUMB = 0.1  # components smaller than this share of the largest one are dropped
+
+
+def otsu(values: npt.NDArray[np.floating]) -> float:
+    """Otsu's threshold (IEEE Trans. SMC, 1979): the cut that leaves least variance on each side.
+
+    Args:
+        values: any shape, finite.
+
+    Returns:
+        The threshold, in the unit of `values`; constant values give that constant.
+    """
+    flat = np.asarray(values, dtype=np.float64).ravel()
+    low, high = float(flat.min()), float(flat.max())
+    if high - low < 1e-9:
+        return low
+    bins = np.minimum(((flat - low) / (high - low) * _BINS).astype(np.int64), _BINS - 1)
+    histogram = np.bincount(bins, minlength=_BINS).astype(np.float64)
+    sums = np.cumsum(histogram * np.arange(_BINS))
+    below = np.cumsum(histogram)[:-1]
+    above = flat.size - below
+    # The lowest and the highest bin are never empty, so neither side is.
+    gap = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
+    best = int(np.argmax(below * above * gap**2))
+    return low + (high - low) * (best + 1) / _BINS
+
+
+def grabcut(
+    image: npt.NDArray[np.uint8],
+    probability: npt.NDArray[np.float32],
+    *,
+    threshold: float = 0.5,
+    band: float = 0.35,
+    iterations: int = 2,
+) -> npt.NDArray[np.bool_]:
+    """Fit the outline to the image's colours (GrabCut, Rother et al., 2004), from a soft map.
+
+    Args:
+        image: (h, w, 3) uint8 RGB.
+        probability: (h, w) in [0, 1] that a pixel is object.
+        threshold: above it a pixel starts as object.
+        band: pixels surer than `threshold + band` stay object, those below `threshold * band`
+            stay background.
+        iterations: rounds of colour models and graph cut.
+
+    Returns:
+        (h, w) bool. The same as `probability > threshold` where that leaves nothing to learn
+        colours from.
+    """
+    start = probability > threshold
+    labels = np.where(start, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
+    labels[probability > min(0.95, threshold + band)] = cv2.GC_FGD
+    labels[probability < threshold * band] = cv2.GC_BGD
+    if min(int(start.sum()), int((~start).sum())) < 16:
+        return start
+    cv2.setRNGSeed(0)
+    bgr = np.ascontiguousarray(image[..., ::-1])
+    models = np.zeros((1, 65)), np.zeros((1, 65))
+    no_box = (0, 0, 1, 1)  # ignored when a mask is given
+    cv2.grabCut(bgr, labels, no_box, *models, iterations, cv2.GC_INIT_WITH_MASK)
+    return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
+
+
+def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Open by 3 x 3, drop components below a tenth of the largest, fill holes.
+
+    A mask that the opening would erase is left unopened.
+    """
+    square = np.ones((3, 3), dtype=np.uint8)
+    opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, square)
+    if not opened.any():
+        opened = mask.astype(np.uint8)
+    _, parts, stats, _ = cv2.connectedComponentsWithStats(opened, connectivity=8)
+    areas = stats[1:, cv2.CC_STAT_AREA]
+    if len(areas) == 0:
+        return mask
+    kept = np.concatenate([[False], areas >= _CRUMB * areas.max()])
+    return np.asarray(ndimage.binary_fill_holes(kept[parts]), dtype=bool)
+
+
+def overlap(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
+    """Intersection over union of two masks, in [0, 1]; 0 when both are empty."""
+    union = int(np.count_nonzero(first | second))
+    return int(np.count_nonzero(first & second)) / union if union else 0.0
+
+
+def solidity(mask: npt.NDArray[np.bool_]) -> float:
+    """Share of its convex hull that a mask fills, in [0, 1]; 1 for an empty mask."""
+    if not mask.any():
+        return 1.0
+    points = cv2.findNonZero(mask.astype(np.uint8))
+    hull = np.zeros(mask.shape, dtype=np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points), 1)
+    return float(np.count_nonzero(mask) / np.count_nonzero(hull))

@@ -1,0 +1,189 @@
+"""Saliency from DINOv2 alone: a normalised cut of its patch features, no further weights."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from pydantic import Field
+from scipy import ndimage
+from torch import Tensor
+from transformers import Dinov2Model, Dinov2WithRegistersModel
+
+from ipseg.errors import ConfigError
+from ipseg.geometry import resize_map
+from ipseg.models import Models
+from ipseg.pretrained import Network, load_network, normalisation
+from ipseg.saliency.foreground import clean, grabcut, overlap
+from ipseg.saliency.normalised_cut import bipartition, main_part
+from ipseg.saliency.weak import never_empty
+from ipseg.superpixels import work_image
+
+_CLASSES = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
+_KEY_PROJECTIONS = ("k_proj", "key")  # the layer's name in newer and older transformers
+# Vision transformers keep global notes in a few patches, whose norm is then many times the usual
+# one (Darcet et al., "Vision Transformers Need Registers", ICLR 2024). They are alike wherever they
+# lie, often in the corners, so a cut would take them for the object.
+_ARTIFACT_NORM = 3.0  # times the median
+_OUTLINE_SIDE = 320  # pixels of the work image on which the outline is fitted
+
+
+@dataclass
+class TokenCut:
+    """The side of a normalised cut that holds the most distinct patch (Wang et al., CVPR 2022).
+
+    Attributes:
+        weights: any Dinov2Model, with or without registers: hub id, folder, or .safetensors file
+            beside its config.json. Patch size, position grid, mean and deviation are its own.
+        size: longer side of the resized picture in pixels, taken down to whole patches; the
+            aspect ratio is kept. Time grows with its sixth power, memory with the fourth.
+        facet: what is compared: keys of the last block (as in the paper), or the tokens after the
+            final norm.
+        tau: cosine in [-1, 1] above which two patches are alike. 0.2 in the paper, for DINO;
+            raise it where the object takes its surroundings along.
+        iterations: GrabCut rounds that fit the outline of the isolated object to the picture; 0
+            keeps the outline of the patches.
+        gpu_memory_gb: weights of ViT-S (0.09 GB), activations of one picture, CUDA's own share.
+    """
+
+    weights: str = "facebook/dinov2-small"
+    size: Annotated[int, Field(ge=1)] = 448
+    facet: Literal["keys", "tokens"] = "keys"
+    tau: Annotated[float, Field(ge=-1, lt=1)] = 0.3
+    iterations: Annotated[int, Field(ge=0)] = 1
+    gpu_memory_gb: Annotated[float, Field(ge=0)] = 0.8
+
+    def __post_init__(self) -> None:
+        self._models = Models()
+        self._network: Network = None
+        self._normalisation: tuple[tuple[float, ...], tuple[float, ...]] = ((), ())
+
+    def setup(self, models: Models) -> None:
+        """Loads the network.
+
+        Raises:
+            WeightsError: the weights are missing, damaged or of another architecture.
+            ConfigError: `size` is less than one patch.
+        """
+        location = models.locate(self.weights)
+        network = load_network(location, _CLASSES, ignored=("classifier.",))
+        if self.size < network.config.patch_size:
+            raise ConfigError(
+                f"saliency.size is {self.size} pixels, less than one patch of "
+                f"{network.config.patch_size}"
+            )
+        self._models = models
+        self._normalisation = normalisation(location)
+        self._network = network.to(models.torch_device())
+
+    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1], 0.5 at the cut.
+
+        All 0 where nothing can be cut: a plain picture.
+        """
+        side = bipartition(self.features(image), self.tau)
+        return _resized(side, (image.shape[0], image.shape[1]))
+
+    def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """The connected object around the most distinct patch: (H, W) float32, 0 or 1; never empty.
+
+        Where GrabCut runs away from the cut (overlap below 0.35), the cut itself is the answer. In
+        a plain picture everything is taken, at the lowest level that counts
+        (`ipseg.saliency.weak`), so that the prompt can carry a warning.
+        """
+        shape = (image.shape[0], image.shape[1])
+        side = main_part(bipartition(self.features(image), self.tau))
+        if side.max() <= 0.5:
+            return never_empty(_resized(side, shape))
+        work = work_image(image, _OUTLINE_SIDE)
+        soft = _resized(side, (work.shape[0], work.shape[1]))
+        mask = clean(soft > 0.5)
+        if self.iterations > 0:
+            fitted = clean(grabcut(work, soft, iterations=self.iterations))
+            mask = fitted if overlap(fitted, mask) >= 0.35 else mask
+        full = _resized(mask, shape) >= 0.5
+        # A picture with fewer pixels than patches can lose a small object on the way.
+        return full.astype(np.float32) if full.any() else never_empty(_resized(side, shape))
+
+    def features(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """Features of the patches of a (H, W, 3) uint8 image: (h, w, c) float32.
+
+        Patches that the network took for its own notes have those of the nearest other patch.
+        """
+        if self._network is None:
+            raise RuntimeError("TokenCut.setup() comes first")
+        pixels = self._to_input(image)
+        patch = int(self._network.config.patch_size)
+        grid = (pixels.shape[2] // patch, pixels.shape[3] // patch)
+        with torch.inference_mode(), self._models.autocast():
+            raw, normed, keys = _last_block(self._network, pixels)
+        chosen = keys if self.facet == "keys" else normed
+        count = grid[0] * grid[1]  # patches come last, after CLS and registers
+        features = chosen[0, -count:].float().cpu().numpy().reshape(*grid, -1)
+        norms = raw[0, -count:].float().norm(dim=1).cpu().numpy().reshape(grid)
+        return _mended(features, norms)
+
+    def _to_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
+        patch = int(self._network.config.patch_size)
+        height, width = image.shape[:2]
+        cells = self.size // patch
+        rows, columns = (max(1, round(cells * s / max(height, width))) for s in (height, width))
+        shrinks = rows * patch < height
+        small = cv2.resize(
+            image,
+            (columns * patch, rows * patch),
+            interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
+        )
+        device = self._models.torch_device()
+        mean, std = (
+            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in self._normalisation
+        )
+        pixels = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
+        return (pixels - mean) / std
+
+
+def _last_block(network: Network, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """(1, t, c) each: output of the last block, the same after the final norm, its keys."""
+    seen: dict[str, Tensor] = {}
+
+    def see_norm(_module: object, given: tuple[Tensor, ...], result: Tensor) -> None:
+        seen.update(raw=given[0], normed=result)
+
+    def see_keys(_module: object, _given: object, result: Tensor) -> None:
+        seen.update(keys=result)
+
+    block = network.encoder.layer[-1]
+    projection = next(
+        module
+        for name, module in block.named_modules()
+        if name.rpartition(".")[2] in _KEY_PROJECTIONS
+    )
+    hooks = [
+        network.layernorm.register_forward_hook(see_norm),
+        projection.register_forward_hook(see_keys),
+    ]
+    try:
+        network(pixels)
+    finally:
+        for hook in hooks:
+            hook.remove()
+    return seen["raw"], seen["normed"], seen["keys"]
+
+
+def _mended(
+    features: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """(h, w, c) features, those of patches with an extreme norm replaced by their neighbour's."""
+    artifact = norms > _ARTIFACT_NORM * np.median(norms)
+    rows, columns = ndimage.distance_transform_edt(
+        artifact, return_distances=False, return_indices=True
+    )
+    return features[rows, columns]
+
+
+def _resized(values: npt.NDArray[np.generic], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+    return np.clip(resize_map(values.astype(np.float32), shape, "area"), 0, 1)

@@ -1,0 +1,64 @@
+"""Point-prompted segmenters: points in, masks out."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.models import Models
+from ipseg.rows import Image, Map
+from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import PointPrompt
+
+
+class Segmenter(Protocol):
+    """Encodes an image once and decodes any number of prompts against it."""
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+
+    def setup(self, models: Models) -> None:
+        """Loads weights, if there are any."""
+
+    def encode(self, images: Sequence[Image]) -> list[Any]:
+        """One embedding for each (H, W, 3) image; only this segmenter knows what is inside."""
+
+    def decode(
+        self,
+        embedding: Any,  # noqa: ANN401
+        point_coords: npt.NDArray[np.float32],
+        point_labels: npt.NDArray[np.integer[Any]],
+        *,
+        boxes: npt.NDArray[np.float64] | None = None,
+        mask_input: Map | None = None,
+        multimask: bool = True,
+    ) -> Decoded:
+        """Candidate masks for one set of points.
+
+        Args:
+            embedding: from `encode`.
+            point_coords: (n, 2) x, y in pixels of the original image.
+            point_labels: (n,) 1 for a point on the object, 0 for one off it.
+            boxes: (4,) x, y, x, y in pixels of the original image, fractions allowed, or None.
+            mask_input: (h, w) dense prior that covers the image, higher is object, or None. A
+                learned segmenter takes its own low-resolution logits of an earlier answer.
+            multimask: several candidates, or only the one that suits many points.
+        """
+
+
+@runtime_checkable
+class BatchedSegmenter(Segmenter, Protocol):
+    """A segmenter that answers many prompts on one image together, faster than one by one."""
+
+    def decode_many(
+        self,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+    ) -> list[Decoded]:
+        """What `decode` would answer to each."""

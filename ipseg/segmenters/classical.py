@@ -1,0 +1,216 @@
+"""A point-prompted segmenter without learned weights: graph diffusion, then GrabCut."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from scipy.sparse import coo_array, csr_array
+
+from ipseg.geometry import resize_map
+from ipseg.models import Models
+from ipseg.saliency.background import (
+    background_weight,
+    centre_prior,
+    colour_distance,
+    diffuse,
+    foreground_contrast,
+)
+from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
+from ipseg.segmenters.decoded import Decoded
+from ipseg.superpixels import Superpixels, superpixels, to_lab, work_image
+
+Vector = npt.NDArray[np.float64]
+
+_EDGE_SIGMA = 8.0  # Lab units
+_SMALLEST_EDGE = 1e-3
+_DISC = 4  # pixels of the work image around a point that the point speaks for
+_SEED_TRUST = 8.0  # evidence of a superpixel that points cover entirely
+_WEAK_TRUST = 1e-6  # keeps the system solvable where there is no evidence at all
+_UNFITTED = 0.9  # superpixel outlines are coarse
+_CENTRE_SIGMA = 0.35  # image sides
+
+
+@dataclass(frozen=True)
+class Encoded:
+    """What is computed once for an image, whatever the number of concepts.
+
+    Attributes:
+        work: (h, w, 3) uint8, the small copy everything is computed on.
+        shape: height, width of the image itself.
+        pieces: its superpixels.
+        links: (n, n) similarity of touching superpixels.
+        background: (n,) evidence in [0, 1] from the image border.
+        contrast: (n,) evidence in [0, 1] from standing out against it, near the centre.
+    """
+
+    work: npt.NDArray[np.uint8]
+    shape: tuple[int, int]
+    pieces: Superpixels
+    links: csr_array
+    background: Vector
+    contrast: Vector
+
+
+@dataclass
+class ClassicalSegmenter:
+    """Random walker on superpixels (Grady, PAMI 2006) whose outline is fitted by GrabCut.
+
+    Two candidates: the fitted outline and, for when GrabCut runs away, the walker's own.
+
+    Attributes:
+        long_side: longer side of the work image, pixels.
+        regions: number of superpixels.
+        border_prior: weight of "what is like the border is background, what stands out is
+            object", >= 0. Lower it for features that know the object well, and for objects that
+            fill the frame.
+        map_weight: evidence per unit of the dense map that comes with the points, >= 0. The map is
+            read as a logit in standard scores: values a few units from its threshold are sure.
+        iterations: GrabCut rounds, >= 1.
+    """
+
+    long_side: int = 320
+    regions: int = 250
+    border_prior: float = 1.0
+    map_weight: float = 0.8
+    iterations: int = 1
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """It never uses a GPU."""
+        return 0.0
+
+    def setup(self, models: Models) -> None:
+        """Nothing to load."""
+
+    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Encoded]:
+        """What does not depend on points, for each (H, W, 3) uint8 RGB image."""
+        return [self._encode(image) for image in images]
+
+    def _encode(self, image: npt.NDArray[np.uint8]) -> Encoded:
+        work = work_image(image, self.long_side)
+        pieces = superpixels(to_lab(work), self.regions)
+        distance = colour_distance(pieces)
+        background = background_weight(pieces, distance)
+        contrast = foreground_contrast(pieces, distance, background)
+        first, second = pieces.edges[:, 0], pieces.edges[:, 1]
+        strength = np.exp(-(distance[first, second] ** 2) / (2 * _EDGE_SIGMA**2)) + _SMALLEST_EDGE
+        one_way = coo_array((strength, (first, second)), shape=distance.shape).tocsr()
+        return Encoded(
+            work=work,
+            shape=(image.shape[0], image.shape[1]),
+            pieces=pieces,
+            links=one_way + one_way.T,
+            background=background,
+            contrast=contrast * centre_prior(pieces, _CENTRE_SIGMA),
+        )
+
+    def decode(
+        self,
+        embedding: Encoded,
+        point_coords: npt.NDArray[np.float32],
+        point_labels: npt.NDArray[np.integer],
+        *,
+        boxes: npt.NDArray[np.float64] | None = None,
+        mask_input: npt.NDArray[np.float32] | None = None,
+        multimask: bool = True,
+    ) -> Decoded:
+        """Masks for one set of points.
+
+        Args:
+            embedding: of the image, from `encode`.
+            point_coords: (n, 2) float32 x, y in pixels of the image.
+            point_labels: (n,) 1 for object, 0 for background.
+            boxes: not understood here; must be None.
+            mask_input: (h, w) float32 dense prior on any grid that covers the image, higher is
+                object; None to go by the points alone.
+            multimask: False for the best candidate only.
+
+        Returns:
+            Candidates, see `Decoded`.
+        """
+        if boxes is not None:
+            raise ValueError("the classical segmenter takes points and a dense map, no box")
+        height, width = embedding.work.shape[:2]
+        scale = np.array([width, height]) / np.array([embedding.shape[1], embedding.shape[0]])
+        points = np.asarray(point_coords, dtype=np.float64).reshape(-1, 2) * scale
+        cells = np.clip(points.astype(np.int64), 0, np.array([width, height]) - 1)
+        positive = np.asarray(point_labels).ravel() == 1
+        evidence = self._evidence(embedding, cells, positive, mask_input)
+        trust = evidence.sum(axis=0) + _WEAK_TRUST
+        probability = diffuse(embedding.links, evidence[1] / trust, trust)
+        soft = np.asarray(
+            cv2.GaussianBlur(embedding.pieces.paint(probability), (0, 0), 1.0), dtype=np.float32
+        )
+
+        fitted = clean(grabcut(embedding.work, soft, iterations=self.iterations))
+        masks = [_touched(mask, cells[positive]) for mask in (fitted, clean(soft > 0.5))]
+        stable = overlap(*masks)
+        quality = [stable * _agreement(mask, soft, cells, positive) for mask in masks]
+        quality[1] *= _UNFITTED
+        if not multimask:
+            best = int(np.argmax(quality))
+            masks, quality = [masks[best]], [quality[best]]
+        sure = np.clip(soft, 1e-4, 1 - 1e-4)
+        return Decoded(
+            masks=np.stack(
+                [resize_map(m.astype(np.float32), embedding.shape, "area") >= 0.5 for m in masks]
+            ),
+            predicted_iou=np.asarray(quality, dtype=np.float32),
+            low_res_logits=np.stack([np.log(sure / (1 - sure))] * len(masks)).astype(np.float32),
+        )
+
+    def _evidence(
+        self,
+        embedding: Encoded,
+        cells: npt.NDArray[np.int64],
+        positive: npt.NDArray[np.bool_],
+        mask_input: npt.NDArray[np.float32] | None,
+    ) -> npt.NDArray[np.float64]:
+        """Evidence for background and for object: (2, n) float64, >= 0."""
+        pieces = embedding.pieces
+        evidence = self.border_prior * np.stack([embedding.background, embedding.contrast])
+        for row, chosen in enumerate((~positive, positive)):
+            evidence[row] += _SEED_TRUST * _cover(pieces, cells[chosen])
+        if mask_input is not None:
+            shape = (embedding.work.shape[0], embedding.work.shape[1])
+            logit = pieces.mean(resize_map(mask_input, shape, "area")) - otsu(mask_input)
+            evidence += self.map_weight * np.stack([np.maximum(-logit, 0), np.maximum(logit, 0)])
+        return evidence
+
+
+def _cover(pieces: Superpixels, cells: npt.NDArray[np.int64]) -> Vector:
+    """Share of each superpixel within reach of the points: (n,) float64 in [0, 1]."""
+    disc = np.zeros(pieces.labels.shape, dtype=np.uint8)
+    for x, y in cells:
+        cv2.circle(disc, (int(x), int(y)), _DISC, 1, thickness=-1)
+    return pieces.mean(disc.astype(np.float32))
+
+
+def _touched(mask: npt.NDArray[np.bool_], cells: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+    """Components that hold a positive point; all of them if none does."""
+    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    chosen = np.unique(parts[cells[:, 1], cells[:, 0]])
+    chosen = chosen[chosen > 0]
+    return np.isin(parts, chosen) if len(chosen) else mask
+
+
+def _agreement(
+    mask: npt.NDArray[np.bool_],
+    soft: npt.NDArray[np.float32],
+    cells: npt.NDArray[np.int64],
+    positive: npt.NDArray[np.bool_],
+) -> float:
+    """How well a mask fits what it was asked for, in [0, 1].
+
+    The share of points on their side of the outline, times the walker's certainty: how much
+    more it believes in the inside than in the outside.
+    """
+    if not mask.any() or mask.all():
+        return 0.0
+    right = float((mask[cells[:, 1], cells[:, 0]] == positive).mean()) if len(cells) else 0.5
+    certainty = float(soft[mask].mean() - soft[~mask].mean())
+    return right * max(0.0, certainty)

@@ -1,0 +1,106 @@
+"""Where an image lies in the square picture that a promptable network looks at."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import torch
+from PIL import Image as PillowImage
+from torch import Tensor
+from torch.nn import functional
+
+from ipseg.rows import Image
+
+Aspect = Literal["letterbox", "squash", "stretch"]
+
+# Of ImageNet, in units of 0..255: what the whole SAM family was trained with.
+_MEAN = (123.675, 116.28, 103.53)
+_STD = (58.395, 57.12, 57.375)
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The place of one image in the network's square, from the top left corner.
+
+    Attributes:
+        side: of the square, pixels.
+        image: height, width of the image itself.
+        inside: height, width it has in the square; what is left of the square is padding.
+    """
+
+    side: int
+    image: tuple[int, int]
+    inside: tuple[int, int]
+
+    @classmethod
+    def around(cls, height: int, width: int, side: int, aspect: Aspect) -> Frame:
+        """The frame of an image: the whole square, or as much of it as keeps the proportions."""
+        if aspect != "letterbox":
+            return cls(side, (height, width), (side, side))
+        scale = side / max(height, width)
+        # At least one pixel: a strip 50 times as long as wide is still accepted by default.
+        inside = (max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5)))
+        return cls(side, (height, width), inside)
+
+    def from_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(..., 2) x, y in pixels of the image -> the same in pixels of the square."""
+        return np.asarray(points, dtype=np.float64) * self._scale
+
+    def to_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
+        """(..., 2) x, y in pixels of the square -> the same in pixels of the image."""
+        return np.asarray(points, dtype=np.float64) / self._scale
+
+    @property
+    def _scale(self) -> npt.NDArray[np.float64]:
+        return np.array([self.inside[1] / self.image[1], self.inside[0] / self.image[0]])
+
+    def masks(self, logits: Tensor) -> tuple[Tensor, Tensor]:
+        """Low-resolution logits -> masks, as SAM does it.
+
+        The logits are enlarged to the square (bilinear), the padding is cut off, the rest is
+        resized to the image (bilinear) and cut at 0. For an image of the square's own size the
+        second resize changes nothing.
+
+        Args:
+            logits: (C, h, w) float32 over the whole square.
+
+        Returns:
+            (C, H, W) bool at the size of the image, and (C, *inside) bool in the square.
+        """
+        square = (self.side, self.side)
+        seen = functional.interpolate(logits[None], square, mode="bilinear", align_corners=False)
+        seen = seen[..., : self.inside[0], : self.inside[1]]
+        full = functional.interpolate(seen, self.image, mode="bilinear", align_corners=False)
+        return full[0] > 0, seen[0] > 0
+
+
+def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
+    """Resize an image to the size it has in its frame.
+
+    `squash` is OpenCV's linear interpolation, as released with IPSeg: it skips pixels of large
+    images. `letterbox` and `stretch` are Pillow's bilinear filter, which averages over them, as
+    SAM and SAM 2 do it themselves.
+
+    Returns:
+        (*inside, 3) uint8.
+    """
+    height, width = frame.inside
+    if aspect == "squash":
+        return np.asarray(cv2.resize(image, (width, height)), dtype=np.uint8)
+    resized = PillowImage.fromarray(image).resize((width, height), PillowImage.Resampling.BILINEAR)
+    return np.array(resized)
+
+
+def to_batch(images: Sequence[Image], side: int) -> Tensor:
+    """Images of any size up to the square -> (B, 3, side, side) float32, normalised, 0 beyond."""
+    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
+    batch = torch.zeros(len(images), 3, side, side)
+    for place, image in zip(batch, images, strict=True):
+        pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
+        place[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+    return batch

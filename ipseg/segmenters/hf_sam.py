@@ -1,0 +1,90 @@
+"""The SAM family as transformers has it: SAM, SAM-HQ, SAM 2 and 2.1."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Annotated, ClassVar
+
+from pydantic import Field
+from torch import Tensor
+from transformers import PreTrainedModel, Sam2Model, SamHQModel, SamModel
+
+from ipseg.models import Models
+from ipseg.pretrained import load_network
+from ipseg.segmenters.frame import Aspect
+from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
+
+_CLASSES: dict[str, type[PreTrainedModel]] = {
+    "sam": SamModel,
+    "sam_hq": SamHQModel,
+    "sam2": Sam2Model,
+    "sam2_video": Sam2Model,  # what the published SAM 2 folders call themselves
+}
+
+
+@dataclass
+class HFSam(PromptableNetwork):
+    """A SAM, SAM-HQ or SAM 2 from a folder or the hub.
+
+    Attributes:
+        weights: folder or hub id with config.json and weights, such as facebook/sam-vit-huge,
+            syscv-community/sam-hq-vit-base or facebook/sam2.1-hiera-tiny.
+        aspect: see `SegmentAnything`; None takes what the network was trained with: `letterbox`,
+            and for SAM 2 `stretch`, which fills its square.
+        gpu_memory_gb: for SAM ViT-B: weights 0.4, global attention of one image 2.4 (three
+            float32 tensors of 12 x 4096 x 4096), CUDA's own share. SAM 2 tiny (39 million
+            weights, small windows) needs 1.5, ViT-H 7.
+    """
+
+    weights: str = "facebook/sam-vit-base"
+    aspect: Aspect | None = None
+    gpu_memory_gb: Annotated[float, Field(ge=0)] = 3.5
+
+    kind: ClassVar[str] = "hf_sam"
+
+    def setup(self, models: Models) -> None:
+        """Loads the network.
+
+        Raises:
+            WeightsError: weights are missing, damaged, or not those of a SAM.
+        """
+        model = load_network(models.locate(self.weights), _CLASSES)
+        sizes = model.config.prompt_encoder_config
+        self._adopt(model, models, sizes.image_size, sizes.patch_size)
+
+    def _aspect(self) -> Aspect:
+        if self.aspect is not None:
+            return self.aspect
+        return "stretch" if isinstance(self._network, Sam2Model) else "letterbox"
+
+    def _encode(self, pixels: Tensor) -> Sequence[Features]:
+        model = self._network
+        found = model.get_image_embeddings(pixels)
+        if isinstance(model, SamHQModel):
+            maps = [found[0], *found[1]]  # the embedding, then the early maps of global blocks
+        elif isinstance(model, Sam2Model):
+            maps = found  # from the finest to the embedding
+        else:
+            maps = [found]
+        return [tuple(one[i : i + 1] for one in maps) for i in range(len(pixels))]
+
+    def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
+        model = self._network
+        # One image for each prompt: the classes take a mask input per image, not per prompt.
+        maps = [one.expand(len(prompts.coords), -1, -1, -1) for one in features]
+        if isinstance(model, SamHQModel):
+            given = {"image_embeddings": maps[0], "intermediate_embeddings": maps[1:]}
+        elif isinstance(model, Sam2Model):
+            given = {"image_embeddings": maps}
+        else:
+            given = {"image_embeddings": maps[0]}
+        answer = model(
+            **given,
+            input_points=prompts.coords[:, None],
+            input_labels=prompts.labels[:, None],
+            input_boxes=None if prompts.boxes is None else prompts.boxes[:, None],
+            input_masks=None if prompts.logits is None else prompts.logits[:, None],
+            multimask_output=prompts.multimask,
+        )
+        return answer.pred_masks[:, 0], answer.iou_scores[:, 0]

@@ -1,0 +1,28 @@
+"""What a point-prompted segmenter is asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.rows import Map
+
+
+@dataclass(frozen=True)
+class PointPrompt:
+    """One set of points for one mask.
+
+    Attributes:
+        coords: (n, 2) x, y in pixels of the original image.
+        labels: (n,) 1 for a point on the object, 0 for one off it.
+        box: (4,) x, y, x, y in pixels of the original image, fractions allowed, or None.
+        mask_input: (h, w) dense prior, see `Segmenter.decode`, or None.
+    """
+
+    coords: npt.NDArray[np.float32]
+    labels: npt.NDArray[np.integer[Any]]
+    box: npt.NDArray[np.float64] | None = None
+    mask_input: Map | None = None

@@ -1,0 +1,214 @@
+"""What all networks of the SAM family share: pixels in, points and boxes in, masks out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from ipseg.batching import in_micro_batches
+from ipseg.errors import ConfigError
+from ipseg.models import Models
+from ipseg.rows import Image, Map
+from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch
+from ipseg.segmenters.prompt import PointPrompt
+
+Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
+
+
+@dataclass(frozen=True)
+class Embedding:
+    """One encoded image.
+
+    Attributes:
+        features: what the network's mask decoder needs, float32.
+        frame: where the image lies in what the network saw.
+    """
+
+    features: Features
+    frame: Frame
+
+
+@dataclass(frozen=True)
+class PromptBatch:
+    """B prompts with the same number of points, in the network's own terms.
+
+    Attributes:
+        coords: (B, n, 2) float32 x, y in pixels of the square.
+        labels: (B, n) int64, 1 on the object and 0 off it.
+        boxes: (B, 4) float32 x, y, x, y in pixels of the square, or None.
+        logits: (B, h, w) float32 mask logits over the whole square, or None.
+        multimask: several candidates, or one.
+    """
+
+    coords: Tensor
+    labels: Tensor
+    boxes: Tensor | None
+    logits: Tensor | None
+    multimask: bool
+
+
+class PromptableNetwork(ABC):
+    """Encodes images in batches, decodes prompts against them.
+
+    Coordinates go to the network as they are, in pixels of its square; SAM itself adds half a
+    pixel to points and boxes.
+    """
+
+    kind: ClassVar[str]  # how a profile calls it, for messages
+
+    def __post_init__(self) -> None:
+        # Not fields: these are no settings, `setup` fills them in.
+        self._network: Any = None
+        self._models = Models()
+        self._side = 0  # of the square the network looks at, pixels
+        self._mask_side = 0  # of its low-resolution logits
+        self._at_once: int | None = None  # images or prompts; None: as many as fit
+
+    def _adopt(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
+        """Takes a loaded network into service.
+
+        On a CPU, images and prompts are then worked on one by one. A batch would take longer (it
+        leaves the caches), n times the memory, and its results would differ in the last digits
+        with what else is in it.
+        """
+        self._models = models
+        self._side = side
+        self._mask_side = 4 * (side // patch)
+        device = models.torch_device()
+        self._at_once = 1 if device.type == "cpu" else None
+        self._network = network.float().eval().to(device)
+
+    @abstractmethod
+    def _aspect(self) -> Aspect:
+        """How images are brought to the square."""
+
+    @abstractmethod
+    def _encode(self, pixels: Tensor) -> Sequence[Features]:
+        """(B, 3, side, side) -> features of each image."""
+
+    @abstractmethod
+    def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
+        """Logits (B, C, h, w) and predicted IoU (B, C)."""
+
+    def encode(self, images: Sequence[Image]) -> list[Embedding]:
+        """Encodes (H, W, 3) uint8 RGB images of any sizes; on a GPU as many at once as fit."""
+        if self._network is None:
+            raise RuntimeError(f"{type(self).__name__}.setup() comes first")
+        return in_micro_batches(self._encode_batch, images, self._at_once)
+
+    @torch.inference_mode()
+    def _encode_batch(self, images: Sequence[Image]) -> list[Embedding]:
+        aspect = self._aspect()
+        frames = [Frame.around(i.shape[0], i.shape[1], self._side, aspect) for i in images]
+        fitted = [fit(i, frame, aspect) for i, frame in zip(images, frames, strict=True)]
+        pixels = to_batch(fitted, self._side).to(self._models.torch_device())
+        with self._models.autocast():
+            encoded = self._encode(pixels)
+        return [
+            Embedding(tuple(tensor.float() for tensor in features), frame)
+            for features, frame in zip(encoded, frames, strict=True)
+        ]
+
+    def decode(
+        self,
+        embedding: Embedding,
+        point_coords: npt.NDArray[np.float32],
+        point_labels: npt.NDArray[np.integer[Any]],
+        *,
+        boxes: npt.NDArray[np.float64] | None = None,
+        mask_input: Map | None = None,
+        multimask: bool = True,
+    ) -> Decoded:
+        """Masks for one set of points.
+
+        Args:
+            embedding: of the image, from `encode`.
+            point_coords: (n, 2) x, y in pixels of the image.
+            point_labels: (n,) 1 for object, 0 for background.
+            boxes: (4,) x, y, x, y in pixels of the image, fractions allowed; or None.
+            mask_input: low-resolution logits of an earlier answer, (h, w) float32; or None.
+            multimask: three candidates, or the one meant for many points.
+
+        Returns:
+            Candidates, see `Decoded`; `frame_masks` are in the network's square.
+
+        Raises:
+            ConfigError: `mask_input` is no such logits.
+        """
+        prompt = PointPrompt(point_coords, point_labels, boxes, mask_input)
+        return self.decode_many(embedding, [prompt], multimask=multimask)[0]
+
+    @torch.inference_mode()
+    def decode_many(
+        self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
+    ) -> list[Decoded]:
+        """Masks for many sets of points on one image; sets of the same form go together.
+
+        Runs in float32 whatever the precision: it is 1 % of the work at most, and in 16 bits a
+        point would be known to 4 pixels only.
+        """
+        groups: dict[tuple[int, bool, bool], list[int]] = {}
+        for index, prompt in enumerate(prompts):
+            self._check(prompt)
+            form = (len(prompt.labels), prompt.box is not None, prompt.mask_input is not None)
+            groups.setdefault(form, []).append(index)
+
+        def decode(chosen: Sequence[int]) -> list[Decoded]:
+            batch = self._batch(embedding.frame, [prompts[i] for i in chosen], multimask)
+            logits, predicted_iou = self._decode(embedding.features, batch)
+            return [
+                _decoded(embedding.frame, *answer)
+                for answer in zip(logits.float(), predicted_iou.float(), strict=True)
+            ]
+
+        found: dict[int, Decoded] = {}
+        for indices in groups.values():
+            answers = in_micro_batches(decode, indices, self._at_once)
+            found.update(zip(indices, answers, strict=True))
+        return [found[index] for index in range(len(prompts))]
+
+    def _check(self, prompt: PointPrompt) -> None:
+        shape = (self._mask_side, self._mask_side)
+        if prompt.mask_input is not None and prompt.mask_input.shape != shape:
+            raise ConfigError(
+                f"the segmenter {self.kind} takes its own logits as mask_input, {shape}, not a "
+                f"map of {prompt.mask_input.shape}; set refinement.prior=none"
+            )
+
+    def _batch(self, frame: Frame, prompts: list[PointPrompt], multimask: bool) -> PromptBatch:
+        device = self._models.torch_device()
+
+        def stack(arrays: list[npt.NDArray[Any]], dtype: torch.dtype) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).to(dtype).to(device)
+
+        boxes = [
+            frame.from_image(p.box.reshape(2, 2)).ravel() for p in prompts if p.box is not None
+        ]
+        logits = [p.mask_input for p in prompts if p.mask_input is not None]
+        return PromptBatch(
+            coords=stack(
+                [frame.from_image(p.coords.reshape(-1, 2)) for p in prompts], torch.float32
+            ),
+            labels=stack([p.labels for p in prompts], torch.int64),
+            boxes=stack(boxes, torch.float32) if boxes else None,
+            logits=stack(logits, torch.float32) if logits else None,
+            multimask=multimask,
+        )
+
+
+def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor) -> Decoded:
+    masks, frame_masks = frame.masks(logits)
+    return Decoded(
+        masks=masks.cpu().numpy(),
+        predicted_iou=predicted_iou.cpu().numpy(),
+        low_res_logits=logits.cpu().numpy(),
+        frame_masks=frame_masks.cpu().numpy(),
+    )

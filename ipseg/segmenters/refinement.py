@@ -1,0 +1,169 @@
+"""From points to a mask in one decoding, or in three that build on each other."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.rows import Map
+from ipseg.segmenters import BatchedSegmenter, Segmenter
+from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import PointPrompt
+
+_TOGETHER = 16  # prompts; more would not make a GPU faster
+
+Box = npt.NDArray[np.float64]  # (4,) x, y, x, y
+
+
+@dataclass(frozen=True)
+class Refinement:
+    """How often a prompt is decoded, and what later passes are told.
+
+    With three passes, as released (PerSAM's cascaded post-refinement, Zhang et al., ICLR 2024):
+
+    1. the points, one candidate;
+    2. the same points and the logits of pass 1, three candidates, of which the one with the
+       highest predicted IoU goes on;
+    3. the same points, the logits of that candidate and its tight box; again the best of three.
+
+    The image is encoded once, by the caller.
+
+    Attributes:
+        passes: 1 as in the paper, or 3 as released.
+        prior: `similarity` hands the fused similarity map to the first pass as its dense prompt;
+            only the classical segmenter understands it. `none` goes by the points.
+        empty_box: the box when pass 2 finds nothing. `full` is the whole image; `degenerate` is
+            what the released code gives: its corners mixed up, a box of no area.
+    """
+
+    passes: Literal[1, 3] = 1
+    prior: Literal["similarity", "none"] = "none"
+    empty_box: Literal["full", "degenerate"] = "full"
+
+    def run(
+        self,
+        segmenter: Segmenter,
+        embedding: Any,  # noqa: ANN401
+        point_coords: npt.NDArray[np.float32],
+        point_labels: npt.NDArray[np.integer[Any]],
+        similarity: Map,
+    ) -> Decoded:
+        """Candidates to choose from by predicted IoU.
+
+        Args:
+            segmenter: what `embedding` comes from.
+            embedding: of the image.
+            point_coords: (n, 2) x, y in pixels of the image.
+            point_labels: (n,) 1 for object, 0 for background.
+            similarity: (gh, gw) fused similarity map over the image.
+
+        Returns:
+            All candidates of the only pass, or the one that the third pass settles for; that one
+            may be empty.
+        """
+        prompt = PointPrompt(point_coords, point_labels)
+        return next(self.run_many(segmenter, embedding, [prompt], [similarity]))
+
+    def run_many(
+        self,
+        segmenter: Segmenter,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+        similarities: Sequence[Map],
+    ) -> Iterator[Decoded]:
+        """What `run` answers to each prompt, in order.
+
+        Prompts are decoded together where the segmenter can, a few at a time: the masks of
+        hundreds of concepts on a large image would not fit into memory.
+        """
+        if self.prior == "similarity":
+            pairs = zip(prompts, similarities, strict=True)
+            prompts = [replace(prompt, mask_input=similarity) for prompt, similarity in pairs]
+        for start in range(0, len(prompts), _TOGETHER):
+            yield from self._run(segmenter, embedding, prompts[start : start + _TOGETHER])
+
+    def _run(
+        self,
+        segmenter: Segmenter,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+    ) -> list[Decoded]:
+        if self.passes == 1:
+            return _decode(segmenter, embedding, prompts)
+        first = _decode(segmenter, embedding, prompts, multimask=False)
+        prompts = [
+            replace(prompt, mask_input=answer.low_res_logits[0])
+            for prompt, answer in zip(prompts, first, strict=True)
+        ]
+        second = _decode(segmenter, embedding, prompts)
+        prompts = [
+            self._third(prompt, answer) for prompt, answer in zip(prompts, second, strict=True)
+        ]
+        third = _decode(segmenter, embedding, prompts)
+        return [only(answer, int(np.argmax(answer.predicted_iou))) for answer in third]
+
+    def _third(self, prompt: PointPrompt, second: Decoded) -> PointPrompt:
+        pick, box = self.choose(second)
+        return replace(prompt, box=box, mask_input=second.low_res_logits[pick])
+
+    def choose(self, second: Decoded) -> tuple[int, Box]:
+        """What pass 3 takes over from pass 2: index of the best candidate, and its box.
+
+        The box is measured where the segmenter saw the image, in whole pixels of its frame, and
+        given in pixels of the image without rounding, so that nothing is lost on the way back.
+        """
+        pick = int(np.argmax(second.predicted_iou))
+        seen = second.masks if second.frame_masks is None else second.frame_masks
+        height, width = seen.shape[1:]
+        box = tight_box(seen[pick])
+        if box is None:
+            x, y = width - 1, height - 1
+            box = np.array([0, 0, x, y] if self.empty_box == "full" else [0, y, 0, y], np.float64)
+        rows, columns = second.masks.shape[1:]
+        return pick, box * np.array([columns / width, rows / height] * 2)
+
+
+def _decode(
+    segmenter: Segmenter,
+    embedding: Any,  # noqa: ANN401
+    prompts: Sequence[PointPrompt],
+    *,
+    multimask: bool = True,
+) -> list[Decoded]:
+    if isinstance(segmenter, BatchedSegmenter):
+        return segmenter.decode_many(embedding, prompts, multimask=multimask)
+    return [
+        segmenter.decode(
+            embedding,
+            prompt.coords,
+            prompt.labels,
+            boxes=prompt.box,
+            mask_input=prompt.mask_input,
+            multimask=multimask,
+        )
+        for prompt in prompts
+    ]
+
+
+def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
+    """First and last column and row with a pixel of a (H, W) mask: x, y, x, y, or None."""
+    columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
+    if not len(columns):
+        return None
+    return np.array([columns[0], rows[0], columns[-1], rows[-1]], dtype=np.float64)
+
+
+def only(decoded: Decoded, index: int) -> Decoded:
+    """One candidate of several, still with a leading axis."""
+    frame = decoded.frame_masks
+    chosen = slice(index, index + 1)
+    return Decoded(
+        masks=decoded.masks[chosen],
+        predicted_iou=decoded.predicted_iou[chosen],
+        low_res_logits=decoded.low_res_logits[chosen],
+        frame_masks=None if frame is None else frame[chosen],
+    )

@@ -1,0 +1,277 @@
+"""What is inside published weights, in numbers, and the same networks in tiny.
+
+The numbers of a published network are those of its config.json; they are needed where no weights
+are at hand: to count its operations, and to make weights that have its form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any, TypeAlias
+
+import torch
+from diffusers import AutoencoderKL, UNet2DConditionModel
+from segment_anything import sam_model_registry  # type: ignore[import-untyped]
+from transformers import (
+    CLIPConfig,
+    CLIPModel,
+    CLIPTextConfig,
+    CLIPTextModel,
+    Dinov2Config,
+    Dinov2Model,
+    Dinov2WithRegistersConfig,
+    Dinov2WithRegistersModel,
+    DINOv3ViTConfig,
+    DINOv3ViTModel,
+    Sam2Config,
+    Sam2Model,
+    SamHQConfig,
+    SamHQModel,
+    SamModel,
+    ViTMAEConfig,
+    ViTMAEForPreTraining,
+)
+
+from ipseg.saliency.cornet_network import CorNet
+from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
+from ipseg.segmenters.sam_keys import transformers_config
+
+Numbers = Mapping[str, Any]
+# The libraries build their classes at run time; types tell nothing about what is inside.
+Network: TypeAlias = Any
+
+
+@dataclass(frozen=True)
+class Architecture:
+    """One network, at its published size and in tiny.
+
+    Attributes:
+        network: its class.
+        config: the class that holds its numbers; None if the network takes them itself.
+        real: numbers of the published network that differ from the class's defaults.
+        tiny: what replaces them in the tiny one; sizes that the input must fit stay.
+    """
+
+    network: Any
+    config: Any
+    real: Numbers
+    tiny: Numbers
+
+    def build(self, *, tiny: bool = False) -> Network:
+        """The network with whatever weights its class begins with."""
+        numbers = {**self.real, **(self.tiny if tiny else {})}
+        return (
+            self.network(**numbers) if self.config is None else self.network(self.config(**numbers))
+        )
+
+
+def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
+    return {
+        "hidden_size": width,
+        "num_hidden_layers": depth,
+        "num_attention_heads": heads,
+        "intermediate_size": 4 * width,
+    }
+
+
+def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
+    # It has a ratio where the others have the hidden units of a block.
+    def numbers(width: int, depth: int, heads: int) -> dict[str, int]:
+        return {k: v for k, v in _vit(width, depth, heads).items() if k != "intermediate_size"}
+
+    real = numbers(width, 12, heads) | {"image_size": 518, "patch_size": 14}
+    tiny = numbers(32, 2, 2)
+    if registers:
+        real |= {"num_register_tokens": registers}
+        return Architecture(Dinov2WithRegistersModel, Dinov2WithRegistersConfig, real, tiny)
+    return Architecture(Dinov2Model, Dinov2Config, real, tiny)
+
+
+def _clip(vision: dict[str, int], text_width: int, text_heads: int) -> Architecture:
+    """Both towers and the projections, as the hub holds them."""
+    text = {"vocab_size": 49408, "max_position_embeddings": 77}
+    small = {"vocab_size": 16, "bos_token_id": 14, "eos_token_id": 15}
+    seen = {key: vision[key] for key in ("image_size", "patch_size")}
+    return Architecture(
+        CLIPModel,
+        CLIPConfig,
+        {
+            "vision_config": vision | {"projection_dim": text_width},
+            "text_config": _vit(text_width, 12, text_heads) | text | {"projection_dim": text_width},
+            "projection_dim": text_width,
+        },
+        {
+            "vision_config": _vit(32, 2, 2) | seen | {"projection_dim": 32},
+            "text_config": _vit(32, 1, 2) | text | small | {"projection_dim": 32},
+            "projection_dim": 32,
+        },
+    )
+
+
+_HIERA_TINY = {
+    "model_type": "sam2_hiera_det_model",
+    "image_size": [256, 256],
+    "hidden_size": 8,
+    "embed_dim_per_stage": [8, 16, 32, 64],
+    "window_size_per_stage": [8, 4, 7, 4],
+}
+_SAM_SIDE = 256
+
+# Hub id -> folder of each network below it -> the network.
+FOLDERS: dict[str, dict[str, Architecture]] = {
+    "facebook/dinov2-small": {"": _dinov2(384, 6)},
+    "facebook/dinov2-base": {"": _dinov2(768, 12)},
+    "facebook/dinov2-with-registers-base": {"": _dinov2(768, 12, registers=4)},
+    "facebook/dinov3-vits16-pretrain-lvd1689m": {
+        "": Architecture(
+            DINOv3ViTModel,
+            DINOv3ViTConfig,
+            _vit(384, 12, 6) | {"num_register_tokens": 4},
+            _vit(32, 2, 2),
+        )
+    },
+    "openai/clip-vit-base-patch16": {
+        "": _clip(_vit(768, 12, 12) | {"image_size": 224, "patch_size": 16}, 512, 8)
+    },
+    "openai/clip-vit-large-patch14-336": {
+        "": _clip(_vit(1024, 24, 16) | {"image_size": 336, "patch_size": 14}, 768, 12)
+    },
+    "facebook/vit-mae-base": {
+        "": Architecture(
+            ViTMAEForPreTraining,
+            ViTMAEConfig,
+            _vit(768, 12, 12),
+            _vit(32, 2, 2)
+            | {
+                "decoder_hidden_size": 16,
+                "decoder_num_hidden_layers": 1,
+                "decoder_num_attention_heads": 2,
+                "decoder_intermediate_size": 32,
+            },
+        )
+    },
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": {
+        "unet": Architecture(
+            UNet2DConditionModel,
+            None,
+            {"sample_size": 64, "cross_attention_dim": 768},  # 8 heads, whatever the channels
+            {
+                "block_out_channels": (16, 32, 32, 32),
+                "cross_attention_dim": 32,
+                "attention_head_dim": 2,
+                "norm_num_groups": 8,
+            },
+        ),
+        "vae": Architecture(
+            AutoencoderKL,
+            None,
+            {
+                "block_out_channels": (128, 256, 512, 512),
+                "down_block_types": ("DownEncoderBlock2D",) * 4,
+                "up_block_types": ("UpDecoderBlock2D",) * 4,
+                "layers_per_block": 2,
+                "latent_channels": 4,
+                "sample_size": 512,
+            },
+            {"block_out_channels": (8, 8, 16, 16), "norm_num_groups": 4, "layers_per_block": 1},
+        ),
+        "text_encoder": Architecture(
+            CLIPTextModel,
+            CLIPTextConfig,
+            _vit(768, 12, 12) | {"vocab_size": 49408, "max_position_embeddings": 77},
+            _vit(32, 2, 2) | {"vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513},
+        ),
+    },
+    "facebook/sam2.1-hiera-tiny": {
+        "": Architecture(
+            Sam2Model,
+            Sam2Config,
+            {},  # the class's defaults
+            {
+                "vision_config": {
+                    "backbone_config": _HIERA_TINY,
+                    "backbone_channel_list": [64, 32, 16, 8],
+                    "backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]],
+                    "fpn_hidden_size": 64,
+                },
+                "prompt_encoder_config": {"image_size": _SAM_SIDE, "hidden_size": 64},
+                "mask_decoder_config": {
+                    "hidden_size": 64,
+                    "mlp_dim": 64,
+                    "iou_head_hidden_dim": 32,
+                },
+            },
+        )
+    },
+}
+
+# File of the package segment_anything -> its own name of the network.
+SAM_FILES = {
+    "sam_vit_b_01ec64.pth": "vit_b",
+    "sam_vit_l_0b3195.pth": "vit_l",
+    "sam_vit_h_4b8939.pth": "vit_h",
+}
+CORNET_FILE = "cornet_rgb_duts_tr.pth"
+# The same networks in the form of transformers; hub id -> file.
+SAM_FOLDERS = {
+    "facebook/sam-vit-base": "sam_vit_b_01ec64.pth",
+    "facebook/sam-vit-large": "sam_vit_l_0b3195.pth",
+    "facebook/sam-vit-huge": "sam_vit_h_4b8939.pth",
+    "syscv-community/sam-hq-vit-base": "sam_vit_b_01ec64.pth",  # with one more output
+}
+
+
+def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
+    """The numbers of a published SAM, taken from the package that published it."""
+    with torch.device("meta"):
+        state = sam_model_registry[SAM_FILES[file]]().state_dict()
+    real = recognise(state, file)
+    if not tiny:
+        return real
+    # 14 patches in a window do not divide the 16 of the picture, as with the real 64.
+    return replace(
+        real,
+        side=_SAM_SIDE,
+        width=32,
+        depth=2,
+        heads=2,
+        mlp=64,
+        global_blocks=(1,),
+        embed=64,
+        decoder_mlp=64,
+        iou_hidden=32,
+    )
+
+
+def _sam_hq(config: Network) -> SamHQModel:
+    decoder = config.mask_decoder_config.to_dict() | {"vit_dim": config.vision_config.hidden_size}
+    parts: dict[str, Any] = {
+        "vision_config": config.vision_config.to_dict(),
+        "prompt_encoder_config": config.prompt_encoder_config.to_dict(),
+        "mask_decoder_config": decoder,
+    }
+    for part in parts.values():
+        part.pop("model_type")  # of SAM
+    return SamHQModel(SamHQConfig(**parts))
+
+
+def networks(name: str, *, tiny: bool = False) -> dict[str, Network]:
+    """Every network in the weights `name`: folder below it ('' for itself) -> network.
+
+    On the current default device (`with torch.device("meta")` costs no memory). A SAM from the
+    package segment_anything is on 'meta' in any case.
+
+    Raises:
+        KeyError: no published weights of that name are known.
+    """
+    if name == CORNET_FILE:
+        found: dict[str, Network] = {"": CorNet()}
+    elif name in SAM_FILES:
+        found = {"": sam(name, tiny=tiny).build()}
+    elif name in SAM_FOLDERS:
+        config = transformers_config(sam(SAM_FOLDERS[name], tiny=tiny))
+        found = {"": _sam_hq(config) if "sam-hq" in name else SamModel(config)}
+    else:
+        found = {folder: each.build(tiny=tiny) for folder, each in FOLDERS[name].items()}
+    return {folder: network.eval() for folder, network in found.items()}

@@ -1,0 +1,158 @@
+"""What is known of the weights that profiles name: licence, size, where they are published."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from ipseg.models import is_hub_id
+
+Layout = Literal["transformers", "diffusers", "file"]
+
+# What a folder on the hub must hold, of all that lies there. Where a .safetensors file is missing,
+# its older .bin counterpart does.
+FILES: dict[Layout, tuple[str, ...]] = {
+    "transformers": ("config.json", "preprocessor_config.json", "model.safetensors"),
+    "diffusers": (
+        "unet/config.json",
+        "unet/diffusion_pytorch_model.safetensors",
+        "vae/config.json",
+        "vae/diffusion_pytorch_model.safetensors",
+        "text_encoder/config.json",
+        "text_encoder/model.safetensors",
+        "tokenizer/merges.txt",
+        "tokenizer/vocab.json",
+        "tokenizer/tokenizer_config.json",
+        "tokenizer/special_tokens_map.json",
+        "scheduler/scheduler_config.json",
+    ),
+    "file": (),
+}
+OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
+
+_SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
+_SETTINGS = ("weights", "odise")  # of a part of a profile, that name weights
+
+
+@dataclass(frozen=True)
+class Source:
+    """Where one set of weights comes from.
+
+    Attributes:
+        licence: of the weights, in short.
+        commercial: whether that licence lets them be used commercially; None if not known.
+        megabytes: to download, about; None if not known.
+        layout: what lies there.
+        page: of the publisher, for a file; the hub's own page otherwise.
+        sha256: of a file, as published: all 64 digits or the first ones; "" if not known.
+        revision: branch, tag or commit on the hub.
+    """
+
+    licence: str
+    commercial: bool | None
+    megabytes: int | None
+    layout: Layout = "transformers"
+    page: str = ""
+    sha256: str = ""
+    revision: str = "main"
+
+
+# Licences as their publishers state them. Sums of the SAM files are those of the published files;
+# ODISE puts the first digits of the sum into the name of its file.
+CATALOGUE: dict[str, Source] = {
+    "cornet_rgb_duts_tr.pth": Source(
+        "MIT (its repository's)", True, 114, "file", "https://github.com/moothes/A2S-v2"
+    ),
+    "facebook/dinov2-small": Source("Apache-2.0", True, 88),
+    "facebook/dinov2-base": Source("Apache-2.0", True, 346),
+    "facebook/dinov2-with-registers-base": Source("Apache-2.0", True, 346),
+    "facebook/dinov3-vits16-pretrain-lvd1689m": Source("DINOv3 License (to be accepted)", True, 86),
+    "openai/clip-vit-base-patch16": Source("MIT", True, 599),
+    "openai/clip-vit-large-patch14-336": Source("MIT", True, 1712),
+    "facebook/vit-mae-base": Source("CC BY-NC 4.0 as released", False, 448),
+    "stable-diffusion-v1-5/stable-diffusion-v1-5": Source(
+        "CreativeML OpenRAIL-M (restricts uses)", True, 4266, "diffusers"
+    ),
+    "odise_label_coco_50e-b67d2efc.pth": Source(
+        "NVIDIA source code licence",
+        False,
+        None,
+        "file",
+        "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0",
+        "b67d2efc",
+    ),
+    "sam_vit_h_4b8939.pth": Source(
+        "Apache-2.0",
+        True,
+        2565,
+        "file",
+        _SAM,
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    ),
+    "sam_vit_l_0b3195.pth": Source(
+        "Apache-2.0",
+        True,
+        1250,
+        "file",
+        _SAM,
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    ),
+    "sam_vit_b_01ec64.pth": Source(
+        "Apache-2.0",
+        True,
+        375,
+        "file",
+        _SAM,
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    ),
+    "facebook/sam-vit-base": Source("Apache-2.0", True, 375),
+    "facebook/sam-vit-large": Source("Apache-2.0", True, 1250),
+    "facebook/sam-vit-huge": Source("Apache-2.0", True, 2565),
+    "syscv-community/sam-hq-vit-base": Source("Apache-2.0", True, 380),
+    "facebook/sam2.1-hiera-tiny": Source("Apache-2.0", True, 156),
+}
+
+
+@dataclass(frozen=True)
+class Need:
+    """One set of weights that a profile names.
+
+    Attributes:
+        parts: who needs it: 'saliency', 'segmenter' or 'features.KIND'.
+        name: a hub id, a path, or the name of a file, as it stands in the profile.
+        source: what is known of it.
+    """
+
+    parts: tuple[str, ...]
+    name: str
+    source: Source
+
+
+def needs(settings: Mapping[str, Any]) -> list[Need]:
+    """The weights of a whole configuration, each set once.
+
+    Args:
+        settings: `Config.resolved`. Features that take no part (weight 0) need none.
+    """
+    parts = {"saliency": settings["saliency"]}
+    parts |= {f"features.{k}": v for k, v in settings["features"].items() if v["weight"] != 0}
+    parts["segmenter"] = settings["segmenter"]
+    found: dict[str, Need] = {}
+    for part, values in parts.items():
+        names = [values.get(setting) for setting in _SETTINGS]
+        if values.get("odise"):
+            names.append(values["odise_clip"])
+        for name in names:
+            if name:
+                before = found[name].parts if name in found else ()
+                source = CATALOGUE.get(name) or _unlisted(part, name)
+                found[name] = Need((*before, part), name, source)
+    return list(found.values())
+
+
+def _unlisted(part: str, name: str) -> Source:
+    if not is_hub_id(name):
+        return Source("not known", None, None, "file")
+    diffusion = part == "features.stable_diffusion"
+    return Source("see its page", None, None, "diffusers" if diffusion else "transformers")

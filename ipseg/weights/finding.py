@@ -1,0 +1,232 @@
+"""Where weights are on this machine, and whether they are what they should be."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import pickle
+import re
+import warnings
+from dataclasses import dataclass
+from pathlib import Path
+
+from ipseg.errors import WeightsError
+from ipseg.models import Models
+from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need
+
+TINY_MARK = "tiny-weights.json"
+"""Name of the file in a folder of tiny random weights that says so."""
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_BLOCK = 1 << 24  # bytes hashed at once
+
+
+@dataclass(frozen=True)
+class WeightFile:
+    """One file of a set of weights.
+
+    Attributes:
+        name: below the folder, or its own name.
+        path: where it is.
+        published: sha256 that its publisher gives: 64 digits, the first ones, or "" if not known.
+    """
+
+    name: str
+    path: Path
+    published: str
+
+    def sha256(self) -> str:
+        """64 hex digits over what the file holds."""
+        digest = hashlib.sha256()
+        with self.path.open("rb") as stream:
+            while block := stream.read(_BLOCK):
+                digest.update(block)
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True)
+class Found:
+    """One set of weights that a profile needs, as it is on this machine.
+
+    Attributes:
+        need: what was looked for.
+        location: file or folder; None if it is nowhere.
+        where: 'hub cache', 'folder', 'file' or 'tiny' (random weights); '' if it is nowhere.
+        revision: commit on the hub, if it is known.
+        files: that are there.
+        missing: names of files that should be there.
+    """
+
+    need: Need
+    location: Path | None
+    where: str
+    revision: str
+    files: tuple[WeightFile, ...]
+    missing: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files."""
+        return sum(file.path.stat().st_size for file in self.files)
+
+    @property
+    def complete(self) -> bool:
+        """Whether every file is there."""
+        return self.location is not None and not self.missing
+
+
+def find(need: Need, models: Models) -> Found:
+    """Looks for weights where `Models.locate` does."""
+    try:
+        location = Path(models.locate(need.name))
+    except WeightsError:
+        names = FILES[need.source.layout] or (need.name,)
+        return Found(need, None, "", "", (), tuple(n for n in names if n not in OPTIONAL))
+    if not location.is_dir():
+        published = need.source.sha256
+        where = "file"
+        if (tiny := _tiny_sums(models, location)) is not None:
+            where, published = "tiny", tiny.get(location.name, "")
+        file = WeightFile(location.name, location, published)
+        return Found(need, location, where, "", (file,), ())
+    layout = need.source.layout
+    if layout == "file":  # a folder of the user's own
+        layout = "diffusers" if "features.stable_diffusion" in need.parts else "transformers"
+    files, missing = _folder(location, layout)
+    in_cache = location.parent.name == "snapshots"
+    where = "hub cache" if in_cache else "folder"
+    revision = location.name if in_cache else ""
+    if (tiny := _tiny_sums(models, location)) is not None:
+        where = "tiny"
+        root = Path(models.root or "").expanduser().resolve()
+        files = [
+            WeightFile(f.name, f.path, tiny.get(str(f.path.resolve().relative_to(root)), ""))
+            for f in files
+        ]
+    elif not in_cache:
+        revision = next(filter(None, (_downloaded(location, f.name)[0] for f in files)), "")
+    return Found(need, location, where, revision, tuple(files), tuple(missing))
+
+
+@dataclass(frozen=True)
+class Checked:
+    """What reading weights tells of them.
+
+    Attributes:
+        sha256: name of each file with tensors -> 64 hex digits.
+        faults: what is wrong, a line each: files missing, changed or damaged.
+    """
+
+    sha256: dict[str, str]
+    faults: tuple[str, ...]
+
+
+def check(found: Found) -> Checked:
+    """Reads every file once for its sum, and opens it without loading it.
+
+    Runs nothing that a file may hold.
+    """
+    if found.location is None:
+        return Checked({}, ("not found",))
+    faults = [f"{found.location / name} is missing" for name in found.missing]
+    sums = {}
+    for file in found.files:
+        digest = file.sha256()
+        if file.path.suffix in (".safetensors", ".bin", ".pth", ".pt"):
+            sums[file.name] = digest
+        if not digest.startswith(file.published):
+            faults.append(f"{file.path.resolve()} is not the published file: its sha256 differs")
+        elif reason := _unreadable(file.path):
+            faults.append(f"{file.path.resolve()} is damaged or no weights file ({reason})")
+    return Checked(sums, tuple(faults))
+
+
+def alternative(name: str) -> str | None:
+    """The older form of a .safetensors file on the hub, or None."""
+    if not name.endswith(".safetensors"):
+        return None
+    folder, _, file = name.rpartition("/")
+    older = "diffusion_pytorch_model.bin" if file.startswith("diffusion") else "pytorch_model.bin"
+    return f"{folder}/{older}" if folder else older
+
+
+def _folder(folder: Path, layout: Layout) -> tuple[list[WeightFile], list[str]]:
+    files, missing = [], []
+    for wanted in FILES[layout]:
+        older = alternative(wanted)
+        name = wanted
+        if older is not None and not (folder / wanted).exists() and (folder / older).exists():
+            name = older
+        if (folder / name).exists():
+            files.append(WeightFile(name, folder / name, _published(folder, name)))
+        elif name not in OPTIONAL:
+            missing.append(name)
+    return files, missing
+
+
+def _published(folder: Path, name: str) -> str:
+    """The hub's own sum of a large file: its cache names files so, a local folder notes it."""
+    blob = (folder / name).resolve().name
+    if _SHA256.fullmatch(blob):
+        return blob
+    noted = _downloaded(folder, name)[1]
+    return noted if _SHA256.fullmatch(noted) else ""
+
+
+def _downloaded(folder: Path, name: str) -> tuple[str, str]:
+    """Commit and sum that huggingface_hub noted when it downloaded a file to a folder, or ''."""
+    note = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
+    lines = note.read_text().splitlines() if note.exists() else []
+    return (lines[0], lines[1]) if len(lines) >= 2 else ("", "")
+
+
+def _tiny_sums(models: Models, location: Path) -> dict[str, str] | None:
+    """Sums of the tiny weights in `models.root`; None if `location` is not among them."""
+    if models.root is None:
+        return None
+    root = Path(models.root).expanduser()
+    mark = root / TINY_MARK
+    if not mark.exists() or not location.resolve().is_relative_to(root.resolve()):
+        return None
+    sums: dict[str, str] = json.loads(mark.read_text())["files"]
+    return sums
+
+
+def _unreadable(path: Path) -> str:
+    """Why a file cannot be opened as what its name says, or ''."""
+    try:
+        if path.suffix == ".json":
+            json.loads(path.read_text())
+        elif path.suffix == ".safetensors":
+            _open_safetensors(path)
+        elif path.suffix in (".pth", ".pt", ".bin"):
+            _open_pickle(path)
+    except (OSError, ValueError, RuntimeError, EOFError) as error:
+        return str(error).strip().partition("\n")[0] or type(error).__name__
+    except pickle.UnpicklingError:
+        # PyTorch's message says how to load it all the same; that advice is not passed on.
+        return "it holds more than tensors"
+    return ""
+
+
+def _open_safetensors(path: Path) -> None:
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, "numpy"):
+            pass
+    except SafetensorError as error:
+        raise ValueError(str(error)) from error
+
+
+def _open_pickle(path: Path) -> None:
+    import torch
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # about foreign pickles, which then fail
+        try:
+            torch.load(path, map_location="cpu", mmap=True, weights_only=True)
+        except RuntimeError as error:
+            if "mmap" not in str(error):
+                raise
+            torch.load(path, map_location="cpu", weights_only=True)  # as before PyTorch 1.6

@@ -1,0 +1,203 @@
+"""Tiny random weights of every network, in the real formats and under the published names.
+
+They segment nothing, but run the whole code path where no weights can be had: same classes, same
+files, same names of tensors. 16 MB in place of 20 GB.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import zlib
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import numpy as np
+import torch
+from diffusers import DDPMScheduler
+from torch import Tensor, nn
+from transformers.utils import logging as transformers_logging
+
+from ipseg.errors import OutputError
+from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+from ipseg.weights.finding import TINY_MARK
+
+_SEED = 2310
+_CLIP = "openai/clip-vit-large-patch14-336"
+_ODISE_FILE = "odise_label_coco_50e-b67d2efc.pth"
+_DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+_IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+_OPENAI = {
+    "image_mean": [0.48145466, 0.4578275, 0.40821073],
+    "image_std": [0.26862954, 0.26130258, 0.27577711],
+}
+_STEP = 7  # see `_filters`
+# Deviation of tables, and parts of their names: what has no fan-in that would say how large it is.
+_TABLES = {
+    1.0: ("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
+    0.3: (
+        *("position", "pos_embed", "rel_pos", "token"),
+        *("point_embed", "not_a_point", "no_mask_embed"),
+    ),
+}
+
+Make: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], float], Tensor]
+
+
+def write_tiny(folder: Path) -> dict[str, str]:
+    """Writes tiny weights for every name in the catalogue; the same bytes each time.
+
+    Args:
+        folder: for `models.root`; made if it is not there.
+
+    Returns:
+        Name of each file below `folder` -> its sha256.
+
+    Raises:
+        OutputError: the folder holds other files, which could be real weights, or cannot be
+            written.
+    """
+    try:
+        if folder.is_dir() and any(folder.iterdir()) and not (folder / TINY_MARK).exists():
+            raise OutputError(
+                f"{folder} is not empty; tiny weights have the names of real ones, so they only go "
+                f"to a folder of their own"
+            )
+        about = {"about": "random weights, to try the code out; no use for segmenting"}
+        _write_json(folder / TINY_MARK, about | {"files": {}})  # first: it may be interrupted
+        with _without_progress():
+            _write_all(folder)
+        sums = {
+            str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
+            for path in sorted(folder.rglob("*"))
+            if path.is_file() and path.name != TINY_MARK
+        }
+        _write_json(folder / TINY_MARK, about | {"files": sums})
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror or error}") from error
+    return sums
+
+
+def _write_all(folder: Path) -> None:
+    for name in [*FOLDERS, *SAM_FOLDERS]:
+        for part, network in networks(name, tiny=True).items():
+            network.load_state_dict(random_state(network, name))
+            network.save_pretrained(folder / name / part)
+        if name != _DIFFUSION:
+            statistics = _OPENAI if name.startswith("openai/") else _IMAGENET
+            _write_json(folder / name / "preprocessor_config.json", statistics)
+    _write_tokenizer(folder / _DIFFUSION / "tokenizer")
+    scheduler_class: Any = DDPMScheduler
+    scheduler = scheduler_class(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+    )
+    scheduler.save_pretrained(folder / _DIFFUSION / "scheduler")
+    for name in [*SAM_FILES, CORNET_FILE]:
+        with torch.device("meta"):
+            network = networks(name, tiny=True)[""]
+        torch.save(random_state(network, name), folder / name)
+    torch.save({"model": _odise()}, folder / _ODISE_FILE)
+
+
+def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
+    """Random tensors that keep signals at about the same size from layer to layer.
+
+    Each tensor depends on its own name and shape, and on `name`, alone.
+
+    Args:
+        network: gives names, shapes and, where they are whole numbers, values.
+        name: of the weights.
+    """
+    make = _filters if name == CORNET_FILE else _normal
+    return {
+        key: _random_tensor(f"{name} {key}", tensor, make)
+        for key, tensor in network.state_dict().items()
+    }
+
+
+def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
+    shape = tuple(like.shape)
+    if not like.is_floating_point():
+        return like.clone() if not like.is_meta else torch.zeros(shape, dtype=like.dtype)
+    random = np.random.default_rng([_SEED, zlib.crc32(key.encode())])
+    for deviation, names in _TABLES.items():
+        if any(name in key for name in names):
+            return _normal(random, shape, deviation)
+    if len(shape) > 1:
+        return make(random, shape, 1 / math.sqrt(math.prod(shape[1:])))
+    values = _normal(random, shape, 0.05)
+    if key.endswith("running_var"):
+        return 1 + values.abs()
+    if key.endswith(("layers.2.bias", "proj_out.bias")):  # where SAM's numbers come out
+        # Masks that would fill the picture get smaller; predicted IoUs come to lie in 0 ... 1.
+        return values + (-0.4 if "hypernetworks" in key else 0.5)
+    return values + key.endswith(("weight", "lambda1"))  # of norms and residual branches
+
+
+def _normal(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Tensor:
+    return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
+
+
+def _filters(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Tensor:
+    """A tensor of any size from few numbers: each filter begins a little after the one before it.
+
+    A .pth file holds a tensor's numbers and how to step through them. So `cornet`, whose sizes
+    are fixed (28 million parameters), takes 4 MB instead of 114 and loads like the real file.
+    """
+    length = math.prod(shape[1:])
+    numbers = _normal(random, (length + _STEP * (shape[0] - 1),), deviation)
+    inner = torch.empty(shape[1:], device="meta").stride()
+    return numbers.as_strided(shape, (_STEP, *inner))
+
+
+def _odise() -> dict[str, Tensor]:
+    """The four tensors of ODISE that are used, for the tiny UNet and CLIP."""
+    with torch.device("meta"):
+        unet = networks(_DIFFUSION, tiny=True)["unet"]
+        clip = networks(_CLIP, tiny=True)[""]
+    channels = unet.time_embedding.linear_2.out_features
+    shapes: Mapping[str, tuple[int, ...]] = {
+        "alpha_cond_time_embed": (channels,),
+        "time_embed_project.linear.weight": (channels, clip.config.projection_dim),
+        "time_embed_project.linear.bias": (channels,),
+        "time_embed_project.positional_embedding": (1, 1, channels),
+    }
+    random = np.random.default_rng(_SEED)
+    return {
+        f"backbone.feature_extractor.{name}": _normal(random, shape, 0.2)
+        for name, shape in shapes.items()
+    }
+
+
+def _write_tokenizer(folder: Path) -> None:
+    """CLIP's tokenizer with single bytes for words: 256 within a word, 256 at its end."""
+    marks = ("<|startoftext|>", "<|endoftext|>")
+    letters = [chr(0x100 + byte) for byte in range(256)]  # any 256 signs that can be printed
+    words = [*letters, *(f"{letter}</w>" for letter in letters), *marks]
+    _write_json(folder / "vocab.json", {word: index for index, word in enumerate(words)})
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    start, end = marks
+    special = {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}
+    _write_json(folder / "special_tokens_map.json", special)
+    settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special}
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_json(path: Path, values: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(values, indent=1) + "\n")
+
+
+@contextmanager
+def _without_progress() -> Iterator[None]:
+    library: Any = transformers_logging
+    shown = library.is_progress_bar_enabled()
+    library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        if shown:
+            library.enable_progress_bar()

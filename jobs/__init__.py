@@ -1,0 +1,1 @@
+"""What a person starts: the command `ipseg` and its verbs."""

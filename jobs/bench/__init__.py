@@ -1,0 +1,1 @@
+"""`ipseg bench`: what a profile costs, in operations and in seconds."""

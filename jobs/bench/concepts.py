@@ -1,0 +1,115 @@
+"""What looking for more concepts costs: the image is encoded once, decoded for each of them."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+from scipy.ndimage import gaussian_filter
+from torch import nn
+
+from ipseg.config import Config
+from ipseg.scoring import make_object, similarity_statistics
+from ipseg.segmenters.frame import Frame
+from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.promptable import Embedding, PromptableNetwork
+from ipseg.weights.tiny import random_state
+from jobs.bench.counting import adopt, encoding, published
+from jobs.bench.flops import Operations
+
+COUNTS = (1, 2, 5, 10, 20, 40, 80)
+_SIZE = (480, 640)  # of the picture whose masks are made
+_MEASURED = 2  # concepts
+_RUNS = 3  # the fastest counts: it was disturbed least
+_SIDE = 2048  # of the matrices that the machine's rate is measured with
+
+
+@dataclass(frozen=True)
+class Measured:
+    """Seconds with a decoder of the published size, on this machine.
+
+    Attributes:
+        concept: seconds for one concept: points, decoding, masks of a 640 x 480 picture, RLE.
+        rate: operations a second, of products of large matrices.
+        image: seconds that the encoders would take at that rate; they take longer, so that a
+            ratio made with it is too high rather than too low.
+    """
+
+    concept: float
+    rate: float
+    image: float
+
+    def ratio(self, concepts: int) -> float:
+        """Cost of this many concepts over the cost of one."""
+        return (self.image + concepts * self.concept) / (self.image + self.concept)
+
+
+def measure(config: Config, operations: Operations) -> Measured | None:
+    """Times what is done for each concept; None for a segmenter without a network."""
+    if not isinstance(config.segmenter, PromptableNetwork):
+        return None
+    given: Any = config.segmenter
+    segmenter = replace(given)
+    config = replace(config, segmenter=segmenter)
+    embedding = _ready(segmenter, config)
+    random = np.random.default_rng(0)
+    grid = config.matching.grid_of(_SIZE[1], _SIZE[0])
+    noise = random.standard_normal((_MEASURED, *grid))
+    maps = [gaussian_filter(each, 3).astype(np.float32) for each in noise]
+    taken = _fastest(lambda: _answer(config, embedding, maps)) / _MEASURED
+    rate = _rate(config)
+    return Measured(taken, rate, sum(operations.image.values()) / rate)
+
+
+def _ready(segmenter: Any, config: Config) -> Embedding:  # noqa: ANN401
+    """Gives a segmenter all of its network but the encoder, with random weights."""
+    adopt(segmenter, segmenter.weights)
+    _, features = encoding(segmenter)
+    network = published(segmenter.weights)[""]
+    for name in ("image_encoder", "vision_encoder"):
+        if hasattr(network, name):
+            setattr(network, name, nn.Identity())
+    network.to_empty(device="cpu")
+    network.load_state_dict(random_state(network, segmenter.weights))
+    side = segmenter._side
+    patch = 4 * side // segmenter._mask_side
+    segmenter._adopt(network, config.models, side, patch)
+    generator = torch.Generator().manual_seed(0)
+    device = config.models.torch_device()
+    encoded = tuple(torch.randn(f.shape, generator=generator).to(device) for f in features)
+    return Embedding(encoded, Frame.around(*_SIZE, side, segmenter._aspect()))
+
+
+def _answer(config: Config, embedding: Embedding, maps: list[np.ndarray[Any, Any]]) -> None:
+    height, width = _SIZE
+    prompts = [PointPrompt(*config.points.select(each, width, height)) for each in maps]
+    answers = config.refinement.run_many(config.segmenter, embedding, prompts, maps)
+    for decoded, similarity in zip(answers, maps, strict=True):
+        best = config.scoring.best(decoded)
+        mask = decoded.masks[0 if best is None else best]
+        make_object("", 1, mask)
+        similarity_statistics(similarity, mask)
+
+
+def _rate(config: Config) -> float:
+    device = config.models.torch_device()
+    matrix = torch.ones(_SIDE, _SIDE, device=device)
+
+    def multiply() -> None:
+        with config.models.autocast():
+            float((matrix @ matrix)[0, 0])  # waits for the result
+
+    return 2 * _SIDE**3 / _fastest(multiply)
+
+
+def _fastest(run: Callable[[], object]) -> float:
+    taken = []
+    for _ in range(_RUNS):
+        start = time.perf_counter()
+        run()
+        taken.append(time.perf_counter() - start)
+    return min(taken)

@@ -1,0 +1,208 @@
+"""Operations of the networks that a profile runs, counted at their published sizes.
+
+Every network is built on PyTorch's device 'meta': its code runs, without numbers and without
+memory. An operation is one multiplication or one addition.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import singledispatch
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch.fx.experimental import _config
+from torch.utils.flop_counter import FlopCounterMode
+from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection
+
+from ipseg.errors import ConfigError
+from ipseg.features.odise import TimeConditioning
+from ipseg.features.stable_diffusion import StableDiffusion
+from ipseg.features.stable_diffusion_network import DiffusionNetwork
+from ipseg.features.vit import VitExtractor
+from ipseg.features.windows import window_starts
+from ipseg.models import Models
+from ipseg.saliency.cornet import CorNetSaliency
+from ipseg.saliency.cornet_network import INPUT_SIDE
+from ipseg.saliency.tokencut import TokenCut
+from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
+from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+
+META = torch.device("meta")
+CONDITIONING = "CLIP of the ODISE term"  # key in what `operations` gives for Stable Diffusion
+_CAPTION = 77  # tokens
+
+
+def count(run: Callable[[], object]) -> int:
+    """Operations of matrix products, convolutions and attention while `run` runs."""
+    # SAM picks points by their labels, which 'meta' does not have; no operation depends on them.
+    meta_config: Any = _config
+    labels = meta_config.patch(meta_nonzero_assume_all_nonzero=True)
+    with torch.no_grad(), META, labels, FlopCounterMode(display=False) as counter:
+        run()
+    return int(counter.get_total_flops())
+
+
+@dataclass(frozen=True)
+class Counted:
+    """What a saliency network or an extractor does for one picture.
+
+    Attributes:
+        operations: name of a network -> operations.
+        layers: (c, n) of each layer of features, that is then compared with each concept.
+    """
+
+    operations: dict[str, int]
+    layers: tuple[tuple[int, int], ...] = ()
+
+
+@singledispatch
+def operations(part: object) -> Counted:
+    """Counts one picture; nothing for classical parts, which have no network.
+
+    Raises:
+        ConfigError: the size of its weights is not known.
+    """
+    del part
+    return Counted({})
+
+
+@operations.register
+def _(part: CorNetSaliency) -> Counted:
+    network = published(part.weights)[""]
+    return Counted({"cornet": count(lambda: network(torch.empty(1, 3, INPUT_SIDE, INPUT_SIDE)))})
+
+
+@operations.register
+def _(part: TokenCut) -> Counted:
+    """Of a square picture, which has the most patches."""
+    network = published(part.weights)[""]
+    side = part.size // network.config.patch_size * network.config.patch_size
+    return Counted({"tokencut": count(lambda: network(torch.empty(1, 3, side, side)))})
+
+
+@operations.register
+def _(part: VitExtractor) -> Counted:
+    whole = published(part.weights)[""]
+    config = whole.config
+    with META:
+        # The class that is really run: of CLIP one tower, of MAE the encoder.
+        network: Any = part.classes[config.model_type](getattr(config, "vision_config", config))
+    network.eval()
+    patch = network.config.patch_size
+    side = part.size // patch * patch
+    part.adapt(network, side // patch)
+    done = count(lambda: part.tokens(network, torch.empty(1, 3, side, side)))
+    layer = (int(network.config.hidden_size), side // patch)
+    return Counted({type(part).__name__.lower(): done}, (layer,))
+
+
+@operations.register
+def _(part: StableDiffusion) -> Counted:
+    """UNet, encoder of the VAE, and CLIP if ODISE's term is set: all windows of one picture."""
+    network = diffusion(part)
+    pixels = windows(part)
+    side = pixels.shape[-1]
+    network.draw_noise(side, part.seed)
+    states: dict[str, torch.Tensor] = {}
+    encoder = count(lambda: network.vae.encode(pixels))
+    both = count(lambda: states.update(network(pixels)))
+    found = {"UNet": both - encoder, "VAE encoder": encoder}
+    if part.odise is not None:
+        found[CONDITIONING] = conditioning(part, pixels)
+    layers = (states[layer].shape for layer in part.layer_weights)
+    return Counted(found, tuple((c, part.size * n // side) for _, c, n, _ in layers))
+
+
+def windows(part: StableDiffusion) -> torch.Tensor:
+    """All windows of one picture, (b, 3, s, s) on 'meta'."""
+    side = part.crop if part.window == "sliding" else part.size
+    return torch.empty(len(window_starts(part.size, side)), 3, side, side, device=META)
+
+
+def diffusion(part: StableDiffusion) -> DiffusionNetwork:
+    """The networks of Stable Diffusion, cut down to what the layers need."""
+    parts = published(part.weights)
+    text = torch.empty(1, _CAPTION, parts["text_encoder"].config.hidden_size, device=META)
+    layers: list[Any] = list(part.layer_weights)
+    if not layers:
+        raise ConfigError("features.stable_diffusion.layers: at least one share must be > 0")
+    return DiffusionNetwork(parts["vae"], parts["unet"], text, 0.5, part.timestep, layers)
+
+
+def conditioning(part: StableDiffusion, pixels: torch.Tensor) -> int:
+    """Operations of ODISE's term for (b, 3, s, s) windows, whether it is set or not."""
+    channels = published(part.weights)["unet"].time_embedding.linear_2.out_features
+    config = published(part.odise_clip)[""].config.vision_config
+    with META:
+        clip: Any = CLIPVisionModelWithProjection(config)
+        clip.eval()
+        tensors = {
+            "alpha_cond_time_embed": torch.empty(channels),
+            "time_embed_project.linear.weight": torch.empty(channels, config.projection_dim),
+            "time_embed_project.linear.bias": torch.empty(channels),
+            "time_embed_project.positional_embedding": torch.empty(1, 1, channels),
+        }
+        term = TimeConditioning(clip, tensors)
+    return count(lambda: term(pixels))
+
+
+def encoding(segmenter: PromptableNetwork) -> tuple[int, Features]:
+    """Operations of encoding one picture, and what comes out (on 'meta')."""
+    side = segmenter._side
+    pixels = torch.empty(1, 3, side, side, device=META)
+    found: list[Features] = []
+    operations = count(lambda: found.extend(segmenter._encode(pixels)))
+    return operations, found[0]
+
+
+def decoding(
+    segmenter: PromptableNetwork, features: Features, points: int, *, box: bool, mask: bool
+) -> int:
+    """Operations of decoding one prompt of `points` points once."""
+    side = segmenter._mask_side
+    prompt = PromptBatch(
+        coords=torch.empty(1, points, 2, device=META),
+        labels=torch.empty(1, points, dtype=torch.int64, device=META),
+        boxes=torch.empty(1, 4, device=META) if box else None,
+        logits=torch.empty(1, side, side, device=META) if mask else None,
+        multimask=True,
+    )
+    return count(lambda: segmenter._decode(features, prompt))
+
+
+def adopt(segmenter: PromptableNetwork, name: str) -> None:
+    """Puts a network of published size on 'meta' into a segmenter, in place of `setup`."""
+    network = published(name)[""]
+    encoder = network.prompt_encoder
+    if name in SAM_FILES:
+        side = encoder.input_image_size[0]
+        patch = side // encoder.image_embedding_size[0]
+    else:
+        side = network.config.prompt_encoder_config.image_size
+        patch = network.config.prompt_encoder_config.patch_size
+    segmenter._adopt(network, Models(device="meta"), side, patch)
+
+
+def published(name: str) -> dict[str, Any]:
+    """The networks of published weights, or of a folder of transformers here, on 'meta'.
+
+    Raises:
+        ConfigError: their sizes are not known.
+    """
+    if (Path(name) / "config.json").is_file():
+        config = AutoConfig.from_pretrained(name, local_files_only=True)
+        model_class: Any = AutoModel
+        with META:
+            return {"": model_class.from_config(config).requires_grad_(False)}
+    try:
+        with META:
+            return {part: each.requires_grad_(False) for part, each in networks(name).items()}
+    except KeyError:
+        known = [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE]
+        raise ConfigError(
+            f"the sizes of {name} are not known, so its operations cannot be counted; "
+            f"known: {', '.join(known)}"
+        ) from None

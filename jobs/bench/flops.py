@@ -1,0 +1,152 @@
+"""Operations for one image, part by part, beside those of the released code."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import cache
+from types import MappingProxyType
+from typing import Any
+
+import torch
+
+from ipseg.config import Config
+from ipseg.features.dinov2 import Dinov2
+from ipseg.features.stable_diffusion import StableDiffusion
+from ipseg.matching import cosine_similarity
+from ipseg.saliency.cornet import CorNetSaliency
+from ipseg.segmenters.promptable import PromptableNetwork
+from ipseg.segmenters.segment_anything import SegmentAnything
+from jobs.bench.counting import (
+    CONDITIONING,
+    META,
+    adopt,
+    conditioning,
+    count,
+    decoding,
+    encoding,
+    operations,
+    published,
+    windows,
+)
+
+ENCODER, DECODER = "image encoder", "mask decoder"
+_PASSES = ({"box": False, "mask": False}, {"box": False, "mask": True}, {"box": True, "mask": True})
+_POINTS = 8
+_KMEANS_ROUNDS = 20
+
+
+@dataclass(frozen=True)
+class Operations:
+    """What a profile does, in operations.
+
+    Attributes:
+        image: network -> for each image, whatever the number of concepts.
+        concept: part -> for each concept in each image.
+        prompt: network -> for each prompt image, once in a run.
+        conditioning: of ODISE's term for one image, whether the profile has it or not; 0 where
+            there is nothing that it could be added to.
+    """
+
+    image: dict[str, int]
+    concept: dict[str, int]
+    prompt: dict[str, int]
+    conditioning: int
+
+    def total(self, concepts: int = 1) -> int:
+        """For one image."""
+        return sum(self.image.values()) + concepts * sum(self.concept.values())
+
+    def without_term(self) -> int:
+        """For one image and one concept, without ODISE's term."""
+        return self.total() - self.image.get(CONDITIONING, 0)
+
+    def with_term(self) -> int:
+        """For one image and one concept, with ODISE's term."""
+        return self.without_term() + self.conditioning
+
+
+def count_profile(config: Config) -> Operations:
+    """Counts what runs in the parts of a profile, at the published size of its networks.
+
+    Raises:
+        ConfigError: a profile names weights whose sizes are not known.
+    """
+    image: dict[str, int] = {}
+    concept: dict[str, int] = {}
+    similarity = term = 0
+    for extractor in config.features.values():
+        if extractor.weight == 0:
+            continue
+        counted = operations(extractor)
+        image |= counted.operations
+        similarity += sum(_compare(channels, cells) for channels, cells in counted.layers)
+        if isinstance(extractor, StableDiffusion):
+            term = conditioning(extractor, windows(extractor))
+    saliency = operations(config.saliency).operations
+    if config.matching.saliency_weight > 0:
+        image |= saliency
+    given: Any = config.segmenter
+    if _is_network(given):
+        points = config.points.clusters + (
+            config.points.clusters_negative or config.points.clusters
+        )
+        segmenter = replace(given)
+        adopt(segmenter, segmenter.weights)
+        image[ENCODER], features = encoding(segmenter)
+        forms = _PASSES[: config.refinement.passes]
+        concept[DECODER] = sum(decoding(segmenter, features, points, **form) for form in forms)
+    concept["similarity"] = similarity
+    concept["points"] = _kmeans(config.points.k, config.points.clusters)
+    return Operations(image, concept, saliency, term)
+
+
+@cache
+def count_released() -> Mapping[str, int]:
+    """What the released code runs for one image, at the same sizes, part by part.
+
+    From what it calls: four windows each through the whole UNet, the VAE's encoder and decoder
+    (whose picture nobody looks at), CLIP, and twice the text encoder; DINOv2 at 840 pixels; SAM
+    ViT-H three times, encoder included; `cornet` for every image, not for prompts alone.
+    """
+    diffusion = StableDiffusion()
+    parts = published(diffusion.weights)
+    latent, caption = torch.empty(4, 4, 64, 64, device=META), _caption(parts)
+    found = {
+        "UNet": count(lambda: parts["unet"](latent, 100, caption)),
+        "VAE encoder": count(lambda: parts["vae"].encode(windows(diffusion))),
+        "VAE decoder": count(lambda: parts["vae"].decode(latent)),
+        CONDITIONING: conditioning(diffusion, windows(diffusion)),
+        "text encoder": 8 * count(lambda: parts["text_encoder"](_tokens())),
+    }
+    found |= operations(Dinov2()).operations
+    segmenter = SegmentAnything(aspect="squash")
+    adopt(segmenter, segmenter.weights)
+    encoder, features = encoding(segmenter)
+    found[ENCODER] = len(_PASSES) * encoder
+    found[DECODER] = sum(decoding(segmenter, features, _POINTS, **form) for form in _PASSES)
+    return MappingProxyType(found | operations(CorNetSaliency()).operations)
+
+
+def _is_network(segmenter: object) -> bool:
+    return isinstance(segmenter, PromptableNetwork)
+
+
+def _caption(parts: Mapping[str, Any]) -> torch.Tensor:
+    config = parts["text_encoder"].config
+    return torch.empty(4, config.max_position_embeddings, config.hidden_size, device=META)
+
+
+def _tokens() -> torch.Tensor:
+    return torch.empty(1, 77, dtype=torch.int64, device=META)
+
+
+def _compare(channels: int, cells: int) -> int:
+    """Of one layer's cells with one concept."""
+    layer = torch.empty(cells, cells, channels, device=META)
+    return count(lambda: cosine_similarity(layer, torch.empty(1, channels)))
+
+
+def _kmeans(k: int, clusters: int) -> int:
+    """By formula: distances in two dimensions, two kinds of points, no early stop."""
+    return 2 * _KMEANS_ROUNDS * k * clusters * 2 * 3

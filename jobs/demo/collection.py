@@ -1,0 +1,292 @@
+"""A generated collection with ground truth: what the demo segments, and is measured against."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import PIL.Image
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.prompts import MASK_SUFFIX
+from ipseg.rows import Image, Mask
+from jobs.demo.photos import backgrounds, concepts, empty_parts
+from jobs.demo.scenes import (
+    Scene,
+    Unsuitable,
+    degrade,
+    draw_size,
+    fitted,
+    framed,
+    jpeg,
+    look_at,
+    paste,
+    relight,
+    side_by_side,
+)
+
+IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+SCHEMA = pa.schema([("key", pa.string()), ("image", IMAGE_TYPE)])
+
+# Busy photos, in which saliency takes a detail for the object. `ipseg prompts` shows that, and what
+# a person would do about it is done here: these prompts come with a mask, the others without.
+_MASK_GIVEN = ("astronaut", "motorcycle")
+_ROWS_PER_SHARD = 16
+_TRIES = 400
+
+# How large an object is pasted and how far it may be turned: a rocket is thin and may fly, a
+# portrait stands upright. All other objects take the first line.
+_PASTE_SHARE, _PASTE_TURN = (0.08, 0.35), 30.0
+_PASTE: dict[str, tuple[tuple[float, float], float]] = {
+    "rocket": ((0.03, 0.12), 60.0),
+    "astronaut": ((0.10, 0.40), 12.0),
+}
+_CLOSENESS: dict[str, tuple[float, float]] = {"rocket": (1.2, 2.6)}
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One image of the collection.
+
+    Attributes:
+        key: its name everywhere.
+        kind: how it was made, one of `KINDS`.
+        concepts: what is in it.
+        width: pixels.
+        height: pixels.
+        seed: the random seed of this picture alone.
+        shard: name of the Parquet file that holds it.
+    """
+
+    key: str
+    kind: str
+    concepts: list[str]
+    width: int
+    height: int
+    seed: list[int]
+    shard: str
+
+
+@dataclass(frozen=True)
+class Collection:
+    """A written collection.
+
+    Attributes:
+        folder: where it lies.
+        concepts: names, sorted.
+        pictures: in the order of the shards.
+    """
+
+    folder: Path
+    concepts: list[str]
+    pictures: list[Picture]
+
+    @property
+    def prompts(self) -> Path:
+        """Folder of prompt photos, `<concept>.jpg`, some with `<concept>.mask.png` beside."""
+        return self.folder / "prompts"
+
+    @property
+    def images(self) -> Path:
+        """Folder of Parquet shards with columns `key` and `image`."""
+        return self.folder / "images"
+
+    @property
+    def masks(self) -> Path:
+        """Folder of ground truth, `<concept>/<key>.png`; no file where the concept is absent."""
+        return self.folder / "masks"
+
+    def examples(self) -> Iterator[tuple[Picture, Image, dict[str, Mask]]]:
+        """Yields each picture with its pixels and the masks of the concepts in it."""
+        pictures = {picture.key: picture for picture in self.pictures}
+        for shard in sorted(self.images.glob("*.parquet")):
+            for row in pq.read_table(shard, schema=SCHEMA).to_pylist():
+                picture = pictures[row["key"]]
+                image = np.asarray(PIL.Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
+                masks = {
+                    concept: np.asarray(PIL.Image.open(self.masks / concept / f"{picture.key}.png"))
+                    > 127
+                    for concept in picture.concepts
+                }
+                yield picture, image, masks
+
+
+def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collection:
+    """Makes the collection and writes it; the same seed writes the same bytes.
+
+    Args:
+        folder: gets `prompts/`, `images/`, `masks/` and `collection.json`; need not exist, and
+            an earlier collection there is replaced.
+        seed: of all random choices.
+        images: how many pictures; a fifth show none of the concepts, a fifth several.
+    """
+    photos = concepts()
+    # An earlier collection may have been larger: what is left of it would join this one.
+    for old in (*folder.glob("images/part-*.parquet"), *folder.glob("masks/*/*.png")):
+        old.unlink()
+    (folder / "prompts").mkdir(parents=True, exist_ok=True)
+    (folder / "images").mkdir(exist_ok=True)
+    for concept, photo in photos.items():
+        left, top, right, bottom = photo.prompt
+        prompt = np.ascontiguousarray(photo.image[top:bottom, left:right])
+        (folder / "prompts" / f"{concept}.jpg").write_bytes(jpeg(prompt, quality=95))
+        if concept in _MASK_GIVEN:
+            outline = photo.alpha[top:bottom, left:right] > 0.5
+            PIL.Image.fromarray(outline.astype(np.uint8) * 255).save(
+                folder / "prompts" / f"{concept}{MASK_SUFFIX}"
+            )
+        (folder / "masks" / concept).mkdir(parents=True, exist_ok=True)
+
+    pictures = []
+    plan = _plan(images, seed)
+    for start in range(0, images, _ROWS_PER_SHARD):
+        shard = f"part-{start // _ROWS_PER_SHARD:05d}.parquet"
+        rows = []
+        for number in plan[start : start + _ROWS_PER_SHARD]:
+            picture, encoded, masks = _make(number, images, seed, shard)
+            rows.append(
+                {"key": picture.key, "image": {"bytes": encoded, "path": f"{picture.key}.jpg"}}
+            )
+            pictures.append(picture)
+            for concept, mask in masks.items():
+                PIL.Image.fromarray(mask.astype(np.uint8) * 255).save(
+                    folder / "masks" / concept / f"{picture.key}.png"
+                )
+        pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "images" / shard)
+
+    collection = Collection(folder, sorted(photos), pictures)
+    description = {
+        "seed": seed,
+        "concepts": {name: photos[name].note for name in collection.concepts},
+        "images": [asdict(picture) for picture in pictures],
+    }
+    (folder / "collection.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    return collection
+
+
+def _plan(images: int, seed: int) -> list[int]:
+    """The order of the pictures: shuffled, so that each shard holds all kinds."""
+    return [int(number) for number in np.random.default_rng([seed, images]).permutation(images)]
+
+
+def _make(
+    number: int, images: int, seed: int, shard: str
+) -> tuple[Picture, bytes, dict[str, Mask]]:
+    rounds, step = divmod(number, len(_CYCLE))
+    kind = _CYCLE[step]
+    rng = np.random.default_rng([seed, number])
+    names = sorted(concepts())
+    # Concepts take turns within a kind; whoever joins them in one picture is drawn.
+    turn = rounds * _CYCLE.count(kind) + _CYCLE[:step].count(kind) + list(KINDS).index(kind)
+    first = names.pop(turn % len(names))
+    order = [first, *(str(name) for name in rng.permutation(names))]
+    for _ in range(_TRIES):
+        try:
+            scene = fitted(KINDS[kind](order, rng))
+        except Unsuitable:
+            continue
+        break
+    else:
+        raise AssertionError(f"no suitable picture of kind {kind!r} in {_TRIES} tries")
+    shown = sorted(scene.masks)
+    digits = max(3, len(str(images - 1)))
+    key = "-".join([*shown, kind, f"{number:0{digits}d}"])
+    width, height = scene.size
+    picture = Picture(key, kind, shown, width, height, [seed, number], shard)
+    return picture, jpeg(scene.image), scene.masks
+
+
+def _view(name: str, rng: np.random.Generator, angle: float = 0.0, flip: bool = False) -> Scene:
+    photo = concepts()[name]
+    closeness = _CLOSENESS.get(name, (1.05, 1.8))
+    place = framed(photo.image, draw_size(rng), rng, angle=angle, flip=flip, closeness=closeness)
+    return look_at(name, photo, place)
+
+
+def _background(rng: np.random.Generator) -> Scene:
+    images = backgrounds()
+    image = images[str(rng.choice(sorted(images)))]
+    place = framed(image, draw_size(rng), rng, flip=bool(rng.random() < 0.5))
+    return Scene(relight(place.apply(image), rng, strength=0.7))
+
+
+def _pasted(name: str, scene: Scene, rng: np.random.Generator, smaller: float = 1.0) -> Scene:
+    (least, most), turn = _PASTE.get(name, (_PASTE_SHARE, _PASTE_TURN))
+    share = (least * smaller, most * smaller)
+    return paste(scene, name, concepts()[name], rng, share=share, turn=turn)
+
+
+def _crop(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    return _view(order[0], rng)
+
+
+def _flip(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    return _view(order[0], rng, flip=True)
+
+
+def _rotation(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    angle = float(rng.choice([-1, 1]) * rng.uniform(8, 40))
+    return _view(order[0], rng, angle=angle, flip=bool(rng.random() < 0.5))
+
+
+def _light(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    scene = _view(order[0], rng)
+    return Scene(degrade(relight(scene.image, rng), rng), scene.masks)
+
+
+def _on_background(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    return _pasted(order[0], _background(rng), rng)
+
+
+def _several(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    count = int(rng.integers(2, 4))
+    if rng.random() < 0.4:
+        views = [_view(name, rng, flip=bool(rng.random() < 0.5)) for name in order[:2]]
+        return side_by_side(views, stacked=bool(rng.random() < 0.3))
+    scene = _background(rng)
+    for name in order[:count]:
+        scene = _pasted(name, scene, rng, smaller=0.6)
+    return scene
+
+
+def _none(order: Sequence[str], rng: np.random.Generator) -> Scene:
+    chance = rng.random()
+    if chance < 0.4:
+        parts = empty_parts()
+        image = parts[str(rng.choice(sorted(parts)))]
+        place = framed(image, draw_size(rng), rng, flip=bool(rng.random() < 0.5))
+        return Scene(relight(place.apply(image), rng, strength=0.5))
+    if chance < 0.6:
+        pair = [_background(rng), _background(rng)]
+        return side_by_side(pair, stacked=bool(rng.random() < 0.5))
+    return _background(rng)
+
+
+Recipe = Callable[[Sequence[str], np.random.Generator], Scene]
+KINDS: dict[str, Recipe] = {
+    "crop": _crop,
+    "flip": _flip,
+    "rotation": _rotation,
+    "light": _light,
+    "pasted": _on_background,
+    "several": _several,
+    "none": _none,
+}
+# Each ten pictures are made of these kinds.
+_CYCLE = (
+    "crop",
+    "none",
+    "pasted",
+    "several",
+    "flip",
+    "rotation",
+    "none",
+    "light",
+    "several",
+    "pasted",
+)

@@ -1,0 +1,1 @@
+"""The report of a finished run: one HTML file that needs nothing else."""

@@ -1,0 +1,196 @@
+"""`ipseg weights`: what a profile needs, where it is, how to get it; tiny stand-ins."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ipseg.config import Config
+from ipseg.errors import WeightsError
+from ipseg.weights.catalogue import Need, needs
+from ipseg.weights.fetching import fetch
+from ipseg.weights.finding import Checked, Found, check, find
+
+_SHOWN_DIGITS = 12  # of a sha256 in a table; all of them with --json
+
+
+def list_weights(config: Config, *, as_json: bool) -> None:
+    """Prints what the profile needs and where it is, to stdout."""
+    found = [find(need, config.models) for need in needs(config.resolved)]
+    if as_json:
+        _print_json([_summary(each) for each in found])
+        return
+    console = Console()
+    console.print(_table(found) if found else _nothing(config))
+    _print_notes(console, config, found)
+
+
+def check_weights(config: Config, *, as_json: bool) -> None:
+    """Reads all weights of the profile, prints their sha256 and what is wrong with them.
+
+    Raises:
+        WeightsError: something is missing, changed or damaged; names the first, and the remedy.
+    """
+    checked = [
+        (found, check(found))
+        for found in (find(need, config.models) for need in needs(config.resolved))
+    ]
+    if as_json:
+        _print_json(
+            [{**_summary(found), "sha256": c.sha256, "faults": c.faults} for found, c in checked]
+        )
+    else:
+        Console().print(_checked_table(checked) if checked else _nothing(config))
+    bad = [(found, c.faults[0]) for found, c in checked if c.faults]
+    if bad:
+        found, fault = bad[0]
+        again = "delete that file; " if found.complete else ""
+        raise WeightsError(
+            f"{len(bad)} of {len(checked)} weights of profile '{config.profile}' cannot be used, "
+            f"first {found.need.name}: {fault}; {again}{_remedy(found.need, config)}"
+        )
+
+
+def fetch_weights(config: Config, *, as_json: bool) -> None:
+    """Downloads what the profile needs and is not there, then prints where all of it is.
+
+    Raises:
+        WeightsError: something cannot be fetched; what is on the hub is fetched first.
+    """
+    found = [find(need, config.models) for need in needs(config.resolved)]
+    by_hand = []
+    for index, each in enumerate(found):
+        if each.complete:
+            continue
+        if each.need.source.layout == "file":
+            by_hand.append(each.need)
+        else:
+            found[index] = fetch(each.need, config.models)
+    if as_json:
+        _print_json([_summary(each) for each in found])
+    else:
+        Console().print(_table(found) if found else _nothing(config))
+    if by_hand:
+        raise WeightsError("; ".join(_remedy(need, config) for need in by_hand))
+
+
+def print_tiny(folder: Path, *, as_json: bool) -> None:
+    """Writes tiny random weights to a folder and says how to use them.
+
+    Raises:
+        OutputError: the folder holds other files, or cannot be written.
+    """
+    from ipseg.weights.tiny import write_tiny  # takes seconds: it needs every model library
+
+    sums = write_tiny(folder)
+    size = sum((folder / name).stat().st_size for name in sums)
+    if as_json:
+        _print_json({"root": str(folder), "bytes": size, "files": sums})
+        return
+    console = Console()
+    console.print(f"{len(sums)} files, {size / 1e6:.1f} MB: random weights, to try the code out")
+    console.print(
+        f"use: ipseg segment ... --profile ipseg --set models.root={folder}", soft_wrap=True
+    )
+
+
+def _summary(found: Found) -> dict[str, Any]:
+    source = found.need.source
+    return {
+        "parts": found.need.parts,
+        "name": found.need.name,
+        "revision": found.revision or None,
+        "licence": source.licence,
+        "commercial_use": source.commercial,
+        "megabytes": round(found.size / 1e6, 1) if found.complete else source.megabytes,
+        "where": found.where or None,
+        "location": None if found.location is None else str(found.location),
+        "missing": list(found.missing),
+    }
+
+
+def _table(found: Sequence[Found]) -> Table:
+    table = Table("part", "weights", "revision", "size", "licence", "found")
+    for each in found:
+        source = each.need.source
+        licence = source.licence + (" [red](non-commercial)[/red]" if not _free(each) else "")
+        place = f"{each.where}: {each.location}"
+        if each.missing:
+            place = "[red]missing[/red]" + (f" in {each.location}" if each.location else "")
+        table.add_row(
+            "\n".join(each.need.parts),
+            each.need.name,
+            each.revision[:8],
+            _size(each),
+            licence,
+            place,
+        )
+    return table
+
+
+def _nothing(config: Config) -> str:
+    return f"profile '{config.profile}' needs no weights"
+
+
+def _free(found: Found) -> bool:
+    return found.need.source.commercial is not False
+
+
+def _size(found: Found) -> str:
+    if found.complete:
+        return f"{found.size / 1e6:.0f} MB" if found.size >= 1e6 else f"{found.size / 1e3:.0f} kB"
+    megabytes = found.need.source.megabytes
+    return "not known" if megabytes is None else f"about {megabytes} MB"
+
+
+def _print_notes(console: Console, config: Config, found: Sequence[Found]) -> None:
+    if any(each.where == "tiny" for each in found):
+        console.print("tiny: random weights, to try the code out; no use for segmenting")
+    missing = [each.need for each in found if not each.complete]
+    if any(need.source.layout != "file" for need in missing):
+        console.print(f"get what is on the hub: {_fetch_command(config)}", soft_wrap=True)
+    for need in missing:
+        if need.source.layout == "file":
+            console.print(_remedy(need, config), soft_wrap=True)
+
+
+def _checked_table(checked: Sequence[tuple[Found, Checked]]) -> Table:
+    table = Table("weights", "file", "sha256", "state")
+    for found, result in checked:
+        published = {file.name: file.published for file in found.files}
+        state = "\n".join(f"[red]{escape(fault)}[/red]" for fault in result.faults)
+        name = found.need.name
+        for file, digest in result.sha256.items() or [("", "")]:
+            good = "as published" if published.get(file) else "opens; its published sum is unknown"
+            if found.where == "tiny":
+                good = "as written; random"
+            table.add_row(name, file, digest[:_SHOWN_DIGITS], state or good)
+            name = ""
+            state = state and " "
+    return table
+
+
+def _remedy(need: Need, config: Config) -> str:
+    if need.source.layout != "file":
+        return f"get it with `{_fetch_command(config)}`"
+    root = config.models.root
+    place = f"{root}/{need.name}" if root else f"ROOT/{need.name} and set models.root=ROOT"
+    page = need.source.page
+    if not page:
+        return f"{need.name} is no published name: put the file where the profile says"
+    return f"{need.name} is not on the hub: get it from {page}, put it at {place}"
+
+
+def _fetch_command(config: Config) -> str:
+    root = f" --set models.root={config.models.root}" if config.models.root else ""
+    return f"ipseg weights fetch {config.profile}{root}"
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value))  # noqa: T201

@@ -1,0 +1,1 @@
+"""Ray Data around the algorithms. No algorithm lives here."""

@@ -1,0 +1,80 @@
+"""One Ray for the whole test session, and a small collection of real photos."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["HF_HUB_OFFLINE"] = "1"
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import settings
+from skimage import data
+
+from ipseg.images import encode_jpeg
+
+# The same examples at every run, so that a change is judged by what it changes. New ones are
+# looked for on purpose: `pytest --hypothesis-profile=explore`.
+settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.register_profile("explore", max_examples=1000, deadline=None)
+settings.load_profile("reproducible")
+
+
+@pytest.fixture(scope="session")
+def ray_session():
+    """Ray on two cores, as on the smallest machine that is supported."""
+    import ray
+
+    ray.init(
+        num_cpus=2,
+        num_gpus=2,  # logical: fractions are scheduled as with real cards
+        include_dashboard=False,
+        log_to_driver=False,
+        object_store_memory=300 * 2**20,
+        configure_logging=False,
+    )
+    yield
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def photos():
+    """Name -> (H, W, 3) uint8 RGB, long side at most 320: quick to segment."""
+    found = {"cup": data.coffee(), "cat": data.chelsea(), "rocket": data.rocket()}
+    small = {}
+    for name, image in found.items():
+        scale = 320 / max(image.shape[:2])
+        small[name] = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA)
+    return small
+
+
+@pytest.fixture(scope="session")
+def prompt_folder(tmp_path_factory, photos) -> Path:
+    """`cup.jpg` and `cat/1.jpg`, the latter with its mask."""
+    root = tmp_path_factory.mktemp("prompts")
+    (root / "cup.jpg").write_bytes(encode_jpeg(photos["cup"]))
+    (root / "cat").mkdir()
+    (root / "cat" / "1.jpg").write_bytes(encode_jpeg(photos["cat"]))
+    mask = np.zeros(photos["cat"].shape[:2], np.uint8)
+    cv2.ellipse(mask, (150, 110), (110, 85), 0, 0, 360, 255, -1)
+    cv2.imwrite(str(root / "cat" / "1.mask.png"), mask)
+    return root
+
+
+@pytest.fixture(scope="session")
+def image_folder(tmp_path_factory, photos) -> Path:
+    """Seven pictures in two folders, and one file that is none."""
+    root = tmp_path_factory.mktemp("images")
+    (root / "deep").mkdir()
+    (root / "cup-flipped.jpg").write_bytes(encode_jpeg(photos["cup"][:, ::-1].copy()))
+    (root / "cup-dark.jpg").write_bytes(encode_jpeg((photos["cup"] * 0.6).astype(np.uint8)))
+    (root / "cup-crop.jpg").write_bytes(encode_jpeg(photos["cup"][20:, 30:].copy()))
+    (root / "deep" / "cat-flipped.jpg").write_bytes(encode_jpeg(photos["cat"][:, ::-1].copy()))
+    (root / "deep" / "cat-crop.jpg").write_bytes(encode_jpeg(photos["cat"][:, 40:280].copy()))
+    (root / "rocket.jpg").write_bytes(encode_jpeg(photos["rocket"]))
+    (root / "broken.jpg").write_bytes(encode_jpeg(photos["rocket"])[:900])
+    (root / "notes.txt").write_text("not a picture")
+    return root

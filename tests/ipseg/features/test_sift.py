@@ -1,0 +1,97 @@
+import cv2
+import numpy as np
+import pytest
+from skimage import data
+
+from ipseg.features.sift import SiftGeometry
+
+
+def coffee():
+    image = data.coffee()
+    mask = np.zeros(image.shape[:2], np.float32)
+    cv2.ellipse(mask, (278, 224), (201, 164), 12, 0, 360, 1.0, -1)
+    return image, mask
+
+
+@pytest.fixture(scope="module")
+def extractor():
+    return SiftGeometry()
+
+
+@pytest.fixture(scope="module")
+def entry(extractor):
+    return extractor.describe(*coffee())
+
+
+def grid_mask(mask, grid):
+    return cv2.resize(mask, (grid[1], grid[0]), interpolation=cv2.INTER_AREA) > 0.5
+
+
+def transformed(scale, degrees, mirrored, size):
+    image, mask = coffee()
+    if mirrored:
+        image, mask = image[:, ::-1], mask[:, ::-1]
+    motion = cv2.getRotationMatrix2D((300, 200), degrees, scale)
+    motion[:, 2] += np.array(size) / 2 - (300, 200)
+    field = cv2.resize(data.grass(), size)
+    moved = cv2.warpAffine(np.ascontiguousarray(image), motion, size)
+    inside = cv2.warpAffine(np.ascontiguousarray(mask), motion, size)
+    return np.where(inside[..., None] > 0.5, moved, field[..., None]).astype(np.uint8), inside
+
+
+@pytest.mark.parametrize(
+    ("scale", "degrees", "mirrored"),
+    [(1.0, 0, False), (0.6, 35, False), (0.7, 180, False), (1.0, 0, True), (0.6, -50, True)],
+)
+def test_the_object_is_found_where_it_went(extractor, entry, scale, degrees, mirrored):
+    image, inside = transformed(scale, degrees, mirrored, (600, 450))
+    grid = (45, 60)
+    found = extractor.similarity(image, [entry], grid)
+    assert found.presence[0] > 0.9
+    truth, answer = grid_mask(inside, grid), found.maps[0] > 0.5
+    assert (truth & answer).sum() / (truth | answer).sum() > 0.85
+
+
+def test_two_copies_are_both_found(extractor, entry):
+    one, _ = transformed(0.6, 0, False, (360, 300))
+    pair = np.concatenate([one, one[:, ::-1]], axis=1)
+    maps = extractor.similarity(pair, [entry], (25, 60)).maps
+    assert maps[0][:, 5:25].max() > 0.5
+    assert maps[0][:, 35:55].max() > 0.5
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "rocket", "camera", "grass", "page"])
+def test_unrelated_photos_get_a_zero_map_and_little_presence(extractor, entry, name):
+    image = getattr(data, name)()
+    image = image if image.ndim == 3 else np.dstack([image] * 3)
+    found = extractor.similarity(image, [entry], (30, 40))
+    assert found.presence[0] < 0.3
+    assert found.maps.max() < 0.3
+
+
+def test_any_of_several_views_is_found(extractor, entry):
+    rocket = data.rocket()
+    other = extractor.describe(rocket, np.ones(rocket.shape[:2], np.float32))
+    merged = extractor.merge([other, entry])
+    for image in (rocket, data.coffee()):
+        assert extractor.similarity(image, [merged], (40, 60)).presence[0] > 0.9
+
+
+def test_entries_are_small_and_results_bit_equal(extractor, entry):
+    again = extractor.describe(*coffee())
+    assert sum(array.nbytes for array in entry.values()) < 64_000
+    assert all(np.array_equal(entry[name], again[name]) for name in entry)
+    image, _ = transformed(0.7, 20, False, (400, 300))
+    first = extractor.similarity(image, [entry], (30, 40))
+    second = extractor.similarity(image, [entry, entry], (30, 40))
+    assert np.array_equal(first.maps[0], second.maps[1])
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (40, 2000), (60, 80)])
+def test_pictures_without_keypoints_are_no_error(extractor, entry, shape):
+    blank = np.full((*shape, 3), 90, np.uint8)
+    nothing = extractor.describe(blank, np.ones(shape, np.float32))
+    found = extractor.similarity(blank, [entry, nothing], (2, 3))
+    assert not found.maps.any()
+    assert not found.presence.any()
+    assert extractor.similarity(data.coffee(), [nothing], (2, 3)).presence[0] == 0

@@ -1,0 +1,241 @@
+"""The SAM family of transformers, in tiny."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import skimage.data
+import torch
+from transformers import (
+    Sam2Config,
+    Sam2Model,
+    SamConfig,
+    SamHQConfig,
+    SamHQModel,
+    SamModel,
+)
+
+from ipseg.errors import WeightsError
+from ipseg.segmenters.hf_sam import HFSam
+from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.refinement import Refinement
+from ipseg.segmenters.sam_keys import from_transformers, to_transformers, transformers_config
+from ipseg.segmenters.segment_anything import SegmentAnything
+
+SIZES = {"image_size": 128, "patch_size": 16}
+DECODER = {"hidden_size": 64, "mlp_dim": 64, "iou_head_hidden_dim": 32}
+BACKBONE = {
+    "image_size": [128, 128],
+    "hidden_size": 8,
+    "num_attention_heads": 1,
+    "blocks_per_stage": [1, 1, 2, 1],
+    "embed_dim_per_stage": [8, 16, 32, 64],
+    "num_attention_heads_per_stage": [1, 2, 4, 8],
+    "window_size_per_stage": [4, 2, 4, 2],
+    "global_attention_blocks": [3],
+    "window_positional_embedding_background_size": [2, 2],
+}
+VISION = {
+    **SIZES,
+    "hidden_size": 32,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 4,
+    "mlp_dim": 64,
+    "window_size": 3,
+    "global_attn_indexes": [1],
+    "output_channels": 64,
+    "num_pos_feats": 32,
+    "initializer_range": 0.2,
+}
+
+
+def tiny(kind):
+    """A random model of each class."""
+    torch.manual_seed(0)
+    prompts = {**SIZES, "hidden_size": 64}
+    if kind == "sam2":
+        vision = {
+            "backbone_config": {"model_type": "sam2_hiera_det_model", **BACKBONE},
+            "backbone_channel_list": [64, 32, 16, 8],
+            "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+            "fpn_hidden_size": 64,
+        }
+        config = Sam2Config(
+            vision_config=vision, prompt_encoder_config=prompts, mask_decoder_config=DECODER
+        )
+        return Sam2Model(config).eval()
+    parts = {"vision_config": VISION, "prompt_encoder_config": prompts}
+    if kind == "sam":
+        return SamModel(SamConfig(**parts, mask_decoder_config=DECODER)).eval()
+    decoder = {**DECODER, "vit_dim": 32}
+    return SamHQModel(SamHQConfig(**parts, mask_decoder_config=decoder)).eval()
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    root = tmp_path_factory.mktemp("models")
+    for kind in ("sam", "sam_hq", "sam2"):
+        tiny(kind).save_pretrained(root / kind)
+    return root
+
+
+@pytest.fixture(scope="module", params=["sam", "sam_hq", "sam2"])
+def segmenter(request, folder, models):
+    segmenter = HFSam(weights=str(folder / request.param))
+    segmenter.setup(models)
+    return segmenter
+
+
+@pytest.fixture(scope="module")
+def photos():
+    coffee = skimage.data.coffee()
+    return [coffee[::2, ::2], np.ascontiguousarray(coffee[:200, :128])]
+
+
+POINTS = np.array([[60, 70], [100, 40], [10, 15]], np.float32)
+LABELS = np.array([1, 1, 0])
+
+
+@pytest.fixture(scope="module")
+def both(sam_pth, golden, models, tmp_path_factory):
+    """The same weights through `segment_anything` and through `hf_sam`."""
+    released = SegmentAnything(weights=sam_pth)
+    released.setup(models)
+    converted = SamModel(transformers_config(golden.TINY))
+    converted.load_state_dict(to_transformers(golden.tiny_state()))
+    folder = tmp_path_factory.mktemp("converted")
+    converted.save_pretrained(folder)
+    theirs = HFSam(weights=str(folder))
+    theirs.setup(models)
+    return released, theirs
+
+
+@pytest.mark.parametrize("aspect", ["letterbox", "squash"])
+@pytest.mark.parametrize("passes", [1, 3])
+def test_the_same_weights_give_the_same_masks_as_the_released_package(both, golden, aspect, passes):
+    photo = skimage.data.coffee()  # large, so that one pixel on the brink is not 0.001 of a mask
+    answers = []
+    for segmenter in both:
+        segmenter.aspect = aspect
+        embedding = segmenter.encode([photo])[0]
+        points = golden.POINTS * 1.5
+        similarity = np.zeros((60, 60), np.float32)
+        run = Refinement(passes=passes).run
+        answers.append(run(segmenter, embedding, points, golden.LABELS, similarity))
+    ours, theirs = answers
+    np.testing.assert_allclose(ours.low_res_logits, theirs.low_res_logits, atol=1e-3)
+    np.testing.assert_allclose(ours.predicted_iou, theirs.predicted_iou, atol=1e-4)
+    assert ours.masks.any(axis=(1, 2)).any()
+    for one, other in zip(ours.masks, theirs.masks, strict=True):
+        assert (one & other).sum() >= 0.999 * (one | other).sum()
+
+
+def test_names_convert_both_ways(golden):
+    released = golden.tiny_state()
+    converted = to_transformers(released)
+    assert set(converted) == set(SamModel(transformers_config(golden.TINY)).state_dict())
+    back = from_transformers(converted)
+    assert set(back) == set(released)
+    assert all(torch.equal(back[name], released[name]) for name in released)
+
+
+def test_decoding_from_the_embedding_is_the_whole_model_at_once(segmenter, photos):
+    model = segmenter._network
+    square = np.ascontiguousarray(photos[1][:128])
+    embedding = segmenter.encode([square])[0]
+    box = np.array([20, 30, 90, 100])
+    plain = segmenter.decode(embedding, POINTS, LABELS)
+    again = segmenter.decode(
+        embedding, POINTS, LABELS, boxes=box, mask_input=plain.low_res_logits[0], multimask=False
+    )
+
+    mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    pixels = torch.from_numpy((square / 255 - mean) / std).float().permute(2, 0, 1)[None]
+    points = {
+        "pixel_values": pixels,
+        "input_points": torch.from_numpy(POINTS)[None, None],
+        "input_labels": torch.from_numpy(LABELS)[None, None],
+    }
+    more = {
+        "input_boxes": torch.from_numpy(box).float()[None, None],
+        "input_masks": torch.from_numpy(plain.low_res_logits[0])[None, None],
+    }
+    with torch.inference_mode():
+        whole = [
+            model(**points, multimask_output=True),
+            model(**points, **more, multimask_output=False),
+        ]
+    for ours, theirs in zip((plain, again), whole, strict=True):
+        np.testing.assert_allclose(ours.low_res_logits, theirs.pred_masks[0, 0], atol=1e-4)
+        np.testing.assert_allclose(ours.predicted_iou, theirs.iou_scores[0, 0], atol=1e-4)
+        assert ours.masks.shape[1:] == (128, 128)
+
+
+def test_images_together_are_as_each_alone(segmenter, photos, monkeypatch):
+    with monkeypatch.context() as as_on_a_gpu:
+        as_on_a_gpu.setattr(segmenter, "_at_once", None)
+        together = segmenter.encode(photos)
+    for photo, embedding in zip(photos, together, strict=True):
+        alone = segmenter.encode([photo])[0]
+        torch.testing.assert_close(embedding.features, alone.features, atol=1e-5, rtol=1e-4)
+        decoded = segmenter.decode(embedding, POINTS, LABELS)
+        assert decoded.masks.shape == (len(decoded.predicted_iou), *photo.shape[:2])
+        assert decoded.low_res_logits.shape[1:] == (32, 32)
+
+
+def test_prompts_together_are_as_each_alone_through_three_passes(segmenter, photos, monkeypatch):
+    embedding = segmenter.encode(photos[:1])[0]
+    prompts = [PointPrompt(POINTS + shift, LABELS) for shift in (0, 20, 40)]
+    refinement = Refinement(passes=3)
+    maps = [np.zeros((60, 60), np.float32)] * 3
+    with monkeypatch.context() as as_on_a_gpu:
+        as_on_a_gpu.setattr(segmenter, "_at_once", None)
+        together = list(refinement.run_many(segmenter, embedding, prompts, maps))
+    for prompt, answer in zip(prompts, together, strict=True):
+        alone = refinement.run(segmenter, embedding, prompt.coords, LABELS, maps[0])
+        assert answer.masks.shape == (1, *photos[0].shape[:2])
+        np.testing.assert_allclose(answer.low_res_logits, alone.low_res_logits, atol=1e-3)
+        assert (answer.masks != alone.masks).mean() < 1e-3
+
+
+def test_each_network_sees_pictures_as_it_was_trained(folder, models, photos):
+    filled = {}
+    for kind in ("sam", "sam2"):
+        segmenter = HFSam(weights=str(folder / kind))
+        segmenter.setup(models)
+        filled[kind] = segmenter.encode(photos[:1])[0].frame.inside
+    assert filled == {"sam": (85, 128), "sam2": (128, 128)}
+
+
+def test_a_published_sam2_folder_calls_itself_a_video_model(folder, models, photos, tmp_path):
+    for name in ("config.json", "model.safetensors"):
+        (tmp_path / name).write_bytes((folder / "sam2" / name).read_bytes())
+    config = json.loads((tmp_path / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({**config, "model_type": "sam2_video"}))
+    decoded = []
+    for weights in (tmp_path, folder / "sam2"):
+        segmenter = HFSam(weights=str(weights))
+        segmenter.setup(models)
+        decoded.append(segmenter.decode(segmenter.encode(photos[:1])[0], POINTS, LABELS))
+    assert np.array_equal(decoded[0].low_res_logits, decoded[1].low_res_logits)
+
+
+def test_a_damaged_or_foreign_folder_is_one_clear_error(folder, models, tmp_path):
+    def fails(match):
+        with pytest.raises(WeightsError, match=match) as error:
+            HFSam(weights=str(tmp_path)).setup(models)
+        assert str(tmp_path) in str(error.value)
+
+    fails("no config.json")
+    config = json.loads(Path(folder / "sam" / "config.json").read_text())
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "dinov2"}))
+    fails("type 'dinov2', expected sam or")
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    fails("cannot be read")
+    weights = (folder / "sam" / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(weights[:50_000])
+    fails("cannot be read")
+    other = (folder / "sam2" / "model.safetensors").read_bytes()
+    (tmp_path / "model.safetensors").write_bytes(other)
+    fails("does not fit SamModel: .* tensors missing")

@@ -1,0 +1,184 @@
+import json
+
+import pytest
+import torch
+
+from ipseg.config import load_config
+from ipseg.errors import ConfigError, WeightsError
+from ipseg.weights.tiny import write_tiny
+from jobs.bench.concepts import COUNTS, measure
+from jobs.bench.counting import count
+from jobs.bench.flops import count_profile, count_released
+from jobs.bench.run import run_bench
+
+ODISE = "features.stable_diffusion.odise=odise_label_coco_50e-b67d2efc.pth"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def released():
+    return count_profile(load_config("ipseg-released"))
+
+
+@pytest.fixture(scope="module")
+def light():
+    return count_profile(load_config("ipseg-light"))
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("weights") / "tiny"
+    write_tiny(folder)
+    return folder
+
+
+@pytest.mark.parametrize("heads", [1, 4])
+def test_attention_on_meta_is_counted_like_any_product(heads):
+    def attend():
+        query = torch.empty(1, heads, 100, 16)
+        torch.nn.functional.scaled_dot_product_attention(query, query, query)
+
+    assert count(attend) == 2 * 2 * heads * 100 * 100 * 16
+
+
+def test_at_most_the_operations_that_were_aimed_at(released):
+    assert released.without_term() <= 13.8e12
+    assert released.with_term() <= 15.3e12
+
+
+def test_the_released_code_is_counted_as_the_specification_has_it():
+    counted = {part: operations / 1e12 for part, operations in count_released().items()}
+    expected = {
+        "UNet": 4 * 0.803,
+        "VAE encoder": 4 * 1.117,
+        "VAE decoder": 4 * 2.515,
+        "CLIP of the ODISE term": 4 * 0.382,
+        "text encoder": 8 * 0.013,
+        "dinov2": 1.09,
+        "cornet": 0.0323,
+    }
+    for part, operations in expected.items():
+        assert counted[part] == pytest.approx(operations, rel=0.03)
+    assert counted["image encoder"] + counted["mask decoder"] == pytest.approx(3 * 5.96, rel=0.01)
+    assert sum(counted.values()) == pytest.approx(38.4, abs=0.1)
+
+
+def test_dinov2_by_formula(released):
+    tokens, width, depth = 3601, 768, 12
+    block = 24 * width**2 * tokens + 4 * tokens**2 * width
+    assert released.image["dinov2"] == pytest.approx(depth * block, rel=0.01)
+
+
+def test_the_term_is_counted_where_it_is_set(released):
+    with_term = count_profile(load_config("ipseg-released", [ODISE]))
+    assert with_term.total() == released.with_term() == with_term.with_term()
+    assert with_term.without_term() == released.total()
+
+
+def test_what_settings_leave_out_is_not_counted(released, light):
+    less = count_profile(
+        load_config(
+            "ipseg-released",
+            ["features.stable_diffusion.layers.s5=1", "refinement.passes=1"],
+        )
+    )
+    assert 0 < less.image["UNet"] < released.image["UNet"]
+    assert less.concept["mask decoder"] < released.concept["mask decoder"] / 2
+    assert "UNet" not in light.image
+    with pytest.raises(ConfigError, match="at least one share"):
+        count_profile(load_config("ipseg", ["features.stable_diffusion.layers.s5=0"]))
+    assert light.conditioning == 0
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        *(
+            ["features.dinov2=null", f"features.{kind}.size=320"]
+            for kind in ("dinov3", "clip", "mae")
+        ),
+        ["segmenter.kind=hf_sam", "segmenter.weights=facebook/sam2.1-hiera-tiny"],
+        ["segmenter.kind=hf_sam", "segmenter.weights=syscv-community/sam-hq-vit-base"],
+        ["matching.saliency_weight=0.5"],
+    ],
+)
+def test_every_part_can_be_counted(settings, light):
+    other = count_profile(load_config("ipseg-light", settings))
+    assert other.total() > 0
+    assert other != light
+
+
+def test_weights_of_unknown_size_are_one_error_and_folders_are_read(root, light):
+    with pytest.raises(ConfigError, match="sizes of own/model are not known"):
+        count_profile(load_config("ipseg-light", ["features.dinov2.weights=own/model"]))
+    folder = root / "facebook" / "dinov2-small"
+    tiny = count_profile(load_config("ipseg-light", [f"features.dinov2.weights={folder}"]))
+    assert (
+        0 < tiny.image["dinov2"] < 0.1 * count_profile(load_config("ipseg-light")).image["dinov2"]
+    )
+
+
+def test_eighty_concepts_cost_at_most_half_more_than_one(released):
+    assert COUNTS[-1] == 80
+    assert released.total(80) / released.total(1) <= 1.5
+
+
+def test_eighty_concepts_in_measured_seconds(released):
+    measured = measure(load_config("ipseg-released"), released)
+    assert measured.concept > 0
+    assert 1 < measured.ratio(80) <= 1.5
+
+
+def test_classical_parts_have_no_operations_and_no_decoder():
+    config = load_config("classical")
+    operations = count_profile(config)
+    assert not operations.image
+    assert measure(config, operations) is None
+
+
+def test_operations_alone_need_no_weights(tmp_path, capsys):
+    config = load_config("ipseg-released", [f"models.root={tmp_path}"])
+    run_bench(config, flops_only=True, as_json=False, out=tmp_path / "out" / "bench.json")
+    printed = capsys.readouterr().out
+    assert "38.392" in printed
+    assert "without the ODISE term: 13.67 TFLOP" in printed
+    assert "with the ODISE term: 15.20 TFLOP" in printed
+    written = json.loads((tmp_path / "out" / "bench.json").read_text())
+    assert written["flops"]["total_with_odise"] <= 15.3e12
+    assert written["concepts"]["rows"][-1]["concepts"] == 80
+
+
+def test_all_of_it(root, tmp_path, capsys):
+    settings = [f"models.root={root}", "features.dinov2.size=140"]
+    run_bench(load_config("ipseg-light", settings), flops_only=False, as_json=True, out=None)
+    found = json.loads(capsys.readouterr().out)
+    assert {"flops", "concepts", "seconds", "machine"} <= set(found)
+    assert [(timing["part"], timing["per"]) for timing in found["seconds"]] == [
+        ("saliency", "prompt"),
+        ("features.dinov2", "image"),
+        ("points", "concept"),
+        ("segmenter encode", "image"),
+        ("segmenter decode", "concept"),
+    ]
+    for timing in found["seconds"]:
+        assert timing["seconds"] > 0
+        assert timing["runs"] >= 1
+        assert (timing["load"] > 0) == (timing["part"] not in ("points", "segmenter decode"))
+    exact, half = found["precision"]
+    assert (exact["precision"], exact["mean_iou"], exact["same_points"]) == ("float32", 1.0, 1.0)
+    assert half["precision"] == "bfloat16"
+    assert 0 <= half["least_iou"] <= half["mean_iou"] <= 1
+    with pytest.raises(WeightsError, match="not found"):
+        run_bench(
+            load_config("ipseg-light", [f"models.root={tmp_path}"]),
+            flops_only=False,
+            as_json=True,
+            out=None,
+        )

@@ -1,0 +1,62 @@
+"""Every real class of the published method, tiny and random, through Ray and in one process."""
+
+import numpy as np
+import pytest
+
+import ipseg
+from ipseg.config import load_config
+from ipseg.masks import decode_rle
+from ipseg.metrics import Counts
+from ipseg.weights.tiny import write_tiny
+from pipeline.plan import make_plan
+from pipeline.run import Request, segment
+from pipeline.sink import read_rows
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory):
+    root = tmp_path_factory.mktemp("weights")
+    write_tiny(root)
+    return root
+
+
+@pytest.mark.parametrize("profile", ["ipseg-released", "ipseg-paper", "ipseg-light", "dinov2"])
+def test_the_other_profiles_find_their_tiny_weights_and_run(profile, tiny, photos):
+    model = ipseg.load(profile, [f"models.root={tiny}"])
+    model.set_prompts({"cup": photos["cup"]})
+    found = model.segment(photos["cup"][:, ::-1].copy())
+    assert all(np.isfinite(score) and 0 <= score <= 1 for score in found.scores.values())
+    assert all(mask.shape == photos["cup"].shape[:2] for mask in found.masks.values())
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_fractional_actors_give_the_rows_of_the_local_runner(
+    tiny, image_folder, prompt_folder, tmp_path, monkeypatch
+):
+    config = load_config("ipseg", [f"models.root={tiny}", "runtime.batch_size=2"])
+    plans = []
+    monkeypatch.setattr(
+        "pipeline.ray_engine.make_plan",
+        lambda *arguments: plans.append(make_plan(*arguments)) or plans[-1],
+    )
+
+    def rows(engine):
+        out = str(tmp_path / engine)
+        run = segment(
+            Request(str(image_folder), out, config, prompts=str(prompt_folder), engine=engine)
+        )
+        assert run.counts["failed"] == 1, "the broken file"
+        return {row["key"]: row for row in read_rows(out)}
+
+    local, distributed = rows("local"), rows("ray")
+    shares = {each.stage.name: each.gpus for each in plans[-1].stages if each.stage.actor}
+    assert all(0 < share < 1 for share in shares.values()), "fractions of a card"
+    assert distributed.keys() == local.keys()
+    for key, row in distributed.items():
+        assert row["row_status"] == local[key]["row_status"]
+        for mine, other in zip(row["objects"], local[key]["objects"], strict=True):
+            assert mine["concept"] == other["concept"]
+            assert mine["points"] == other["points"]
+            masks = [decode_rle(item["segmentation"]) for item in (mine, other)]
+            assert Counts.of(*masks).iou >= 0.999
+            assert np.isfinite(mine["score"])
