@@ -1,0 +1,1 @@
+"""Data sets people compare on, their episodes, and the numbers that were published for them."""

@@ -1,0 +1,99 @@
+"""What every benchmark offers, wherever its files lie and however they are laid out."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ipseg.benchmarks.episode import Episode
+
+
+@dataclass(frozen=True)
+class Protocol:
+    """How masks are compared; part of every number's identity.
+
+    Attributes:
+        formula: id in `ipseg.metrics` of the number that stands first.
+        side: pictures and masks are squashed to this many pixels squared before anything sees
+            them; None compares at the original size.
+        truth_rule: how ground truth is brought to that size: "nearest", or "linear" and then
+            above zero, which grows it by a border (IPSeg's release).
+        given_mask: supports come with their ground-truth mask; False isolates them by saliency.
+        boundaries: outlines are compared too (DAVIS' F).
+        assign: "binary" judges each class by itself; "argmax" gives each pixel to the class that
+            is surest, or to the background.
+    """
+
+    formula: str = "A"
+    side: int | None = None
+    truth_rule: Literal["nearest", "linear"] = "nearest"
+    given_mask: bool = False
+    boundaries: bool = False
+    assign: Literal["binary", "argmax"] = "binary"
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How episodes are drawn.
+
+    Attributes:
+        shot: supports of each episode.
+        seed: of the legacy NumPy generator the reference implementations use.
+        rule: name of a sampling rule of the benchmark; "" is its reference.
+        exclude_prompt: leaves queries out that are among the run's supports.
+    """
+
+    shot: int = 1
+    seed: int = 0
+    rule: str = ""
+    exclude_prompt: bool = True
+
+
+class Benchmark(ABC):
+    """A data set on disk and its episodes.
+
+    Attributes:
+        name: as the command calls it.
+        title: as papers call it.
+        layout: the files it needs below its root, for errors and `--help`.
+        rules: sampling rules it knows beside the reference "", name -> what it does.
+        protocol: of the numbers in the paper.
+        formulas: ids of all the numbers that make sense here, the protocol's among them.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    layout: ClassVar[str]
+    rules: ClassVar[dict[str, str]] = {}
+    protocol: ClassVar[Protocol] = Protocol()
+    formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D")
+
+    def __init__(self, root: str) -> None:
+        """Takes the data root (local path or fsspec URL); reads nothing yet."""
+        self.root = root.rstrip("/")
+
+    @property
+    @abstractmethod
+    def folds(self) -> tuple[str, ...]:
+        """Names of its folds or splits, ("",) where there is only one."""
+
+    @abstractmethod
+    def check(self) -> None:
+        """Looks for the files that are needed.
+
+        Raises:
+            SourceError: names what is missing, where it was looked for, and how to get it.
+        """
+
+    @abstractmethod
+    def classes(self, fold: str) -> dict[int, str]:
+        """All classes of a fold, id -> name; also those of which no episode is drawn."""
+
+    @abstractmethod
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """The episodes of a fold in the order of the reference implementation.
+
+        Raises:
+            SourceError: an annotation is malformed (names the file), or the rule is unknown.
+        """
