@@ -10,6 +10,7 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
+from ipseg.addresses import fetch
 from ipseg.bank import PromptBank
 from ipseg.config import DEFAULT_PROFILE, Config, load_config
 from ipseg.errors import ImageError, PromptError
@@ -21,7 +22,6 @@ from ipseg.prompts import find_prompts
 from ipseg.rows import Image, Mask, Row, Step, is_failed
 from ipseg.runner import prepare, run_step
 from ipseg.scoring import notable
-from ipseg.storage import fetch
 
 Picture = str | Path | bytes | Image  # address, encoded picture, or (H, W, 3) uint8 RGB
 

@@ -44,14 +44,18 @@ class Runtime:
         block_rows: rows in one unit of scheduling; at least `batch_size`.
         part_rows: rows in one output file; more are lost and redone when a run is killed.
         actors: workers in the pool of each stage that loads a model; None lets the plan decide.
+        stall_seconds: a run in which nothing moves for so long is ended; longer than it takes to
+            load the models, and to get machines where the cluster grows.
         gpu_card_gb: memory of one GPU, in GB; what a stage declares is turned into a share of it.
+            None reads it off the cards (24 GB where they cannot be asked).
     """
 
     batch_size: Annotated[int, Field(ge=1)] = 4
     block_rows: Annotated[int, Field(ge=1)] = 8
     part_rows: Annotated[int, Field(ge=1)] = 256
     actors: Annotated[int, Field(ge=1)] | None = None
-    gpu_card_gb: Annotated[float, Field(gt=0)] = 24.0
+    gpu_card_gb: Annotated[float, Field(gt=0)] | None = None
+    stall_seconds: Annotated[float, Field(gt=0)] = 1800.0
 
 
 @dataclass(frozen=True)
@@ -73,12 +77,17 @@ class Config:
     resolved: dict[str, Any]  # the same as plain data, as it goes into the manifest
 
     @property
-    def sha256(self) -> str:
-        """64 hex digits over all settings that change results."""
+    def relevant(self) -> dict[str, Any]:
+        """All settings that change results, as plain data."""
         relevant = _without(self.resolved, "profile", "runtime", "gpu_memory_gb", "batch")
         # Weights are told apart by their own hashes, not by where they lie or run.
         relevant["models"] = {"precision": self.models.precision}
-        canonical = json.dumps(relevant, sort_keys=True, separators=(",", ":"))
+        return relevant
+
+    @property
+    def sha256(self) -> str:
+        """64 hex digits over all settings that change results."""
+        canonical = json.dumps(self.relevant, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
 

@@ -35,3 +35,11 @@ class WeightsError(IpsegError):
 
 class PlanError(IpsegError):
     """A pipeline that does not fit the machines it should run on."""
+
+
+class FailureBudgetError(IpsegError):
+    """More rows failed than a run may lose before it is stopped."""
+
+
+class StallError(IpsegError):
+    """A run that makes no progress any more."""

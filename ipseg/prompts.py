@@ -7,7 +7,8 @@ from pathlib import PurePosixPath
 from ipseg.errors import ImageError, PromptError
 from ipseg.images import IMAGE_SUFFIXES, ImageLimits, decode
 from ipseg.rows import Row
-from ipseg.storage import filesystem
+from ipseg.storage import exists, is_folder, read_bytes
+from ipseg.walk import iterate_files
 
 MASK_SUFFIX = ".mask.png"
 
@@ -22,24 +23,18 @@ def find_prompts(url: str) -> list[Row]:
         PromptError: the folder is missing or holds no picture, a picture lies deeper than one
             folder, or a mask has no picture.
     """
-    fs, root = filesystem(url)
-    if not fs.exists(root):
+    if not exists(url):
         raise PromptError(f"prompt folder {url} does not exist")
-    if not fs.isdir(root):
+    if not is_folder(url):
         raise PromptError(
             f"{url} is a file; prompts are a folder: DIR/<concept>.jpg or DIR/<concept>/*"
         )
-    root = root.rstrip("/")
-    files = {path[len(root) :].lstrip("/"): path for path in sorted(fs.find(root))}
+    files = dict(sorted((name, at) for name, at, folder in iterate_files(url) if not folder))
     masks = {name: path for name, path in files.items() if name.endswith(MASK_SUFFIX)}
     rows: list[Row] = []
     for name, path in files.items():
         relative = PurePosixPath(name)
-        if (
-            name.endswith(MASK_SUFFIX)
-            or relative.suffix.lower() not in IMAGE_SUFFIXES
-            or any(part.startswith(".") for part in relative.parts)
-        ):
+        if name.endswith(MASK_SUFFIX) or relative.suffix.lower() not in IMAGE_SUFFIXES:
             continue
         if len(relative.parts) > 2:
             raise PromptError(f"{url}/{name} lies too deep; put it in {url}/<concept>/")
@@ -47,10 +42,10 @@ def find_prompts(url: str) -> list[Row]:
         rows.append(
             {
                 "key": name,
-                "uri": fs.unstrip_protocol(path) if "://" in url else path,
+                "uri": path,
                 "concept": relative.parts[0] if len(relative.parts) == 2 else relative.stem,
-                "image_bytes": fs.cat_file(path),
-                "mask_bytes": None if mask is None else fs.cat_file(mask),
+                "image_bytes": read_bytes(path),
+                "mask_bytes": None if mask is None else read_bytes(mask),
             }
         )
     if masks:

@@ -6,8 +6,7 @@
 from __future__ import annotations
 
 import logging
-import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
 from ipseg.rows import Row, Step, failed, is_failed
@@ -52,10 +51,7 @@ def _isolate(step: Step, rows: list[Row]) -> list[Row]:
 
 
 def run_local(
-    steps: Sequence[Step],
-    rows: Iterable[Row],
-    batch_size: int = 4,
-    observe: Callable[[str, int, float], None] | None = None,
+    steps: Sequence[Step], rows: Iterable[Row], batch_size: int = 4
 ) -> Iterator[Row]:
     """Runs prepared steps over a stream of rows in this process, a few rows at a time.
 
@@ -63,13 +59,9 @@ def run_local(
         steps: the chain.
         rows: live or failed rows.
         batch_size: rows handed to a step in one call.
-        observe: told (step name, rows, seconds) after each call.
     """
     stream = iter(rows)
     while batch := list(islice(stream, batch_size)):
         for step in steps:
-            started = time.perf_counter()
             batch = run_step(step, batch)
-            if observe is not None:
-                observe(step.name, len(batch), time.perf_counter() - started)
         yield from batch

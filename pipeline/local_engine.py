@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections import Counter
+import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
-from ipseg.rows import Row, Step
-from ipseg.runner import prepare, run_local
+from ipseg.errors import FailureBudgetError
+from ipseg.rows import Row, Step, is_failed
+from ipseg.runner import prepare, run_local, run_step
 from pipeline.progress import show_progress
-from pipeline.record import Recorder, RunRecord
-from pipeline.sink import ShardWriter
+from pipeline.record import FailureBudget, Recorder, RunRecord
+from pipeline.resume import Books
 from pipeline.source import Source
 
 
@@ -23,9 +24,9 @@ class LocalEngine:
         record: what has been done so far; a stage is one step, and nothing travels.
     """
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, budget: FailureBudget) -> None:
         self._runtime = runtime
-        self.record: Recorder = RunRecord()
+        self.record: Recorder = RunRecord(budget)
 
     def __enter__(self) -> LocalEngine:
         """Nothing to start."""
@@ -45,34 +46,43 @@ class LocalEngine:
         prepare(steps)
         return list(run_local(steps, rows, self._runtime.batch_size))
 
-    def write(
+    def stream(
         self,
         steps: Sequence[Step],
         source: Source,
         given: Sequence[str],
         wanted: Sequence[str],
-        writer: ShardWriter,
-    ) -> Counter[str]:
-        """Streams a source through the steps to the sink; returns rows written, by status."""
+        books: Books,
+    ) -> None:
+        """Streams what is left of a source through the steps to the shards.
+
+        Raises:
+            FailureBudgetError: too many rows have failed.
+        """
         prepare(steps)
-        counts: Counter[str] = Counter()
-        finished = run_local(steps, self._read(source), self._runtime.batch_size, self._observe)
         keep = {*wanted, *ERROR_COLUMNS}
+        rows = (row for shard in source.shards for row in books.unfinished_rows(shard))
         # Without their pixels, so that a part's worth of rows fits in memory.
-        slim = ({name: value for name, value in row.items() if name in keep} for row in finished)
-        last = steps[-1].name
-        with show_progress("segmenting", source.rows, lambda: self.record.rows(last)):
+        slim = (
+            {name: value for name, value in row.items() if name in keep}
+            for row in self._finished(steps, rows)
+        )
+        with show_progress("images", source.rows, self.record):
             while part := list(islice(slim, self._runtime.part_rows)):
-                counts.update(writer.write(part))
-        return counts
+                books.write(part)
 
-    def _read(self, source: Source) -> Iterator[Row]:
-        for shard in source.shards:
-            rows = 0
-            for row in shard.read():
-                rows += 1
-                yield row
-            self.record.shard_read(shard.id, rows)
-
-    def _observe(self, step: str, rows: int, seconds: float) -> None:
-        self.record.add(step, rows, seconds, 0, 0)
+    def _finished(self, steps: Sequence[Step], rows: Iterator[Row]) -> Iterator[Row]:
+        while batch := list(islice(rows, self._runtime.batch_size)):
+            for step in steps:
+                started = time.perf_counter()
+                batch = run_step(step, batch)
+                stop = self.record.end(
+                    step.name,
+                    [row["key"] for row in batch],
+                    failed=sum(is_failed(row) for row in batch),
+                    seconds=time.perf_counter() - started,
+                    sizes=(0, 0),
+                )
+                if stop is not None:
+                    raise FailureBudgetError(stop)
+            yield from batch

@@ -1,7 +1,7 @@
 """Fits stages to the machines before anything starts, and refuses what could deadlock.
 
 Actors are placed before read tasks, so pools that take every CPU leave none for the reader and
-the run never moves. A plan therefore keeps two task slots free whatever the number of pools.
+the run never moves. A plan therefore keeps task slots free whatever the number of pools.
 """
 
 from __future__ import annotations
@@ -12,10 +12,17 @@ from dataclasses import dataclass
 
 from ipseg.config import Runtime
 from ipseg.errors import PlanError
+from pipeline.balance import Sizes, balance, fill, largest
+from pipeline.cluster import Cluster
+from pipeline.fit import check_fit
+from pipeline.placement import Claim, fits
 from pipeline.stage import Stage
 
 TASK_SLOTS = 2  # one for reading, one for task stages and writing
-_ROUNDING = 1e-9
+DEFAULT_CARD_GB = 24.0  # where cards cannot be asked and nobody has said
+LEAST_SHARE = 1 / 8  # of a core for an actor: more processes on a core only take memory
+_SQUEEZES = (1, 2, 4, 8)  # how much smaller CPU shares may get where machines differ
+_TASKS = ""  # the tasks' place among the pools; no stage has an empty name
 
 
 @dataclass(frozen=True)
@@ -43,122 +50,214 @@ class Plan:
     Attributes:
         stages: in order.
         task_cpus: reserved for each read, task-stage and write task.
+        slots: of `task_cpus` that the pools leave free: one for reading, the others for task
+            stages and writing.
         batch_size: rows in one call of a worker.
         block_rows: rows in one unit of scheduling.
-        cpus: seen in the cluster.
-        gpus: seen in the cluster.
+        cluster: the machines that were seen.
+        card_gb: memory of a card that GPU shares were made of.
     """
 
     stages: tuple[StagePlan, ...]
     task_cpus: float
+    slots: int
     batch_size: int
     block_rows: int
-    cpus: float
-    gpus: float
+    cluster: Cluster
+    card_gb: float
 
     def lines(self) -> list[str]:
         """The plan as text, a line for the cluster and one for each stage."""
+        machines = len(self.cluster.nodes)
         lines = [
-            f"plan: {self.cpus:g} CPUs, {self.gpus:g} GPUs; read and write: "
+            f"plan: {self.cluster.cpus:g} CPUs, {self.cluster.gpus:g} GPUs"
+            f"{f' on {machines} machines' if machines > 1 else ''}; read and write: "
             f"{self.task_cpus:g} CPU a task"
         ]
         for each in self.stages:
             actors = f"{each.workers} actor{'s' if each.workers != 1 else ''}"
-            share = f", {each.gpus:g} GPU" if each.gpus else ""
+            share = f", {each.gpus:.4g} GPU" if each.gpus else ""
             runs = f"{actors} x {each.cpus:g} CPU{share}" if each.stage.actor else "tasks"
             lines.append(f"  {each.stage.name}: {runs}")
         return lines
 
 
-def gpu_fraction(memory_gb: float, card_gb: float) -> float:
+def gpu_fraction(memory_gb: float, card_gb: float, stage: str = "a stage") -> float:
     """Share of a card that holds `memory_gb`, rounded up so that shares tile the card (1/n).
 
     Raises:
-        PlanError: it needs more than one card has.
+        PlanError: it needs more than one card has; names the stage.
     """
     if memory_gb <= 0:
         return 0.0
     if memory_gb > card_gb:
         raise PlanError(
-            f"a stage needs {memory_gb:g} GB of GPU memory, a card has {card_gb:g} GB; "
-            f"choose a smaller model, or set runtime.gpu_card_gb if the cards are larger"
+            f"{stage} needs {memory_gb:g} GB of GPU memory, a card has {card_gb:g} GB; choose "
+            f"smaller models (segmenter.weights, features), lower the gpu_memory_gb of these if "
+            f"they take less, or set runtime.gpu_card_gb if the cards are larger"
         )
     return 1 / math.floor(card_gb / memory_gb)
 
 
-def make_plan(stages: Sequence[Stage], cluster: Mapping[str, float], runtime: Runtime) -> Plan:
+def make_plan(
+    stages: Sequence[Stage],
+    cluster: Cluster | Mapping[str, float],
+    runtime: Runtime,
+    costs: Mapping[str, float] | None = None,
+) -> Plan:
     """Fits stages to a cluster.
 
     Args:
         stages: from `build_stages`.
-        cluster: resources that are there, as Ray names them ("CPU", "GPU").
+        cluster: from `see_cluster`; or resources of one machine, as Ray names them ("CPU", "GPU").
         runtime: batch size, block size, pool sizes, memory of one card.
+        costs: seconds per row of each stage. With them the slowest stage gets the most workers;
+            without, pools grow evenly.
 
     Raises:
         PlanError: it could not run to the end; says what to change.
     """
-    cpus, gpus = cluster.get("CPU", 0.0), cluster.get("GPU", 0.0)
-    if cpus < 1:
-        raise PlanError(f"the cluster has {cpus:g} CPUs; the pipeline needs at least 1")
-    task_cpus = min(1.0, cpus / (2 * TASK_SLOTS))
-    pools = [stage for stage in stages if stage.actor]
-    least = runtime.actors or 1
-    free_cpus = cpus - TASK_SLOTS * task_cpus
-    shares = _cpu_shares(pools, free_cpus / least)
-    fractions = {
-        stage.name: gpu_fraction(stage.resources.gpu_memory_gb, runtime.gpu_card_gb) if gpus else 0
-        for stage in pools
-    }
-    asked = least * sum(fractions.values())
-    if asked > gpus + _ROUNDING:
-        listed = ", ".join(f"{name} {share:g}" for name, share in fractions.items() if share)
+    cluster = cluster if isinstance(cluster, Cluster) else Cluster.of(cluster)
+    if cluster.cpus < 1:
         raise PlanError(
-            f"{least} actor(s) of each stage need {asked:g} GPUs ({listed}), the cluster has "
-            f"{gpus:g}; add cards, choose smaller models, or set runtime.gpu_card_gb if the cards "
-            f"are larger"
+            f"the cluster has {cluster.cpus:g} CPUs; the pipeline needs at least 1: start a "
+            f"machine with CPUs for workers (the head may have none)"
         )
-    sizes = {stage.name: least for stage in pools}
-    if runtime.actors is None:
-        sizes = _grow(sizes, shares, free_cpus, fractions, gpus)
+    if costs is not None and (unknown := [s.name for s in stages if s.name not in costs]):
+        raise ValueError(f"no costs for the stages {', '.join(unknown)}")
+    demand = _demand(stages, cluster, runtime)
+    sizes = _sizes(demand, stages, runtime, costs)
     planned = tuple(
-        StagePlan(stage, sizes[stage.name], shares[stage.name], fractions[stage.name])
+        StagePlan(stage, sizes[stage.name], demand.shares[stage.name], demand.gpus[stage.name])
         if stage.actor
-        else StagePlan(stage, 0, task_cpus * min(1.0, stage.resources.cpus), 0)
+        else StagePlan(stage, 0, demand.task_cpus * min(1.0, stage.resources.cpus), 0)
         for stage in stages
     )
-    block_rows = max(runtime.block_rows, runtime.batch_size)
-    return Plan(planned, task_cpus, runtime.batch_size, block_rows, cpus, gpus)
+    return Plan(
+        planned,
+        demand.task_cpus,
+        TASK_SLOTS - 1 + sizes[_TASKS],
+        runtime.batch_size,
+        max(runtime.block_rows, runtime.batch_size),
+        cluster,
+        _card_gb(cluster, runtime),
+    )
 
 
-def _cpu_shares(pools: Sequence[Stage], available: float) -> dict[str, float]:
+def _card_gb(cluster: Cluster, runtime: Runtime) -> float:
+    return runtime.gpu_card_gb or cluster.card_gb or DEFAULT_CARD_GB
+
+
+@dataclass(frozen=True)
+class _Demand:
+    """What each worker asks for.
+
+    Attributes:
+        shares: CPUs of an actor of each pool.
+        gpus: fraction of a card of an actor of each pool.
+        task_cpus: CPUs of a task.
+        cluster: that has to hold it.
+    """
+
+    shares: Mapping[str, float]
+    gpus: Mapping[str, float]
+    task_cpus: float
+    cluster: Cluster
+
+    def pools(self, sizes: Sizes) -> list[Claim]:
+        """What pools of these sizes claim, in the order of the pipeline."""
+        return [Claim(n, sizes[n], share, self.gpus[n]) for n, share in self.shares.items()]
+
+    def tasks(self, sizes: Sizes) -> list[Claim]:
+        """The task slots."""
+        return [
+            Claim("reading", 1, self.task_cpus),
+            Claim("task stages and writing", sizes[_TASKS], self.task_cpus),
+        ]
+
+    def fits(self, sizes: Sizes) -> bool:
+        """Whether these sizes find room."""
+        return fits(self.pools(sizes), self.tasks(sizes), self.cluster.nodes)
+
+
+def _demand(stages: Sequence[Stage], cluster: Cluster, runtime: Runtime) -> _Demand:
+    """What each worker asks for, so small that the least number of workers fits.
+
+    Raises:
+        PlanError: it cannot be made to fit.
+    """
+    pools = [stage for stage in stages if stage.actor]
+    card_gb = _card_gb(cluster, runtime)
+    gpus = {
+        stage.name: gpu_fraction(stage.resources.gpu_memory_gb, card_gb, f"stage '{stage.name}'")
+        if cluster.gpus
+        else 0.0
+        for stage in pools
+    }
+    actors = runtime.actors or 1
+    demand, sizes = _squeezed(pools, gpus, cluster, actors), _even(pools, actors)
+    fewer = 0
+    if not demand.fits(sizes):
+        fewer = largest(
+            lambda n: n < actors and _squeezed(pools, gpus, cluster, n).fits(_even(pools, n))
+        )
+    check_fit(demand.pools(sizes), demand.tasks(sizes), cluster, card_gb, fewer)
+    return demand
+
+
+def _squeezed(
+    pools: Sequence[Stage], gpus: Mapping[str, float], cluster: Cluster, actors: int
+) -> _Demand:
+    """The largest CPU shares with which so many actors of each pool fit, or the smallest."""
+    sizes = _even(pools, actors)
+    for squeeze in _SQUEEZES:
+        task_cpus = min(1.0, cluster.cpus / (2 * TASK_SLOTS)) / squeeze
+        free = cluster.cpus - TASK_SLOTS * task_cpus
+        shares = _cpu_shares(pools, free / actors, squeeze)
+        demand = _Demand(shares, gpus, task_cpus, cluster)
+        if demand.fits(sizes):
+            break
+    return demand
+
+
+def _even(pools: Sequence[Stage], actors: int) -> dict[str, int]:
+    """The same number of actors in each pool, and one slot for task stages and writing."""
+    return {_TASKS: TASK_SLOTS - 1, **{stage.name: actors for stage in pools}}
+
+
+def _cpu_shares(pools: Sequence[Stage], available: float, squeeze: int) -> dict[str, float]:
     """What each actor asks for, or a share of it where one of each would not fit."""
     asked = sum(stage.resources.cpus for stage in pools)
-    scale = min(1.0, available / asked) if asked else 1.0
-    # Ray counts in ten-thousandths; rounding down keeps the sum within what is there.
-    return {s.name: math.floor(s.resources.cpus * scale * 1000) / 1000 for s in pools}
+    scale = min(1.0, available / asked) / squeeze if asked else 1.0
+    shares = {
+        stage.name: max(stage.resources.cpus * scale, min(stage.resources.cpus, LEAST_SHARE))
+        for stage in pools
+    }
+    # Rounding down keeps the sum within what is there.
+    return {name: math.floor(share * 1000) / 1000 for name, share in shares.items()}
 
 
-def _grow(
-    sizes: Mapping[str, int],
-    shares: Mapping[str, float],
-    cpus: float,
-    fractions: Mapping[str, float],
-    gpus: float,
+def _sizes(
+    demand: _Demand,
+    stages: Sequence[Stage],
+    runtime: Runtime,
+    costs: Mapping[str, float] | None,
 ) -> dict[str, int]:
-    """One more actor for each pool in turn, as long as any pool's next actor fits."""
-    grown = dict(sizes)
-    free_cpus = cpus - sum(shares[name] * size for name, size in grown.items())
-    free_gpus = gpus - sum(fractions[name] * size for name, size in grown.items())
-    growing = True
-    while growing:
-        growing = False
-        for name in grown:
-            fits = (
-                shares[name] <= free_cpus + _ROUNDING and fractions[name] <= free_gpus + _ROUNDING
-            )
-            if fits and shares[name] > 0:  # a pool that asks for nothing would grow without end
-                grown[name] += 1
-                free_cpus -= shares[name]
-                free_gpus -= fractions[name]
-                growing = True
-    return grown
+    """Workers of each pool, and slots for task stages and writing."""
+    pools = [stage for stage in stages if stage.actor]
+    least = _even(pools, runtime.actors or 1)
+    if runtime.actors is not None:
+        return least
+    # A pool that asks for nothing would grow without end.
+    growing = [s.name for s in pools if demand.shares[s.name] > 0 or demand.gpus[s.name] > 0]
+    if costs is None:
+        return fill(least, growing, demand.fits)
+    of_pools = {stage.name: costs[stage.name] for stage in pools}
+    # A task that asks for half a slot leaves room for another one beside it.
+    of_tasks = sum(costs[s.name] * min(1.0, s.resources.cpus) for s in stages if not s.actor)
+    idle = set(least) - {*growing, _TASKS}
+    return balance(
+        least,
+        {_TASKS: of_tasks, **of_pools},
+        lambda sizes: all(sizes[n] == least[n] for n in idle) and demand.fits(sizes),
+    )

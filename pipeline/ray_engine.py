@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import os
-from collections import Counter
+import signal
+import threading
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import islice
-from typing import Any
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
@@ -19,17 +22,22 @@ import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset
 from ray.data.block import BlockMetadata
-from ray.data.datasource import Datasink, Datasource, ReadTask, WriteResult
+from ray.data.datasource import Datasink, Datasource, ReadTask
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError, RayTaskError
 
 from ipseg.columns import from_table, to_table
 from ipseg.config import Runtime
+from ipseg.errors import IpsegError, OutputError, StallError
 from ipseg.rows import Row, Step
 from ipseg.runner import prepare
 from pipeline.plan import Plan, StagePlan, make_plan
 from pipeline.progress import show_progress
-from pipeline.record import Recorder, RunRecord
-from pipeline.sink import ShardWriter
-from pipeline.source import Shard, Source
+from pipeline.ray_record import RayRecord
+from pipeline.record import FailureBudget, Recorder
+from pipeline.resume import Books
+from pipeline.shard import Shard
+from pipeline.source import Source
 from pipeline.stage import Stage, build_stages, run_stage
 
 log = logging.getLogger("ipseg")
@@ -37,35 +45,18 @@ log = logging.getLogger("ipseg")
 # Ray guards a session it starts with a token and says so each time; nobody has to act on it.
 _SESSION_NOTICE = "ray._private.authentication.authentication_token_setup"
 READ_ROWS = 32  # rows in one block of a read task; encoded pictures are large
+_SETUP_DEATHS = 3  # workers of a stage that may die one after the other while they load models
 
 
 class RayEngine:
-    """Runs steps as Ray Data stages. A context: Ray runs, or is joined, while it is open.
+    """Runs steps as Ray Data stages. A context, which ends the Ray that was started for it."""
 
-    Attributes:
-        record: what has been done so far.
-    """
-
-    def __init__(self, runtime: Runtime) -> None:
-        self._runtime = runtime
+    def __init__(self, runtime: Runtime, budget: FailureBudget) -> None:
+        self._runtime, self._budget = runtime, budget
         self._started = False
 
     def __enter__(self) -> RayEngine:
-        """Starts Ray, or joins the session that is there (RAY_ADDRESS, or `ray.init` before)."""
-        logging.getLogger(_SESSION_NOTICE).setLevel(logging.ERROR)
-        if not ray.is_initialized():
-            ray.init(
-                include_dashboard=False,
-                log_to_driver=False,
-                logging_level=logging.ERROR,
-                configure_logging=False,
-            )
-            self._started = True
-        context = DataContext.get_current()
-        context.enable_progress_bars = False
-        context.print_on_execution_start = False
-        logging.getLogger("ray.data").setLevel(logging.ERROR)
-        self.record: Recorder = RayRecord()
+        """Ray itself starts with the first work: a run that is finished already needs none."""
         return self
 
     def __exit__(self, *exception: object) -> None:
@@ -73,8 +64,36 @@ class RayEngine:
         if self._started:
             ray.shutdown()
 
+    @cached_property
+    def record(self) -> Recorder:
+        """What has been done so far."""
+        self._start()
+        return RayRecord(self._budget)
+
+    def _start(self) -> None:
+        """Starts Ray, or joins the session that is there (RAY_ADDRESS, or `ray.init` before)."""
+        logging.getLogger(_SESSION_NOTICE).setLevel(logging.ERROR)
+        gc.collect()  # the actors of an execution that failed live on in reference cycles
+        if not ray.is_initialized():
+            with _own_sigterm_handler():
+                ray.init(
+                    include_dashboard=False,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
+            self._started = True
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.execution_no_progress_timeout_s = self._runtime.stall_seconds
+        context.max_consecutive_actor_init_deaths = _SETUP_DEATHS
+        context.raise_original_map_exception = True
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
+
     def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> Plan:
         """Stages of the steps, fitted to the cluster."""
+        self._start()
         stages = build_stages(steps, given, wanted)
         return make_plan(stages, ray.cluster_resources(), self._runtime)
 
@@ -87,66 +106,80 @@ class RayEngine:
     ) -> list[Row]:
         """Runs a few rows (prompts) through the steps and brings them back to the driver."""
         plan = self.plan(steps, given, wanted)
-        # A record of its own: the run's is about images.
-        dataset = _staged(ray.data.from_arrow(to_table(rows, given)), plan, RayRecord())
-        blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
-        return [row for block in blocks for row in from_table(block)]
+        record = RayRecord(self._budget)  # its own: the run's is about images
+        dataset = _staged(ray.data.from_arrow(to_table(rows, given)), plan, record)
+        with _mendable(record):
+            blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+            return [row for block in blocks for row in from_table(block)]
 
-    def write(
+    def stream(
         self,
         steps: Sequence[Step],
         source: Source,
         given: Sequence[str],
         wanted: Sequence[str],
-        writer: ShardWriter,
-    ) -> Counter[str]:
-        """Streams a source through the steps to the sink; returns rows written, by status."""
+        books: Books,
+    ) -> None:
+        """Streams what is left of a source through the steps to the shards.
+
+        Raises:
+            IpsegError: what went wrong, as far as a person can mend it.
+        """
         plan = self.plan(steps, given, wanted)
         for line in plan.lines():
             log.info("%s", line)
-        sink = _PartSink(writer, self._runtime.part_rows)
         read = ray.data.read_datasource(
-            _ShardSource(source.shards, tuple(given), self.record),
+            _ShardSource(source.shards, tuple(given), books),
             num_cpus=plan.task_cpus,
             override_num_blocks=len(source.shards),
         )
-        # Write tasks wait until a part is full; the last model's stage tells how far things are.
-        last = [each.stage.name for each in plan.stages if each.stage.actor][-1]
-        with show_progress("segmenting", source.rows, lambda: self.record.rows(last)):
+        with _mendable(self.record), show_progress("images", source.rows, self.record):
             _staged(read, plan, self.record).write_datasink(
-                sink, ray_remote_args={"num_cpus": plan.task_cpus}
+                _PartSink(books, self._runtime.part_rows),
+                ray_remote_args={"num_cpus": plan.task_cpus},
             )
-        return sink.counts
 
 
-class RayRecord:
-    """A `RunRecord` in an actor of its own; picklable, each call waits until it is counted."""
+@contextmanager
+def _own_sigterm_handler() -> Iterator[None]:
+    """Keeps the program's own SIGTERM handler, where it has one: Ray puts its own in its place."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if main and callable(before):
+        signal.signal(signal.SIGTERM, before)
 
-    def __init__(self) -> None:
-        self._actor: Any = ray.remote(num_cpus=0)(RunRecord).remote()
 
-    def shard_read(self, shard: str, rows: int) -> None:
-        """As `RunRecord.shard_read`."""
-        ray.get(self._actor.shard_read.remote(shard, rows))
+@contextmanager
+def _mendable(record: Recorder) -> Iterator[None]:
+    """Turns Ray's account of an error into the error itself, where it is one of ours."""
+    try:
+        yield
+    except ExecutionTimeoutError as error:
+        at_work = record.at_work()
+        doing = f"at work: {', '.join(at_work)}" if at_work else "no worker had anything to do"
+        raise StallError(
+            f"nothing moved any more ({doing}); {error}. What is written is kept: start the same "
+            f"command again, or raise runtime.stall_seconds if steps may take that long"
+        ) from error
+    except RayError as error:
+        cause = _root(error)
+        if isinstance(cause, IpsegError):
+            raise cause from error
+        if isinstance(cause, OSError):
+            raise OutputError(
+                f"{cause}; what is written is kept: mend this and start the same command again"
+            ) from error
+        raise
 
-    def rows_read(self) -> int:
-        """As `RunRecord.rows_read`."""
-        rows: int = ray.get(self._actor.rows_read.remote())
-        return rows
 
-    def add(self, stage: str, rows: int, seconds: float, row_bytes: int, image_bytes: int) -> None:
-        """As `RunRecord.add`."""
-        ray.get(self._actor.add.remote(stage, rows, seconds, row_bytes, image_bytes))
-
-    def rows(self, stage: str) -> int:
-        """As `RunRecord.rows`."""
-        rows: int = ray.get(self._actor.rows.remote(stage))
-        return rows
-
-    def summary(self) -> list[dict[str, Any]]:
-        """As `RunRecord.summary`."""
-        summary: list[dict[str, Any]] = ray.get(self._actor.summary.remote())
-        return summary
+def _root(error: BaseException) -> BaseException:
+    """The exception that a worker raised first."""
+    while True:
+        inner = error.cause if isinstance(error, RayTaskError) else error.__cause__
+        if not isinstance(inner, BaseException) or inner is error:
+            return error
+        error = inner
 
 
 def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
@@ -198,9 +231,9 @@ def _run_in_task(table: pa.Table, stage: Stage, record: Recorder) -> pa.Table:
 class _ShardSource(Datasource):
     """One read task for each shard of a source."""
 
-    def __init__(self, shards: Sequence[Shard], columns: tuple[str, ...], record: Recorder) -> None:
+    def __init__(self, shards: Sequence[Shard], columns: tuple[str, ...], books: Books) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._shards, self._columns, self._record = shards, columns, record
+        self._shards, self._columns, self._books = shards, columns, books
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before reading."""
@@ -216,45 +249,36 @@ class _ShardSource(Datasource):
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         schema = to_table([], self._columns).schema
         return [
-            ReadTask(_ShardReader(shard, self._columns, self._record), unknown, schema)
+            ReadTask(_ShardReader(shard, self._columns, self._books), unknown, schema)
             for shard in self._shards
         ]
 
 
 @dataclass(frozen=True)
 class _ShardReader:
-    """Yields a shard's rows as Arrow blocks, and notes at its end how many there were."""
+    """Yields what is left of a shard as Arrow blocks."""
 
     shard: Shard
     columns: tuple[str, ...]
-    record: Recorder
+    books: Books
 
     def __call__(self) -> Iterator[pa.Table]:
-        rows = self.shard.read()
-        total = 0
+        rows = self.books.unfinished_rows(self.shard)
         while block := list(islice(rows, READ_ROWS)):
-            total += len(block)
             yield to_table(block, self.columns)
-        self.record.shard_read(self.shard.id, total)
 
 
-class _PartSink(Datasink[Counter[str]]):
-    """Hands blocks to a `ShardWriter`; a write that is repeated replaces its own parts."""
+class _PartSink(Datasink[None]):
+    """Hands blocks to the books; a write that is repeated replaces its own parts."""
 
-    def __init__(self, writer: ShardWriter, part_rows: int) -> None:
-        self._writer, self._part_rows = writer, part_rows
-        self.counts: Counter[str] = Counter()
+    def __init__(self, books: Books, part_rows: int) -> None:
+        self._books, self._part_rows = books, part_rows
 
     @property
     def min_rows_per_write(self) -> int:
         """Rows in one part."""
         return self._part_rows
 
-    def write(self, blocks: Iterable[pa.Table], ctx: object) -> Counter[str]:
+    def write(self, blocks: Iterable[pa.Table], ctx: object) -> None:
         """Writes the rows of these blocks."""
-        return self._writer.write([row for block in blocks for row in from_table(block)])
-
-    def on_write_complete(self, write_result: WriteResult[Counter[str]]) -> None:
-        """Adds up what the write tasks wrote."""
-        for counts in write_result.write_returns:
-            self.counts.update(counts)
+        self._books.write([row for block in blocks for row in from_table(block)])

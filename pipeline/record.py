@@ -1,13 +1,46 @@
-"""What a run did, added up while it runs: rows, seconds and bytes for each stage.
+"""What a run did, kept for the whole run rather than on the rows.
 
-Kept for the whole run rather than on the rows, so that rows that fail or are tried twice are
-counted with the work they cost.
+Rows that fail or are tried twice are counted with the work they cost, and what a worker was doing
+when it died is known. The record lives in the driver's process, or in a Ray actor beside it.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Protocol
+
+
+@dataclass(frozen=True)
+class FailureBudget:
+    """How many rows may fail before a run is stopped.
+
+    Attributes:
+        rate: share of the rows in [0, 1].
+        least: failed rows below which a run goes on whatever their share: a handful of bad files
+            in a small folder is no reason to stop.
+    """
+
+    rate: float = 0.05
+    least: int = 100
+
+    @staticmethod
+    def of(rate: float | None) -> FailureBudget:
+        """The default, or what somebody asked for, which then holds for small runs, too."""
+        return FailureBudget() if rate is None else FailureBudget(rate, least=1)
+
+    def spent(self, failed: int, rows: int, *, ended: bool = False) -> bool:
+        """Whether so many failed rows are too many.
+
+        Args:
+            failed: rows so far.
+            rows: so far.
+            ended: no more will come; before, nothing is decided by so few rows that a single one
+                would be too many.
+        """
+        decisive = ended or self.rate * rows >= 1 or self.rate == 0
+        return decisive and failed >= self.least and failed > self.rate * rows
 
 
 @dataclass
@@ -16,72 +49,219 @@ class StageRecord:
 
     Attributes:
         rows: handed on.
+        failed: of these, failed here or before.
         seconds: spent by its workers, added up over all of them.
         row_bytes: Arrow bytes handed on, without the encoded pictures.
         image_bytes: bytes of the encoded pictures handed on.
     """
 
     rows: int = 0
+    failed: int = 0
     seconds: float = 0.0
     row_bytes: int = 0
     image_bytes: int = 0
 
 
+@dataclass
+class ShardRecord:
+    """How far one shard is.
+
+    Attributes:
+        rows: of the source; None until it was read to its end.
+        fingerprint: of the source.
+        done: rows that an earlier run had finished, by status.
+        parts: rows by status of each part this run wrote.
+        finished: the shard's success file is written.
+    """
+
+    rows: int | None = None
+    fingerprint: str = ""
+    done: Counter[str] = field(default_factory=Counter)
+    parts: dict[str, Counter[str]] = field(default_factory=dict)
+    finished: bool = False
+
+    @property
+    def counts(self) -> Counter[str]:
+        """Rows by status that are in the output."""
+        return sum(self.parts.values(), Counter(self.done))
+
+    @property
+    def ready(self) -> bool:
+        """Whether all its rows are written, but nobody has said so yet."""
+        return self.rows is not None and not self.finished and self.counts.total() >= self.rows
+
+
 class Recorder(Protocol):
     """What workers and the driver need of a record, wherever it is kept."""
 
-    def shard_read(self, shard: str, rows: int) -> None:
-        """Notes how many rows a shard had; said again (by a repeated task), it counts once."""
+    def shard_read(
+        self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
+    ) -> tuple[int, str] | None:
+        """Notes a shard that was read to its end; said again (by a repeated task), it counts once.
 
-    def rows_read(self) -> int:
-        """Rows of all shards that were read to their end."""
+        Args:
+            shard: its id.
+            rows: of the source.
+            done: of these, what an earlier run had finished, by status.
+            fingerprint: of the source.
 
-    def add(self, stage: str, rows: int, seconds: float, row_bytes: int, image_bytes: int) -> None:
-        """Adds one batch."""
+        Returns:
+            (rows, fingerprint) if the shard is to be finished now, else None.
+        """
+
+    def part_written(
+        self, shard: str, part: str, counts: Mapping[str, int]
+    ) -> tuple[int, str] | None:
+        """Notes a part; the same part again counts once. Returns as `shard_read`."""
+
+    def shard_finished(self, shard: str) -> None:
+        """Notes that the shard's success file is written."""
+
+    def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
+        """Notes that a worker starts on rows, unless one of them has ended a worker before.
+
+        Returns:
+            For each row, how many workers have ended while they were at it. If any has, nothing is
+            noted: the caller goes on row by row with `begin_one`.
+        """
+
+    def begin_one(self, stage: str, key: str) -> None:
+        """Notes that a worker starts on one row that is under suspicion."""
+
+    def end_one(self, stage: str, key: str) -> None:
+        """Notes that a row under suspicion did its worker no harm."""
+
+    def end(
+        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
+    ) -> str | None:
+        """Adds a finished batch: failed rows among them, and bytes without and of pictures.
+
+        Returns:
+            Why the run must stop, None if it may go on.
+        """
 
     def rows(self, stage: str) -> int:
         """Rows that a stage has handed on so far."""
 
     def summary(self) -> list[dict[str, Any]]:
         """For each stage its rows, seconds, and bytes per row with and without the picture."""
+
+    def books(self) -> dict[str, Any]:
+        """Rows of the source that were read, in the output by status, and done before this run."""
+
+    def unfinished(self) -> list[tuple[str, int, str]]:
+        """(shard, rows, fingerprint) of each shard that is ready but has no success file."""
+
+    def at_work(self) -> list[str]:
+        """What workers have begun and not ended, as `stage: key`, a few at most."""
 
 
 class RunRecord:
-    """Adds up batches by stage; a Ray run keeps one in an actor of its own."""
+    """A `Recorder` in plain Python; grows with shards and rows at work, not with all keys."""
 
-    def __init__(self) -> None:
+    def __init__(self, budget: FailureBudget) -> None:
+        self._budget = budget
         self._stages: dict[str, StageRecord] = {}
-        self._shards: dict[str, int] = {}
+        self._shards: dict[str, ShardRecord] = {}
+        self._begun: dict[tuple[str, str], int] = {}
 
-    def shard_read(self, shard: str, rows: int) -> None:
-        """Notes how many rows a shard had; said again (by a repeated task), it counts once."""
-        self._shards[shard] = rows
+    def shard_read(
+        self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
+    ) -> tuple[int, str] | None:
+        """As `Recorder.shard_read`."""
+        record = self._shards.setdefault(shard, ShardRecord())
+        record.rows, record.done, record.fingerprint = rows, Counter(done), fingerprint
+        return (rows, fingerprint) if record.ready else None
 
-    def rows_read(self) -> int:
-        """Rows of all shards that were read to their end."""
-        return sum(self._shards.values())
+    def part_written(
+        self, shard: str, part: str, counts: Mapping[str, int]
+    ) -> tuple[int, str] | None:
+        """As `Recorder.part_written`."""
+        record = self._shards.setdefault(shard, ShardRecord())
+        record.parts[part] = Counter(counts)
+        return (record.rows or 0, record.fingerprint) if record.ready else None
 
-    def add(self, stage: str, rows: int, seconds: float, row_bytes: int, image_bytes: int) -> None:
-        """Adds one batch."""
+    def shard_finished(self, shard: str) -> None:
+        """As `Recorder.shard_finished`."""
+        record = self._shards[shard]
+        record.finished = True
+        record.parts = {"": sum(record.parts.values(), Counter())}
+
+    def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
+        """As `Recorder.begin`."""
+        deaths = [self._begun.get((stage, key), 0) for key in keys]
+        if not any(deaths):
+            self._begun.update({(stage, key): 1 for key in keys})
+        return deaths
+
+    def begin_one(self, stage: str, key: str) -> None:
+        """As `Recorder.begin_one`."""
+        self._begun[stage, key] = self._begun.get((stage, key), 0) + 1
+
+    def end_one(self, stage: str, key: str) -> None:
+        """As `Recorder.end_one`."""
+        self._begun.pop((stage, key), None)
+
+    def end(
+        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
+    ) -> str | None:
+        """As `Recorder.end`."""
+        for key in keys:
+            self._begun.pop((stage, key), None)
         sums = self._stages.setdefault(stage, StageRecord())
-        sums.rows += rows
+        sums.rows += len(keys)
+        sums.failed += failed
         sums.seconds += seconds
-        sums.row_bytes += row_bytes
-        sums.image_bytes += image_bytes
+        sums.row_bytes += sizes[0]
+        sums.image_bytes += sizes[1]
+        return self.verdict(stage)
+
+    def verdict(self, stage: str) -> str | None:
+        """Why the run must stop after this stage, None if it may go on."""
+        sums = self._stages.get(stage, StageRecord())
+        if not self._budget.spent(sums.failed, sums.rows):
+            return None
+        return (
+            f"{sums.failed} of {sums.rows} rows failed, more than the "
+            f"{self._budget.rate:.1%} that may"
+        )
 
     def rows(self, stage: str) -> int:
-        """Rows that a stage has handed on so far."""
+        """As `Recorder.rows`."""
         return self._stages.get(stage, StageRecord()).rows
 
     def summary(self) -> list[dict[str, Any]]:
-        """For each stage its rows, seconds, and bytes per row with and without the picture."""
+        """As `Recorder.summary`."""
         return [
             {
                 "stage": stage,
                 "rows": sums.rows,
+                "failed": sums.failed,
                 "seconds": round(sums.seconds, 3),
                 "bytes_per_row": round(sums.row_bytes / max(1, sums.rows), 1),
                 "image_bytes_per_row": round(sums.image_bytes / max(1, sums.rows), 1),
             }
             for stage, sums in self._stages.items()
         ]
+
+    def books(self) -> dict[str, Any]:
+        """As `Recorder.books`."""
+        records = self._shards.values()
+        counts = sum((record.counts for record in records), Counter())
+        return {
+            "read": sum(record.rows or 0 for record in records),
+            "counts": dict(counts),
+            "before": sum(record.done.total() for record in records),
+        }
+
+    def unfinished(self) -> list[tuple[str, int, str]]:
+        """As `Recorder.unfinished`."""
+        return [
+            (shard, record.rows or 0, record.fingerprint)
+            for shard, record in self._shards.items()
+            if record.ready
+        ]
+
+    def at_work(self) -> list[str]:
+        """As `Recorder.at_work`."""
+        return [f"{stage}: {key}" for stage, key in list(self._begun)[:5]]

@@ -1,6 +1,6 @@
-"""One run from start to end: check everything, make the bank, stream the images, balance the books.
+"""`ipseg segment` as a function: check, make the bank, stream the images, keep the books.
 
-The same code drives both engines; they differ only in who executes the stages.
+The same command started again goes on where the last one ended, whatever ended it.
 """
 
 from __future__ import annotations
@@ -13,36 +13,43 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib import metadata
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ipseg.bank import PromptBank
-from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Config
 from ipseg.errors import OutputError, PromptError, SourceError
-from ipseg.methods import create_method
+from ipseg.methods import Method, create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
 from ipseg.steps.compare import CompareWithMasks
-from ipseg.storage import filesystem
+from ipseg.storage import exists, filesystem, is_folder, write_whole
+from ipseg.walk import list_files
+from pipeline.identity import config_sha256, prompts_identity, run_identity, weights_identity
+from pipeline.lease import Lease
+from pipeline.ledger import Retry
 from pipeline.local_engine import LocalEngine
-from pipeline.quality import measure_quality
-from pipeline.sink import (
-    SCHEMA_VERSION,
-    STATUSES,
-    Provenance,
-    ShardWriter,
-    check_writable,
-    write_whole,
+from pipeline.manifest import Manifest
+from pipeline.process import (
+    EngineName,
+    Outcome,
+    Work,
+    earlier_shard_count,
+    engine_for,
+    process,
+    write_shards,
 )
-from pipeline.source import Columns, Source, open_source
+from pipeline.quality import measure_quality
+from pipeline.record import FailureBudget
+from pipeline.shard import Columns
+from pipeline.sink import MASKS, Provenance, ShardWriter, check_writable
+from pipeline.source import Source, list_source
 
 if TYPE_CHECKING:
     from pipeline.ray_engine import RayEngine
 
 log = logging.getLogger("ipseg")
 
-Engine = Literal["ray", "local"]
 SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes")
 PROMPT_COLUMNS = ("key", "uri", "concept", "image_bytes", "mask_bytes")
 BANK_COLUMNS = (
@@ -66,7 +73,9 @@ class Request:
         masks: ground truth to compare with, or None.
         columns: for Parquet sources.
         engine: 'ray', or 'local' for this process alone.
-        overwrite: replace a run that is there already.
+        overwrite: replace a run that is there already, instead of going on with it.
+        retry: finished rows to do again, None for none.
+        budget: failed rows after which the run is stopped.
     """
 
     images: str
@@ -76,8 +85,10 @@ class Request:
     prompt_bank: str | None = None
     masks: str | None = None
     columns: Columns = field(default_factory=Columns)
-    engine: Engine = "ray"
+    engine: EngineName = "ray"
     overwrite: bool = False
+    retry: Retry | None = None
+    budget: FailureBudget = field(default_factory=FailureBudget)
 
 
 @dataclass(frozen=True)
@@ -98,7 +109,7 @@ class Run:
 
 
 def segment(request: Request) -> Run:
-    """Segments a collection and writes the run folder.
+    """Segments a collection and writes the run folder, or goes on with the run that is there.
 
     Raises:
         IpsegError: something the caller can mend, found before any work is done where possible.
@@ -106,68 +117,99 @@ def segment(request: Request) -> Run:
     config, out = request.config, request.out.rstrip("/")
     prompts, bank = load_prompts(request)
     concepts = bank.names if bank else tuple(sorted({row["concept"] for row in prompts}))
-    source = open_source(request.images, request.columns)
-    if source.rows == 0:
-        raise SourceError(f"{request.images} has no rows")
     by_concept = _masks_by_concept(request.masks, concepts)
-    check_writable(out)
-    _make_room(out, overwrite=request.overwrite)
-
-    method = create_method(config)
+    weights = weights_identity(config)
+    identity = run_identity(
+        config,
+        weights,
+        prompts=prompts_identity(prompts, request.prompt_bank),
+        source=request.images,
+        ground_truth=request.masks,
+    )
     started, clock = datetime.now(UTC), time.perf_counter()
-    with _engine(request) as engine:
-        if bank is None:
-            log.info("describing %d prompt images", len(prompts))
-            steps = method.prompt_steps()
-            check_chain(steps, PROMPT_COLUMNS)
-            bank = method.bank(engine.collect(steps, prompts, PROMPT_COLUMNS, BANK_COLUMNS))
-        for warning in bank.warnings:
-            log.warning("%s", warning)
-        write_whole(f"{out}/prompt_bank.parquet", bank.to_parquet())
-        provenance = Provenance(
-            run_id=f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}",
-            model=f"{config.method}/{config.profile}",
-            config_sha256=config.sha256,
-            prompt_ids=tuple(bank.prompt_ids),
-        )
-        manifest = _manifest(request, source, bank, provenance, started)
-        write_whole(f"{out}/manifest.json", _json(manifest))
-        steps, wanted = method.image_steps(bank), [*OUTPUT_COLUMNS]
-        if request.masks is not None:
-            steps.append(CompareWithMasks(request.masks, bank.names, by_concept))
-            wanted.append("metrics")
-        check_chain(steps, SOURCE_COLUMNS)
-        images_clock = time.perf_counter()
-        given = (*SOURCE_COLUMNS, *ERROR_COLUMNS)
-        counts = engine.write(steps, source, given, wanted, ShardWriter(out, provenance))
-        images_seconds = time.perf_counter() - images_clock
-        read, stages = engine.record.rows_read(), engine.record.summary()
-    books = {status: counts.get(status, 0) for status in STATUSES}
-    if sum(books.values()) != read:
-        raise OutputError(f"{read} rows were read but {sum(books.values())} written to {out}")
-    if read == 0:
+    run_id = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    with (
+        list_source(request.images, out, request.columns) as listed,
+        Lease(check_writable(out), run_id),
+    ):
+        if request.overwrite:
+            _clear(out)
+        earlier = Manifest.read(out)
+        if earlier is not None:
+            earlier.check_same(identity)
+        elif list_files(out, "shard=*/part-*.parquet"):
+            raise OutputError(f"{out} holds masks but no manifest.json; choose another --out")
+        source = listed.write(out, earlier_shard_count(out))
+        write_shards(out, source.shards)
+        with engine_for(request.engine, config.runtime, request.budget) as engine:
+            method = create_method(config)
+            bank = bank or _bank(out, earlier, method, engine, prompts)
+            for warning in bank.warnings:
+                log.warning("%s", warning)
+            provenance = Provenance(
+                run_id=run_id,
+                model=f"{config.method}/{config.profile}",
+                config_sha256=config_sha256(config, weights),
+                prompt_ids=tuple(bank.prompt_ids),
+            )
+            write_whole(f"{out}/prompt_bank.parquet", bank.to_parquet())
+            manifest = Manifest(
+                out,
+                identity,
+                _about(request, source, bank, provenance),
+                earlier.runs if earlier else [],
+            )
+            manifest.runs.append(_entry(request, run_id, started))
+            manifest.write()
+            steps, wanted = method.image_steps(bank), [*OUTPUT_COLUMNS]
+            if request.masks is not None:
+                steps.append(CompareWithMasks(request.masks, bank.names, by_concept))
+                wanted.append("metrics")
+            writer = ShardWriter(out, provenance, MASKS)
+            work = Work(source, steps, SOURCE_COLUMNS, wanted, writer, request.retry)
+            outcome = process(engine, work, request.budget)
+        metrics = _metrics(outcome, time.perf_counter() - clock)
+        metrics["quality"] = measure_quality(out) if request.masks is not None else None
+        write_whole(f"{out}/metrics.json", _json(metrics))
+        finished = datetime.now(UTC).isoformat(timespec="seconds")
+        manifest.runs[-1] |= {"finished": finished, "counts": outcome.counts}
+        manifest.write()
+    if not sum(outcome.counts.values()):
         raise SourceError(f"no image in {request.images}")
-    metrics = {
-        "rows": books,
-        "seconds": round(time.perf_counter() - clock, 3),
-        "images_seconds": round(images_seconds, 3),
-        "images_per_second": round(read / images_seconds, 3),
-        "stages": stages,
-        "quality": measure_quality(out) if request.masks is not None else None,
+    return Run(out, outcome.counts, metrics, tuple(bank.warnings))
+
+
+def _bank(
+    out: str,
+    earlier: Manifest | None,
+    method: Method,
+    engine: LocalEngine | RayEngine,
+    prompts: Sequence[Row],
+) -> PromptBank:
+    """The bank that an earlier run made of these prompts, or a new one."""
+    saved = f"{out}/prompt_bank.parquet"
+    if earlier is not None and exists(saved):
+        return PromptBank.read(saved)
+    log.info("describing %d prompt images", len(prompts))
+    steps = method.prompt_steps()
+    check_chain(steps, PROMPT_COLUMNS)
+    return method.bank(engine.collect(steps, prompts, PROMPT_COLUMNS, BANK_COLUMNS))
+
+
+def _metrics(outcome: Outcome, seconds: float) -> dict[str, Any]:
+    return {
+        "rows": outcome.counts,
+        "rows_before": outcome.before,
+        "seconds": round(seconds, 3),
+        "images_seconds": round(outcome.seconds, 3),
+        "images_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "stages": [
+            {**stage, "rows_per_second": round(stage["rows"] / outcome.seconds, 3)}
+            for stage in outcome.stages
+        ],
+        "quality": None,
         "baselines": None,
     }
-    write_whole(f"{out}/metrics.json", _json(metrics))
-    manifest |= {"finished": datetime.now(UTC).isoformat(timespec="seconds"), "counts": books}
-    write_whole(f"{out}/manifest.json", _json(manifest))
-    return Run(out, books, metrics, tuple(bank.warnings))
-
-
-def _engine(request: Request) -> LocalEngine | RayEngine:
-    if request.engine == "local":
-        return LocalEngine(request.config.runtime)
-    from pipeline.ray_engine import RayEngine  # importing Ray takes a second
-
-    return RayEngine(request.config.runtime)
 
 
 def load_prompts(request: Request) -> tuple[list[Row], PromptBank | None]:
@@ -191,10 +233,10 @@ def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
     """Whether the ground truth has a folder for each concept, or is flat for a single one."""
     if masks is None:
         return False
-    fs, root = filesystem(masks.rstrip("/"))
-    if not fs.isdir(root):
+    root = masks.rstrip("/")
+    if not is_folder(root):
         raise SourceError(f"mask folder {masks} does not exist")
-    missing = [name for name in concepts if not fs.isdir(f"{root}/{name}")]
+    missing = [name for name in concepts if not is_folder(f"{root}/{name}")]
     if not missing:
         return True
     if len(concepts) == 1:
@@ -205,28 +247,27 @@ def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
     )
 
 
-def _make_room(out: str, *, overwrite: bool) -> None:
+def _clear(out: str) -> None:
+    """Removes what an earlier run has written, and nothing else."""
     fs, root = filesystem(out)
-    old = [path for path in fs.glob(f"{root}/shard=*") if fs.isdir(path)]
-    if not old:
-        return
-    if not overwrite:
-        raise OutputError(f"{out} holds a run already; choose another folder, or use --overwrite")
-    for path in old:
-        fs.rm(path, recursive=True)
+    fs.invalidate_cache()
+    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing"]:
+        if fs.isdir(path):
+            fs.rm(path, recursive=True)
+    for name in ("manifest.json", "shards.parquet", "metrics.json", "report.html"):
+        if fs.exists(f"{root}/{name}"):
+            fs.rm_file(f"{root}/{name}")
 
 
-def _manifest(
-    request: Request, source: Source, bank: PromptBank, provenance: Provenance, started: datetime
+def _about(
+    request: Request, source: Source, bank: PromptBank, provenance: Provenance
 ) -> dict[str, Any]:
     config = request.config
     return {
-        "run_id": provenance.run_id,
-        "schema_version": SCHEMA_VERSION,
         "profile": config.profile,
         "method": config.method,
         "config": config.resolved,
-        "config_sha256": config.sha256,
+        "config_sha256": provenance.config_sha256,
         "versions": {
             "python": platform.python_version(),
             **{package: metadata.version(package) for package in PACKAGES},
@@ -237,6 +278,12 @@ def _manifest(
         "source_kind": source.kind,
         "ignored_files": source.ignored,
         "masks": request.masks,
+    }
+
+
+def _entry(request: Request, run_id: str, started: datetime) -> dict[str, Any]:
+    return {
+        "run_id": run_id,
         "engine": request.engine,
         "started": started.isoformat(timespec="seconds"),
         "finished": None,

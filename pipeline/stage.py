@@ -14,9 +14,21 @@ from dataclasses import dataclass, field
 import pyarrow as pa
 
 from ipseg.columns import ERROR_COLUMNS, from_table, is_local, to_table
-from ipseg.rows import Resources, Row, Step
+from ipseg.errors import FailureBudgetError
+from ipseg.rows import Resources, Row, Step, failed, is_failed
 from ipseg.runner import run_step
 from pipeline.record import Recorder
+
+DEATHS = 3  # workers that a row may end before it is left alone
+
+
+class PoisonedRow(Exception):  # noqa: N818  (its name is what users see in `error_type`)
+    """A row that ends the process of whoever works on it."""
+
+    def __init__(self, deaths: int) -> None:
+        super().__init__(
+            f"{deaths} workers ended while they were at this row (crash, or out of memory)"
+        )
 
 
 @dataclass(frozen=True)
@@ -96,18 +108,47 @@ def _with_local(group: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
 
 
 def run_stage(stage: Stage, record: Recorder, table: pa.Table) -> pa.Table:
-    """Runs a prepared stage on an Arrow table: one row out for each row in."""
+    """Runs a prepared stage on an Arrow table: one row out for each row in.
+
+    Rows that were at work when a worker ended are run one by one, so that the one to blame is
+    found; after `DEATHS` workers it is marked as poisoned and left alone.
+
+    Raises:
+        FailureBudgetError: too many rows of the run have failed.
+    """
     started = time.perf_counter()
     rows: list[Row] = from_table(table)
+    keys = [row["key"] for row in rows]
+    deaths = record.begin(stage.name, keys)
+    if any(deaths):
+        pairs = zip(rows, deaths, strict=True)
+        done = [_run_alone(stage, record, row, ended) for row, ended in pairs]
+    else:
+        done = _run(stage, rows)
+    result = to_table(done, stage.columns)
+    image_bytes = result["image_bytes"].nbytes if "image_bytes" in result.column_names else 0
+    stop = record.end(
+        stage.name,
+        keys,
+        failed=sum(is_failed(row) for row in done),
+        seconds=time.perf_counter() - started,
+        sizes=(result.nbytes - image_bytes, image_bytes),
+    )
+    if stop is not None:
+        raise FailureBudgetError(stop)
+    return result
+
+
+def _run(stage: Stage, rows: list[Row]) -> list[Row]:
     for step in stage.steps:
         rows = run_step(step, rows)
-    result = to_table(rows, stage.columns)
-    image_bytes = result["image_bytes"].nbytes if "image_bytes" in result.column_names else 0
-    record.add(
-        stage.name,
-        rows=len(rows),
-        seconds=time.perf_counter() - started,
-        row_bytes=result.nbytes - image_bytes,
-        image_bytes=image_bytes,
-    )
-    return result
+    return rows
+
+
+def _run_alone(stage: Stage, record: Recorder, row: Row, deaths: int) -> Row:
+    if deaths >= DEATHS:
+        return failed(row, stage.name, PoisonedRow(deaths))
+    record.begin_one(stage.name, row["key"])
+    (done,) = _run(stage, [row])
+    record.end_one(stage.name, row["key"])
+    return done

@@ -73,6 +73,10 @@ class Benchmark(ABC):
         """Takes the data root (local path or fsspec URL); reads nothing yet."""
         self.root = root.rstrip("/")
 
+    def protocol_of(self, rule: str) -> Protocol:
+        """How masks are compared under a sampling rule; most rules share the paper's protocol."""
+        return self.protocol
+
     @property
     @abstractmethod
     def folds(self) -> tuple[str, ...]:

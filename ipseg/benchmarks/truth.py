@@ -4,7 +4,7 @@
 
 PATH.png#label=8          pixels of value 8 (the index, in a palette picture)
 PATH.png#label=8,9        pixels of value 8 or 9
-PATH.png#above=127        pixels whose grey level is above 127
+PATH.png#above=127        pixels whose grey level (or palette index) is above 127
 PATH.png#label=1&ignore=255   the same; pixels of value 255 count neither way
 rle:{"size":[h,w],"counts":"..."}   COCO's compressed run lengths
 """
@@ -87,7 +87,9 @@ def _label_map(url: str) -> npt.NDArray[Any]:
 
 @lru_cache(maxsize=4)
 def _grey(url: str) -> npt.NDArray[Any]:
-    return np.asarray(_open(url).convert("L"))
+    picture = _open(url)
+    # Of a palette picture the index counts, whatever colour it shows.
+    return np.asarray(picture if picture.mode == "P" else picture.convert("L"))
 
 
 def _open(url: str) -> PillowImage.Image:

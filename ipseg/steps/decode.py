@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from ipseg.addresses import fetch
 from ipseg.images import ImageLimits, decode
 from ipseg.rows import Resources, Row, Step
-from ipseg.storage import fetch
 
 
 @dataclass

@@ -10,16 +10,16 @@ from typing import Any
 import cv2
 import numpy as np
 
+from ipseg.addresses import fetch
 from ipseg.images import ImageLimits, decode, encode_jpeg, thumbnail
 from ipseg.masks import decode_rle
 from ipseg.overlay import Colour, Drawn, draw, isolate
 from ipseg.rows import Image, Mask
 from ipseg.scoring import highest, notable
-from ipseg.storage import fetch
 from jobs.report.survey import best_scores
 
 LONG_SIDE = 460  # pixels of a picture in the gallery; sharp enough on a phone
-_QUALITY = 80
+QUALITY = 80  # of the JPEG pictures in a report
 _REASON_LENGTH = 160
 
 
@@ -72,6 +72,11 @@ def data_uri(jpeg: bytes) -> str:
     return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
+def reason_of(error: Exception) -> str:
+    """Why a picture is not there, short enough to stand in its place."""
+    return f"{type(error).__name__}: {error}"[:_REASON_LENGTH]
+
+
 def row_tile(row: Mapping[str, Any], colours: Mapping[str, Colour], limits: ImageLimits) -> Tile:
     """The picture of a row with what was found in it.
 
@@ -98,10 +103,10 @@ def row_tile(row: Mapping[str, Any], colours: Mapping[str, Colour], limits: Imag
         image = decode(fetch(row["uri"]), limits)
     except Exception as error:  # noqa: BLE001  (each storage raises its own)
         # The run is finished; that a picture has moved since is no reason to have no report.
-        reason = f"{type(error).__name__}: {error}"[:_REASON_LENGTH]
+        reason = reason_of(error)
     else:
         size = (image.shape[1], image.shape[0])
-        picture = data_uri(encode_jpeg(_overlay(image, row, shown, colours), _QUALITY))
+        picture = data_uri(encode_jpeg(_overlay(image, row, shown, colours), QUALITY))
     return Tile(
         key=row["key"],
         picture=picture,
@@ -117,9 +122,9 @@ def prompt_pictures(prompt: Mapping[str, Any], colour: Colour) -> tuple[str, str
     """A prompt photo, and the same with all but the prompt object dimmed, as data URIs."""
     photo = decode(prompt["thumbnail"])
     size = (photo.shape[1], photo.shape[0])
-    mask = _resized(decode_rle(prompt["mask"]), size)
+    mask = resized(decode_rle(prompt["mask"]), size)
     isolated = isolate(photo, mask, colour)
-    return data_uri(encode_jpeg(photo, _QUALITY)), data_uri(encode_jpeg(isolated, _QUALITY))
+    return data_uri(encode_jpeg(photo, QUALITY)), data_uri(encode_jpeg(isolated, QUALITY))
 
 
 def _found(
@@ -145,14 +150,14 @@ def _overlay(
             objects.append(
                 Drawn(
                     colour=colours[item["concept"]],
-                    mask=_resized(decode_rle(item["segmentation"]), size),
+                    mask=resized(decode_rle(item["segmentation"]), size),
                     points=np.array(points, np.float64).reshape(-1, 3) * scale,
                 )
             )
     return draw(small, objects, fill=0.35)
 
 
-def _resized(mask: Mask, size: tuple[int, int]) -> Mask:
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
     """The mask at (width, height): a pixel is in if at least half of it is."""
     share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
     return share >= 0.5

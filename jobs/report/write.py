@@ -22,7 +22,7 @@ from ipseg.overlay import Colour, colour_of
 from jobs.report.charts import histogram, mirrored, spark
 from jobs.report.survey import BINS, Place, Survey, read_place, survey
 from jobs.report.tiles import Tile, css, prompt_pictures, row_tile
-from pipeline.sink import write_whole
+from ipseg.storage import write_whole
 
 REPORT = "report.html"
 _PROMPTS_SHOWN = 4  # of one concept
@@ -62,8 +62,8 @@ def write_report(out: str) -> str:
         metrics=metrics,
         rows=metrics["rows"],
         total=sum(metrics["rows"].values()),
-        started=_moment(manifest.get("started")),
-        finished=_moment(manifest.get("finished")),
+        started=_moment(manifest["runs"][0]["started"]),
+        finished=_moment(manifest["runs"][-1]["finished"]),
         concepts=_concepts(names, colours, metrics, found),
         prompts=_prompts(out, colours),
         galleries=_galleries(

@@ -54,20 +54,30 @@ def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     (code, out, err), folder = finished
     assert code == 0
     result = json.loads(out)
-    assert result["rows"] == {"ok": 1, "empty": 0, "skipped": 0, "failed": 1}
+    assert result["rows"] == {"ok": 1, "empty": 0, "skipped": 0, "failed": 1, "poisoned": 0}
     assert result["out"] == str(folder)
     assert "Traceback" not in err
     manifest = json.loads((folder / "manifest.json").read_text())
-    assert manifest["counts"] == result["rows"]
+    assert manifest["runs"][-1]["counts"] == result["rows"]
     assert manifest["concepts"] == ["cat", "cup"]
 
 
-def test_a_run_is_not_overwritten_unless_asked(ipseg, finished, one_cup, prompt_folder):
+def test_the_same_command_goes_on_and_other_settings_are_refused(
+    ipseg, finished, one_cup, prompt_folder
+):
     _, out = finished
     words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
-    code, _, err = ipseg("segment", *words)
-    assert code == 1
-    assert "holds a run already" in err
+    code, stdout, _ = ipseg("segment", *words, "--json", "--set", "runtime.batch_size=1")
+    assert code == 0
+    assert json.loads(stdout)["rows_before"] == 2
+    code, _, err = ipseg("segment", *words, "--set", "points.k=16")
+    assert code == 2
+    assert "points.k: 32 -> 16" in err
+    code, _, err = ipseg("segment", *words, "--retry", "failed", "--max-failure-rate", "0.2")
+    assert code == 3
+    assert "1 of 1 rows failed" in err
+    code, _, err = ipseg("segment", *words, "--retry", "all")
+    assert code == 2
     assert ipseg("segment", *words, "--overwrite")[0] == 0
 
 

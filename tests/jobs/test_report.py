@@ -182,12 +182,11 @@ def write_run(
 ) -> None:
     fs, root = fsspec.core.url_to_fs(out)
     fs.makedirs(root, exist_ok=True)
-    counts = dict.fromkeys(("ok", "empty", "skipped", "failed"), 0)
+    counts = dict.fromkeys(("ok", "empty", "skipped", "failed", "poisoned"), 0)
     for each in rows:
         counts[each["row_status"]] += 1
     stages = [("decode", 1.25, 0.0, 31_000.0), ("match", 4.5, 14_400.0, 31_000.0)]
     manifest = {
-        "run_id": "20260101T000000-abcdef01",
         "profile": "classical",
         "method": "ipseg",
         "config": {"method": "ipseg", "points": {"k": 32}},
@@ -195,9 +194,14 @@ def write_run(
         "versions": {"ipseg": "0.1.0"},
         "concepts": concepts,
         "images": "s3://bucket/photos/*.parquet",
-        "started": "2026-01-01T00:00:00+00:00",
-        "finished": "2026-01-01T00:02:05+00:00",
-        "counts": counts,
+        "runs": [
+            {
+                "run_id": "20260101T000000-abcdef01",
+                "started": "2026-01-01T00:00:00+00:00",
+                "finished": "2026-01-01T00:02:05+00:00",
+                "counts": counts,
+            }
+        ],
     }
     metrics = {
         "rows": counts,
@@ -386,7 +390,8 @@ def test_names_from_data_are_escaped(tmp_path: Path, pictures: dict[str, Path]):
         path = tmp_path / f"{name}.json"
         content = json.loads(path.read_text())
         if name == "manifest":
-            content |= dict.fromkeys(("run_id", "profile", "method", "images"), EVIL)
+            content |= dict.fromkeys(("profile", "method", "images"), EVIL)
+            content["runs"][0]["run_id"] = EVIL
             content |= {"versions": {EVIL: EVIL}, "config": {EVIL: EVIL}}
         else:
             content["baselines"] = {EVIL: 0.1}

@@ -6,8 +6,8 @@ from PIL import Image
 
 from ipseg.config import load_config
 from ipseg.images import encode_jpeg
+from pipeline.parts import read_rows
 from pipeline.run import Request, segment
-from pipeline.sink import read_rows
 
 
 @pytest.fixture(scope="module")
@@ -46,7 +46,7 @@ def test_sixty_rows_come_out(folder, prompt_folder, tmp_path):
     run = segment(Request(str(folder), str(tmp_path / "run"), config, prompts=str(prompt_folder)))
     rows = list(read_rows(run.out))
     assert len(rows) == len({row["key"] for row in rows}) == 60
-    assert run.counts == {"ok": 32, "empty": 0, "skipped": 0, "failed": 28}
+    assert run.counts == {"ok": 32, "empty": 0, "skipped": 0, "failed": 28, "poisoned": 0}
     reasons = {
         "empty": ("decode", "0 bytes"),
         "truncated": ("decode", "cut off"),

@@ -8,9 +8,9 @@ from ipseg.config import load_config
 from ipseg.masks import decode_rle
 from ipseg.metrics import Counts
 from ipseg.weights.tiny import write_tiny
+from pipeline.parts import read_rows
 from pipeline.plan import make_plan
 from pipeline.run import Request, segment
-from pipeline.sink import read_rows
 
 
 @pytest.fixture(scope="module")

@@ -7,17 +7,8 @@ from hypothesis import strategies as st
 
 from ipseg.errors import OutputError
 from ipseg.rows import failed
-from pipeline.sink import (
-    SCHEMA,
-    Provenance,
-    ShardWriter,
-    check_writable,
-    output_table,
-    part_files,
-    read_row,
-    read_rows,
-    write_whole,
-)
+from pipeline.parts import part_files, read_row, read_rows
+from pipeline.sink import Provenance, ShardWriter, check_writable, output_schema
 
 BY = Provenance("run-1", "ipseg/classical", "0" * 64, ("cup:1234",))
 
@@ -55,7 +46,8 @@ def test_status_errors_and_provenance_are_in_every_row(tmp_path):
         row("none"),
         failed({"key": "bad", "shard": "b", "uri": "x"}, "decode", ValueError("cut off")),
     ]
-    assert ShardWriter(out, BY).write(rows) == {"ok": 1, "empty": 1, "failed": 1}
+    written = {part.shard: part.counts for part in ShardWriter(out, BY).write(rows)}
+    assert written == {"a": {"ok": 1, "empty": 1}, "b": {"failed": 1}}
     found = {r["key"]: r for r in read_rows(out)}
     assert {key: r["row_status"] for key, r in found.items()} == {
         "full": "ok",
@@ -76,8 +68,8 @@ def test_status_errors_and_provenance_are_in_every_row(tmp_path):
 def test_parts_have_the_published_schema(tmp_path):
     ShardWriter(str(tmp_path), BY).write([row("a")])
     schema = pq.read_schema(part_files(str(tmp_path))[0])
-    assert schema.equals(SCHEMA)
-    assert schema.metadata[b"schema_version"] == b"1"
+    assert schema.equals(output_schema())
+    assert schema.metadata[b"schema_version"] == b"2"
 
 
 def test_a_key_that_stands_in_two_parts_is_read_once(tmp_path):
@@ -95,22 +87,6 @@ def test_one_row_is_found_by_its_key(tmp_path):
         read_row(out, "c")
 
 
-def test_a_file_is_whole_or_not_there(tmp_path, monkeypatch):
-    from fsspec.implementations import local
-
-    def full_disk(self, path, data, **_):
-        with open(path, "wb") as file:  # noqa: PTH123
-            file.write(data[: len(data) // 2])
-        raise OSError(28, "No space left on device")
-
-    write_whole(f"{tmp_path}/a", b"old")
-    monkeypatch.setattr(local.LocalFileSystem, "pipe_file", full_disk)
-    with pytest.raises(OSError, match="No space"):
-        write_whole(f"{tmp_path}/a", b"something new")
-    assert (tmp_path / "a").read_bytes() == b"old"
-    assert os.listdir(tmp_path) == ["a"]  # noqa: PTH208
-
-
 def test_an_output_that_cannot_be_written_is_refused(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OutputError, match="cannot write to"):
@@ -126,7 +102,9 @@ def test_a_folder_without_parts_is_no_run(tmp_path):
 
 def test_nothing_but_strings_is_made_of_strange_keys(tmp_path):
     keys = ["../../etc/passwd", "a/b", "", "key\nwith lines", "<script>"]
-    assert output_table([row(key) for key in keys], BY)["key"].to_pylist() == keys
+    assert (
+        ShardWriter(str(tmp_path), BY).table([row(key) for key in keys])["key"].to_pylist() == keys
+    )
     ShardWriter(str(tmp_path), BY).write([row(key) for key in keys])
     assert [p.rpartition("/shard=")[2].partition("/")[0] for p in part_files(str(tmp_path))] == [
         "a"

@@ -4,7 +4,7 @@ from ipseg.columns import from_table, is_local, to_table
 from ipseg.config import load_config
 from ipseg.methods import create_method
 from ipseg.rows import Resources
-from pipeline.record import RunRecord
+from pipeline.record import FailureBudget, RunRecord
 from pipeline.run import OUTPUT_COLUMNS, SOURCE_COLUMNS
 from pipeline.stage import build_stages, run_stage
 
@@ -62,7 +62,7 @@ def test_a_failed_row_passes_a_stage_and_bytes_are_counted(stages, image_folder)
         {"key": "a", "shard": "s", "uri": str(image_folder / "rocket.jpg")},
         {"key": "b", "shard": "s", "uri": "gone.jpg"},
     ]
-    record = RunRecord()
+    record = RunRecord(FailureBudget())
     done = from_table(run_stage(stages[0], record, to_table(rows, SOURCE_COLUMNS)))
     assert done[0]["image_bytes"] == data
     assert done[1]["error_type"] == "FileNotFoundError"
@@ -73,8 +73,8 @@ def test_a_failed_row_passes_a_stage_and_bytes_are_counted(stages, image_folder)
 
 
 def test_a_shard_that_is_read_twice_counts_once():
-    record = RunRecord()
-    record.shard_read("a", 5)
-    record.shard_read("b", 2)
-    record.shard_read("a", 5)
-    assert record.rows_read() == 7
+    record = RunRecord(FailureBudget())
+    record.shard_read("a", 5, {}, "")
+    record.shard_read("b", 2, {}, "")
+    record.shard_read("a", 5, {}, "")
+    assert record.books()["read"] == 7

@@ -4,46 +4,15 @@ from fractions import Fraction
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
-from hypothesis.extra import numpy as arrays
 
-from ipseg.metrics import ClassIoU, Counts, MeanIoU, average_precision
+from ipseg.metrics import ClassIoU, Counts, ExactMean, MeanIoU
 
-MASK_PAIRS = arrays.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
-    lambda shape: st.tuples(arrays.arrays(bool, shape), arrays.arrays(bool, shape))
-)
 COUNTS = st.integers(0, 10**8).flatmap(
     lambda union: st.builds(Counts, st.integers(0, union), st.just(union))
 )
 IMAGES = st.lists(st.tuples(st.sampled_from("abcd"), COUNTS), max_size=30)
-
-
-@given(MASK_PAIRS)
-def test_counts_against_sets_of_pixels(pair):
-    predicted, truth = pair
-    counts = Counts.of(predicted, truth)
-    ours = {tuple(p) for p in np.argwhere(predicted).tolist()}
-    theirs = {tuple(p) for p in np.argwhere(truth).tolist()}
-    assert (counts.intersection, counts.union) == (len(ours & theirs), len(ours | theirs))
-    assert type(counts.intersection) is int
-    assert counts == Counts.of(truth, predicted)
-    if counts.union:
-        assert counts.iou == len(ours & theirs) / len(ours | theirs)
-        assert 0 <= counts.iou <= 1
-    else:
-        assert counts.iou is None
-    if predicted.any():
-        assert Counts.of(predicted, predicted).iou == 1
-
-
-def test_counts_that_cannot_be():
-    with pytest.raises(ValueError, match="cannot be compared"):
-        Counts.of(np.zeros((2, 3), bool), np.zeros((3, 2), bool))
-    with pytest.raises(ValueError, match="disagree"):
-        Counts(3, 2)
-    with pytest.raises(ValueError, match="disagree"):
-        Counts(-1, 2)
 
 
 def mean_iou(images):
@@ -131,36 +100,16 @@ def test_numpy_integers_do_not_overflow():
     assert type(accumulator.total) is int
 
 
-def brute_average_precision(scores, present):
-    total, last = 0.0, 0.0
-    for threshold in sorted(set(scores), reverse=True):
-        chosen = [p for s, p in zip(scores, present, strict=True) if s >= threshold]
-        recall = sum(chosen) / sum(present)
-        total += (recall - last) * sum(chosen) / len(chosen)
-        last = recall
-    return total
-
-
-@settings(deadline=None)
-@given(st.lists(st.tuples(st.integers(0, 8), st.booleans()), max_size=25))
-def test_average_precision_against_its_definition(pairs):
-    scores = [score / 8 for score, _ in pairs]
-    present = [there for _, there in pairs]
-    value = average_precision(scores, present)
-    if all(present) or not any(present):
-        assert value is None
-    else:
-        assert value == pytest.approx(brute_average_precision(scores, present))
-        assert 0 < value <= 1
-
-
-def test_average_precision_of_known_rankings():
-    assert average_precision([0.9, 0.8, 0.2, 0.0], [True, True, False, False]) == 1.0
-    assert average_precision([0.5, 0.5, 0.5, 0.5], [True, False, False, False]) == 0.25
-    assert average_precision(np.array([0.1, 0.9]), np.array([True, False])) == 0.5
-
-
 def test_import_is_light():
     code = "import sys, ipseg.metrics; print({'sklearn', 'scipy', 'cv2'} & set(sys.modules))"
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert out.stdout.strip() == "set()"
+
+
+def test_a_mean_of_ratios_stays_what_it_is():
+    assert type(MeanIoU() + MeanIoU()) is MeanIoU
+    mean = ExactMean()
+    mean.add_ratio(1, 3)
+    mean.add_ratio(3, 2)
+    assert (mean + ExactMean()).value == float(Fraction(11, 12))
+    assert ExactMean().value is None

@@ -1,0 +1,131 @@
+"""COCO-20i: four folds of twenty classes of COCO 2014 (HSNet's arrangement)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from functools import cached_property
+from typing import ClassVar
+
+from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
+from ipseg.benchmarks.coco_instances import COCO_CLASSES, Instances
+from ipseg.benchmarks.coco_splits import FOLDS, fold_classes, read_split
+from ipseg.benchmarks.drawing import (
+    FSS_SAM3,
+    PROMPT_SET,
+    PROMPT_SET_MEANING,
+    UNIQUE_SUPPORTS,
+    UNIQUE_SUPPORTS_MEANING,
+    check_request,
+    draw_by_class,
+    draw_prompts,
+)
+from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.fss_sam3 import PROTOCOL as FSS_SAM3_PROTOCOL
+from ipseg.benchmarks.fss_sam3 import CocoPools
+from ipseg.benchmarks.layout import is_file, locate
+from ipseg.errors import SourceError
+from ipseg.storage import is_folder
+from ipseg.walk import iterate_files
+
+_ROOTS = ("", "datasets", "data", "datasets/fss", "data/fss")
+PLACES = tuple(
+    f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "COCO2014", "MSCOCO2014")
+)
+INSTANCES = "annotations/instances_{folder}.json"  # folder is train2014 or val2014
+_VAL = INSTANCES.format(folder="val2014")
+
+
+class Coco20iBenchmark(Benchmark):
+    """Classes 0 to 79 in the order of COCO's ids; fold f tests f, f + 4, f + 8, ...
+
+    A query is never shown to itself, but may be a support elsewhere: `Sampling.exclude_prompt`
+    matters only for rule "prompt-set".
+
+    Pictures of a class are listed in `splits/`. The order of that list decides what is drawn: only
+    the official files give the published episodes (`ipseg.benchmarks.drawing.is_published`).
+    """
+
+    name: ClassVar[str] = "coco-20i"
+    title: ClassVar[str] = "COCO-20i"
+    layout: ClassVar[str] = (
+        "ROOT/val2014/COCO_val2014_*.jpg\n"
+        "ROOT/annotations/val2014/COCO_val2014_*.png   label maps: class 0 to 79, plus 1\n"
+        "ROOT/splits/val/fold{0..3}.pkl or .parquet    official: repository aim-uofa/Matcher,\n"
+        "                                              datasets/COCO2014/splits\n"
+        f"ROOT/{_VAL}     makes maps and splits by\n"
+        f"                                              `ipseg data prepare coco-20i`; rule\n"
+        f"                                              '{FSS_SAM3}' needs nothing else\n"
+        "ROOT may also be the folder above COCO2014/ or MSCOCO2014/, datasets/ or data/."
+    )
+    rules: ClassVar[dict[str, str]] = {
+        UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
+        PROMPT_SET: PROMPT_SET_MEANING,
+        FSS_SAM3: "FSS-SAM3's draws from the official annotations; a support is one object of "
+        "more than 1000 pixels",
+    }
+    protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """0 to 3."""
+        return tuple(str(fold) for fold in range(FOLDS))
+
+    def protocol_of(self, rule: str) -> Protocol:
+        """Matcher's; under "fss-sam3" and "prompt-set" those of FSS-SAM3 and IPSeg."""
+        if rule == FSS_SAM3:
+            return FSS_SAM3_PROTOCOL
+        if rule == PROMPT_SET:
+            return Protocol(formula="B", side=1024, truth_rule="linear")
+        return self.protocol
+
+    def check(self) -> None:
+        """Reads the splits and looks for every picture and label map they name.
+
+        Where maps or splits are missing, the official annotations are enough, for rule "fss-sam3"
+        only.
+
+        Raises:
+            SourceError: as `Benchmark.check`.
+        """
+        missing = self._missing()
+        if missing and is_file(f"{self._base}/{_VAL}"):
+            return
+        if missing:
+            raise SourceError(self._incomplete(missing))
+        named = {
+            name for fold in self.folds for names in self._lists(fold).values() for name in names
+        }
+        self._check_listed(named, "")
+        self._check_listed({_map_of(name) for name in named}, "annotations/")
+
+    def classes(self, fold: str) -> dict[int, str]:
+        """Contiguous id -> name."""
+        return {class_id: COCO_CLASSES[class_id] for class_id in fold_classes(int(fold))}
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """1000 episodes; with "prompt-set" one for each picture of each class.
+
+        Raises:
+            SourceError: as `Benchmark.episodes`, or what the rule needs is missing.
+            ConfigError: a shot or a seed that cannot be.
+        """
+        check_request(self, fold, sampling)
+        if sampling.rule == FSS_SAM3:
+            return self._pools.episodes(int(fold), sampling)
+        if missing := self._missing():
+            raise SourceError(self._incomplete(missing))
+        lists = self._lists(fold)
+        draw = draw_prompts if sampling.rule == PROMPT_SET else draw_by_class
+        drawn = draw(lists, sampling, self._split_of(fold) or "")
+        return [
+            Episode(
+                number,
+                fold,
+                class_id,
+                COCO_CLASSES[class_id],
+                self._example(query, class_id),
+                tuple(self._example(support, class_id) for support in supports),
+                sampling.seed,
+            )
+            for number, (class_id, query, supports) in enumerate(drawn)
+        ]

@@ -1,0 +1,239 @@
+"""Pickles as plain data: nothing that a file says is ever run.
+
+Released loaders come with pickles. A pickle is a program; here only the part of it is carried out
+that builds dicts, lists, strings, numbers and arrays of numbers. Even numpy's own functions are
+replaced: a pickled `dtype` can declare any bytes to be pointers.
+"""
+
+from __future__ import annotations
+
+import io
+import pickle
+import pickletools
+from collections import OrderedDict, defaultdict
+from collections.abc import Callable
+from typing import Any, NoReturn
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.errors import SourceError
+
+_NUMBERS_AND_TEXT = "biufSU"  # kinds of dtype; "O" and "V" could hold pointers
+_FAULTS = (
+    pickle.UnpicklingError,
+    EOFError,
+    ValueError,  # UnicodeDecodeError among them
+    TypeError,
+    LookupError,
+    AttributeError,
+    ImportError,
+    MemoryError,
+    OverflowError,
+    RecursionError,
+    AssertionError,
+)
+
+
+def load_plain(data: bytes, where: str) -> object:
+    """What a pickle holds, if that is plain data.
+
+    Plain are None, bool, int, float, str, bytes, list, tuple, dict, set, OrderedDict, defaultdict
+    of these, and numpy arrays and scalars of numbers and text. Text of Python 2 is read as Latin-1.
+
+    It guards against code, not against waste: a hostile file can still make a structure whose walk
+    takes very long.
+
+    Args:
+        data: the whole file, any protocol.
+        where: its name, for errors.
+
+    Raises:
+        SourceError: the file asks for anything else (named), is cut off, or is no pickle.
+    """
+    _scan(data, where)
+    try:
+        return _PlainUnpickler(data, where).load()
+    except _FAULTS as error:
+        raise SourceError(f"{where} is no readable pickle: {error or type(error).__name__}") from (
+            error
+        )
+
+
+class _PlainUnpickler(pickle.Unpickler):
+    def __init__(self, data: bytes, where: str) -> None:
+        super().__init__(io.BytesIO(data), encoding="latin1")
+        self._where = where
+
+    def find_class(self, module: str, name: str) -> Any:  # noqa: ANN401
+        try:
+            return _ALLOWED[module, name]
+        except KeyError:
+            raise SourceError(
+                f"{self._where} is no plain data: it asks for {module}.{name}, which could run "
+                "code; nothing of it was run. Take the file from where it was published, or build "
+                "it from the official annotations with `ipseg data prepare`"
+            ) from None
+
+    def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ANN401
+        raise SourceError(f"{self._where} is no plain data: it refers to outside object {pid!r}")
+
+
+class _StandIn:
+    """Called in place of a global. No class and no function, so that a file cannot alter it."""
+
+    __slots__ = ("_call",)
+
+    def __init__(self, call: Callable[..., Any]) -> None:
+        self._call = call
+
+    def __call__(self, *args: Any) -> Any:  # noqa: ANN401
+        return self._call(*args)
+
+    def __setstate__(self, state: object) -> NoReturn:
+        raise pickle.UnpicklingError("it tries to alter a function")
+
+
+class _Dtype:
+    """A dtype in the making: its name, then its byte order."""
+
+    __slots__ = ("_dtype",)
+
+    def __init__(self, name: object, align: object = False, copy: object = False) -> None:
+        if not isinstance(name, str):
+            raise pickle.UnpicklingError(f"dtype {name!r} is not a name")
+        self._dtype = np.dtype(name)
+        if self._dtype.kind not in _NUMBERS_AND_TEXT:
+            raise pickle.UnpicklingError(f"an array of dtype {name} is not numbers or text")
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
+            raise pickle.UnpicklingError(f"dtype with fields {state[2:5]}")
+        self._dtype = self._dtype.newbyteorder(state[1])
+
+    @property
+    def dtype(self) -> np.dtype[Any]:
+        return self._dtype
+
+
+class _Array(np.ndarray[Any, np.dtype[Any]]):
+    """An array in the making: empty, then shape, dtype and bytes."""
+
+    def __setstate__(self, state: Any) -> None:  # noqa: ANN401
+        if self.shape != (0,):  # its memory would be freed under those who look at it already
+            raise pickle.UnpicklingError("an array that is filled twice")
+        _, shape, dtype, fortran, data = state
+        super().__setstate__((1, tuple(shape), _made(dtype), np.bool_(fortran), _raw(data)))
+
+
+def _made(dtype: object) -> np.dtype[Any]:
+    if not isinstance(dtype, _Dtype):
+        raise pickle.UnpicklingError(f"{dtype!r} in place of a dtype")
+    return dtype.dtype
+
+
+def _raw(data: object) -> bytes:
+    if isinstance(data, str):  # written by Python 2
+        return data.encode("latin1")
+    if not isinstance(data, bytes | bytearray):
+        raise pickle.UnpicklingError("an array without its bytes")
+    return bytes(data)
+
+
+def _new_array(kind: object, shape: object, typecode: object) -> npt.NDArray[Any]:
+    if kind is not _NDARRAY:
+        raise pickle.UnpicklingError(f"{kind!r} in place of an array")
+    return _Array((0,), np.uint8)
+
+
+def _array_of(buffer: object, dtype: object, shape: Any, order: Any) -> npt.NDArray[Any]:  # noqa: ANN401
+    return np.frombuffer(_raw(buffer), _made(dtype)).reshape(shape, order=order)
+
+
+def _scalar(dtype: object, data: object) -> Any:  # noqa: ANN401
+    (value,) = np.frombuffer(_raw(data), _made(dtype))
+    return value
+
+
+def _bytes(text: str = "", encoding: str = "latin1") -> bytes:
+    if encoding not in ("latin1", "latin-1"):
+        raise pickle.UnpicklingError(f"bytes in encoding {encoding!r}")
+    return text.encode("latin1")
+
+
+def _refuse_array(*_: object) -> NoReturn:
+    raise pickle.UnpicklingError("an array without its dtype")
+
+
+def _default_dict(factory: Any = None, *items: Any) -> defaultdict[Any, Any]:  # noqa: ANN401
+    if factory is not None and factory not in _PLAIN_TYPES.values():
+        raise pickle.UnpicklingError(f"a defaultdict that calls {factory!r}")
+    return defaultdict(factory, *items)
+
+
+_NDARRAY = _StandIn(_refuse_array)
+_PLAIN_TYPES: dict[str, type] = {
+    kind.__name__: kind for kind in (dict, list, tuple, set, frozenset, str, int, float, bool)
+}
+_ALLOWED: dict[tuple[str, str], Any] = {
+    ("collections", "OrderedDict"): OrderedDict,
+    ("collections", "defaultdict"): _StandIn(_default_dict),
+    ("_codecs", "encode"): _StandIn(_bytes),  # bytes in protocols 0 to 2
+    ("numpy", "ndarray"): _NDARRAY,
+    ("numpy", "dtype"): _StandIn(_Dtype),
+}
+for _builtins in ("builtins", "__builtin__"):
+    _ALLOWED |= {(_builtins, name): kind for name, kind in _PLAIN_TYPES.items()}
+    _ALLOWED[_builtins, "bytes"] = _StandIn(_bytes)  # the empty one in protocols 0 to 2
+for _core in ("numpy.core", "numpy._core"):  # before numpy 2, and since
+    _ALLOWED[f"{_core}.multiarray", "_reconstruct"] = _StandIn(_new_array)
+    _ALLOWED[f"{_core}.multiarray", "scalar"] = _StandIn(_scalar)
+    _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _StandIn(_array_of)
+
+# What follows each opcode: a number of bytes, or one of pickletools' negative codes.
+_ARGUMENT = {ord(op.code): (0 if op.arg is None else op.arg.n) for op in pickletools.opcodes}
+_COUNTED = {
+    pickletools.TAKEN_FROM_ARGUMENT1: 1,
+    pickletools.TAKEN_FROM_ARGUMENT4: 4,
+    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
+    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
+}
+_TEXT_PAIR = b"ci"  # GLOBAL and INST: two lines
+_STOP, _PUT, _LONG_BINPUT = b".pr"
+
+
+def _scan(data: bytes, where: str) -> None:
+    """Refuses what makes the C unpickler take memory out of proportion to the file.
+
+    Its memo is an array as long as the largest index; a pickler counts the indices from 0.
+    """
+    at, end, count = 0, len(data), 0
+    try:
+        while (opcode := data[at]) != _STOP:
+            at, count = at + 1, count + 1
+            length = _ARGUMENT[opcode]
+            if length > 0:
+                if opcode == _LONG_BINPUT:
+                    _check_memo(int.from_bytes(data[at : at + 4], "little"), count)
+                at += length
+            elif length == pickletools.UP_TO_NEWLINE:
+                line = data.index(b"\n", at)
+                if opcode == _PUT:
+                    _check_memo(int(data[at:line]), count)
+                at = line + 1
+                if opcode in _TEXT_PAIR:
+                    at = data.index(b"\n", at) + 1
+            elif length:
+                size = _COUNTED[length]
+                at += size + int.from_bytes(data[at : at + size], "little")
+    except IndexError:
+        raise SourceError(f"{where} is cut off: a pickle that ends before its end mark") from None
+    except KeyError:
+        raise SourceError(f"{where} is no pickle: byte {at - 1} of {end} is no opcode") from None
+    except (ValueError, pickle.UnpicklingError) as error:
+        raise SourceError(f"{where} is no readable pickle: {error}") from error
+
+
+def _check_memo(index: int, count: int) -> None:
+    if index > count:
+        raise pickle.UnpicklingError(f"it remembers {count} things at most, under number {index}")

@@ -1,0 +1,55 @@
+"""How good masks and scores are. Every formula has an id that is stored with its value.
+
+======  ================================================================================
+A       mean over all classes of ΣI / max(ΣU, 1), sums over images
+A'      the same over the classes that occurred
+B       mean over (image, class) of the IoU in that image
+C       mean over images of (IoU of the object + IoU of the background) / 2
+D       mean of object's and background's ΣI / ΣU, sums over images and classes
+P       PerSeg's A; P.mAcc has the ground truth's pixels below the line
+J, F    DAVIS: region and outline, mean over objects; J.recall, J.decay, F.recall, F.decay
+JF      (J + F) / 2
+AP      average precision of "is it there at all", over images: `average_precision`
+======  ================================================================================
+
+They are different numbers for the same masks; never compare one with another. `FORMULAS` says of
+each but AP what it is and where it comes from.
+
+Pixels are counted once (`Region`, `Boundary`); everything after works on integers, so results in
+any order or grouping give the same value to the last bit. `measure`, `per_class`, `interval` and
+`over_folds` work on tables of `ipseg.benchmarks.results.RESULTS`; `MeanIoU`, `ClassIoU`,
+`ClassRegions` and `Tracks` are sums that are merged with `+`.
+"""
+
+from __future__ import annotations
+
+from ipseg.metrics.aggregate import ClassRegions
+from ipseg.metrics.bootstrap import interval, interval_over_folds
+from ipseg.metrics.boundary import Boundary
+from ipseg.metrics.counts import Counts, Region
+from ipseg.metrics.formulas import FORMULAS, Formula, formula_of
+from ipseg.metrics.iou import ClassIoU, ExactMean, MeanIoU
+from ipseg.metrics.ranking import average_precision
+from ipseg.metrics.table import FoldValues, measure, over_folds, per_class
+from ipseg.metrics.tracks import Tracks
+
+__all__ = [
+    "FORMULAS",
+    "Boundary",
+    "ClassIoU",
+    "ClassRegions",
+    "Counts",
+    "ExactMean",
+    "FoldValues",
+    "Formula",
+    "MeanIoU",
+    "Region",
+    "Tracks",
+    "average_precision",
+    "formula_of",
+    "interval",
+    "interval_over_folds",
+    "measure",
+    "over_folds",
+    "per_class",
+]

@@ -1,0 +1,112 @@
+"""How far a number would move by chance, had other episodes been drawn: percentile bootstrap.
+
+Source: Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979); percentile interval.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ipseg.metrics.formulas import formula_of
+from ipseg.metrics.table import by_fold, judged_of
+
+Interval = tuple[float, float]
+
+
+def interval(
+    formula: str,
+    results: pa.Table,
+    classes: Collection[int],
+    *,
+    confidence: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Interval | None:
+    """Interval of a formula over the results of one fold.
+
+    Episodes are drawn with repetition, as many as there are; for DAVIS' formulas sequences are,
+    because frames and objects of one sequence fail together. It tells chance in the episodes, not
+    what the choice of classes or prompts adds. The order of rows does not matter.
+
+    Args:
+        formula: id in `FORMULAS`.
+        results: rows of schema `RESULTS`, of one fold and one variant; those of status "ok" count.
+        classes: ids of all classes of the fold.
+        confidence: share of the redrawn values inside, in (0, 1).
+        samples: how often all episodes are drawn.
+        seed: of the draws.
+
+    Returns:
+        Low and high end, in the formula's unit; None if fewer than two episodes (sequences) count.
+
+    Raises:
+        ConfigError, ValueError: as `measure`, or a value outside of these ranges.
+    """
+    _check(confidence, samples)
+    return _ends(_redrawn(formula, results, classes, samples, (seed, 0)), confidence)
+
+
+def interval_over_folds(
+    formula: str,
+    results: pa.Table,
+    classes: Mapping[str, Collection[int]],
+    *,
+    confidence: float = 0.95,
+    samples: int = 1000,
+    seed: int = 0,
+) -> Interval | None:
+    """Interval of the mean over folds, whose episodes are drawn by themselves.
+
+    Args:
+        formula: id in `FORMULAS`.
+        results: rows of schema `RESULTS` of one variant.
+        classes: fold -> ids of its classes, for every fold that belongs to the mean.
+        confidence: as in `interval`.
+        samples: as in `interval`.
+        seed: as in `interval`; every fold has draws of its own.
+
+    Returns:
+        Low and high end; None if there is none of one of the folds.
+
+    Raises:
+        ConfigError, ValueError: as `over_folds`, or a value outside of its range.
+    """
+    _check(confidence, samples)
+    total = np.zeros(samples)
+    for position, (fold, part) in enumerate(by_fold(results, classes).items()):
+        redrawn = _redrawn(formula, part, classes[fold], samples, (seed, position))
+        if redrawn is None:
+            return None
+        total += redrawn
+    return _ends(total / len(classes), confidence) if classes else None
+
+
+def _redrawn(
+    formula: str,
+    results: pa.Table,
+    classes: Collection[int],
+    samples: int,
+    seed: tuple[int, int],
+) -> npt.NDArray[np.float64] | None:
+    judged = judged_of(formula, results, classes)
+    return formula_of(formula).estimator.redrawn(
+        judged, len(set(classes)), samples, np.random.default_rng(seed)
+    )
+
+
+def _check(confidence: float, samples: int) -> None:
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is between 0 and 1, not {confidence}")
+    if samples < 1:
+        raise ValueError(f"samples is at least 1, not {samples}")
+
+
+def _ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:
+    if values is None:
+        return None
+    low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)

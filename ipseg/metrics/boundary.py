@@ -1,0 +1,124 @@
+"""Outlines of two masks, and how much of each lies near the other: what DAVIS' F is made of.
+
+Source: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
+Segmentation" (CVPR 2016), section 4, with the approximation by dilation of its evaluation code.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.metrics.counts import check_shapes
+from ipseg.rows import Mask
+
+REACH = 0.008  # of the image's diagonal: how far apart outlines may lie and still agree
+
+
+@dataclass(frozen=True)
+class Boundary:
+    """Pixels of two 1-px outlines, and those within reach of the other one.
+
+    The fields have the names of the columns they are stored in.
+
+    Attributes:
+        truth_boundary: pixels on the outline of the ground truth.
+        truth_matched: those of them within reach of the prediction's outline.
+        predicted_boundary: pixels on the outline of the prediction.
+        predicted_matched: those of them within reach of the ground truth's outline.
+    """
+
+    truth_boundary: int = 0
+    truth_matched: int = 0
+    predicted_boundary: int = 0
+    predicted_matched: int = 0
+
+    def __post_init__(self) -> None:
+        if not (
+            0 <= self.truth_matched <= self.truth_boundary
+            and 0 <= self.predicted_matched <= self.predicted_boundary
+        ):
+            raise ValueError(f"these numbers of pixels disagree: {self}")
+
+    @staticmethod
+    def of(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> Boundary:
+        """Compare the outlines of two (H, W) bool masks of the same image.
+
+        Args:
+            predicted: (H, W) bool.
+            truth: (H, W) bool.
+            ignore: (H, W) bool, pixels that are taken out of both masks before the outlines are
+                drawn.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        check_shapes(predicted, truth, ignore)
+        radius = reach(*truth.shape)
+        if ignore is not None:
+            predicted, truth = predicted & ~ignore, truth & ~ignore
+        ours, theirs = outline(predicted), outline(truth)
+        return Boundary(
+            truth_boundary=int(np.count_nonzero(theirs)),
+            truth_matched=_near(theirs, ours, radius),
+            predicted_boundary=int(np.count_nonzero(ours)),
+            predicted_matched=_near(ours, theirs, radius),
+        )
+
+    @property
+    def f(self) -> float:
+        """F in [0, 1]: the harmonic mean of precision and recall of the outline.
+
+        1 if neither mask has an outline, 0 if only one of them has.
+        """
+        if not self.truth_boundary and not self.predicted_boundary:
+            return 1.0
+        # 2PR / (P + R), with both fractions on one line.
+        below = (
+            self.predicted_matched * self.truth_boundary
+            + self.truth_matched * self.predicted_boundary
+        )
+        return 2 * self.predicted_matched * self.truth_matched / max(below, 1)
+
+
+def reach(height: int, width: int) -> int:
+    """Pixels that outlines may lie apart and still agree: 0.8 % of the diagonal, rounded up."""
+    return math.ceil(REACH * math.hypot(height, width))
+
+
+def outline(mask: Mask) -> Mask:
+    """(H, W) bool: pixels that differ from their neighbour to the right, below, or both.
+
+    So the line is one pixel wide and runs half a pixel up and left of the true border. Beyond the
+    image everything continues as it is at its border: no line is drawn there.
+    """
+    right, below, both = mask.copy(), mask.copy(), mask.copy()
+    right[:, :-1] = mask[:, 1:]
+    below[:-1] = mask[1:]
+    both[:-1] = right[1:]
+    both[-1] = right[-1]
+    return np.asarray((mask ^ right) | (mask ^ below) | (mask ^ both))
+
+
+def _near(line: Mask, other: Mask, radius: int) -> int:
+    """Pixels of one line in discs around those of the other."""
+    import cv2
+
+    if not line.any() or not other.any():
+        return 0
+    rows, columns = (
+        np.flatnonzero((line | other).any(axis=1)),
+        np.flatnonzero((line | other).any(axis=0)),
+    )
+    window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
+    grown = cv2.dilate(other[window].astype(np.uint8), _disc(radius))
+    return int(np.count_nonzero(line[window] & (grown > 0)))
+
+
+def _disc(radius: int) -> npt.NDArray[np.uint8]:
+    """(2r + 1, 2r + 1): 1 where the centre is at most r pixels away."""
+    square = np.arange(-radius, radius + 1) ** 2
+    return (square[:, None] + square <= radius**2).astype(np.uint8)

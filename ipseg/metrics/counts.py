@@ -1,0 +1,124 @@
+"""Pixels of one comparison of two masks."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from ipseg.rows import Mask
+
+
+@dataclass(frozen=True)
+class Counts:
+    """Pixels that two masks share, and that at least one of them has.
+
+    Attributes:
+        intersection: pixels in both.
+        union: pixels in either.
+    """
+
+    intersection: int = 0
+    union: int = 0
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.intersection <= self.union:
+            raise ValueError(f"intersection {self.intersection} and union {self.union} disagree")
+
+    @staticmethod
+    def of(predicted: Mask, truth: Mask) -> Counts:
+        """Count two (H, W) bool masks of the same image."""
+        check_shapes(predicted, truth)
+        shared = int(np.count_nonzero(predicted & truth))
+        return Counts(shared, int(np.count_nonzero(predicted | truth)))
+
+    @property
+    def iou(self) -> float | None:
+        """Intersection over union in [0, 1]; None, i.e. undefined, if both masks are empty."""
+        return self.intersection / self.union if self.union else None
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(self.intersection + other.intersection, self.union + other.union)
+
+
+@dataclass(frozen=True)
+class Region:
+    """All that formulas on regions need of one comparison, or of a sum of them.
+
+    The fields have the names of the columns they are stored in. Pixels that are not judged are in
+    none of them.
+
+    Attributes:
+        pixels: judged pixels of the image.
+        intersection: pixels in both masks.
+        union: pixels in either.
+        truth: pixels of the ground truth.
+        predicted: pixels of the prediction.
+    """
+
+    pixels: int = 0
+    intersection: int = 0
+    union: int = 0
+    truth: int = 0
+    predicted: int = 0
+
+    def __post_init__(self) -> None:
+        smaller, larger = sorted([self.truth, self.predicted])
+        if (
+            not 0 <= self.intersection <= smaller <= larger <= self.union <= self.pixels
+            or self.intersection + self.union != self.truth + self.predicted
+        ):
+            raise ValueError(f"these numbers of pixels disagree: {self}")
+
+    @staticmethod
+    def of(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> Region:
+        """Count two (H, W) bool masks of the same image.
+
+        Args:
+            predicted: (H, W) bool.
+            truth: (H, W) bool.
+            ignore: (H, W) bool, pixels that are not judged, whatever the masks say of them.
+
+        Raises:
+            ValueError: the shapes differ.
+        """
+        check_shapes(predicted, truth, ignore)
+        pixels = int(truth.size)
+        if ignore is not None:
+            judged = ~ignore
+            predicted, truth = predicted & judged, truth & judged
+            pixels = int(np.count_nonzero(judged))
+        shared = int(np.count_nonzero(predicted & truth))
+        inside, found = int(np.count_nonzero(truth)), int(np.count_nonzero(predicted))
+        return Region(pixels, shared, inside + found - shared, inside, found)
+
+    @property
+    def foreground(self) -> Counts:
+        """The object's counts."""
+        return Counts(self.intersection, self.union)
+
+    @property
+    def background(self) -> Counts:
+        """The same of what is left of the image around the masks."""
+        return Counts(self.pixels - self.union, self.pixels - self.intersection)
+
+    def __add__(self, other: Region) -> Region:
+        return Region(
+            self.pixels + other.pixels,
+            self.intersection + other.intersection,
+            self.union + other.union,
+            self.truth + other.truth,
+            self.predicted + other.predicted,
+        )
+
+
+def check_shapes(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> None:
+    """Refuses masks that are not of the same image.
+
+    Raises:
+        ValueError: the shapes differ.
+    """
+    if predicted.shape != truth.shape:
+        raise ValueError(f"masks of {predicted.shape} and {truth.shape} cannot be compared")
+    if ignore is not None and ignore.shape != truth.shape:
+        raise ValueError(f"pixels to ignore of {ignore.shape} do not fit masks of {truth.shape}")

@@ -1,0 +1,148 @@
+"""Every formula by its id, with what a reader has to know before comparing two numbers."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass, field
+
+from ipseg.errors import ConfigError
+from ipseg.metrics.aggregate import ClassMean, ForegroundBackground
+from ipseg.metrics.estimator import Estimator
+from ipseg.metrics.image_mean import ImageForegroundBackground, ImageIoU
+from ipseg.metrics.tracks import TrackMean
+
+
+@dataclass(frozen=True)
+class Formula:
+    """One way to turn counted pixels into a number.
+
+    Attributes:
+        id: stored with every number.
+        title: as it stands over a column.
+        definition: one line in words; I and U are pixels of intersection and union, Σ sums over
+            episodes.
+        source: who computes it so.
+        estimator: the computation.
+    """
+
+    id: str
+    title: str
+    definition: str
+    source: str
+    estimator: Estimator = field(repr=False)
+
+
+_HSNET = "HSNet's meter; Matcher, GF-SAM, SANSA, INSID3, SINE"
+_DAVIS = "DAVIS-2017, semi-supervised (Perazzi et al., CVPR 2016)"
+_ALL = (
+    Formula(
+        "A",
+        "mIoU",
+        "mean over all classes of ΣI / max(ΣU, 1); a class that never occurs counts as 0",
+        _HSNET,
+        ClassMean(),
+    ),
+    Formula(
+        "A'",
+        "mIoU of seen classes",
+        "mean over the classes that occur of ΣI / max(ΣU, 1)",
+        "SegIC, FSS-SAM3",
+        ClassMean(over="seen"),
+    ),
+    Formula(
+        "B",
+        "image mIoU",
+        "mean over images of I / U, each image with the same weight, whatever its class",
+        "IPSeg's release",
+        ImageIoU(),
+    ),
+    Formula(
+        "C",
+        "image FB-IoU",
+        "mean over images of half the object's I / U plus half the background's; about twice a "
+        "weak B, though printed as mIoU",
+        "PR-MaGIC's release",
+        ImageForegroundBackground(),
+    ),
+    Formula(
+        "D",
+        "FB-IoU",
+        "half the object's ΣI / ΣU plus half the background's, sums over all classes",
+        "HSNet's meter; FSS-SAM3",
+        ForegroundBackground(),
+    ),
+    Formula(
+        "P",
+        "PerSeg mIoU",
+        "mean over all objects of ΣI / (ΣU + 1e-10)",
+        "PerSAM's evaluation",
+        ClassMean(epsilon=1e-10),
+    ),
+    Formula(
+        "P.mAcc",
+        "PerSeg mAcc",
+        "mean over all objects of ΣI / (pixels of the ground truth + 1e-10)",
+        "PerSAM's evaluation",
+        ClassMean("truth", epsilon=1e-10),
+    ),
+    Formula(
+        "J",
+        "J-Mean",
+        "mean over objects of the mean over frames of I / U; 1 where both masks are empty",
+        _DAVIS,
+        TrackMean(("J",)),
+    ),
+    Formula(
+        "J.recall",
+        "J-Recall",
+        "mean over objects of the share of frames with J above 0.5",
+        _DAVIS,
+        TrackMean(("J",), "recall"),
+    ),
+    Formula(
+        "J.decay",
+        "J-Decay",
+        "mean over objects of J over the first quarter of the frames minus J over the last; "
+        "lower is better",
+        _DAVIS,
+        TrackMean(("J",), "decay"),
+    ),
+    Formula(
+        "F",
+        "F-Mean",
+        "mean over objects of the mean over frames of 2PR / (P + R), precision and recall of the "
+        "outline within 0.8 % of the diagonal",
+        _DAVIS,
+        TrackMean(("F",)),
+    ),
+    Formula(
+        "F.recall",
+        "F-Recall",
+        "mean over objects of the share of frames with F above 0.5",
+        _DAVIS,
+        TrackMean(("F",), "recall"),
+    ),
+    Formula(
+        "F.decay",
+        "F-Decay",
+        "mean over objects of F over the first quarter of the frames minus F over the last; "
+        "lower is better",
+        _DAVIS,
+        TrackMean(("F",), "decay"),
+    ),
+    Formula("JF", "J&F", "(J-Mean + F-Mean) / 2", _DAVIS, TrackMean(("J", "F"))),
+)
+FORMULAS: dict[str, Formula] = {formula.id: formula for formula in _ALL}
+
+
+def formula_of(name: str) -> Formula:
+    """The formula of this id.
+
+    Raises:
+        ConfigError: there is none; names the nearest.
+    """
+    if name not in FORMULAS:
+        near = difflib.get_close_matches(name, FORMULAS, n=1, cutoff=0.5)
+        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(FORMULAS)}"
+        raise ConfigError(f"unknown formula '{name}'; {hint}")
+    return FORMULAS[name]

@@ -1,0 +1,92 @@
+"""The rows of a results table that count, as plain columns of integers in a fixed order."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipseg.errors import ConfigError
+
+Integers = npt.NDArray[np.int64]
+REGION = ("pixels", "intersection", "union", "truth", "predicted")
+BOUNDARY = ("truth_boundary", "truth_matched", "predicted_boundary", "predicted_matched")
+
+
+@dataclass(frozen=True)
+class Judged:
+    """N rows of status "ok", ordered by class and, within a class, by episode.
+
+    Attributes:
+        classes: (C,) ids of the classes that occur, rising.
+        names: their names.
+        starts: (C + 1,) where each class's rows begin; the last is N.
+        columns: name -> (N,) counts.
+    """
+
+    classes: Integers
+    names: tuple[str, ...]
+    starts: Integers
+    columns: dict[str, Integers]
+
+    @staticmethod
+    def of(results: pa.Table, wanted: tuple[str, ...]) -> Judged:
+        """Takes `wanted` counts out of a table of one fold and one variant, failed rows left out.
+
+        Raises:
+            ConfigError: the counts were not made in that run (DAVIS' boundaries).
+            ValueError: rows of several folds or variants, or an episode of a class twice.
+        """
+        for column in ("fold", "variant"):
+            found = pc.unique(results[column]).to_pylist()
+            if len(found) > 1:
+                raise ValueError(f"results of several {column}s cannot be measured as one: {found}")
+        rows = results.filter(pc.equal(results["status"], "ok"))
+        for column in wanted:
+            if rows[column].null_count:
+                raise ConfigError(
+                    f"these results have no {column}: boundaries are compared for video only, "
+                    "choose a formula without them"
+                )
+        episodes, classes = (rows[name].to_numpy() for name in ("episode", "class_id"))
+        order = np.lexsort((episodes, classes))
+        episodes, classes = episodes[order], classes[order].astype(np.int64)
+        twice = (np.diff(classes) == 0) & (np.diff(episodes) == 0)
+        if twice.any():
+            raise ValueError(f"episode {episodes[:-1][twice][0]} is there twice")
+        ids, firsts = np.unique(classes, return_index=True)
+        return Judged(
+            classes=ids,
+            names=tuple(rows["class_name"].take(order[firsts]).to_pylist()),
+            starts=np.append(firsts, len(classes)).astype(np.int64),
+            columns={name: rows[name].to_numpy()[order] for name in wanted},
+        )
+
+    def __len__(self) -> int:
+        return int(self.starts[-1])
+
+    def each_class(self) -> list[Judged]:
+        """The same, one class at a time."""
+        return [
+            Judged(
+                self.classes[n : n + 1],
+                self.names[n : n + 1],
+                np.array([0, end - start]),
+                {name: column[start:end] for name, column in self.columns.items()},
+            )
+            for n, (start, end) in enumerate(
+                zip(self.starts[:-1].tolist(), self.starts[1:].tolist(), strict=True)
+            )
+        ]
+
+    def sums(self, weights: Integers | None = None) -> dict[str, Integers]:
+        """Name -> (C,) sums over each class's rows, each row as often as its weight says."""
+        if not len(self):
+            return {name: column[:0] for name, column in self.columns.items()}
+        return {
+            name: np.add.reduceat(column if weights is None else column * weights, self.starts[:-1])
+            for name, column in self.columns.items()
+        }

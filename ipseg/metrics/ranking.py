@@ -1,0 +1,30 @@
+"""How well scores tell images that have a concept from those that don't."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+
+def average_precision(
+    scores: Sequence[float] | npt.NDArray[np.floating],
+    present: Sequence[bool] | npt.NDArray[np.bool_],
+) -> float | None:
+    """Average precision (AP) of telling images that have a concept from those that don't.
+
+    Args:
+        scores: (n,) confidence that it is there, 0 where nothing was found.
+        present: (n,) whether it is.
+
+    Returns:
+        Σ (R_n - R_n-1) P_n over the distinct scores, in (0, 1], not interpolated. None if it is in
+        all the images or in none of them: there is nothing to tell apart.
+    """
+    from sklearn.metrics import average_precision_score
+
+    truth = np.asarray(present, dtype=bool)
+    if truth.all() or not truth.any():
+        return None
+    return float(average_precision_score(truth, np.asarray(scores, dtype=np.float64)))

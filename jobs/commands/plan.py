@@ -1,0 +1,208 @@
+"""`ipseg plan`: what a run would do with these machines, and how long it might take."""
+
+from __future__ import annotations
+
+import json as json_format
+from collections import Counter
+from dataclasses import asdict
+from datetime import timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from ipseg.errors import ConfigError
+from jobs.commands.options import Json, Profile, Settings
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+    from pipeline.cluster import Cluster
+    from pipeline.estimate import Estimate
+    from pipeline.plan import Plan, StagePlan
+    from pipeline.preview import Preview
+
+EPILOG = """
+[bold]Examples[/bold]
+
+What would run where; no image is looked at, nothing is written:
+
+    ipseg plan --images photos/ --prompts prompts/
+
+Measure the stages on the first images, and say how long a million take:
+
+    ipseg plan --images photos/ --prompts prompts/ --calibrate --count 1000000
+
+On a cluster that runs already, as data for a script:
+
+    RAY_ADDRESS=auto ipseg plan --images s3://bucket/photos --prompt-bank bank.parquet --json
+
+A plan that could deadlock is refused, with what to change. Exit codes: 0; 1 if the plan does not
+fit the machines, or images or prompts cannot be used; 2 if a setting is wrong.
+"""
+
+
+def plan(
+    images: Annotated[
+        str, typer.Option(help="Folder, glob, Parquet or tar; a path or any fsspec URL.")
+    ],
+    prompts: Annotated[
+        str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
+    ] = None,
+    prompt_bank: Annotated[
+        str | None, typer.Option(help="prompt_bank.parquet of an earlier run, in place of prompts.")
+    ] = None,
+    profile: Profile = "classical",
+    method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
+    settings: Settings = None,
+    key_column: Annotated[str | None, typer.Option(help="Parquet: column with unique ids.")] = None,
+    image_column: Annotated[
+        str | None, typer.Option(help="Parquet: column with pictures, or with their paths.")
+    ] = None,
+    calibrate: Annotated[
+        bool,
+        typer.Option("--calibrate", help="Measure the stages on the first images; estimate time."),
+    ] = False,
+    count: Annotated[
+        int | None,
+        typer.Option(min=1, help="Images to estimate for; by default those that --images holds."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
+    from ipseg.config import load_config
+    from pipeline.preview import preview
+    from pipeline.run import Request
+    from pipeline.shard import Columns
+
+    if (prompts is None) == (prompt_bank is None):
+        raise ConfigError("give either --prompts or --prompt-bank")
+    request = Request(
+        images=images,
+        out="",
+        config=load_config(profile, settings or (), method),
+        prompts=prompts,
+        prompt_bank=prompt_bank,
+        columns=Columns(key_column, image_column),
+    )
+    found = preview(request, calibrated=calibrate, count=count)
+    if json:
+        typer.echo(json_format.dumps(as_data(found)))
+    else:
+        _print(found)
+
+
+def as_data(found: Preview) -> dict[str, Any]:
+    """A preview as plain data; null for what is not known."""
+    cluster = found.images.cluster
+    return {
+        "cluster": {
+            "cpus": cluster.cpus,
+            "gpus": cluster.gpus,
+            "nodes": [asdict(node) for node in cluster.nodes],
+        },
+        "prompts": None if found.prompts is None else _plan_data(found.prompts),
+        "images": _plan_data(found.images),
+        "rows": found.rows,
+        "costs": None
+        if found.costs is None
+        else {name: asdict(cost) for name, cost in found.costs.items()},
+        "estimate": None if found.estimate is None else asdict(found.estimate),
+    }
+
+
+def _plan_data(plan: Plan) -> dict[str, Any]:
+    return {
+        "stages": [
+            {
+                "stage": each.stage.name,
+                "actors": each.workers if each.stage.actor else None,
+                "cpus": each.cpus,
+                "gpus": each.gpus,
+                "gpu_memory_gb": each.stage.resources.gpu_memory_gb,
+            }
+            for each in plan.stages
+        ],
+        "task_cpus": plan.task_cpus,
+        "task_slots": plan.slots,
+        "batch_size": plan.batch_size,
+        "block_rows": plan.block_rows,
+        "card_gb": plan.card_gb if plan.cluster.gpus else None,
+    }
+
+
+def _print(found: Preview) -> None:
+    from rich.console import Console
+
+    console = Console()
+    console.print(_machines(found.images.cluster))
+    console.print(_stages(found))
+    images = found.images
+    console.print(
+        f"tasks: {images.slots} slots of {images.task_cpus:g} CPU stay free, one of them for "
+        f"reading; {images.block_rows} images in a block",
+        highlight=False,
+    )
+    without = [each.stage.name for each in images.stages if each.stage.resources.gpu_memory_gb]
+    if without and not images.cluster.gpus:
+        console.print(f"no GPU: {', '.join(without)} on CPUs, which is slow", style="yellow")
+    if found.estimate is None:
+        console.print("time: add --calibrate to measure the stages on the first images")
+    else:
+        console.print(_verdict(found.estimate, known=found.rows is not None), highlight=False)
+
+
+def _machines(cluster: Cluster) -> Table:
+    from rich.table import Table
+
+    table = Table("machines", "CPUs", "GPUs", "GB of a GPU")
+    alike = Counter((node.cpus, node.gpus, node.card_gb) for node in cluster.nodes)
+    for (cpus, gpus, card_gb), number in alike.items():
+        memory = "unknown" if card_gb is None else f"{card_gb:.1f}"
+        table.add_row(str(number), f"{cpus:g}", f"{gpus:g}", memory if gpus else "-")
+    return table
+
+
+def _stages(found: Preview) -> Table:
+    from rich.table import Table
+
+    table = Table("stage", "workers")
+    for heading in ("CPUs", "GPU", "GB", "batch", "s/image", "busy"):
+        table.add_column(heading, justify="right")
+    loads = [*found.estimate.stages, *found.estimate.shared] if found.estimate else []
+    by_name = {load.name: load for load in loads}
+    if found.prompts is not None:
+        for each in found.prompts.stages:
+            table.add_row(f"prompts: {each.stage.name}", *_needs(each, found.prompts), "", "")
+        table.add_section()
+    for each in found.images.stages:
+        load = by_name.get(each.stage.name)
+        measured = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}") if load else ("-", "-")
+        table.add_row(each.stage.name, *_needs(each, found.images), *measured)
+    if found.estimate is not None:
+        table.add_section()
+        for load in found.estimate.shared:
+            total = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}")
+            table.add_row(f"all {load.name}", f"{load.workers:g}", "", "", "", "", *total)
+    return table
+
+
+def _needs(each: StagePlan, plan: Plan) -> tuple[str, str, str, str, str]:
+    memory = each.stage.resources.gpu_memory_gb
+    plural = "s" if each.workers != 1 else ""
+    return (
+        f"{each.workers} actor{plural}" if each.stage.actor else "tasks",
+        f"{each.cpus:g}",
+        f"{each.gpus:.3f}" if each.gpus else "-",
+        f"{memory:g}" if memory else "-",
+        str(plan.batch_size),
+    )
+
+
+def _verdict(estimate: Estimate, *, known: bool) -> str:
+    asked = f"{estimate.images:,} images" + ("" if known else " (how many there are is not known)")
+    hours = f", {estimate.gpu_hours:.2f} GPU-hours" if estimate.gpu_hours else ""
+    return (
+        f"{asked}: about {timedelta(seconds=round(estimate.seconds))} "
+        f"({estimate.images_per_second:.2f} images/s after {estimate.setup_seconds:.1f} s of "
+        f"loading){hours}; bottleneck: {estimate.bottleneck}"
+    )

@@ -1,0 +1,261 @@
+"""`ipseg status`: how far a run is, how fast it goes, and whether any row stands there twice."""
+
+from __future__ import annotations
+
+import json as json_format
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from jobs.commands.options import Json
+
+if TYPE_CHECKING:
+    from rich.console import Console, RenderableType
+    from rich.text import Text
+
+    from pipeline.status import RunStatus, ShardStatus
+
+EPILOG = """
+[bold]Examples[/bold]
+
+    ipseg status masks/
+
+    ipseg status s3://bucket/masks --by-shard
+
+Look again every 10 seconds until the run has come to its end, without reading the keys:
+
+    ipseg status masks/ --watch 10
+
+As data, for a script:
+
+    ipseg status masks/ --json
+
+Exit codes: 0; 1 if there is no run at this place, or if any key stands there more than once. The
+keys are repeated only where a run was killed between two writes; the same command started again
+puts that in order, and readers take such a key once.
+"""
+
+MOST_PROBLEMS = 20  # printed; a whole bucket may be out of reach
+
+
+def status(
+    out: Annotated[str, typer.Argument(help="Run folder; a path or any fsspec URL.")],
+    by_shard: Annotated[
+        bool, typer.Option("--by-shard", help="One line for each shard as well.")
+    ] = False,
+    watch: Annotated[
+        float | None,
+        typer.Option(
+            min=0.1,
+            metavar="SECONDS",
+            help="Look again after so many seconds, until the run has finished or stopped.",
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Say what is done, empty, failed and left in a run folder, its speed, and when it ends."""
+    from rich.console import Console
+
+    from pipeline.status import survey_run
+
+    console = Console()
+    if watch is not None:
+        _watch(out, watch, console, as_json=json)
+    found = survey_run(out)
+    if json:
+        typer.echo(json_format.dumps(as_data(found, by_shard=by_shard)))
+    else:
+        console.print(_overview(found))
+        if by_shard:
+            console.print(_shard_table(found.shards))
+        print_problems(console, found.problems)
+    if found.repeated:
+        raise typer.Exit(1)
+
+
+def as_data(found: RunStatus, *, by_shard: bool = False) -> dict[str, Any]:
+    """A survey as plain data: times in ISO form, durations in seconds, null for unknown."""
+    return {
+        "out": found.out,
+        "state": found.state,
+        "run_id": found.run_id,
+        "starts": found.starts,
+        "started": _iso(found.started),
+        "finished": _iso(found.finished),
+        "last_written": _iso(found.last_written),
+        "rows": _counts(found.counts),
+        "done": found.done,
+        "expected": found.expected,
+        "expected_is_exact": found.exact,
+        "left": found.left,
+        "rows_of_newest_run": found.rows_of_run,
+        "rows_per_second": found.rows_per_second,
+        "eta_seconds": found.eta_seconds,
+        "repeated_keys": found.repeated,
+        "shards": {"complete": found.complete_shards, "all": len(found.shards)},
+        "problems": list(found.problems),
+        **({"by_shard": [_shard_data(shard) for shard in found.shards]} if by_shard else {}),
+    }
+
+
+def _shard_data(shard: ShardStatus) -> dict[str, Any]:
+    return {
+        "shard": shard.shard,
+        "complete": shard.complete,
+        "rows": _counts(shard.counts),
+        "done": shard.done,
+        "expected": shard.expected,
+        "repeated_keys": shard.repeated,
+    }
+
+
+def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None:
+    """Shows quick looks (keys not checked) until nothing more is going on."""
+    from rich.live import Live
+
+    from pipeline.status import survey_run
+
+    drawn = console.is_terminal and not as_json
+    live = Live(console=console, auto_refresh=False, transient=True)
+    with live if drawn else nullcontext():
+        while True:
+            found = survey_run(out, check_keys=False)
+            if drawn:
+                live.update(_overview(found), refresh=True)
+            elif as_json:
+                typer.echo(json_format.dumps(as_data(found)))
+            else:
+                typer.echo(_line(found))
+            if found.state in ("finished", "stopped"):
+                return
+            time.sleep(seconds)
+
+
+def _overview(found: RunStatus) -> RenderableType:
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(show_header=False, min_width=48)
+    table.add_row("run", plain(found.out))
+    table.add_row("state", _state(found))
+    if found.started is not None:
+        started = f"{found.started:%Y-%m-%d %H:%M:%S %Z}"
+        table.add_row("started", started + (f", start {found.starts}" if found.starts > 1 else ""))
+    table.add_section()
+    about = "" if found.exact or found.expected is None else "about "
+    table.add_row("done", f"{found.done:,}" + _of(found.expected, about))
+    for name, number in _counts(found.counts).items():
+        if number or name in ("ok", "empty", "failed"):
+            table.add_row(f"  {name}", f"{number:,}")
+    table.add_row("left", "unknown" if found.left is None else f"{about}{found.left:,}")
+    table.add_row("shards", f"{found.complete_shards:,} of {len(found.shards):,} complete")
+    table.add_section()
+    table.add_row("speed", _speed(found.rows_per_second))
+    table.add_row("time left", _time_left(found))
+    if found.repeated is None:
+        table.add_row("repeated keys", "not looked for")
+    elif found.repeated:
+        advice = "; start the same command again, which puts that in order"
+        across = found.repeated_across or 0
+        if across == found.repeated:
+            advice = "; the source has these keys in several files"
+        table.add_row("repeated keys", Text(f"{found.repeated:,}{advice}", style="bold red"))
+    else:
+        table.add_row("repeated keys", "0")
+    return table
+
+
+def _shard_table(shards: tuple[ShardStatus, ...]) -> RenderableType:
+    from rich.table import Table
+
+    table = Table("shard", "complete", "done", "expected", "failed", "repeated keys")
+    for shard in shards:
+        table.add_row(
+            plain(shard.shard),
+            "yes" if shard.complete else "no",
+            f"{shard.done:,}",
+            "unknown" if shard.expected is None else f"{shard.expected:,}",
+            f"{shard.counts['failed'] + shard.counts['poisoned']:,}",
+            f"{shard.repeated or 0:,}",
+        )
+    return table
+
+
+def _line(found: RunStatus) -> str:
+    """One line for a log."""
+    failed = found.counts["failed"] + found.counts["poisoned"]
+    about = "" if found.exact else "about "
+    return (
+        f"{found.state}: {found.done}{_of(found.expected, about)} rows, {failed} failed, "
+        f"{_speed(found.rows_per_second)}, time left {_time_left(found)}"
+    )
+
+
+def _state(found: RunStatus) -> str:
+    """What can be known from the folder alone."""
+    since = "nothing written yet"
+    if found.last_written is not None:
+        since = f"last part written {_duration(_age(found.last_written))} ago"
+    if found.state == "finished" and found.finished is not None:
+        return f"finished at {found.finished:%Y-%m-%d %H:%M:%S %Z}"
+    if found.state == "running":
+        return f"running; {since}"
+    if found.state == "unknown":
+        return f"running, or stopped a moment ago; {since}"
+    return f"not running; {since}. The same command goes on from here"
+
+
+def _age(moment: datetime) -> float:
+    return max(0.0, (datetime.now(UTC) - moment).total_seconds())
+
+
+def _duration(seconds: float) -> str:
+    """Hours, minutes and seconds, as 1:02:03; days in front."""
+    return str(timedelta(seconds=round(seconds)))
+
+
+def _time_left(found: RunStatus) -> str:
+    if found.state == "finished":
+        return "-"
+    if found.eta_seconds is None:
+        return "unknown"
+    ends = datetime.now(UTC) + timedelta(seconds=found.eta_seconds)
+    return f"{_duration(found.eta_seconds)} (until {ends:%Y-%m-%d %H:%M %Z})"
+
+
+def _of(expected: int | None, about: str) -> str:
+    return "" if expected is None else f" of {about}{expected:,}"
+
+
+def _speed(rows_per_second: float | None) -> str:
+    return "unknown" if rows_per_second is None else f"{rows_per_second:.2f} rows/s"
+
+
+def _counts(counts: Mapping[str, int]) -> dict[str, int]:
+    """Every status, in the usual order."""
+    from pipeline.sink import STATUSES
+
+    return {name: counts.get(name, 0) for name in STATUSES}
+
+
+def _iso(moment: datetime | None) -> str | None:
+    return None if moment is None else moment.isoformat(timespec="seconds")
+
+
+def print_problems(console: Console, problems: Sequence[str]) -> None:
+    """What could not be read, a line each."""
+    for line in problems[:MOST_PROBLEMS]:
+        console.print(plain(line), style="yellow", soft_wrap=True)
+    if len(problems) > MOST_PROBLEMS:
+        console.print(f"and {len(problems) - MOST_PROBLEMS} more; --json has them all")
+
+
+def plain(text: str) -> Text:
+    """Text in which nothing is markup and nothing can steer the terminal."""
+    from rich.text import Text
+
+    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

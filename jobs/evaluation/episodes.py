@@ -1,0 +1,235 @@
+"""Which episodes are worth a look, and their pictures: the example, the answer, the truth."""
+
+from __future__ import annotations
+
+import hashlib
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipseg.addresses import fetch
+from ipseg.benchmarks.episode import Episode, Example, from_table
+from ipseg.benchmarks.truth import Truth, read_truth
+from ipseg.errors import IpsegError
+from ipseg.images import ImageLimits, decode, encode_jpeg, thumbnail
+from ipseg.masks import decode_rle
+from ipseg.overlay import COLOURS, Drawn, draw
+from ipseg.rows import Image
+from jobs.evaluation.outcome import Outcome
+from jobs.report.tiles import QUALITY, data_uri, reason_of, resized
+
+Key = tuple[str, int, str]  # fold, episode, variant
+Predictions = Callable[[str, Collection[Key]], Mapping[Key, Mapping[str, Any]]]
+
+SHOWN = 6  # episodes of one gallery
+LONG_SIDE = 400  # pixels of one picture
+FOUND, TRUE, EXAMPLE = COLOURS[0], COLOURS[3], COLOURS[1]
+_NOT_JUDGED = (128, 128, 128)
+# The run has accepted the picture already, by limits of its own.
+_ANY_SHAPE = ImageLimits(min_side=1, max_aspect=float("inf"))
+
+
+@dataclass(frozen=True)
+class Judged:
+    """An episode that was measured.
+
+    Attributes:
+        fold, episode, class_name: as in the list.
+        iou: intersection / union, in [0, 1].
+        empty: nothing was found.
+    """
+
+    fold: str
+    episode: int
+    class_name: str
+    iou: float
+    empty: bool
+
+
+@dataclass(frozen=True)
+class View:
+    """One picture, or what stands in for it.
+
+    Attributes:
+        title: what it shows.
+        picture: data URI, "" if it could not be had.
+        reason: why not.
+    """
+
+    title: str
+    picture: str
+    reason: str = ""
+
+
+@dataclass(frozen=True)
+class EpisodeTile:
+    """One episode in a gallery.
+
+    Attributes:
+        fold, episode, class_name, iou: of the episode.
+        key: of the query picture.
+        support: key of the first example.
+        more: number of further examples, which are not shown.
+        views: the query with what was found, the example, the ground truth.
+    """
+
+    fold: str
+    episode: int
+    class_name: str
+    iou: float
+    key: str
+    support: str
+    more: int
+    views: tuple[View, ...]
+
+
+def judged(results: pa.Table) -> list[Judged]:
+    """Measured episodes of one setting; those in which both masks are empty have no IoU."""
+    rows = results.filter(
+        pc.and_(pc.equal(results["status"], "ok"), pc.greater(results["union"], 0))
+    )
+    names = ("fold", "episode", "class_name", "intersection", "union", "predicted")
+    return [
+        Judged(fold, episode, class_name, inside / union, not predicted)
+        for fold, episode, class_name, inside, union, predicted in zip(
+            *(rows[name].to_pylist() for name in names), strict=True
+        )
+    ]
+
+
+def worst(episodes: Sequence[Judged]) -> list[Judged]:
+    """Lowest IoU, classes taking turns, so that one bad class does not fill the gallery."""
+    return _in_turn(sorted(episodes, key=lambda e: (e.iou, _chance(e))))
+
+
+def best(episodes: Sequence[Judged]) -> list[Judged]:
+    """Highest IoU, classes taking turns."""
+    return _in_turn(sorted(episodes, key=lambda e: (-e.iou, _chance(e))))
+
+
+def by_lot(episodes: Sequence[Judged]) -> list[Judged]:
+    """Some episodes, drawn by the hash of their numbers."""
+    return sorted(episodes, key=_chance)[:SHOWN]
+
+
+def draw_episodes(
+    outcome: Outcome, variant: str, wanted: Collection[Judged], predictions: Predictions
+) -> dict[Judged, EpisodeTile]:
+    """The pictures of some episodes of one setting.
+
+    A picture that cannot be read any more, because it has moved since the run, is said to be gone.
+    """
+    if not wanted:
+        return {}
+    places = {(each.fold, each.episode): each for each in wanted}
+    keys = zip(*(outcome.episodes[name].to_pylist() for name in ("fold", "episode")), strict=True)
+    listed = from_table(outcome.episodes.filter(pa.array([key in places for key in keys])))
+    found = predictions(outcome.out, [(e.fold, e.episode, variant) for e in listed])
+    return {
+        (each := places[episode.fold, episode.episode]): _tile(
+            episode, each, found.get((episode.fold, episode.episode, variant))
+        )
+        for episode in listed
+    }
+
+
+def _in_turn(ordered: Sequence[Judged]) -> list[Judged]:
+    taken: Counter[str] = Counter()
+    ranked = []
+    for position, each in enumerate(ordered):
+        ranked.append((taken[each.class_name], position))
+        taken[each.class_name] += 1
+    return [ordered[position] for _, position in sorted(ranked)[:SHOWN]]
+
+
+def _chance(each: Judged) -> bytes:
+    """Looks drawn by lot but belongs to the episode."""
+    return hashlib.sha256(f"{each.fold}/{each.episode}".encode("utf-8", "replace")).digest()
+
+
+def _tile(episode: Episode, measured: Judged, found: Mapping[str, Any] | None) -> EpisodeTile:
+    support = episode.supports[0]
+    return EpisodeTile(
+        fold=episode.fold,
+        episode=episode.episode,
+        class_name=episode.class_name,
+        iou=measured.iou,
+        key=episode.query.key,
+        support=support.key,
+        more=episode.shot - 1,
+        views=(
+            _view(
+                "nothing found" if measured.empty else "found", lambda: _found(episode.query, found)
+            ),
+            _view("example", lambda: _masked(support, EXAMPLE)),
+            _view("truth", lambda: _masked(episode.query, TRUE)),
+        ),
+    )
+
+
+def _view(title: str, paint: Callable[[], Image]) -> View:
+    try:
+        return View(title, data_uri(encode_jpeg(paint(), QUALITY)))
+    except Exception as error:  # noqa: BLE001  (each storage raises its own)
+        # The run is finished; that a picture has moved since is no reason to have no report.
+        return View(title, "", reason_of(error))
+
+
+def _masked(example: Example, colour: tuple[int, int, int]) -> Image:
+    image = _picture(example)
+    truth = _truth(example, image)
+    drawn = [Drawn(colour, truth.mask)]
+    if truth.ignore is not None:
+        drawn.append(Drawn(_NOT_JUDGED, truth.ignore))
+    return draw(image, drawn, fill=0.35)
+
+
+def _found(query: Example, found: Mapping[str, Any] | None) -> Image:
+    """The answer filled, with its points, and the outline of the ground truth where it is known."""
+    image = _picture(query)
+    try:
+        painted = draw(image, [Drawn(TRUE, _truth(query, image).mask)], fill=0.0)
+    except (OSError, IpsegError):
+        painted = image  # the picture of the truth beside this one says why
+    if found is None:
+        return painted
+    segmentation = found["segmentation"]
+    size = (image.shape[1], image.shape[0])
+    height, width = segmentation["size"]
+    points = np.array([(p["x"], p["y"], p["label"]) for p in found["points"] or ()], np.float64)
+    answer = Drawn(
+        FOUND,
+        resized(decode_rle(segmentation), size),
+        points.reshape(-1, 3) * (size[0] / width, size[1] / height, 1.0),
+    )
+    return draw(painted, [answer], fill=0.35)
+
+
+def _picture(example: Example) -> Image:
+    image = decode(fetch(example.uri), _ANY_SHAPE)
+    return thumbnail(_cropped(image, example), LONG_SIDE)
+
+
+def _truth(example: Example, image: Image) -> Truth:
+    """The ground truth at the size of the reduced picture."""
+    size = (image.shape[1], image.shape[0])
+    truth = read_truth(example.truth)
+    mask = resized(_cropped(truth.mask, example), size)
+    if truth.ignore is None:
+        return replace(truth, mask=mask)
+    return Truth(mask, resized(_cropped(truth.ignore, example), size))
+
+
+def _cropped(pixels: Any, example: Example) -> Any:  # noqa: ANN401  (an image or a mask)
+    if example.crop is None:
+        return pixels
+    left, top, right, bottom = example.crop
+    part = pixels[max(0, top) : bottom, max(0, left) : right]
+    if not part.size:
+        raise IpsegError(f"the box {example.crop} holds nothing of {example.key}")
+    return part

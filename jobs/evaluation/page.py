@@ -1,0 +1,279 @@
+"""Puts the report of an evaluation together and writes OUT/report.html."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.resources import files
+from typing import Any
+
+import jinja2
+import numpy as np
+import pyarrow.compute as pc
+from markupsafe import Markup
+
+from ipseg.metrics import FORMULAS
+from ipseg.storage import write_whole
+from jobs.commands.errors import normalise
+from jobs.evaluation import wording
+from jobs.evaluation.comparison import Comparison
+from jobs.evaluation.episodes import (
+    EXAMPLE,
+    FOUND,
+    TRUE,
+    EpisodeTile,
+    Judged,
+    Predictions,
+    best,
+    by_lot,
+    draw_episodes,
+    judged,
+    worst,
+)
+from jobs.evaluation.plots import axis, mark
+from jobs.evaluation.summary import Number, Summary, Variant
+from jobs.report.charts import histogram
+from jobs.report.survey import BINS
+from jobs.report.tiles import css
+from jobs.report.write import (
+    REPORT,
+    readable_bytes,
+    readable_count,
+    readable_duration,
+)
+
+_CLASSES_SHOWN = 60
+_FAILURES_SHOWN = 20
+_EXAMPLES = 3  # of one group of failures
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Some episodes under one heading."""
+
+    title: str
+    note: str
+    tiles: list[EpisodeTile]
+
+
+@dataclass
+class FailureGroup:
+    """Results that failed with the same message, but for names and numbers."""
+
+    message: str
+    count: int = 0
+    examples: list[str] = field(default_factory=list)
+
+
+def write_page(summary: Summary, predictions: Predictions) -> str:
+    """Writes the report of an evaluation.
+
+    Args:
+        summary: its numbers.
+        predictions: (run folder, keys) -> key -> {"segmentation", "points"}; a key is (fold,
+            episode, variant). One for which nothing was found may be left out.
+
+    Returns:
+        Address of the report.
+    """
+    shown = summary.best
+    failures = _failures(summary)
+    page = _template().render(
+        style=_style(),
+        e=summary.evaluation,
+        gaps=summary.gaps,
+        formula=FORMULAS[shown.headline.formula],
+        number=shown.headline,
+        counterpart=_beside(shown),
+        coverage=shown.coverage,
+        published_list=summary.published_list,
+        never_drawn=[name for names in summary.never_drawn.values() for name in names],
+        protocol=wording.protocol_lines(summary.evaluation["protocol"]),
+        variants=summary.variants,
+        shown=shown,
+        formulas=[
+            {"formula": FORMULAS[name], "number": number} for name, number in shown.numbers.items()
+        ],
+        colours={"found": css(FOUND), "truth": css(TRUE), "example": css(EXAMPLE)},
+        failures=failures[:_FAILURES_SHOWN],
+        more_failures=len(failures[_FAILURES_SHOWN:]),
+        failed=sum(group.count for group in failures),
+        **_sweep(summary.variants),
+        **_published(shown),
+        **_folds(shown),
+        **_classes(summary, shown),
+        **_episodes(summary, shown, predictions),
+    )
+    address = f"{summary.outcome.out}/{REPORT}"
+    write_whole(address, page.encode("utf-8", "replace"))
+    return address
+
+
+def _sweep(variants: Sequence[Variant]) -> dict[str, Any]:
+    theirs = [beside.value if (beside := _beside(v)) else None for v in variants]
+    scale = axis([*_reach([v.headline for v in variants]), *theirs])
+    return {
+        "sweep_axis": scale,
+        "has_published": any(v.counterpart for v in variants),
+        "sweep": [
+            {"variant": v, "mark": mark(scale, v.headline.value, v.headline.interval, published)}
+            for v, published in zip(variants, theirs, strict=True)
+        ],
+    }
+
+
+def _beside(variant: Variant) -> Comparison | None:
+    """The published number that may stand on one axis with ours."""
+    theirs = variant.counterpart
+    return theirs if theirs is not None and theirs.comparable else None
+
+
+def _published(shown: Variant) -> dict[str, Any]:
+    """Published numbers by formula, ours among them; and those that cannot stand beside ours."""
+    groups: dict[str, list[Comparison]] = defaultdict(list)
+    for each in shown.comparisons:
+        if each.comparable:
+            groups[each.formula].append(each)
+    return {
+        "groups": [
+            _group(shown.numbers[name], groups[name]) for name in shown.numbers if name in groups
+        ],
+        "others": [each for each in shown.comparisons if not each.comparable],
+    }
+
+
+def _group(number: Number, theirs: Sequence[Comparison]) -> dict[str, Any]:
+    scale = axis([*_reach([number]), *(each.value for each in theirs)])
+    own = (100 * (number.value or 0), None, mark(scale, number.value, number.interval))
+    lines = [own, *((each.value, each, mark(scale, each.value / 100)) for each in theirs)]
+    return {
+        "formula": FORMULAS[number.formula],
+        "number": number,
+        "axis": scale,
+        "lines": [
+            {"theirs": each, "mark": at}
+            for _, each, at in sorted(lines, key=lambda line: line[0], reverse=True)
+        ],
+    }
+
+
+def _folds(shown: Variant) -> dict[str, Any]:
+    number, theirs = shown.headline, _beside(shown)
+    published: Mapping[str, float] = theirs.folds if theirs else {}
+    scale = axis(
+        [
+            *_reach([number]),
+            *(100 * end for ends in number.fold_intervals.values() for end in ends or ()),
+            *(100 * value for value in number.folds.values() if value is not None),
+            *published.values(),
+        ]
+    )
+    lines = []
+    for fold, value in number.folds.items():
+        ends, beside = number.fold_intervals[fold], published.get(fold)
+        lines.append(
+            {
+                "title": wording.fold_title(fold),
+                "value": value,
+                "interval": ends,
+                "published": beside,
+                "delta": None if value is None or beside is None else 100 * value - beside,
+                "coverage": shown.fold_coverage[fold],
+                "mark": mark(scale, value, ends, beside),
+            }
+        )
+    mean = mark(scale, number.value, number.interval, theirs.value if theirs else None)
+    return {"folds": lines, "fold_axis": scale, "fold_mean": mean}
+
+
+def _reach(numbers: Sequence[Number]) -> list[float]:
+    """Values and ends of intervals, percent."""
+    shares = [share for n in numbers for share in (n.value, *(n.interval or ()))]
+    return [100 * share for share in shares if share is not None]
+
+
+def _classes(summary: Summary, shown: Variant) -> dict[str, Any]:
+    table = summary.per_class
+    here = pc.and_(
+        pc.equal(table["variant"], shown.label),
+        pc.equal(table["formula"], shown.headline.formula),
+    )
+    lines = table.filter(here).to_pylist()
+    lines.sort(key=lambda line: (line["value"] is None, -(line["value"] or 0), line["class_name"]))
+    if len(lines) <= _CLASSES_SHOWN:
+        return {"classes": lines, "more_classes": []}
+    half = _CLASSES_SHOWN // 2
+    return {"classes": lines[:half] + lines[-half:], "more_classes": lines[half:-half]}
+
+
+def _episodes(summary: Summary, shown: Variant, predictions: Predictions) -> dict[str, Any]:
+    measured = judged(summary.outcome.of_variant(shown.label))
+    ious = np.array([each.iou for each in measured])
+    counts = np.bincount(np.minimum(ious * BINS, BINS - 1).astype(np.int64), minlength=BINS)
+    return {
+        "ious": histogram(counts) if measured else [],
+        "median": float(np.median(ious)) if measured else None,
+        "measured": len(measured),
+        "undefined": shown.coverage.ok - len(measured),
+        "galleries": _galleries(summary, shown, measured, predictions),
+    }
+
+
+def _galleries(
+    summary: Summary, shown: Variant, measured: Sequence[Judged], predictions: Predictions
+) -> list[Gallery]:
+    of_setting = f" With {shown.label}." if len(summary.variants) > 1 else ""
+    chosen = [
+        ("Worst", f"Lowest IoU, classes in turn.{of_setting}", worst(measured)),
+        ("By lot", "What is usual.", by_lot(measured)),
+        ("Best", "Highest IoU, classes in turn.", best(measured)),
+    ]
+    wanted = {each for _, _, episodes in chosen for each in episodes}
+    tiles = draw_episodes(summary.outcome, shown.label, wanted, predictions)
+    return [
+        Gallery(title, note, [tiles[each] for each in episodes])
+        for title, note, episodes in chosen
+        if episodes
+    ]
+
+
+def _failures(summary: Summary) -> list[FailureGroup]:
+    results = summary.outcome.results
+    failed = results.filter(pc.equal(results["status"], "failed")).sort_by("episode")
+    groups: dict[str, FailureGroup] = {}
+    for row in failed.select(["error_message", "fold", "episode", "query"]).to_pylist():
+        message = normalise(row["error_message"] or "no message")
+        group = groups.setdefault(message, FailureGroup(message))
+        group.count += 1
+        fold = f"{wording.fold_title(row['fold'])}, " if row["fold"] else ""
+        example = f"{fold}no. {row['episode']}: {row['query']}"
+        if len(group.examples) < _EXAMPLES and example not in group.examples:
+            group.examples.append(example)
+    return sorted(groups.values(), key=lambda group: (-group.count, group.message))
+
+
+def _style() -> Markup:
+    """The style sheet in the report of a run, so that both reports look alike."""
+    text = (files("jobs.report") / "report.html").read_text(encoding="utf-8")
+    return Markup(text.partition("<style>")[2].partition("</style>")[0])  # noqa: S704  (ours)
+
+
+def _template() -> jinja2.Template:
+    environment = jinja2.Environment(
+        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    environment.filters.update(
+        {
+            "bytes": readable_bytes,
+            "duration": readable_duration,
+            "count": readable_count,
+            "percent": wording.percent,
+            "span": wording.span,
+            "points": wording.points,
+            "fold": wording.fold_title,
+            "moment": wording.moment,
+        }
+    )
+    text = (files("jobs.evaluation") / "evaluation.html").read_text(encoding="utf-8")
+    return environment.from_string(text)

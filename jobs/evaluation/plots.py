@@ -1,0 +1,74 @@
+"""Where dots and intervals stand on a common axis, for inline SVG; no drawing library."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+_STEPS = (1, 2, 5, 10, 20, 25)  # between ticks, in percentage points
+_MOST_TICKS = 6
+
+
+@dataclass(frozen=True)
+class Axis:
+    """A stretch of the percent scale.
+
+    Attributes:
+        low, high: its ends, percent.
+        ticks: rising, percent; the ends among them.
+    """
+
+    low: float
+    high: float
+    ticks: tuple[float, ...]
+
+    def place(self, percent: float) -> float:
+        """How far along the axis a value stands, 0 to 100; values beyond it stand at its end."""
+        return min(100.0, max(0.0, 100 * (percent - self.low) / (self.high - self.low)))
+
+
+@dataclass(frozen=True)
+class Mark:
+    """One line of a dot chart; places are 0 to 100 along the axis, None for what is not known.
+
+    Attributes:
+        value: of this run.
+        low, high: ends of its interval.
+        published: of the number beside it.
+    """
+
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    published: float | None = None
+
+
+def axis(values: Iterable[float | None]) -> Axis:
+    """The shortest axis with round ends on which all values (percent) stand.
+
+    It need not begin at 0: dots are read by their place, not by their length.
+    """
+    known = [value for value in values if value is not None] or [0.0, 100.0]
+    for step in _STEPS:
+        low, high = step * math.floor(min(known) / step), step * math.ceil(max(known) / step)
+        high = max(high, low + step)
+        if (high - low) / step < _MOST_TICKS:
+            break
+    count = round((high - low) / step)
+    return Axis(low, high, tuple(low + step * n for n in range(count + 1)))
+
+
+def mark(
+    scale: Axis,
+    value: float | None,
+    interval: tuple[float, float] | None = None,
+    published: float | None = None,
+) -> Mark:
+    """Places of a share in [0, 1] with its interval, and of a published number in percent."""
+
+    def at(percent: float | None) -> float | None:
+        return None if percent is None else scale.place(percent)
+
+    low, high = (None, None) if interval is None else (100 * end for end in interval)
+    return Mark(at(None if value is None else 100 * value), at(low), at(high), at(published))

@@ -1,0 +1,288 @@
+"""An evaluation in numbers: each formula for each setting, and what part of the list it covers."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections import Counter, defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from ipseg.metrics import interval, interval_over_folds, over_folds, per_class
+from ipseg.storage import write_whole
+from jobs.evaluation.comparison import Comparison, compare, counterpart
+from jobs.evaluation.outcome import Outcome, read_outcome
+from jobs.evaluation.wording import gaps
+
+SUMMARY = "summary.json"
+PER_CLASS = "per_class.parquet"
+Interval = tuple[float, float]
+Classes = Mapping[str, Collection[int]]  # fold -> ids
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """How many episodes of a list stand behind a number.
+
+    Attributes:
+        total: episodes in the list.
+        ok: of these, measured.
+        failed: tried, and failed.
+    """
+
+    total: int
+    ok: int
+    failed: int
+
+    @property
+    def missing(self) -> int:
+        """Episodes without a result."""
+        return self.total - self.ok - self.failed
+
+    @property
+    def partial(self) -> bool:
+        """Whether the number stands for less than the list."""
+        return self.ok < self.total
+
+    @property
+    def sentence(self) -> str:
+        """What is lacking, in words; empty where nothing is."""
+        return gaps(self.total, self.failed, self.missing) if self.partial else ""
+
+
+@dataclass(frozen=True)
+class Number:
+    """One formula.
+
+    Attributes:
+        formula: id in `ipseg.metrics.FORMULAS`.
+        value: mean over the folds, in [0, 1]; None where a fold has no value.
+        interval: its 95 % bootstrap interval over episodes; None where it cannot be told.
+        folds: fold -> value.
+        fold_intervals: fold -> interval, of the first formula only.
+    """
+
+    formula: str
+    value: float | None
+    interval: Interval | None
+    folds: dict[str, float | None]
+    fold_intervals: dict[str, Interval | None]
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One setting of a sweep, or the only one.
+
+    Attributes:
+        label: as in the results; "" for a run with one setting.
+        settings: "section.key=value", what differs from the profile.
+        coverage: of all folds together.
+        fold_coverage: fold -> coverage.
+        numbers: formula -> number, the protocol's formula first.
+        comparisons: published numbers, those that can be compared first.
+        counterpart: the number it is measured by: of the same method, or of the same line of the
+            paper's table; None if there is none.
+    """
+
+    label: str
+    settings: tuple[str, ...]
+    coverage: Coverage
+    fold_coverage: dict[str, Coverage]
+    numbers: dict[str, Number]
+    comparisons: tuple[Comparison, ...]
+    counterpart: Comparison | None
+
+    @property
+    def headline(self) -> Number:
+        """The number in the protocol's formula."""
+        return next(iter(self.numbers.values()))
+
+
+@dataclass(frozen=True)
+class Summary:
+    """All numbers of an evaluation.
+
+    Attributes:
+        outcome: what they were made from.
+        variants: in the order they were asked for.
+        per_class: schema of `ipseg.metrics.per_class` behind the columns variant and formula.
+        never_drawn: fold -> names of classes that no episode asks for. Formulas A and P count
+            them as 0.
+    """
+
+    outcome: Outcome
+    variants: tuple[Variant, ...]
+    per_class: pa.Table
+    never_drawn: dict[str, list[str]]
+
+    @property
+    def evaluation(self) -> dict[str, Any]:
+        """What was asked and how."""
+        return self.outcome.evaluation
+
+    @property
+    def partial(self) -> bool:
+        """Whether an episode of any setting failed or is missing."""
+        return any(variant.coverage.partial for variant in self.variants)
+
+    @property
+    def gaps(self) -> list[str]:
+        """What is lacking, each sentence once: in a sweep most settings lack the same."""
+        labels: dict[str, list[str]] = defaultdict(list)
+        for variant in self.variants:
+            if variant.coverage.partial:
+                labels[variant.coverage.sentence].append(variant.label)
+        if len(self.variants) == 1:
+            return list(labels)
+        everywhere = ["every setting"]
+        return [
+            f"{sentence}, with {'; '.join(everywhere if len(of) == len(self.variants) else of)}"
+            for sentence, of in labels.items()
+        ]
+
+    @property
+    def best(self) -> Variant:
+        """The setting with the highest number; those that cover the whole list come first."""
+        return max(
+            self.variants,
+            key=lambda v: (not v.coverage.partial, _or_low(v.headline.value)),
+        )
+
+    @property
+    def published_list(self) -> bool | None:
+        """Whether the episodes are those that papers used; None where no list is known."""
+        known = {fold["published_list"] for fold in self.evaluation["folds"].values()}
+        return None if None in known or not known else known == {True}
+
+
+def summarise(out: str) -> Summary:
+    """Measures an evaluation with every formula and writes what it finds beside it.
+
+    Writes OUT/per_class.parquet and OUT/summary.json.
+
+    Args:
+        out: run folder, path or fsspec URL.
+
+    Raises:
+        OutputError: there is no evaluation at this place, or its files do not belong together.
+    """
+    outcome = read_outcome(out)
+    variants = tuple(_variant(outcome, each) for each in outcome.evaluation["variants"])
+    summary = Summary(outcome, variants, _per_class(outcome), _never_drawn(outcome))
+    buffer = io.BytesIO()
+    pq.write_table(summary.per_class, buffer)
+    write_whole(f"{outcome.out}/{PER_CLASS}", buffer.getvalue())
+    text = json.dumps(as_data(summary), indent=1, allow_nan=False)
+    write_whole(f"{outcome.out}/{SUMMARY}", text.encode())
+    return summary
+
+
+def as_data(summary: Summary) -> dict[str, Any]:
+    """The same as plain data; values are shares in [0, 1], published values percent."""
+    kept = ("benchmark", "method", "profile", "shot", "seed", "rule", "formula", "protocol")
+    return {
+        **{name: summary.evaluation[name] for name in (*kept, "table", "config_sha256")},
+        "partial": summary.partial,
+        "published_list": summary.published_list,
+        "never_drawn": summary.never_drawn,
+        "variants": [
+            {
+                "label": variant.label,
+                "settings": list(variant.settings),
+                "coverage": _counts(variant.coverage),
+                "folds": {fold: _counts(each) for fold, each in variant.fold_coverage.items()},
+                "numbers": {name: asdict(number) for name, number in variant.numbers.items()},
+                "comparisons": [asdict(each) for each in variant.comparisons],
+                "counterpart": variant.counterpart and asdict(variant.counterpart),
+            }
+            for variant in summary.variants
+        ],
+    }
+
+
+def _counts(coverage: Coverage) -> dict[str, Any]:
+    return {**asdict(coverage), "missing": coverage.missing, "partial": coverage.partial}
+
+
+def _or_low(value: float | None) -> float:
+    return float("-inf") if value is None else value
+
+
+def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
+    results = outcome.of_variant(asked["label"])
+    first, *others = dict.fromkeys([outcome.evaluation["formula"], *outcome.evaluation["formulas"]])
+    numbers = {first: _number(first, results, outcome.classes, each_fold=True)}
+    numbers |= {name: _number(name, results, outcome.classes) for name in others}
+    ours = {name: number.value for name, number in numbers.items()}
+    comparisons = compare(outcome.evaluation, ours)
+    coverage = _coverage(outcome, results)
+    return Variant(
+        label=asked["label"],
+        settings=tuple(asked["settings"]),
+        coverage=Coverage(
+            *(
+                sum(getattr(c, name) for c in coverage.values())
+                for name in ("total", "ok", "failed")
+            )
+        ),
+        fold_coverage=coverage,
+        numbers=numbers,
+        comparisons=comparisons,
+        counterpart=counterpart(outcome.evaluation, asked, comparisons, ours),
+    )
+
+
+def _number(
+    formula: str, results: pa.Table, classes: Classes, *, each_fold: bool = False
+) -> Number:
+    values = over_folds(formula, results, classes)
+    intervals: dict[str, Interval | None] = {}
+    if each_fold:
+        intervals = {
+            fold: interval(formula, results.filter(pc.equal(results["fold"], fold)), classes[fold])
+            for fold in classes
+        }
+    return Number(
+        formula,
+        values.mean,
+        interval_over_folds(formula, results, classes),
+        values.folds,
+        intervals,
+    )
+
+
+def _coverage(outcome: Outcome, results: pa.Table) -> dict[str, Coverage]:
+    total = Counter(outcome.episodes["fold"].to_pylist())
+    by_status = Counter(
+        zip(results["fold"].to_pylist(), results["status"].to_pylist(), strict=True)
+    )
+    return {
+        fold: Coverage(total[fold], by_status[fold, "ok"], by_status[fold, "failed"])
+        for fold in outcome.classes
+    }
+
+
+def _per_class(outcome: Outcome) -> pa.Table:
+    tables = []
+    for variant in outcome.evaluation["variants"]:
+        results = outcome.of_variant(variant["label"])
+        for formula in outcome.evaluation["formulas"]:
+            table = per_class(formula, results)
+            for name, value in (("formula", formula), ("variant", variant["label"])):
+                table = table.add_column(0, name, pa.array([value] * len(table), pa.string()))
+            tables.append(table)
+    return pa.concat_tables(tables)
+
+
+def _never_drawn(outcome: Outcome) -> dict[str, list[str]]:
+    names = (outcome.episodes[name].to_pylist() for name in ("fold", "class_id"))
+    drawn = set(zip(*names, strict=True))
+    return {
+        fold: [name for class_id, name in classes.items() if (fold, class_id) not in drawn]
+        for fold, classes in outcome.classes.items()
+    }

@@ -1,0 +1,124 @@
+"""An evaluation on the terminal: its number, the published one, how sure, and over how much."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from ipseg.metrics import FORMULAS
+from jobs.commands.status import plain
+from jobs.evaluation import wording
+from jobs.evaluation.comparison import Comparison
+from jobs.evaluation.summary import Coverage, Summary, Variant
+
+if TYPE_CHECKING:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+_PARTIAL = "bold red"
+_NEIGHBOURS = 3  # published numbers printed above and below this run's
+
+
+def print_summary(summary: Summary, console: Console) -> None:
+    """Prints the table, what is lacking in red, and the published numbers nearest to this one."""
+    evaluation, shown = summary.evaluation, summary.best
+    formula = FORMULAS[shown.headline.formula]
+    title = f"{evaluation['title']}, {evaluation['shot']}-shot"
+    console.print(plain(f"{title}: {evaluation['method']}, profile {evaluation['profile']}"))
+    console.print(plain(f"{formula.id}, {formula.title}, percent: {formula.definition}"))
+    console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(shown))
+    for number in list(shown.numbers.values())[1:] if len(summary.variants) == 1 else ():
+        other = FORMULAS[number.formula]
+        value = f"{wording.percent(number.value)} ({wording.span(number.interval)})"
+        console.print(plain(f"by formula {other.id}, {other.title}: {value}"))
+    near = nearest(shown)
+    if near:
+        listed = "; ".join(f"{each.method} {each.value:.1f}" for each in near)
+        console.print(plain(f"published, same formula and shot: {listed}"))
+    if summary.published_list is False:
+        console.print("the episodes are not those of the published list")
+    for sentence in summary.gaps:
+        console.print(plain(sentence), style=_PARTIAL)
+
+
+def fold_table(variant: Variant) -> Table:
+    """One line for each fold, and the mean of the folds where there are several."""
+    number, theirs = variant.headline, variant.counterpart
+    table = _table("", theirs)
+    published = theirs.folds if theirs and theirs.comparable else {}
+    if len(number.folds) > 1:
+        for fold, value in number.folds.items():
+            beside = published.get(fold)
+            table.add_row(
+                plain(wording.fold_title(fold)),
+                wording.percent(value),
+                wording.span(number.fold_intervals[fold]),
+                *([_printed(beside), _difference(value, beside)] if theirs else []),
+                _episodes(variant.fold_coverage[fold]),
+            )
+        table.add_section()
+    name = f"mean of {len(number.folds)} folds" if len(number.folds) > 1 else "all episodes"
+    style = _PARTIAL if variant.coverage.partial else "bold"
+    table.add_row(name, *_cells(variant, bool(theirs)), style=style)
+    return table
+
+
+def sweep_table(summary: Summary) -> Table:
+    """One line for each setting."""
+    published = next((v.counterpart for v in summary.variants if v.counterpart), None)
+    table = _table("setting", published)
+    for variant in summary.variants:
+        style = "bold" if variant is summary.best else ""
+        if variant.coverage.partial:
+            style = _PARTIAL
+        table.add_row(plain(variant.label), *_cells(variant, bool(published)), style=style)
+    return table
+
+
+def nearest(variant: Variant) -> list[Comparison]:
+    """Published numbers in the run's own formula, the highest first, those around its own."""
+    number = variant.headline
+    own = 100 * (number.value or 0.0)
+    same = [c for c in variant.comparisons if c.comparable and c.formula == number.formula]
+    above = sorted((c for c in same if c.value > own), key=lambda c: c.value)[:_NEIGHBOURS]
+    below = sorted((c for c in same if c.value <= own), key=lambda c: -c.value)[:_NEIGHBOURS]
+    return [*reversed(above), *below]
+
+
+def _table(first: str, published: Comparison | None) -> Table:
+    from rich.table import Table
+
+    table = Table(first)
+    columns = ["this run", "95 % interval", "episodes"]
+    if published is not None:
+        columns[2:2] = [f"{published.method} ({published.formula})", "delta"]
+    for column in columns:
+        table.add_column(plain(column), justify="right")
+    return table
+
+
+def _cells(variant: Variant, published: bool) -> list[Any]:
+    number, theirs = variant.headline, variant.counterpart
+    cells: list[Any] = [wording.percent(number.value), wording.span(number.interval)]
+    if published:
+        cells += [
+            _printed(theirs.value if theirs else None),
+            wording.points(theirs.delta if theirs else None),
+        ]
+    return [*cells, _episodes(variant.coverage)]
+
+
+def _printed(value: float | None) -> str:
+    return wording.NONE if value is None else f"{value:.1f}"
+
+
+def _difference(value: float | None, published: float | None) -> str:
+    return wording.points(None if value is None or published is None else 100 * value - published)
+
+
+def _episodes(coverage: Coverage) -> Text:
+    text = plain(f"{coverage.ok:,}")
+    if coverage.partial:
+        text = plain(f"{coverage.ok:,} of {coverage.total:,}")
+        text.stylize(_PARTIAL)
+    return text

@@ -1,0 +1,182 @@
+"""A collection through a list of steps into a run folder, exactly once, whoever asks for it."""
+
+from __future__ import annotations
+
+import io
+import logging
+import time
+from collections import Counter
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.columns import ERROR_COLUMNS
+from ipseg.config import Runtime
+from ipseg.errors import FailureBudgetError, OutputError
+from ipseg.rows import Step, check_chain
+from ipseg.storage import read_bytes, write_whole
+from pipeline.ledger import Ledger, Retry
+from pipeline.local_engine import LocalEngine
+from pipeline.record import FailureBudget
+from pipeline.resume import Books
+from pipeline.shard import Shard
+from pipeline.sink import STATUSES, ShardWriter
+from pipeline.source import Source
+
+if TYPE_CHECKING:
+    from pipeline.ray_engine import RayEngine
+
+log = logging.getLogger("ipseg")
+
+EngineName = Literal["ray", "local"]
+SHARDS = "shards.parquet"
+SHARDS_SCHEMA = pa.schema(
+    [
+        ("shard", pa.string()),
+        ("kind", pa.string()),
+        ("rows", pa.int64()),  # null: unknown until the shard is read
+        ("fingerprint", pa.string()),
+        ("address", pa.string()),
+    ]
+)
+_SUCCESSES_AT_ONCE = 16
+
+
+@dataclass(frozen=True)
+class Work:
+    """What to do with which rows.
+
+    Attributes:
+        source: the collection.
+        steps: what each row goes through.
+        given: columns that the source's rows carry.
+        wanted: columns that must be there at the end.
+        writer: of finished rows; says where to.
+        retry: finished rows to do again, None for none.
+    """
+
+    source: Source
+    steps: Sequence[Step]
+    given: Sequence[str]
+    wanted: Sequence[str]
+    writer: ShardWriter
+    retry: Retry | None = None
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came of it.
+
+    Attributes:
+        counts: rows of the source by status, earlier runs' included; every status is there.
+        before: of these, finished by earlier runs.
+        seconds: this run took.
+        stages: for each stage rows, failed rows, seconds, bytes per row.
+    """
+
+    counts: dict[str, int]
+    before: int
+    seconds: float
+    stages: list[dict[str, Any]]
+
+    @property
+    def done_now(self) -> int:
+        """Rows that this run finished."""
+        return sum(self.counts.values()) - self.before
+
+
+def engine_for(
+    name: EngineName, runtime: Runtime, budget: FailureBudget
+) -> LocalEngine | RayEngine:
+    """The engine of a name: a context, open while it is used."""
+    if name == "local":
+        return LocalEngine(runtime, budget)
+    from pipeline.ray_engine import RayEngine  # importing Ray takes a second
+
+    return RayEngine(runtime, budget)
+
+
+def unfinished_shards(source: Source, ledger: Ledger) -> tuple[list[Shard], Counter[str]]:
+    """Shards with something left to do, and the rows of all the others by status."""
+    with ThreadPoolExecutor(_SUCCESSES_AT_ONCE) as pool:
+        finished = list(pool.map(ledger.finished, source.shards))
+    left = [s for s, counts in zip(source.shards, finished, strict=True) if counts is None]
+    return left, sum((counts for counts in finished if counts is not None), Counter())
+
+
+def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) -> Outcome:
+    """Brings every row of a source into the run folder, but for those that are there already.
+
+    Raises:
+        FailureBudgetError: too many rows failed.
+        OutputError: the books do not balance: not every row of the source is in the output.
+    """
+    started = time.perf_counter()
+    writer = work.writer
+    by = writer.provenance
+    ledger = Ledger(writer.out, by.run_id, by.config_sha256, work.retry)
+    given = (*work.given, *ERROR_COLUMNS)
+    check_chain(work.steps, given)
+    left, counts = unfinished_shards(work.source, ledger)
+    before, read, stages = counts.total(), counts.total(), list[dict[str, Any]]()
+    failed_now = 0
+    if left:
+        books = Books(ledger, writer, engine.record)
+        known = [shard.rows for shard in left]
+        rows = None if None in known else sum(n for n in known if n is not None)
+        source = replace(work.source, shards=tuple(left), rows=rows)
+        engine.stream(work.steps, source, given, work.wanted, books)
+        books.finish()
+        told = engine.record.books()
+        counts = counts + Counter(told["counts"])
+        read += told["read"]
+        before += told["before"]
+        stages = engine.record.summary()
+        failed_now = max((stage["failed"] for stage in stages), default=0)
+    else:
+        log.info("all %d rows were finished before; nothing is left to do", before)
+    if counts.total() != read:
+        raise OutputError(
+            f"{read} rows were read but {counts.total()} are in {writer.out}; start the same "
+            f"command again"
+        )
+    outcome = Outcome(
+        {status: counts.get(status, 0) for status in STATUSES},
+        before,
+        time.perf_counter() - started,
+        stages,
+    )
+    if budget.spent(failed_now, outcome.done_now, ended=True):
+        raise FailureBudgetError(
+            f"{failed_now} of {outcome.done_now} rows failed, more than the {budget.rate:.1%} that "
+            f"may; all of them are written: see `ipseg errors {writer.out}`"
+        )
+    return outcome
+
+
+def write_shards(out: str, shards: Sequence[Shard]) -> None:
+    """Writes OUT/shards.parquet: what the run was made of, for those who look on."""
+    records = [
+        {
+            "shard": shard.id,
+            **{name: getattr(shard, name) for name in ("kind", "rows", "fingerprint", "address")},
+        }
+        for shard in shards
+    ]
+    buffer = io.BytesIO()
+    pq.write_table(pa.Table.from_pylist(records, SHARDS_SCHEMA), buffer)
+    write_whole(f"{out}/{SHARDS}", buffer.getvalue())
+
+
+def earlier_shard_count(out: str) -> int | None:
+    """Into how many ranges an earlier run has cut its loose pictures; None if there was none."""
+    try:
+        table = pq.read_table(io.BytesIO(read_bytes(f"{out}/{SHARDS}")))
+    except FileNotFoundError:
+        return None
+    listed = [r["shard"] for r in table.to_pylist() if r["kind"] == "listed"]
+    return int(listed[0].rpartition("-of-")[2]) if listed else None

@@ -1,0 +1,273 @@
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipseg.errors import ConfigError
+from ipseg.metrics import (
+    FORMULAS,
+    Boundary,
+    ClassIoU,
+    ClassRegions,
+    Counts,
+    ExactMean,
+    MeanIoU,
+    Region,
+    Tracks,
+    measure,
+    over_folds,
+    per_class,
+)
+from ipseg.metrics.formulas import formula_of
+
+FEW_SHOT = ("A", "A'", "B", "C", "D", "P", "P.mAcc")
+VIDEO = ("J", "J.recall", "J.decay", "F", "F.recall", "F.decay")
+
+
+@st.composite
+def regions(draw):
+    truth, predicted = draw(st.integers(0, 10**7)), draw(st.integers(0, 10**7))
+    shared = draw(st.integers(0, min(truth, predicted)))
+    union = truth + predicted - shared
+    return Region(union + draw(st.integers(0, 10**7)), shared, union, truth, predicted)
+
+
+@st.composite
+def boundaries(draw):
+    lines = [draw(st.integers(0, 4000)) for _ in range(2)]
+    near = [draw(st.integers(0, line)) for line in lines]
+    return Boundary(lines[0], near[0], lines[1], near[1])
+
+
+ROWS = st.lists(
+    st.tuples(st.integers(0, 4), regions(), boundaries(), st.just({})), min_size=1, max_size=25
+)
+
+
+@pytest.mark.parametrize("case", ["plain", "ignore"])
+@pytest.mark.parametrize("formula", FEW_SHOT)
+def test_golden_numbers(golden, numbers, table, formula, case):
+    rows = [
+        (class_id, Region.of(p, t, v if case == "ignore" else None), None, {})
+        for class_id, p, t, v in golden.images()
+    ]
+    value = measure(formula, table(rows), (2, 5, 9, 12))
+    assert value == pytest.approx(float(numbers[f"{case}.{formula}"]), abs=1e-12)
+
+
+@pytest.mark.parametrize("formula", VIDEO)
+def test_golden_numbers_of_videos(numbers, table, golden_video, formula):
+    rows = [
+        (number, *frame, {"class_name": name})
+        for number, (name, frames) in enumerate(golden_video.items())
+        for frame in frames
+    ]
+    results = table(rows)
+    assert measure(formula, results, range(3)) == pytest.approx(numbers[formula].mean(), abs=1e-12)
+    found = per_class(formula, results)
+    np.testing.assert_allclose(found["value"], numbers[formula], rtol=0, atol=1e-12)
+    assert found["class_name"].to_pylist() == list(golden_video)
+
+
+@given(rows=ROWS, random=st.randoms(use_true_random=False), cut=st.integers(0, 25))
+def test_the_order_of_rows_and_parts_changes_nothing(table, rows, random, cut):
+    results = table(rows)
+    shuffled = results.take(random.sample(range(len(rows)), len(rows)))
+    parts = pa.concat_tables([shuffled.slice(cut), shuffled.slice(0, cut)])
+    for formula in FORMULAS:
+        value = measure(formula, results, range(6))
+        assert measure(formula, parts, range(6)) == value
+        if value is not None:
+            assert (-1 if "decay" in formula else 0) <= value <= 1
+    assert per_class("JF", parts).equals(per_class("JF", results))
+
+
+@given(rows=ROWS, cut=st.integers(0, 25))
+def test_a_table_measures_what_sums_that_are_merged_do(table, rows, cut):
+    def sums(part):
+        found = MeanIoU(), ExactMean(), ClassIoU(), ClassRegions(), Tracks()
+        for frame, (class_id, region, boundary, _) in part:
+            found[0].add(region.intersection, region.union)
+            fg, bg = region.foreground, region.background
+            of = [Fraction(c.intersection, max(c.union, 1)) for c in (fg, bg)]
+            both = sum(of) / 2
+            found[1].add_ratio(both.numerator, both.denominator)
+            found[2].add(str(class_id), fg)
+            found[3].add(class_id, region)
+            found[4].add(class_id, frame, region, boundary)
+        return found
+
+    numbered = list(enumerate(rows))
+    one, two = sums(numbered[cut:]), sums(numbered[:cut])
+    images, both, ious, pixels, tracks = (a + b for a, b in zip(one, two, strict=True))
+    results = table(rows)
+    wanted = {"A'": ious.seen_classes, "A": ious.all_classes("012345"), "B": images.value}
+    wanted["C"] = both.value
+    for formula in ("A", "A'", "D", "P", "P.mAcc"):
+        value = pixels.value(formula_of(formula).estimator, range(6))
+        assert wanted.setdefault(formula, value) == value
+    for formula in (*VIDEO, "JF"):
+        wanted[formula] = tracks.value(formula_of(formula).estimator)
+    assert wanted.keys() == FORMULAS.keys()
+    assert {formula: measure(formula, results, range(6)) for formula in wanted} == wanted
+
+
+@given(rows=ROWS)
+def test_the_formulas_against_fractions(table, rows):
+    results = table(rows)
+    seen = sorted({row[0] for row in rows})
+    total = {c: sum((r for k, r, _, _ in rows if k == c), Region()) for c in seen}
+    ious = [Fraction(total[c].intersection, max(total[c].union, 1)) for c in seen]
+    whole = sum(total.values(), Region())
+    sides = [whole.foreground, whole.background]
+    wanted = {
+        "A": sum(ious) / 6,
+        "A'": sum(ious) / len(seen),
+        "D": sum(Fraction(s.intersection, max(s.union, 1)) for s in sides) / 2,
+        "P": sum(ious) / 6,
+        "P.mAcc": sum(Fraction(total[c].intersection, max(total[c].truth, 1)) for c in seen) / 6,
+    }
+    for formula, value in wanted.items():
+        assert measure(formula, results, range(6)) == pytest.approx(float(value), abs=1e-9)
+
+
+def test_the_formulas_differ_on_the_same_masks(table):
+    rows = [
+        (0, Region(1000, 90, 100, 95, 95), None, {}),
+        (0, Region(1000, 0, 10, 10, 0), None, {}),
+        (1, Region(1000, 1, 2, 2, 1), None, {}),
+    ]
+    results = table(rows)
+    values = {formula: measure(formula, results, (0, 1, 7)) for formula in FEW_SHOT}
+    around = (900 / 910, 990 / 1000, 998 / 999)
+    inside = (0.9, 0, 0.5)
+    assert values == pytest.approx(
+        {
+            "A": (90 / 110 + 0.5) / 3,
+            "A'": (90 / 110 + 0.5) / 2,
+            "B": 1.4 / 3,
+            "C": (sum(inside) + sum(around)) / 6,
+            "D": (91 / 112 + 2888 / 2909) / 2,
+            "P": (90 / 110 + 0.5) / 3,
+            "P.mAcc": (90 / 105 + 0.5) / 3,
+        }
+    )
+
+
+def frames(*js):
+    return [Region(100, j, 10, 10, j) for j in js]
+
+
+def test_a_video_counts_objects_and_not_frames(table):
+    boundary = Boundary(4, 4, 4, 2)  # F = 2/3
+    rows = [(0, r, boundary, {}) for r in frames(10, 10, 10, 2)]
+    rows += [(1, Region(100, 0, 0, 0, 0), Boundary(), {})]
+    results = table(rows)
+    assert measure("J", results, (0, 1)) == pytest.approx((0.8 + 1) / 2)
+    assert measure("J.recall", results, (0, 1)) == pytest.approx((0.75 + 1) / 2)
+    assert measure("F", results, (0, 1)) == pytest.approx((2 / 3 + 1) / 2)
+    assert measure("JF", results, (0, 1)) == pytest.approx((0.9 + 5 / 6) / 2)
+    # Bounds round(1, 1.75, 2.5, 3.25, 4) = 1, 2, 3, 3, 4: frames 1-2 against frames 3-4.
+    assert measure("J.decay", results, (0, 1)) == pytest.approx((1 - 0.6 + 0) / 2)
+
+
+def test_a_share_of_exactly_half_is_not_recalled(table):
+    results = table([(0, r, None, {}) for r in frames(5, 6, 4, 10)])
+    assert measure("J.recall", results, [0]) == 0.5
+
+
+def test_decay_follows_the_episodes_beyond_256_frames(table):
+    js = [10] * 100 + [0] * 220 + [5] * 80
+    results = table([(0, r, None, {}) for r in frames(*js)])
+    # The quarters are frames 1-101 and 300-400: 100 of 10/10, and 80 of 5/10.
+    assert measure("J.decay", results, [0]) == pytest.approx((100 - 40) / 101)
+    backwards = results.take(list(range(399, -1, -1)))
+    assert measure("J.decay", backwards, [0]) == measure("J.decay", results, [0])
+
+
+def test_rows_that_failed_do_not_count(table):
+    good = (0, Region(100, 5, 10, 10, 5), None, {})
+    bad = (1, Region(), None, {"status": "failed", **dict.fromkeys(vars(Region()))})
+    results = table([good, bad])
+    for formula in FEW_SHOT:
+        assert measure(formula, results, (0, 1)) == measure(formula, table([good]), (0, 1))
+        assert measure(formula, table([bad]), (0, 1)) is None
+        assert measure(formula, table([]), (0, 1)) is None
+    found = per_class("A", results)
+    assert found["class_name"].to_pylist() == ["class 0", "class 1"]
+    assert found["episodes"].to_pylist() == [1, 0]
+    assert found["failed"].to_pylist() == [0, 1]
+    assert found["value"].to_pylist() == [0.5, None]
+
+
+def test_nothing_to_see_and_nothing_found(table):
+    results = table([(0, Region(100, 0, 0, 0, 0), Boundary(), {})])
+    values = {formula: measure(formula, results, [0]) for formula in FORMULAS}
+    assert values == {
+        "A": 0, "A'": 0, "B": None, "C": 0.5, "D": 0.5, "P": 0, "P.mAcc": 0,
+        "J": 1, "J.recall": 1, "J.decay": 0, "F": 1, "F.recall": 1, "F.decay": 0, "JF": 1,
+    }  # fmt: skip
+
+
+def test_what_cannot_be_measured_as_one_number(table):
+    row = (0, Region(100, 5, 10, 10, 5), None, {})
+    with pytest.raises(ConfigError, match=r"did you mean 'J\.recall'"):
+        measure("J.recal", table([row]), [0])
+    with pytest.raises(ConfigError, match="boundaries are compared for video only"):
+        measure("JF", table([row]), [0])
+    with pytest.raises(ValueError, match="several folds"):
+        measure("A", table([row, (*row[:3], {"fold": "1"})]), [0])
+    with pytest.raises(ValueError, match="several variants"):
+        measure("A", table([row, (*row[:3], {"variant": "points.k=4"})]), [0])
+    with pytest.raises(ValueError, match="classes \\[0\\], which this fold does not have"):
+        measure("A", table([row]), [1])
+    with pytest.raises(ValueError, match="episode 0 is there twice"):
+        measure("A", table([row, (*row[:3], {"episode": 0})]), [0])
+
+
+def test_folds_and_their_mean(table):
+    rows = [
+        (0, Region(100, 5, 10, 10, 5), None, {"fold": "0"}),
+        (1, Region(100, 10, 10, 10, 10), None, {"fold": "1"}),
+        (3, Region(100, 8, 10, 10, 8), None, {"fold": "1"}),
+    ]
+    results = table(rows)
+    found = over_folds("A", results, {"1": (1, 3), "0": (0, 2)})
+    assert found.folds == pytest.approx({"0": 0.25, "1": 0.9})
+    assert list(found.folds) == ["0", "1"]
+    assert found.mean == pytest.approx(0.575)
+    partial = over_folds("A", results, {"0": (0, 2), "1": (1, 3), "2": (4,)})
+    assert partial.folds["2"] is None
+    assert partial.mean is None
+    with pytest.raises(ValueError, match="folds \\['1'\\], which are not among"):
+        over_folds("A", results, {"0": (0, 2)})
+    assert per_class("A", results)["fold"].to_pylist() == ["0", "1", "1"]
+    assert per_class("A", results)["value"].to_pylist() == [0.5, 1.0, 0.8]
+
+
+def test_merging_leaves_its_parts_alone_and_counts_no_frame_twice():
+    one, two = ClassRegions(), ClassRegions()
+    one.add(3, Region(10, 1, 2, 2, 1))
+    two.add(3, Region(10, 2, 2, 2, 2))
+    assert (one + two).classes == {3: Region(20, 3, 4, 4, 3)}
+    assert one.classes == {3: Region(10, 1, 2, 2, 1)}
+    assert one.classes[3].foreground == Counts(1, 2)
+    track = Tracks()
+    track.add(1, 4, Region(), Boundary())
+    with pytest.raises(ValueError, match="frame 4 of object 1 is counted twice"):
+        track + track
+    assert Tracks().value(formula_of("J").estimator) is None
+    assert ClassRegions().value(formula_of("A").estimator, [1]) is None
+
+
+def test_every_formula_says_what_it_is():
+    assert list(FORMULAS) == [formula.id for formula in FORMULAS.values()]
+    for formula in FORMULAS.values():
+        assert formula.title
+        assert formula.source
+        assert "\n" not in formula.definition
+        assert len(formula.definition) > 15
+    assert len({formula.title for formula in FORMULAS.values()}) == len(FORMULAS)

@@ -1,0 +1,67 @@
+"""A run of the rehearsal steps over keys, as the pipeline runs the real ones."""
+
+from dataclasses import dataclass, field
+from uuid import uuid4
+
+import pyarrow.parquet as pq
+import pytest
+
+from ipseg.config import Runtime
+from jobs.bench.rehearsal import rehearsal_steps
+from pipeline.listing import Spool
+from pipeline.parts import part_files, read_rows
+from pipeline.process import Work, engine_for, process
+from pipeline.record import FailureBudget
+from pipeline.sink import Provenance, ShardWriter
+from pipeline.source import Source
+
+
+@dataclass
+class Rehearsed:
+    """Settings of a run; `go` runs it once, as often as wanted."""
+
+    out: str
+    keys: list[str]
+    steps: list = field(default_factory=rehearsal_steps)
+    engine: str = "local"
+    runtime: Runtime = field(default_factory=lambda: Runtime(part_rows=4, batch_size=2))
+    budget: FailureBudget = field(default_factory=FailureBudget)
+    retry: object = None
+    shards: int = 2
+
+    def go(self):
+        with Spool(("key", "uri")) as spool:
+            spool.add({"key": key, "uri": ""} for key in self.keys)
+            shards = spool.write(self.out, self.shards)
+        source = Source("keys", "images", shards, len(self.keys), {})
+        by = Provenance(uuid4().hex, "rehearsal", "0" * 64, ())
+        work = Work(
+            source,
+            self.steps,
+            ("key", "shard", "uri"),
+            ("key", "shard", "uri", "width", "height", "objects"),
+            ShardWriter(self.out, by),
+            self.retry,
+        )
+        with engine_for(self.engine, self.runtime, self.budget) as engine:
+            return process(engine, work, self.budget)
+
+
+def _contents(out):
+    """Rows by key without their run, and how many rows the parts hold."""
+    rows = {row["key"]: row for row in read_rows(out)}
+    for row in rows.values():
+        del row["run_id"]
+    return rows, sum(pq.read_metadata(part).num_rows for part in part_files(out))
+
+
+@pytest.fixture(scope="session")
+def rehearsed():
+    """The class of rehearsed runs."""
+    return Rehearsed
+
+
+@pytest.fixture(scope="session")
+def contents():
+    """Function: run folder -> (rows by key without their run, rows that the parts hold)."""
+    return _contents
