@@ -193,7 +193,7 @@ def build_bank(
 def _record(row: Row) -> dict[str, Any]:
     return {
         "key": row["key"],
-        "sha256": hashlib.sha256(row["image_bytes"]).hexdigest(),
+        "sha256": row["image_sha256"],
         "width": row["width"],
         "height": row["height"],
         "mask": encode_rle(read_soft_mask(row["prompt_mask"]) > 0.5),

@@ -48,6 +48,40 @@ METRIC = pa.struct(
     ]
 )
 
+EPISODE = pa.struct(
+    [
+        ("episode", pa.int64()),
+        ("fold", pa.string()),
+        ("class_id", pa.int32()),
+        ("class_name", pa.string()),
+        ("entry", pa.string()),  # of the prompt bank: what its supports show
+        ("truth", pa.string()),  # address of the ground truth
+    ]
+)
+_ANSWER = [
+    ("variant", pa.string()),  # settings of a sweep
+    ("entry", pa.string()),
+    ("segmentation", RLE),
+    ("predicted_iou", pa.float32()),
+    ("score", pa.float32()),
+    ("points", pa.list_(POINT)),
+]
+ANSWER = pa.struct(_ANSWER)
+RESULT = pa.struct(
+    [
+        ("episode", pa.int64()),
+        ("fold", pa.string()),
+        ("class_id", pa.int32()),
+        ("class_name", pa.string()),
+        *_ANSWER,
+        ("status", pa.string()),  # "ok", or "failed": the ground truth cannot be read
+        ("error_message", pa.string()),
+        *((name, pa.int64()) for name in ("pixels", "intersection", "union", "truth", "predicted")),
+        *((name, pa.int64()) for name in ("truth_boundary", "truth_matched")),
+        *((name, pa.int64()) for name in ("predicted_boundary", "predicted_matched")),
+    ]
+)
+
 
 def _encode_tensor(array: np.ndarray[Any, Any]) -> dict[str, Any]:
     return {"dtype": array.dtype.str, "shape": list(array.shape), "data": array.tobytes()}
@@ -107,6 +141,7 @@ COLUMNS: dict[str, Column] = {
     "height": Column("pixels", pa.int32()),
     "concept": Column("what a prompt image shows", pa.string()),
     "mask_bytes": Column("encoded mask given with a prompt image, or null", pa.large_binary()),
+    "image_sha256": Column("64 hex digits over the encoded picture of a prompt", pa.string()),
     "prompt_mask": Column("PNG, 8 bit, (H, W): the object of a prompt image", pa.large_binary()),
     "mask_source": Column("'saliency' or 'given'", pa.string()),
     "warning": Column("what looks wrong with a prompt, or null", pa.string()),
@@ -134,6 +169,11 @@ COLUMNS: dict[str, Column] = {
     ),
     "objects": Column("masks found, at most one for each concept", pa.list_(OBJECT)),
     "metrics": Column("comparison with the ground truth, one for each concept", pa.list_(METRIC)),
+    "crop": Column("x0, y0, x1, y1: the part of the picture that counts", pa.list_(pa.int32())),
+    "truth": Column("address of the mask of a support", pa.string()),
+    "episodes": Column("what an image is asked for, one for each episode", pa.list_(EPISODE)),
+    "answers": Column("a mask for each variant and bank entry", pa.list_(ANSWER)),
+    "results": Column("answers compared with the truth, by episode", pa.list_(RESULT)),
     "error_stage": Column("step that failed, or null", pa.string()),
     "error_type": Column("exception class, or null", pa.string()),
     "error_message": Column("what went wrong, at most 500 characters, or null", pa.string()),

@@ -30,6 +30,22 @@ SEGMENTERS = {
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
 METHODS = {"ipseg": "ipseg.methods.ipseg:IPSegMethod"}
+BENCHMARKS = {
+    "folder": "ipseg.benchmarks.folder:FolderBenchmark",
+    "ipseg-layout": "ipseg.benchmarks.ipseg_layout:IpsegLayoutBenchmark",
+    "perseg": "ipseg.benchmarks.perseg:PersegBenchmark",
+    "persense-d": "ipseg.benchmarks.persense:PersenseBenchmark",
+    "coco-20i": "ipseg.benchmarks.coco20i:Coco20iBenchmark",
+    "fss-1000": "ipseg.benchmarks.fss1000:Fss1000Benchmark",
+    "pascal-5i": "ipseg.benchmarks.pascal5i:Pascal5iBenchmark",
+    "lvis-92i": "ipseg.benchmarks.lvis92i:Lvis92iBenchmark",
+    "pascal-part": "ipseg.benchmarks.pascal_part:PascalPartBenchmark",
+    "paco-part": "ipseg.benchmarks.paco_part:PacoPartBenchmark",
+    "davis-2017": "ipseg.benchmarks.davis2017:Davis2017Benchmark",
+    "coco-stuff": "ipseg.benchmarks.coco_stuff:CocoStuffBenchmark",
+    "pascal-voc": "ipseg.benchmarks.pascal_zero_shot:PascalVocBenchmark",
+    "pascal-context": "ipseg.benchmarks.pascal_zero_shot:PascalContextBenchmark",
+}
 
 
 def load_class(location: str) -> type:

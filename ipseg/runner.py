@@ -50,9 +50,7 @@ def _isolate(step: Step, rows: list[Row]) -> list[Row]:
     return result
 
 
-def run_local(
-    steps: Sequence[Step], rows: Iterable[Row], batch_size: int = 4
-) -> Iterator[Row]:
+def run_local(steps: Sequence[Step], rows: Iterable[Row], batch_size: int = 4) -> Iterator[Row]:
     """Runs prepared steps over a stream of rows in this process, a few rows at a time.
 
     Args:

@@ -21,6 +21,8 @@ from jobs.commands import (
     demo,
     doctor,
     errors,
+    evaluate,
+    plan,
     prompts,
     report,
     segment,
@@ -58,8 +60,10 @@ def _verbosity(
 
 app.command(epilog=segment.EPILOG)(segment.segment)
 app.command(epilog=prompts.EPILOG)(prompts.prompts)
+app.command(epilog=plan.EPILOG)(plan.plan)
 app.command(epilog=status.EPILOG)(status.status)
 app.command(epilog=errors.EPILOG)(errors.errors)
+app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=demo.EPILOG)(demo.demo)

@@ -136,10 +136,8 @@ def _time_on_ray(
     from ray.exceptions import GetTimeoutError, RayError, RayTaskError
 
     name = planned.stage.name
-    # max_calls=1: the worker ends with its task and gives the models' memory back.
-    task = ray.remote(num_cpus=planned.cpus, num_gpus=planned.gpus, max_calls=1, max_retries=0)(
-        time_stage
-    )
+    # A worker that was given a card ends with its task, so the memory is free for the next stage.
+    task = ray.remote(num_cpus=planned.cpus, num_gpus=planned.gpus, max_retries=0)(time_stage)
     reference = task.options(name=f"measure {name}").remote(planned.stage, table, batch_size)
     try:
         measured: tuple[StageCost, pa.Table] = ray.get(reference, timeout=patience)

@@ -227,12 +227,17 @@ def _even(pools: Sequence[Stage], actors: int) -> dict[str, int]:
 
 def _cpu_shares(pools: Sequence[Stage], available: float, squeeze: int) -> dict[str, float]:
     """What each actor asks for, or a share of it where one of each would not fit."""
-    asked = sum(stage.resources.cpus for stage in pools)
-    scale = min(1.0, available / asked) / squeeze if asked else 1.0
-    shares = {
-        stage.name: max(stage.resources.cpus * scale, min(stage.resources.cpus, LEAST_SHARE))
-        for stage in pools
-    }
+    asked = {stage.name: stage.resources.cpus for stage in pools}
+    least: dict[str, float] = {}  # shares that must not get smaller
+    while True:
+        scaled = {name: cpus for name, cpus in asked.items() if name not in least}
+        room, wanted = max(0.0, available - sum(least.values())), sum(scaled.values())
+        scale = min(1.0, room / wanted) / squeeze if wanted else 1.0
+        low = [name for name, cpus in scaled.items() if cpus * scale < min(cpus, LEAST_SHARE)]
+        if not low:
+            break
+        least |= {name: min(asked[name], LEAST_SHARE) for name in low}
+    shares = {name: least.get(name, cpus * scale) for name, cpus in asked.items()}
     # Rounding down keeps the sum within what is there.
     return {name: math.floor(share * 1000) / 1000 for name, share in shares.items()}
 

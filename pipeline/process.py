@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
-from ipseg.errors import FailureBudgetError, OutputError
+from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
-from ipseg.storage import read_bytes, write_whole
+from ipseg.storage import filesystem, read_bytes, write_whole
 from pipeline.ledger import Ledger, Retry
 from pipeline.local_engine import LocalEngine
 from pipeline.record import FailureBudget
@@ -90,14 +90,26 @@ class Outcome:
 
 
 def engine_for(
-    name: EngineName, runtime: Runtime, budget: FailureBudget
+    name: EngineName, runtime: Runtime, budget: FailureBudget, *, calibrated: bool = False
 ) -> LocalEngine | RayEngine:
-    """The engine of a name: a context, open while it is used."""
+    """The engine of a name: a context, open while it is used.
+
+    Args:
+        name: 'ray', or 'local' for this process alone.
+        runtime: sizes of batches and pools.
+        budget: failed rows after which a run is stopped.
+        calibrated: size the pools by what stages cost on the first rows.
+
+    Raises:
+        ConfigError: there are no pools to size.
+    """
     if name == "local":
+        if calibrated:
+            raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
         return LocalEngine(runtime, budget)
     from pipeline.ray_engine import RayEngine  # importing Ray takes a second
 
-    return RayEngine(runtime, budget)
+    return RayEngine(runtime, budget, calibrated=calibrated)
 
 
 def unfinished_shards(source: Source, ledger: Ledger) -> tuple[list[Shard], Counter[str]]:
@@ -180,3 +192,15 @@ def earlier_shard_count(out: str) -> int | None:
         return None
     listed = [r["shard"] for r in table.to_pylist() if r["kind"] == "listed"]
     return int(listed[0].rpartition("-of-")[2]) if listed else None
+
+
+def clear(out: str) -> None:
+    """Removes what an earlier run has written, and nothing else."""
+    fs, root = filesystem(out)
+    fs.invalidate_cache()
+    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing"]:
+        if fs.isdir(path):
+            fs.rm(path, recursive=True)
+    for pattern in (SHARDS, "manifest.json", "metrics.json", "report.html", "bank-*"):
+        for path in fs.glob(f"{root}/{pattern}"):
+            fs.rm_file(path)

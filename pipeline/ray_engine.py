@@ -31,6 +31,8 @@ from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
 from ipseg.rows import Row, Step
 from ipseg.runner import prepare
+from pipeline.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
+from pipeline.cluster import Cluster, see_cluster
 from pipeline.plan import Plan, StagePlan, make_plan
 from pipeline.progress import show_progress
 from pipeline.ray_record import RayRecord
@@ -51,8 +53,10 @@ _SETUP_DEATHS = 3  # workers of a stage that may die one after the other while t
 class RayEngine:
     """Runs steps as Ray Data stages. A context, which ends the Ray that was started for it."""
 
-    def __init__(self, runtime: Runtime, budget: FailureBudget) -> None:
-        self._runtime, self._budget = runtime, budget
+    def __init__(
+        self, runtime: Runtime, budget: FailureBudget, *, calibrated: bool = False
+    ) -> None:
+        self._runtime, self._budget, self._calibrated = runtime, budget, calibrated
         self._started = False
 
     def __enter__(self) -> RayEngine:
@@ -93,9 +97,21 @@ class RayEngine:
 
     def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> Plan:
         """Stages of the steps, fitted to the cluster."""
+        return make_plan(build_stages(steps, given, wanted), self._cluster, self._runtime)
+
+    @cached_property
+    def _cluster(self) -> Cluster:
         self._start()
-        stages = build_stages(steps, given, wanted)
-        return make_plan(stages, ray.cluster_resources(), self._runtime)
+        return see_cluster(self._runtime.gpu_card_gb)
+
+    def _balanced(self, plan: Plan, source: Source) -> Plan:
+        """The same stages with pools sized by what they cost on the first rows."""
+        rows = list(islice(source.read(), calibration_rows(self._runtime.batch_size)))
+        log.info("measuring the stages on %d rows", len(rows))
+        stages = [each.stage for each in plan.stages]
+        timer = on_ray(plan, self._runtime.stall_seconds)
+        costs = calibrate(stages, rows, self._runtime.batch_size, timer)
+        return make_plan(stages, self._cluster, self._runtime, seconds_per_row(costs))
 
     def collect(
         self,
@@ -126,6 +142,8 @@ class RayEngine:
             IpsegError: what went wrong, as far as a person can mend it.
         """
         plan = self.plan(steps, given, wanted)
+        if self._calibrated:
+            plan = self._balanced(plan, source)
         for line in plan.lines():
             log.info("%s", line)
         read = ray.data.read_datasource(

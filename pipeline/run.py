@@ -23,7 +23,7 @@ from ipseg.methods import Method, create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
 from ipseg.steps.compare import CompareWithMasks
-from ipseg.storage import exists, filesystem, is_folder, write_whole
+from ipseg.storage import exists, is_folder, write_whole
 from ipseg.walk import list_files
 from pipeline.identity import config_sha256, prompts_identity, run_identity, weights_identity
 from pipeline.lease import Lease
@@ -34,6 +34,7 @@ from pipeline.process import (
     EngineName,
     Outcome,
     Work,
+    clear,
     earlier_shard_count,
     engine_for,
     process,
@@ -53,7 +54,7 @@ log = logging.getLogger("ipseg")
 SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes")
 PROMPT_COLUMNS = ("key", "uri", "concept", "image_bytes", "mask_bytes")
 BANK_COLUMNS = (
-    *("key", "uri", "concept", "width", "height", "image_bytes"),
+    *("key", "uri", "concept", "width", "height", "image_sha256"),
     *("description", "prompt_mask", "mask_source", "warning", "thumbnail"),
 )
 OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", "objects")
@@ -76,6 +77,7 @@ class Request:
         overwrite: replace a run that is there already, instead of going on with it.
         retry: finished rows to do again, None for none.
         budget: failed rows after which the run is stopped.
+        calibrated: size the pools by what stages cost on the first rows.
     """
 
     images: str
@@ -89,6 +91,7 @@ class Request:
     overwrite: bool = False
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=FailureBudget)
+    calibrated: bool = False
 
 
 @dataclass(frozen=True)
@@ -133,7 +136,7 @@ def segment(request: Request) -> Run:
         Lease(check_writable(out), run_id),
     ):
         if request.overwrite:
-            _clear(out)
+            clear(out)
         earlier = Manifest.read(out)
         if earlier is not None:
             earlier.check_same(identity)
@@ -141,7 +144,9 @@ def segment(request: Request) -> Run:
             raise OutputError(f"{out} holds masks but no manifest.json; choose another --out")
         source = listed.write(out, earlier_shard_count(out))
         write_shards(out, source.shards)
-        with engine_for(request.engine, config.runtime, request.budget) as engine:
+        with engine_for(
+            request.engine, config.runtime, request.budget, calibrated=request.calibrated
+        ) as engine:
             method = create_method(config)
             bank = bank or _bank(out, earlier, method, engine, prompts)
             for warning in bank.warnings:
@@ -245,18 +250,6 @@ def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
         f"{masks} has no folder '{missing[0]}'; with several concepts, masks are "
         f"{masks}/<concept>/<key>.png"
     )
-
-
-def _clear(out: str) -> None:
-    """Removes what an earlier run has written, and nothing else."""
-    fs, root = filesystem(out)
-    fs.invalidate_cache()
-    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing"]:
-        if fs.isdir(path):
-            fs.rm(path, recursive=True)
-    for name in ("manifest.json", "shards.parquet", "metrics.json", "report.html"):
-        if fs.exists(f"{root}/{name}"):
-            fs.rm_file(f"{root}/{name}")
 
 
 def _about(

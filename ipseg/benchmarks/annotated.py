@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from abc import abstractmethod
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cache, cached_property
 from typing import ClassVar
 
 import numpy as np
@@ -58,6 +58,10 @@ class AnnotatedBenchmark(Benchmark):
         super().__init__(root)
         self.shot = shot
         self._progress = progress
+        # Few pictures, many draws.
+        self._whole = cache(self._read_whole)
+        self._object = cache(self._read_object)
+        self._shows = cache(_shows_part)
 
     @abstractmethod
     def _build(self) -> tuple[str, pa.Table]:
@@ -116,9 +120,9 @@ class AnnotatedBenchmark(Benchmark):
                 f"open it with shot={sampling.shot} to sample that many"
             )
 
-    def _whole(self, category: Category, image: str) -> Example:
+    def _read_whole(self, class_id: int, image: str) -> Example:
         """The whole picture, and all of the class in it."""
-        rle = self._annotations.mask(category.class_id, image)
+        rle = self._annotations.mask(class_id, image)
         return Example(image, f"{self._pictures}/{image}", rle_address(rle))
 
     def _draw_parts(
@@ -129,24 +133,26 @@ class AnnotatedBenchmark(Benchmark):
         Under `RESAMPLE` pictures and objects are drawn again, the class is not, until every crop
         holds a pixel of the part.
         """
+        known = self._annotations.images(category.class_id)
         for _ in range(_ATTEMPTS):
-            known = self._annotations.images(category.class_id)
             images = draw_images(draw, known, sampling.shot)
-            examples = tuple(self._draw_object(draw, category, image) for image in images)
-            if sampling.rule != RESAMPLE or all(_shows_part(example) for example in examples):
+            examples = tuple(self._draw_object(draw, category.class_id, image) for image in images)
+            if sampling.rule != RESAMPLE or all(self._shows(example) for example in examples):
                 return examples
         raise SourceError(
             f"{self.title}: class {category.name} has hardly a crop that shows it; "
             f"{_ATTEMPTS} draws had an empty one each"
         )
 
-    def _draw_object(self, draw: np.random.RandomState, category: Category, image: str) -> Example:
+    def _draw_object(self, draw: np.random.RandomState, class_id: int, image: str) -> Example:
+        instances = self._annotations.instances(class_id, image)
+        return self._object(class_id, image, instances[_index(draw, len(instances))])
+
+    def _read_object(self, class_id: int, image: str, instance: int) -> Example:
         """The box of one object, and what of the class belongs to it."""
-        instances = self._annotations.instances(category.class_id, image)
-        instance = instances[_index(draw, len(instances))]
-        rle = self._annotations.mask(category.class_id, image, instance)
+        rle = self._annotations.mask(class_id, image, instance)
         height, width = rle["size"]
-        box = crop_of(self._annotations.box(category.class_id, image, instance), height, width)
+        box = crop_of(self._annotations.box(class_id, image, instance), height, width)
         key = f"{image}#{','.join(map(str, box))}"
         return Example(key, f"{self._pictures}/{image}", rle_address(rle), box)
 

@@ -15,8 +15,8 @@ class Protocol:
 
     Attributes:
         formula: id in `ipseg.metrics` of the number that stands first.
-        side: pictures and masks are squashed to this many pixels squared before anything sees
-            them; None compares at the original size.
+        side: masks are squashed to this many pixels squared before they are compared; the method
+            itself sees the picture as it is. None compares at the original size.
         truth_rule: how ground truth is brought to that size: "nearest", or "linear" and then
             above zero, which grows it by a border (IPSeg's release).
         given_mask: supports come with their ground-truth mask; False isolates them by saliency.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -27,12 +27,13 @@ from ipseg.errors import SourceError
 from ipseg.storage import is_folder
 from ipseg.walk import iterate_files
 
-_ROOTS = ("", "datasets", "data", "datasets/fss", "data/fss")
+_ROOTS = ("", "datasets", "data", "datasets/fss")
 PLACES = tuple(
     f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "COCO2014", "MSCOCO2014")
 )
 INSTANCES = "annotations/instances_{folder}.json"  # folder is train2014 or val2014
 _VAL = INSTANCES.format(folder="val2014")
+_MAPS = "annotations/val2014/"
 
 
 class Coco20iBenchmark(Benchmark):
@@ -52,8 +53,8 @@ class Coco20iBenchmark(Benchmark):
         "ROOT/annotations/val2014/COCO_val2014_*.png   label maps: class 0 to 79, plus 1\n"
         "ROOT/splits/val/fold{0..3}.pkl or .parquet    official: repository aim-uofa/Matcher,\n"
         "                                              datasets/COCO2014/splits\n"
-        f"ROOT/{_VAL}     makes maps and splits by\n"
-        f"                                              `ipseg data prepare coco-20i`; rule\n"
+        f"ROOT/{_VAL}        makes maps and splits by\n"
+        "                                              `ipseg data prepare coco-20i`; rule\n"
         f"                                              '{FSS_SAM3}' needs nothing else\n"
         "ROOT may also be the folder above COCO2014/ or MSCOCO2014/, datasets/ or data/."
     )
@@ -87,7 +88,7 @@ class Coco20iBenchmark(Benchmark):
         Raises:
             SourceError: as `Benchmark.check`.
         """
-        missing = self._missing()
+        missing = self._missing(self.folds)
         if missing and is_file(f"{self._base}/{_VAL}"):
             return
         if missing:
@@ -95,8 +96,8 @@ class Coco20iBenchmark(Benchmark):
         named = {
             name for fold in self.folds for names in self._lists(fold).values() for name in names
         }
-        self._check_listed(named, "")
-        self._check_listed({_map_of(name) for name in named}, "annotations/")
+        self._check_there(named)
+        self._check_there({_map_of(name) for name in named})
 
     def classes(self, fold: str) -> dict[int, str]:
         """Contiguous id -> name."""
@@ -112,7 +113,7 @@ class Coco20iBenchmark(Benchmark):
         check_request(self, fold, sampling)
         if sampling.rule == FSS_SAM3:
             return self._pools.episodes(int(fold), sampling)
-        if missing := self._missing():
+        if missing := self._missing([fold]):
             raise SourceError(self._incomplete(missing))
         lists = self._lists(fold)
         draw = draw_prompts if sampling.rule == PROMPT_SET else draw_by_class
@@ -129,3 +130,62 @@ class Coco20iBenchmark(Benchmark):
             )
             for number, (class_id, query, supports) in enumerate(drawn)
         ]
+
+    @cached_property
+    def _base(self) -> str:
+        return locate(self, PLACES, ["val2014/"])
+
+    @cached_property
+    def _pools(self) -> CocoPools:
+        url = f"{self._base}/{_VAL}"
+        return CocoPools(Instances(url), self._base, url)
+
+    @cached_property
+    def _read(self) -> dict[str, dict[int, list[str]]]:
+        return {}
+
+    def _lists(self, fold: str) -> dict[int, list[str]]:
+        """Class -> its pictures, for the classes of a fold."""
+        if fold not in self._read:
+            url = self._split_of(fold)
+            listed = {} if url is None else read_split(url)
+            self._read[fold] = {c: listed.get(c, []) for c in self.classes(fold)}
+        return self._read[fold]
+
+    def _split_of(self, fold: str) -> str | None:
+        for suffix in (".parquet", ".pkl"):
+            if is_file(url := f"{self._base}/splits/val/fold{fold}{suffix}"):
+                return url
+        return None
+
+    def _missing(self, folds: Sequence[str]) -> list[str]:
+        maps = [] if is_folder(f"{self._base}/{_MAPS}") else [_MAPS]
+        lacking = [fold for fold in folds if self._split_of(fold) is None]
+        return maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in lacking]
+
+    def _incomplete(self, missing: Sequence[str]) -> str:
+        there = is_file(f"{self._base}/{_VAL}")
+        return (
+            f"{self.title} is not complete: no {' and '.join(missing)} in {self._base}; "
+            f"`ipseg data prepare {self.name}` makes maps and splits from {_VAL}, "
+            f"which is {'there' if there else 'not there either'}; it needs\n{self.layout}"
+        )
+
+    def _check_there(self, named: set[str]) -> None:
+        for folder in sorted({name.rpartition("/")[0] for name in named}):
+            listed = iterate_files(f"{self._base}/{folder}")
+            there = {f"{folder}/{name}" for name, _, folder_too in listed if not folder_too}
+            wanted = {name for name in named if name.rpartition("/")[0] == folder}
+            if lacking := sorted(wanted - there):
+                raise SourceError(
+                    f"{self._base}/{lacking[0]} is missing, which the splits need "
+                    f"({len(lacking)} of {len(wanted)} files in {folder}/ are not there)"
+                )
+
+    def _example(self, image: str, class_id: int) -> Example:
+        labels = f"{self._base}/{_map_of(image)}"
+        return Example(image, f"{self._base}/{image}", f"{labels}#label={class_id + 1}")
+
+
+def _map_of(image: str) -> str:
+    return f"annotations/{image.removesuffix('.jpg')}.png"

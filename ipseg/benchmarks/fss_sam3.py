@@ -145,7 +145,7 @@ class CocoPools:
             for annotation in self._instances.annotations()
             if annotation.number in wanted
         }
-        episodes = []
+        episodes: list[Episode] = []
         for draw, numbers in zip(drawn, shown, strict=True):
             target = [masks[n] for n in self._objects[draw.class_id][draw.target].single]
             supports = zip(draw.supports, numbers, strict=True)
@@ -167,7 +167,10 @@ class CocoPools:
         for number in range(fold + 1):
             drawn = draw_from_pools(self._pools(number), number, sampling, self._where)
             shown = [
-                [stream.choice(self._objects[draw.class_id][image].large) for image in draw.supports]
+                [
+                    stream.choice(self._objects[draw.class_id][image].large)
+                    for image in draw.supports
+                ]
                 for draw in drawn
             ]
         return drawn, shown
@@ -186,7 +189,7 @@ class CocoPools:
 
 
 class PascalPools:
-    """PASCAL-5i: pools from the official val list and `SegmentationClass/`, void judged as background.
+    """PASCAL-5i: pools from the official val list and `SegmentationClass/`; void is background.
 
     A support is shown by its largest object in `SegmentationObject/`. The published numbers are for
     seed 123.
@@ -207,9 +210,7 @@ class PascalPools:
         self._base = base
         self._pixels = {name: count_labels(self._labels(name), coding) for name in names}
 
-    def episodes(
-        self, fold: int, classes: Mapping[int, str], sampling: Sampling
-    ) -> list[Episode]:
+    def episodes(self, fold: int, classes: Mapping[int, str], sampling: Sampling) -> list[Episode]:
         """The episodes of a fold.
 
         Args:
@@ -230,7 +231,7 @@ class PascalPools:
             },
         )
         objects: dict[tuple[str, int], Example] = {}
-        episodes = []
+        episodes: list[Episode] = []
         for class_id, target, names in draw_from_pools(pools, fold, sampling, self._base):
             for name in names:
                 if (name, class_id) not in objects:
@@ -259,7 +260,9 @@ class PascalPools:
         size_of = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
         found = [n for n in np.unique(objects[inside]).tolist() if n not in (0, _VOID)]
         if not found:
-            raise SourceError(f"{url} has no object where {self._labels(name)} has class {class_id}")
+            raise SourceError(
+                f"{url} has no object where {self._labels(name)} has class {class_id}"
+            )
         return np.asarray((objects == max(found, key=size_of.__getitem__)) & inside)
 
     def _labels(self, name: str) -> str:

@@ -15,6 +15,7 @@ Progress = Callable[[int, int], None]  # bytes read, of how many
 _BLOCK = 2**22  # bytes read at once
 _LONGEST = 2**28  # characters of one element; more than any annotation, less than memory
 _SPACE = " \t\r\n"
+_AFTER = (*_SPACE, ",", ":", "]", "}")
 
 
 def stream_lists(
@@ -95,8 +96,8 @@ class _Window:
                 if len(self._text) - self._at > _LONGEST or not self._fill(block):
                     raise
             else:
-                # A number at the edge may go on.
-                if end < len(self._text) or not self._fill(block):
+                # A number may go on beyond the edge ("2." of "2.5").
+                if self._text[end : end + 1] in _AFTER or not self._fill(block):
                     self._at = end
                     return value
             block *= 2  # a long value is not tried again for every block

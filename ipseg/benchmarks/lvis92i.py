@@ -79,7 +79,7 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
         for number in range(len(categories) * _EPISODES_OF_CLASS):
             category = categories[number % len(categories)]
             images = draw_images(draw, self._annotations.images(category.class_id), self.shot)
-            query, *supports = (self._whole(category, image) for image in images)
+            query, *supports = (self._whole(category.class_id, image) for image in images)
             episodes.append(
                 Episode(
                     *(number, fold, category.class_id, category.name),

@@ -19,6 +19,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from ipseg.benchmarks.annotations import Box, Category, Collector, Progress, to_rle
+from ipseg.benchmarks.released import finite
 from ipseg.errors import SourceError
 from ipseg.storage import read_bytes
 
@@ -157,7 +158,7 @@ def _corners(box: object, where: str) -> Box:
     if isinstance(box, dict):
         values = [box.get(key) for key in ("xmin", "ymin", "xmax", "ymax")]
     try:
-        x0, y0, x1, y1 = (float(n) for n in values)
+        x0, y0, x1, y1 = finite(values)
     except (TypeError, ValueError):
         raise SourceError(f"{where}: {box!r} is no bndbox") from None
     return x0, y0, x1, y1

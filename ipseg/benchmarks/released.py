@@ -8,6 +8,7 @@ and `width` beside `annotations`, else from the picture itself. Classes have no 
 
 from __future__ import annotations
 
+from math import isfinite
 from numbers import Integral
 from typing import Any
 
@@ -104,10 +105,22 @@ def corners(box: object, where: str) -> Box:
         SourceError: it is no such box.
     """
     try:
-        x, y, width, height = (float(n) for n in box)  # type: ignore[attr-defined]
+        x, y, width, height = finite(box)
     except (TypeError, ValueError):
         raise SourceError(f"{where}: {box!r} is no box [x, y, width, height]") from None
     return x, y, x + width, y + height
+
+
+def finite(numbers: Any) -> list[float]:  # noqa: ANN401
+    """Some numbers as floats.
+
+    Raises:
+        TypeError, ValueError: they are none, or infinite.
+    """
+    values = [float(n) for n in numbers]
+    if not all(map(isfinite, values)):
+        raise ValueError("not finite")
+    return values
 
 
 class _Size:

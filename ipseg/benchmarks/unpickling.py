@@ -123,7 +123,8 @@ class _Array(np.ndarray[Any, np.dtype[Any]]):
         if self.shape != (0,):  # its memory would be freed under those who look at it already
             raise pickle.UnpicklingError("an array that is filled twice")
         _, shape, dtype, fortran, data = state
-        super().__setstate__((1, tuple(shape), _made(dtype), np.bool_(fortran), _raw(data)))
+        filled: Any = (1, tuple(shape), _made(dtype), bool(fortran), _raw(data))
+        super().__setstate__(filled)
 
 
 def _made(dtype: object) -> np.dtype[Any]:

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from ipseg.bank import PromptBank
     from ipseg.config import Config
+    from ipseg.features import Extractor
     from ipseg.rows import Row, Step
+    from ipseg.sweep import Sweep
 
 
 class Method(Protocol):
@@ -21,6 +23,12 @@ class Method(Protocol):
 
     def image_steps(self, bank: PromptBank) -> list[Step]:
         """What is done with an image."""
+
+    def support_steps(self, extractors: dict[str, Extractor]) -> list[Step]:
+        """What is done with a support of an episode, described by all extractors of a pass."""
+
+    def sweep_steps(self, sweep: Sweep, extractors: dict[str, Extractor]) -> list[Step]:
+        """What is done with an image that is asked for episodes, with all settings of a pass."""
 
 
 def create_method(config: Config) -> Method:

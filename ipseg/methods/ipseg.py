@@ -14,8 +14,10 @@ from ipseg.features import Extractor
 from ipseg.rows import Row, Step
 from ipseg.steps.decode import Decode, Read
 from ipseg.steps.match import MatchConcepts, SelectPoints
-from ipseg.steps.prompt import DescribePrompt, IsolateObject
+from ipseg.steps.prompt import DescribePrompt, IsolateObject, ShowTruth
 from ipseg.steps.segment import SegmentObjects
+from ipseg.steps.sweep import MatchLooks, SegmentForFinishes, SelectForFinishes
+from ipseg.sweep import Sweep
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,28 @@ class IPSegMethod:
             Decode(self.config.images),
             IsolateObject(self.config.saliency, self.config.models),
             DescribePrompt(self.extractors, self.config.models),
+        ]
+
+    def support_steps(self, extractors: dict[str, Extractor]) -> list[Step]:
+        """Support of an episode -> what to remember of it, for every extractor of a pass."""
+        read, decode, *rest = self.prompt_steps()
+        return [
+            read,
+            decode,
+            ShowTruth(),
+            *rest[:-1],
+            DescribePrompt(extractors, self.config.models),
+        ]
+
+    def sweep_steps(self, sweep: Sweep, extractors: dict[str, Extractor]) -> list[Step]:
+        """Image -> an answer for each of its episodes and each setting of a pass."""
+        config = self.config
+        return [
+            Read(),
+            Decode(config.images),
+            MatchLooks(extractors, sweep, config.saliency, config.models),
+            SelectForFinishes(sweep),
+            SegmentForFinishes(config.segmenter, sweep, config.models),
         ]
 
     def bank(self, rows: list[Row]) -> PromptBank:

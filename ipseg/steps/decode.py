@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+import numpy as np
+
 from ipseg.addresses import fetch
+from ipseg.errors import ImageError
 from ipseg.images import ImageLimits, decode
 from ipseg.rows import Resources, Row, Step
 
@@ -41,12 +44,22 @@ class Decode(Step):
     name: ClassVar[str] = "decode"
     requires: ClassVar[tuple[str, ...]] = ("image_bytes",)
     provides: ClassVar[tuple[str, ...]] = ("image", "width", "height")
+    uses: ClassVar[tuple[str, ...]] = ("crop",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `image`, `width` and `height` (after the EXIF orientation is applied)."""
+        """Adds `image`, `width` and `height` (after EXIF orientation, of the crop if there is one).
+
+        Raises:
+            ImageError: not a picture, or nothing of it is in the crop.
+        """
         decoded = []
         for row in rows:
             image = decode(row["image_bytes"], self.limits)
+            if row.get("crop") is not None:
+                x0, y0, x1, y1 = row["crop"]
+                image = np.ascontiguousarray(image[y0:y1, x0:x1])
+                if not image.size:
+                    raise ImageError(f"the crop {x0},{y0},{x1},{y1} holds no pixel")
             height, width = image.shape[:2]
             decoded.append({**row, "image": image, "width": width, "height": height})
         return decoded

@@ -14,7 +14,7 @@ from ipseg.features.similarity import Similarity
 from ipseg.matching import Matching
 from ipseg.models import Models
 from ipseg.points import PointSelection
-from ipseg.rows import Image, Map, Resources, Row, Step
+from ipseg.rows import Map, Resources, Row, Step
 from ipseg.saliency import Saliency
 
 
@@ -58,20 +58,12 @@ class MatchConcepts(Step):
             extractor.compare(images, self.bank.arrays(kind), grids)
             for kind, extractor in self.extractors.items()
         ]
-        return [
-            {**row, **self._fuse(image, found)}
-            for row, image, found in zip(rows, images, zip(*compared, strict=True), strict=True)
-        ]
-
-    def _fuse(self, image: Image, found: Sequence[Similarity]) -> Row:
         weights = [extractor.weight for extractor in self.extractors.values()]
-        saliency = self.saliency.predict(image) if self._uses_saliency else None
-        # Independent witnesses: the concept is missing only if every extractor is wrong.
-        absent = np.prod([1.0 - each.presence for each in found], axis=0)
-        return {
-            "similarity": self.matching.fuse([each.maps for each in found], weights, saliency),
-            "presence": (1.0 - absent).astype(np.float32),
-        }
+        done = []
+        for row, found in zip(rows, zip(*compared, strict=True), strict=True):
+            saliency = self.saliency.predict(row["image"]) if self._uses_saliency else None
+            done.append({**row, **fuse(found, weights, self.matching, saliency)})
+        return done
 
 
 @dataclass
@@ -87,12 +79,27 @@ class SelectPoints(Step):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `points`: for each concept a list of {x, y, label} in pixels."""
         return [
-            {**row, "points": [self._points(row, m) for m in row["similarity"]]} for row in rows
+            {**row, "points": [points_of(self.selection, m, row) for m in row["similarity"]]}
+            for row in rows
         ]
 
-    def _points(self, row: Row, similarity: Map) -> list[dict[str, float]]:
-        coords, labels = self.selection.select(similarity, row["width"], row["height"])
-        return [
-            {"x": float(x), "y": float(y), "label": int(label)}
-            for (x, y), label in zip(coords, labels, strict=True)
-        ]
+
+def fuse(
+    found: Sequence[Similarity], weights: Sequence[float], matching: Matching, saliency: Map | None
+) -> Row:
+    """`similarity` (P, gh, gw) and `presence` (P,) of one image from what each extractor says."""
+    # Independent witnesses: the concept is missing only if every extractor is wrong.
+    absent = np.prod([1.0 - each.presence for each in found], axis=0)
+    return {
+        "similarity": matching.fuse([each.maps for each in found], weights, saliency),
+        "presence": (1.0 - absent).astype(np.float32),
+    }
+
+
+def points_of(selection: PointSelection, similarity: Map, row: Row) -> list[dict[str, float]]:
+    """Point prompts {x, y, label} of one similarity map, in pixels of the row's picture."""
+    coords, labels = selection.select(similarity, row["width"], row["height"])
+    return [
+        {"x": float(x), "y": float(y), "label": int(label)}
+        for (x, y), label in zip(coords, labels, strict=True)
+    ]

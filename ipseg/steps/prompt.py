@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -15,6 +16,7 @@ from ipseg.models import Models
 from ipseg.rows import Map, Resources, Row, Step
 from ipseg.saliency import Saliency
 from ipseg.saliency.weak import is_weak
+from ipseg.steps.judge import truth_at
 
 THUMBNAIL_SIDE = 320
 # An object smaller or larger than this share of its picture is more often a saliency that caught a
@@ -30,8 +32,10 @@ class IsolateObject(Step):
     models: Models
 
     name: ClassVar[str] = "isolate"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("prompt_mask", "mask_source", "warning", "thumbnail")
+    requires: ClassVar[tuple[str, ...]] = ("image", "image_bytes")
+    provides: ClassVar[tuple[str, ...]] = (
+        *("prompt_mask", "mask_source", "warning", "thumbnail", "image_sha256"),
+    )
     uses: ClassVar[tuple[str, ...]] = ("mask_bytes", "uri")
     loads_model: ClassVar[bool] = True
 
@@ -69,7 +73,28 @@ class IsolateObject(Step):
             "mask_source": "saliency" if given is None else "given",
             "warning": _warning(mask),
             "thumbnail": encode_jpeg(thumbnail(image, THUMBNAIL_SIDE)),
+            "image_sha256": hashlib.sha256(row["image_bytes"]).hexdigest(),
         }
+
+
+@dataclass
+class ShowTruth(Step):
+    """Gives a support its ground-truth mask, as a user would give a prompt its mask."""
+
+    name: ClassVar[str] = "show"
+    requires: ClassVar[tuple[str, ...]] = ("width", "height")
+    provides: ClassVar[tuple[str, ...]] = ("mask_bytes",)
+    uses: ClassVar[tuple[str, ...]] = ("truth", "crop")
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `mask_bytes` to rows that name a mask."""
+        return [self._show(row) for row in rows]
+
+    def _show(self, row: Row) -> Row:
+        if not row.get("truth"):
+            return {**row, "mask_bytes": None}
+        truth = truth_at(row["truth"], (row["width"], row["height"]), row.get("crop"))
+        return {**row, "mask_bytes": encode_png(truth.mask.astype(np.uint8) * 255)}
 
 
 @dataclass

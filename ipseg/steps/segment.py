@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -49,13 +50,7 @@ class SegmentObjects(Step):
         ]
 
     def _objects(self, row: Row, embedding: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-        prompts = [
-            PointPrompt(
-                np.array([(p["x"], p["y"]) for p in points], np.float32).reshape(-1, 2),
-                np.array([p["label"] for p in points], np.int8),
-            )
-            for points in row["points"]
-        ]
+        prompts = prompts_of(row["points"])
         answers = self.refinement.run_many(self.segmenter, embedding, prompts, row["similarity"])
         found = []
         for index, (concept, decoded) in enumerate(zip(self.bank.concepts, answers, strict=True)):
@@ -79,3 +74,14 @@ class SegmentObjects(Step):
                 }
             )
         return found
+
+
+def prompts_of(points: Sequence[list[dict[str, float]]]) -> list[PointPrompt]:
+    """Lists of {x, y, label} as the segmenter takes them."""
+    return [
+        PointPrompt(
+            np.array([(p["x"], p["y"]) for p in each], np.float32).reshape(-1, 2),
+            np.array([p["label"] for p in each], np.int8),
+        )
+        for each in points
+    ]

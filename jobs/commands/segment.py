@@ -77,6 +77,9 @@ def segment(
             help="Stop (exit code 3) when more rows fail; default 0.05, from 100 failed rows on.",
         ),
     ] = None,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Size the pools by the cost of the first images.")
+    ] = False,
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
@@ -103,6 +106,7 @@ def segment(
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),
+        calibrated=calibrate,
     )
     run = segment(request)
     print_run(run, as_json=json)

@@ -59,7 +59,13 @@ class Gallery:
 
 @dataclass
 class FailureGroup:
-    """Results that failed with the same message, but for names and numbers."""
+    """Results that failed with the same message, but for names and numbers.
+
+    Attributes:
+        message: of the first.
+        count: results.
+        examples: some of them.
+    """
 
     message: str
     count: int = 0
@@ -243,8 +249,8 @@ def _failures(summary: Summary) -> list[FailureGroup]:
     failed = results.filter(pc.equal(results["status"], "failed")).sort_by("episode")
     groups: dict[str, FailureGroup] = {}
     for row in failed.select(["error_message", "fold", "episode", "query"]).to_pylist():
-        message = normalise(row["error_message"] or "no message")
-        group = groups.setdefault(message, FailureGroup(message))
+        message = row["error_message"] or "no message"
+        group = groups.setdefault(normalise(message), FailureGroup(message))
         group.count += 1
         fold = f"{wording.fold_title(row['fold'])}, " if row["fold"] else ""
         example = f"{fold}no. {row['episode']}: {row['query']}"

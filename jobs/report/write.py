@@ -19,10 +19,10 @@ import yaml
 from ipseg.errors import OutputError
 from ipseg.images import ImageLimits
 from ipseg.overlay import Colour, colour_of
+from ipseg.storage import write_whole
 from jobs.report.charts import histogram, mirrored, spark
 from jobs.report.survey import BINS, Place, Survey, read_place, survey
 from jobs.report.tiles import Tile, css, prompt_pictures, row_tile
-from ipseg.storage import write_whole
 
 REPORT = "report.html"
 _PROMPTS_SHOWN = 4  # of one concept

@@ -1,0 +1,140 @@
+"""`ipseg evaluate`: a benchmark to its number, its table and its report."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from ipseg.components import BENCHMARKS
+from ipseg.errors import ConfigError
+from jobs.commands.options import Json, Settings
+
+PARTIAL = 3  # exit code
+
+EPILOG = """
+[bold]Examples[/bold]
+
+Your own pictures and masks, images/<class>/NAME.jpg and masks/<class>/NAME.png:
+
+    ipseg evaluate folder --data-root data/ --profile classical --out run/
+
+One fold of COCO-20i with five examples for each question:
+
+    ipseg evaluate coco-20i --data-root datasets/ --shot 5 --fold 0 --out run/
+
+Settings side by side; features and embeddings are computed once:
+
+    ipseg evaluate folder --data-root data/ --out run/ --sweep points.k=8,32 points.clusters=2,4
+
+An ablation of the paper:
+
+    ipseg evaluate perseg --data-root data/ --table 4 --out run/
+
+The same command started again goes on where it was. Exit code 3: some episodes could not be
+measured; the number is printed with what it covers.
+"""
+
+
+def evaluate(
+    benchmark: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHMARKS)}.")],
+    more: Annotated[
+        list[str] | None, typer.Argument(metavar="[KEY=V1,V2...]", help="More of --sweep.")
+    ] = None,
+    data_root: Annotated[str, typer.Option(help="Where the data is; a path or URL.")] = ".",
+    out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")] = "",
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="Name of a shipped profile, or a YAML file.")
+    ] = "ipseg",
+    method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
+    settings: Settings = None,
+    shot: Annotated[int, typer.Option(min=1, help="Examples for each question.")] = 1,
+    fold: Annotated[
+        list[str] | None, typer.Option(help="Fold to run; may be repeated; all by default.")
+    ] = None,
+    prompt_rule: Annotated[
+        str, typer.Option(help="How examples are chosen, RULE or RULE:SEED; see the README.")
+    ] = "",
+    seed: Annotated[int, typer.Option(help="Of the episodes that are drawn.")] = 0,
+    include_prompt: Annotated[
+        bool, typer.Option("--include-prompt", help="Ask about the examples themselves, too.")
+    ] = False,
+    given_mask: Annotated[
+        bool | None,
+        typer.Option(
+            "--given-mask/--no-given-mask",
+            help="Show examples with their ground-truth mask; by default as the protocol has it.",
+        ),
+    ] = None,
+    sweep: Annotated[
+        list[str] | None,
+        typer.Option(metavar="KEY=V1,V2,...", help="Settings to compare; all combinations."),
+    ] = None,
+    table: Annotated[
+        int | None, typer.Option(help="Run the rows of the paper's table 3, 4, 6 or 7.")
+    ] = None,
+    formula: Annotated[
+        str | None, typer.Option(help="Number that stands first: A, A', B, C, D, P, JF, J, F.")
+    ] = None,
+    limit: Annotated[
+        int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")
+    ] = None,
+    engine: Annotated[str, typer.Option(help="ray, or local for this process alone.")] = "ray",
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Start over, instead of going on.")
+    ] = False,
+    retry: Annotated[
+        str | None,
+        typer.Option(metavar="failed[:TYPE,...]", help="Do failed queries again, all or by type."),
+    ] = None,
+    max_failure_rate: Annotated[
+        float | None,
+        typer.Option(
+            min=0, max=1, help="Stop (exit code 3) when more queries fail."
+        ),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Measure a method on a benchmark, beside the published numbers."""
+    from ipseg.benchmarks.benchmark import Sampling
+    from ipseg.benchmarks.open import open_benchmark
+    from jobs.evaluation.run import Asked, run_evaluation
+    from pipeline.ledger import Retry
+
+    if not out:
+        raise ConfigError("give a run folder: --out DIR")
+    if engine not in ("ray", "local"):
+        raise ConfigError(f"unknown engine '{engine}'; use ray or local")
+    if more and not sweep:
+        raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
+    rule, drawn = _rule(prompt_rule)
+    asked = Asked(
+        benchmark=open_benchmark(benchmark, data_root, shot),
+        out=out,
+        sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
+        profile=profile,
+        method=method,
+        settings=settings or (),
+        sweep=(*(sweep or ()), *(more or ())),
+        table=table,
+        folds=fold or (),
+        given_mask=given_mask,
+        formula=formula,
+        limit=limit,
+        engine="local" if engine == "local" else "ray",
+        overwrite=overwrite,
+        retry=None if retry is None else Retry.parse(retry),
+        max_failure_rate=max_failure_rate,
+    )
+    if not run_evaluation(asked, as_json=json):
+        raise typer.Exit(PARTIAL)
+
+
+def _rule(text: str) -> tuple[str, int | None]:
+    """A rule and its seed, from RULE or RULE:SEED."""
+    rule, sign, seed = text.partition(":")
+    if not sign:
+        return rule, None
+    if not seed.isdigit():
+        raise ConfigError(f"--prompt-rule {text!r}: the seed is no number")
+    return rule, int(seed)

@@ -1,0 +1,195 @@
+"""Faults of Ray's workers and machines: killed at work, killed while they load, ended by a row."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import time
+from collections.abc import Callable
+
+import psutil
+import ray
+from books import Findings, undisturbed, written
+from books import rows as rows_of
+from driver import Job
+from hurt import LOADING_SECONDS
+from ray._private.ray_constants import PROCESS_TYPE_RAYLET
+from ray.exceptions import RayError
+from trial import Place, Saboteur, await_, finish, gone, kill
+
+from ipseg.errors import IpsegError
+
+WORK = ("ray::Map", "ray::Read", "ray::Write", "ray::StreamingRepartition")
+RECORD = "ray::_ShownRecord"
+
+
+def workers(titles: str | tuple[str, ...], root: int | None = None) -> dict[int, str]:
+    """Ray's worker processes below a process (this one), by their number, that bear a title."""
+    found = {}
+    for process in psutil.Process(root).children(recursive=True):
+        with contextlib.suppress(psutil.Error):
+            title = " ".join(process.cmdline()).strip()
+            if title.startswith(titles) and process.status() != psutil.STATUS_ZOMBIE:
+                found[process.pid] = title
+    return found
+
+
+def shoot(
+    chance: random.Random,
+    titles: str | tuple[str, ...],
+    spared: set[int] | frozenset[int] = frozenset(),
+) -> str:
+    """kill -9 of one worker with such a title, but for those of other runs; who it was, or ""."""
+    aims = {pid: title for pid, title in workers(titles).items() if pid not in spared}
+    if not aims:
+        return ""
+    pid = chance.choice(sorted(aims))
+    with contextlib.suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
+        if not " ".join(process.cmdline()).startswith(titles):
+            return ""  # it has turned to something else
+        if kill(process):
+            return aims[pid].partition(" ")[0]
+    return ""
+
+
+def disturbed(
+    job: Job, findings: Findings, chance: random.Random, strike: Callable[[], str]
+) -> None:
+    """Does a job with somebody who strikes at a random moment; then the books must balance."""
+    moment = chance.randrange(1, int(job.rows * 0.8))
+    saboteur = Saboteur(job.seen, moment, chance.uniform(0, 0.2), strike)
+    with saboteur.beside():
+        finish(job, findings)
+    findings.hit += saboteur.hit
+
+
+def settled(job: Job, findings: Findings) -> None:
+    """Starts the job once more: nothing may be left to do; then looks at every row."""
+    if (outcome := finish(job.again(), findings)) is not None:
+        findings.check(outcome.done_now == 0, f"{outcome.done_now} rows were left to do")
+    findings.audit(job.out, undisturbed(job.rows))
+
+
+def worker_killed(place: Place, chance: random.Random, findings: Findings) -> None:
+    """kill -9 of any process that works for the run; the run itself must go on."""
+    spared = frozenset(workers(WORK))
+    job = place.job(batch_size=chance.choice([2, 4]), part_rows=chance.choice([4, 8, 16]))
+    disturbed(job, findings, chance, lambda: shoot(chance, WORK, spared))
+    settled(job, findings)
+
+
+def workers_killed(place: Place, chance: random.Random, findings: Findings) -> None:
+    """kill -9 of one worker after the other, each at other rows."""
+    spared = set(workers(WORK))
+    job = place.job(rows=300, part_rows=chance.choice([4, 8, 16]))
+    left = [chance.uniform(0.3, 0.8) for _ in range(3)]
+
+    def strike() -> str:
+        hit = shoot(chance, WORK, spared)
+        if hit:
+            findings.hit.append(hit)
+            time.sleep(left.pop())
+        return hit if not left else ""
+
+    disturbed(job, findings, chance, strike)
+    settled(job, findings)
+
+
+def record_killed(place: Place, chance: random.Random, findings: Findings) -> None:
+    """kill -9 of the run's record: the run must end by itself, and go on when started again."""
+    spared = frozenset(workers(RECORD))
+    job = place.job()
+    saboteur = Saboteur(
+        job.seen,
+        chance.randrange(1, int(job.rows * 0.6)),
+        chance.uniform(0, 0.2),
+        lambda: shoot(chance, RECORD, spared),
+    )
+    ended = None
+    with saboteur.beside():
+        try:
+            job.do()
+        except (IpsegError, RayError) as error:
+            ended = error
+    if not saboteur.hit or ended is None:
+        return
+    findings.hit += saboteur.hit
+    before = written(job.out)
+    again = job.again()
+    finish(again, findings)
+    findings.resumed(before, again.seen)
+    settled(again, findings)
+
+
+def setup_killed(place: Place, chance: random.Random, findings: Findings) -> None:
+    """kill -9 of an actor that loads its model, up to twice in a row; the run must go on."""
+    marks = place.folder / "marks"
+    marks.mkdir()
+    left = chance.choice([1, 2])
+    job = place.job(rows=120, marks=str(marks))
+
+    def strike() -> str:
+        nonlocal left
+        for mark in marks.iterdir():
+            if mark.suffix or str(mark) in aimed:
+                continue
+            aimed.add(str(mark))
+            time.sleep(chance.uniform(0, LOADING_SECONDS / 2))
+            with contextlib.suppress(psutil.NoSuchProcess):
+                hit = kill(psutil.Process(int(mark.name)))
+                if hit and not mark.with_suffix(".loaded").exists():
+                    findings.hit.append(f"worker {mark.name} in setup")
+                    left -= 1
+                    break
+        return "the last" if not left else ""
+
+    aimed: set[str] = set()
+    with Saboteur(job.seen, 0, 0.0, strike).beside():
+        finish(job, findings)
+    settled(job, findings)
+
+
+def poison(place: Place, chance: random.Random, findings: Findings) -> None:
+    """Rows that end whoever touches them: they are marked, cost no other, and can be healed."""
+    rows = 60
+    keys = chance.sample(place.job(rows=rows).keys, chance.choice([1, 2]))
+    job = place.job(
+        rows=rows,
+        shards=2,
+        batch_size=chance.choice([2, 4]),
+        deadly=tuple(keys),
+        in_actor=chance.random() < 0.5,
+    )
+    finish(job, findings)
+    poisoned = {row["key"] for row in rows_of(job.out) if row["row_status"] == "poisoned"}
+    findings.check(poisoned == set(keys), f"poisoned: {poisoned} instead of {set(keys)}")
+    findings.hit += [f"poison row {key}" for key in sorted(poisoned)]
+    before = written(job.out) - poisoned
+    healed = job.again(deadly=(), retry="failed")
+    finish(healed, findings)
+    findings.resumed(before, healed.seen)
+    settled(healed, findings)
+
+
+def machine_killed(place: Place, chance: random.Random, findings: Findings) -> None:
+    """kill -9 of the raylet of a second node while it works; the run must go on without it."""
+    node = place.cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    try:
+        (raylet,) = node.all_processes[PROCESS_TYPE_RAYLET]
+        raylet = psutil.Process(raylet.process.pid)
+
+        def strike() -> str:
+            there = workers(WORK, raylet.pid)
+            if not there or not kill(raylet):
+                return ""
+            orphans = [psutil.Process(pid) for pid in there if psutil.pid_exists(pid)]
+            findings.check(all(gone(each, 30) for each in orphans), "workers outlive their raylet")
+            return f"raylet with {len(there)} workers at work"
+
+        job = place.job(rows=400, shards=8, seconds=0.006, part_rows=chance.choice([8, 16]))
+        disturbed(job, findings, chance, strike)
+    finally:
+        place.cluster.remove_node(node, allow_graceful=False)
+        await_(lambda: sum(each["Alive"] for each in ray.nodes()) == 1, lambda: True)
+    settled(job, findings)

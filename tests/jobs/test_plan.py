@@ -1,0 +1,93 @@
+"""`ipseg plan` as a person meets it."""
+
+import json
+
+import pytest
+import typer
+from typer.testing import CliRunner
+
+from ipseg.errors import ConfigError, PlanError
+from ipseg.images import encode_jpeg
+from jobs.commands.plan import EPILOG, plan
+
+app = typer.Typer()
+app.command(epilog=EPILOG)(plan)
+
+
+@pytest.fixture(scope="module")
+def small_prompts(tmp_path_factory, photos):
+    """One concept, in a small picture: quick to describe and to look for."""
+    folder = tmp_path_factory.mktemp("small-prompts")
+    (folder / "cup.jpg").write_bytes(encode_jpeg(photos["cup"][::3, ::3].copy()))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def small_images(tmp_path_factory, photos):
+    folder = tmp_path_factory.mktemp("small-images")
+    for name, photo in photos.items():
+        (folder / f"{name}.jpg").write_bytes(encode_jpeg(photo[::3, ::3].copy()))
+    return folder
+
+
+@pytest.fixture
+def ipseg_plan(ray_session, image_folder):
+    """Runs the command on the pictures: what it printed; what it raised is raised."""
+
+    def run(*words, images=image_folder):
+        found = CliRunner(env={"COLUMNS": "200"}).invoke(
+            app, ["--images", str(images), *map(str, words)], catch_exceptions=False
+        )
+        assert found.exit_code == 0, found.output
+        return found.stdout
+
+    return run
+
+
+def test_the_plan_names_machines_stages_and_shares(ipseg_plan, prompt_folder, image_folder):
+    before = sorted(image_folder.rglob("*"))
+    text = ipseg_plan("--prompts", prompt_folder)
+    for word in (
+        "machines",
+        "CPUs",
+        "GPUs",
+        "isolate",
+        "match",
+        "segment",
+        "1 actor",
+        "--calibrate",
+    ):
+        assert word in text
+    assert sorted(image_folder.rglob("*")) == before
+
+
+def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_prompts, small_images):
+    words = ("--prompts", small_prompts, "--calibrate", "--count", 1000, "--json")
+    found = json.loads(ipseg_plan(*words, images=small_images))
+    assert [stage["stage"] for stage in found["images"]["stages"]] == [
+        *("read", "match", "points", "segment")
+    ]
+    assert found["costs"]["segment"]["seconds_per_row"] > 0
+    guess = found["estimate"]
+    assert guess["images"] == found["rows"] == 1000
+    pace = max(stage["seconds_per_row"] for stage in found["costs"].values())
+    assert guess["seconds"] >= 1000 * pace
+    assert guess["bottleneck"] in {"match", "segment", "CPUs"}
+
+
+def test_the_pictures_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan, prompt_folder):
+    found = json.loads(ipseg_plan("--prompts", prompt_folder, "--json"))
+    assert (found["rows"], found["costs"], found["estimate"]) == (7, None, None)
+    assert found["cluster"]["cpus"] == 2
+
+
+def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):
+    with pytest.raises(PlanError, match=r"set runtime\.actors="):
+        ipseg_plan("--prompts", prompt_folder, "--set", "runtime.actors=50")
+
+
+def test_prompts_or_a_bank_but_not_both(ipseg_plan, prompt_folder):
+    with pytest.raises(ConfigError, match="--prompt-bank"):
+        ipseg_plan()
+    with pytest.raises(ConfigError, match="--prompt-bank"):
+        ipseg_plan("--prompts", prompt_folder, "--prompt-bank", "bank.parquet")
