@@ -75,13 +75,18 @@ class RayEngine:
         return RayRecord(self._budget)
 
     def _start(self) -> None:
-        """Starts Ray, or joins the session that is there (RAY_ADDRESS, or `ray.init` before)."""
+        """Starts Ray, or joins the session that RAY_ADDRESS names, or that of this process.
+
+        A cluster that happens to run on this machine is left alone unless it is named.
+        """
         logging.getLogger(_SESSION_NOTICE).setLevel(logging.ERROR)
         gc.collect()  # the actors of an execution that failed live on in reference cycles
         if not ray.is_initialized():
             with _own_sigterm_handler():
+                address = os.environ.get("RAY_ADDRESS", "local")
                 ray.init(
-                    include_dashboard=False,
+                    address=address,
+                    include_dashboard=False if address == "local" else None,
                     log_to_driver=False,
                     logging_level=logging.ERROR,
                     configure_logging=False,
