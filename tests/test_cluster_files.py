@@ -38,6 +38,8 @@ RECIPES = [
 
 def parse_ipseg(words):
     """Parses `ipseg VERB ...` without running it; refuses what the command would refuse."""
+    if words[:2] == ["env", "RAY_ADDRESS=auto"]:  # joins the Ray that runs around it
+        words = words[2:]
     assert words[0] == "ipseg"
     command = typer.main.get_command(app).commands[words[1]]
     return command.make_context(words[1], words[2:]).params

@@ -20,6 +20,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+os.environ["RAY_BACKEND_LOG_LEVEL"] = "fatal"
 os.environ["HF_HUB_OFFLINE"] = "1"
 
 from faults import KINDS  # noqa: E402
@@ -78,7 +79,7 @@ def _cluster(folder: Path) -> Iterator[Place]:
         },
     )
     try:
-        ray.init(cluster.address, log_to_driver=False, logging_level=logging.ERROR)
+        ray.init(cluster.address, log_to_driver=False, configure_logging=False)
         yield Place(folder, cluster.address, cluster, port)
     finally:
         ray.shutdown()

@@ -106,13 +106,13 @@ def record_killed(place: Place, chance: random.Random, findings: Findings) -> No
         chance.uniform(0, 0.2),
         lambda: shoot(chance, RECORD, spared),
     )
-    ended = None
+    ended = False
     with saboteur.beside():
         try:
             job.do()
-        except (IpsegError, RayError) as error:
-            ended = error
-    if not saboteur.hit or ended is None:
+        except (IpsegError, RayError):
+            ended = True
+    if not ended:
         return
     findings.hit += saboteur.hit
     before = written(job.out)
