@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from ipseg.bank import PromptBank
 from ipseg.matching import Matching
@@ -30,6 +31,18 @@ class Look:
     bank: PromptBank = field(repr=False)
     weights: dict[str, float]
     matching: Matching
+
+    def known(self, entries: Sequence[str]) -> list[str]:
+        """Those of the entries that are in its bank, in the same order.
+
+        A support may be of use to one look and not to another, as one whose mask cannot be read
+        while saliency can still isolate the object.
+        """
+        return [entry for entry in entries if entry in self._names]
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(self.bank.names)
 
 
 @dataclass(frozen=True)
@@ -55,8 +68,8 @@ class Finish:
 class Sweep:
     """All looks and finishes of one pass.
 
-    The maps of a row are ordered by look and, within a look, by entry; its points and masks by
-    finish and, within a finish, by entry.
+    The maps of a row are ordered by look and, within a look, by entry it knows; its points and
+    masks by finish and, within a finish, by the same entries.
 
     Attributes:
         looks: at least one.
@@ -66,14 +79,18 @@ class Sweep:
     looks: tuple[Look, ...]
     finishes: tuple[Finish, ...]
 
+    def known(self, finish: Finish, entries: Sequence[str]) -> list[str]:
+        """The entries of a row for which a finish makes a mask."""
+        return self.looks[finish.look].known(entries)
+
     def maps_of(self, finish: Finish, entries: Sequence[str]) -> slice:
         """Which maps of a row, asked for these entries, a finish takes."""
-        count = len(entries)
-        return slice(finish.look * count, (finish.look + 1) * count)
+        first = sum(len(look.known(entries)) for look in self.looks[: finish.look])
+        return slice(first, first + len(self.known(finish, entries)))
 
     def asked(self, entries: Sequence[str]) -> Iterator[tuple[Finish, str, int]]:
         """(finish, entry, index of the map) for each mask of a row, in order."""
         for finish in self.finishes:
             first = self.maps_of(finish, entries).start
-            for offset, entry in enumerate(entries):
+            for offset, entry in enumerate(self.known(finish, entries)):
                 yield finish, entry, first + offset

@@ -7,34 +7,27 @@ from __future__ import annotations
 
 import json
 import logging
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from importlib import metadata
 from typing import TYPE_CHECKING, Any
-from uuid import uuid4
 
 from ipseg.bank import PromptBank
 from ipseg.config import Config
-from ipseg.errors import OutputError, PromptError, SourceError
+from ipseg.errors import PromptError, SourceError
 from ipseg.methods import Method, create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
 from ipseg.steps.compare import CompareWithMasks
 from ipseg.storage import exists, is_folder, write_whole
-from ipseg.walk import list_files
 from pipeline.identity import config_sha256, prompts_identity, run_identity, weights_identity
-from pipeline.lease import Lease
 from pipeline.ledger import Retry
 from pipeline.local_engine import LocalEngine
-from pipeline.manifest import Manifest
+from pipeline.open_run import OpenRun, open_run
 from pipeline.process import (
     EngineName,
     Outcome,
     Work,
-    clear,
     earlier_shard_count,
     engine_for,
     process,
@@ -43,8 +36,8 @@ from pipeline.process import (
 from pipeline.quality import measure_quality
 from pipeline.record import FailureBudget
 from pipeline.shard import Columns
-from pipeline.sink import MASKS, Provenance, ShardWriter, check_writable
-from pipeline.source import Source, list_source
+from pipeline.sink import MASKS, Provenance, ShardWriter
+from pipeline.source import list_source
 
 if TYPE_CHECKING:
     from pipeline.ray_engine import RayEngine
@@ -58,7 +51,6 @@ BANK_COLUMNS = (
     *("description", "prompt_mask", "mask_source", "warning", "thumbnail"),
 )
 OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", "objects")
-PACKAGES = ("ipseg", "numpy", "opencv-contrib-python-headless", "pyarrow", "ray", "scikit-image")
 
 
 @dataclass(frozen=True)
@@ -129,43 +121,38 @@ def segment(request: Request) -> Run:
         source=request.images,
         ground_truth=request.masks,
     )
-    started, clock = datetime.now(UTC), time.perf_counter()
-    run_id = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
+    clock = time.perf_counter()
     with (
         list_source(request.images, out, request.columns) as listed,
-        Lease(check_writable(out), run_id),
+        open_run(out, identity, overwrite=request.overwrite) as run,
     ):
-        if request.overwrite:
-            clear(out)
-        earlier = Manifest.read(out)
-        if earlier is not None:
-            earlier.check_same(identity)
-        elif list_files(out, "shard=*/part-*.parquet"):
-            raise OutputError(f"{out} holds masks but no manifest.json; choose another --out")
         source = listed.write(out, earlier_shard_count(out))
         write_shards(out, source.shards)
         with engine_for(
             request.engine, config.runtime, request.budget, calibrated=request.calibrated
         ) as engine:
             method = create_method(config)
-            bank = bank or _bank(out, earlier, method, engine, prompts)
+            bank = bank or _bank(run, method, engine, prompts)
             for warning in bank.warnings:
                 log.warning("%s", warning)
+            write_whole(f"{out}/prompt_bank.parquet", bank.to_parquet())
             provenance = Provenance(
-                run_id=run_id,
+                run_id=run.run_id,
                 model=f"{config.method}/{config.profile}",
                 config_sha256=config_sha256(config, weights),
                 prompt_ids=tuple(bank.prompt_ids),
             )
-            write_whole(f"{out}/prompt_bank.parquet", bank.to_parquet())
-            manifest = Manifest(
-                out,
-                identity,
-                _about(request, source, bank, provenance),
-                earlier.runs if earlier else [],
+            run.begin(
+                config,
+                provenance.config_sha256,
+                request.engine,
+                concepts=list(bank.names),
+                prompt_ids=bank.prompt_ids,
+                images=request.images,
+                source_kind=source.kind,
+                ignored_files=source.ignored,
+                masks=request.masks,
             )
-            manifest.runs.append(_entry(request, run_id, started))
-            manifest.write()
             steps, wanted = method.image_steps(bank), [*OUTPUT_COLUMNS]
             if request.masks is not None:
                 steps.append(CompareWithMasks(request.masks, bank.names, by_concept))
@@ -175,25 +162,19 @@ def segment(request: Request) -> Run:
             outcome = process(engine, work, request.budget)
         metrics = _metrics(outcome, time.perf_counter() - clock)
         metrics["quality"] = measure_quality(out) if request.masks is not None else None
-        write_whole(f"{out}/metrics.json", _json(metrics))
-        finished = datetime.now(UTC).isoformat(timespec="seconds")
-        manifest.runs[-1] |= {"finished": finished, "counts": outcome.counts}
-        manifest.write()
+        write_whole(f"{out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+        run.finish(outcome.counts)
     if not sum(outcome.counts.values()):
         raise SourceError(f"no image in {request.images}")
     return Run(out, outcome.counts, metrics, tuple(bank.warnings))
 
 
 def _bank(
-    out: str,
-    earlier: Manifest | None,
-    method: Method,
-    engine: LocalEngine | RayEngine,
-    prompts: Sequence[Row],
+    run: OpenRun, method: Method, engine: LocalEngine | RayEngine, prompts: Sequence[Row]
 ) -> PromptBank:
     """The bank that an earlier run made of these prompts, or a new one."""
-    saved = f"{out}/prompt_bank.parquet"
-    if earlier is not None and exists(saved):
+    saved = f"{run.out}/prompt_bank.parquet"
+    if run.earlier is not None and exists(saved):
         return PromptBank.read(saved)
     log.info("describing %d prompt images", len(prompts))
     steps = method.prompt_steps()
@@ -250,39 +231,3 @@ def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
         f"{masks} has no folder '{missing[0]}'; with several concepts, masks are "
         f"{masks}/<concept>/<key>.png"
     )
-
-
-def _about(
-    request: Request, source: Source, bank: PromptBank, provenance: Provenance
-) -> dict[str, Any]:
-    config = request.config
-    return {
-        "profile": config.profile,
-        "method": config.method,
-        "config": config.resolved,
-        "config_sha256": provenance.config_sha256,
-        "versions": {
-            "python": platform.python_version(),
-            **{package: metadata.version(package) for package in PACKAGES},
-        },
-        "concepts": list(bank.names),
-        "prompt_ids": bank.prompt_ids,
-        "images": request.images,
-        "source_kind": source.kind,
-        "ignored_files": source.ignored,
-        "masks": request.masks,
-    }
-
-
-def _entry(request: Request, run_id: str, started: datetime) -> dict[str, Any]:
-    return {
-        "run_id": run_id,
-        "engine": request.engine,
-        "started": started.isoformat(timespec="seconds"),
-        "finished": None,
-        "counts": None,
-    }
-
-
-def _json(value: object) -> bytes:
-    return (json.dumps(value, indent=1, sort_keys=False) + "\n").encode()

@@ -33,7 +33,7 @@ class JudgeEpisodes(Step):
     uses: ClassVar[tuple[str, ...]] = ("crop",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `results`."""
+        """Adds `results`; none for a variant to which the episode's supports were of no use."""
         return [{**row, "results": self._results(row)} for row in rows]
 
     def _results(self, row: Row) -> list[dict[str, Any]]:
@@ -44,7 +44,9 @@ class JudgeEpisodes(Step):
             if self.protocol.assign == "argmax":
                 masks = surest(masks, {entry: a["score"] for entry, a in answers.items()})
             for episode in row["episodes"]:
-                answer = answers[episode["entry"]]
+                answer = answers.get(episode["entry"])
+                if answer is None:
+                    continue
                 results.append(
                     {
                         **{name: episode[name] for name in ("episode", "fold", "class_id")},

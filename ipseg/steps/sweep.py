@@ -61,22 +61,23 @@ class MatchLooks(Step):
         ]
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `similarity` (looks x entries, gh, gw) and `presence` (looks x entries,)."""
+        """Adds `similarity` (maps, gh, gw) and `presence` (maps,), in the order of the sweep."""
         images = [row["image"] for row in rows]
         matching = self.sweep.looks[0].matching
         grids = [matching.grid_of(row["width"], row["height"]) for row in rows]
         every = list(dict.fromkeys(entry for row in rows for entry in entries_of(row)))
         # Two looks at the same bank are one comparison.
-        banks = {id(look.bank): index for index, look in enumerate(self.sweep.looks)}
-        place = {bank: index for index, bank in enumerate(banks)}
+        banks = {id(look.bank): number for number, look in enumerate(self.sweep.looks)}
+        asked = [
+            (number, entry)
+            for number in banks.values()
+            for entry in self.sweep.looks[number].known(every)
+        ]
+        place = {pair: index for index, pair in enumerate(asked)}
         compared = {
             kind: extractor.compare(
                 images,
-                [
-                    self._concepts[i][name].description[kind]
-                    for i in banks.values()
-                    for name in every
-                ],
+                [self._concepts[number][entry].description[kind] for number, entry in asked],
                 grids,
             )
             for kind, extractor in self.extractors.items()
@@ -84,10 +85,12 @@ class MatchLooks(Step):
         done = []
         for index, row in enumerate(rows):
             saliency = self.saliency.predict(row["image"]) if self._uses_saliency else None
-            wanted = [every.index(entry) for entry in entries_of(row)]
             maps, presence = [], []
             for look in self.sweep.looks:
-                chosen = [place[id(look.bank)] * len(every) + each for each in wanted]
+                known = look.known(entries_of(row))
+                if not known:
+                    continue
+                chosen = [place[banks[id(look.bank)], entry] for entry in known]
                 found = [
                     Similarity(each.maps[chosen], each.presence[chosen])
                     for each in (compared[kind][index] for kind in look.weights)
@@ -156,11 +159,12 @@ class SegmentForFinishes(Step):
         ]
 
     def _answers(self, row: Row, embedding: Any) -> list[dict[str, Any]]:  # noqa: ANN401
-        entries = entries_of(row)
         answers: list[dict[str, Any]] = []
-        for number, finish in enumerate(self.sweep.finishes):
-            first = number * len(entries)
-            points = row["points"][first : first + len(entries)]
+        for finish in self.sweep.finishes:
+            entries = self.sweep.known(finish, entries_of(row))
+            if not entries:
+                continue
+            points = row["points"][len(answers) : len(answers) + len(entries)]
             answers += self._finish(finish, entries, points, row, embedding)
         return answers
 
@@ -172,7 +176,7 @@ class SegmentForFinishes(Step):
         row: Row,
         embedding: Any,  # noqa: ANN401
     ) -> list[dict[str, Any]]:
-        maps = self.sweep.maps_of(finish, entries)
+        maps = self.sweep.maps_of(finish, entries_of(row))
         decoded = finish.refinement.run_many(
             self.segmenter, embedding, prompts_of(points), row["similarity"][maps]
         )
