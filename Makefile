@@ -5,7 +5,7 @@ BIN := .venv/bin
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE := 1
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint chaos clean
 
 demo: .venv/installed
 	$(BIN)/ipseg demo --out demo-out
@@ -17,6 +17,10 @@ lint: .venv/installed-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# Kills, full disks and failing storage at random moments; about ten minutes. `make test` has a few.
+chaos: .venv/installed-all
+	$(BIN)/python tests/chaos/run.py
 
 clean:
 	rm -rf .venv demo-out

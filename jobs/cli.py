@@ -18,6 +18,7 @@ import typer
 from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
+    data,
     demo,
     doctor,
     errors,
@@ -67,6 +68,7 @@ app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=demo.EPILOG)(demo.demo)
+app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
 app.command(epilog=bench.EPILOG)(bench.bench)
 app.command()(doctor.doctor)

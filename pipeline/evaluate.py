@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import io
-import json
 import logging
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
@@ -14,14 +14,14 @@ from uuid import uuid4
 
 import pyarrow as pa
 
+from ipseg.bank import PromptBank
 from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Episode, to_table
-from ipseg.benchmarks.results import RESULTS
-from ipseg.errors import SourceError
+from ipseg.errors import ConfigError, SourceError
 from ipseg.methods import create_method
 from ipseg.rows import Row
 from ipseg.steps.judge import JudgeEpisodes
-from ipseg.storage import read_bytes
+from ipseg.storage import exists
 from ipseg.sweep import Finish, Look, Sweep
 from ipseg.walk import list_files
 from pipeline.identity import config_sha256, weights_identity
@@ -29,7 +29,6 @@ from pipeline.lease import Lease
 from pipeline.ledger import Retry
 from pipeline.listing import Spool
 from pipeline.manifest import Manifest
-from pipeline.parts import read_rows
 from pipeline.passes import Pass, Variant, passes
 from pipeline.process import (
     EngineName,
@@ -42,9 +41,10 @@ from pipeline.process import (
     write_shards,
 )
 from pipeline.record import FailureBudget
+from pipeline.results import reopen
 from pipeline.sink import Provenance, ShardWriter, check_writable
 from pipeline.source import Source
-from pipeline.supports import Entries, describe_supports, entry_of
+from pipeline.supports import bank_of, describe_supports, entry_of, failed_entries
 
 if TYPE_CHECKING:
     from pipeline.local_engine import LocalEngine
@@ -54,7 +54,6 @@ log = logging.getLogger("ipseg")
 
 QUERY_COLUMNS = ("key", "shard", "uri", "crop", "episodes")
 JUDGED_COLUMNS = ("key", "shard", "uri", "width", "height", "results")
-EpisodeKey = tuple[str, int, str]  # fold, episode, variant
 
 
 @dataclass(frozen=True)
@@ -69,7 +68,8 @@ class Evaluation:
         out: run folder, path or fsspec URL.
         engine: 'ray', or 'local' for this process alone.
         overwrite: start over, instead of going on with what is there.
-        retry: finished queries to do again, None for none.
+        retry: finished queries to do again, None for none. Without types it also covers supports
+            and ground truth that could not be read.
         budget: failed queries after which the run is stopped.
     """
 
@@ -82,6 +82,11 @@ class Evaluation:
     overwrite: bool = False
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=lambda: FailureBudget(1.0))
+
+    @property
+    def retries_all(self) -> bool:
+        """Whether whatever failed is to be done again, not queries alone."""
+        return self.retry is not None and not self.retry.types
 
     @property
     def episodes_sha256(self) -> str:
@@ -107,53 +112,88 @@ def evaluate(work: Evaluation) -> list[Outcome]:
     Raises:
         IpsegError: something the caller can mend.
     """
+    identities = [_identity(work, each) for _, each in work.passes]
+    _check_place(work, identities)
+    if work.overwrite:
+        _clear_others(work)
     outcomes = []
-    with engine_for(work.engine, work.variants[0].config.runtime, work.budget) as engine:
-        for number, (out, each) in enumerate(work.passes, start=1):
+    with ExitStack() as engines:
+        for number, ((out, each), identity) in enumerate(
+            zip(work.passes, identities, strict=True), start=1
+        ):
             if len(work.passes) > 1:
                 labels = ", ".join(variant.label for variant in each.variants)
                 log.info("pass %d of %d: %s", number, len(work.passes), labels)
-            outcomes.append(_run_pass(work, out, each, engine))
+            # One for each pass, because a record is of one folder; Ray stays until all are closed.
+            engine = engine_for(work.engine, each.config.runtime, work.budget)
+            engines.enter_context(engine)
+            outcomes.append(_run_pass(work, out, each, identity, engine))
     return outcomes
 
 
-def results_table(work: Evaluation) -> pa.Table:
-    """Results of all passes, schema `RESULTS`; an episode that was not reached has no row."""
-    blocks = [
-        pa.Table.from_pylist(list(_results(work, out, each)), RESULTS) for out, each in work.passes
-    ]
-    return pa.concat_tables(blocks).sort_by(
-        [(name, "ascending") for name in ("variant", "fold", "episode")]
-    )
-
-
-def predictions(
-    work: Evaluation, wanted: Iterable[EpisodeKey]
-) -> Mapping[EpisodeKey, dict[str, Any]]:
-    """Mask and points of some episodes, as they were written."""
-    asked = set(wanted)
-    found = {}
-    for out, _ in work.passes:
-        for row in read_rows(out, ["results"]):
-            for result in row["results"]:
-                key = (result["fold"], result["episode"], result["variant"])
-                if key in asked:
-                    found[key] = {name: result[name] for name in ("segmentation", "points")}
-    return found
-
-
-def _run_pass(work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayEngine) -> Outcome:
-    weights = weights_identity(each.config)
-    identity = {
-        "benchmark": work.benchmark,
-        "episodes_sha256": work.episodes_sha256,
-        "protocol": asdict(work.protocol),
-        "weights": weights,
-        "variants": {
-            variant.label: {**variant.config.relevant, "given_mask": variant.given_mask}
-            for variant in each.variants
-        },
+def _identity(work: Evaluation, each: Pass) -> dict[str, Any]:
+    """What a run folder is bound to; settings by their names, under their variant in a sweep."""
+    settings = {
+        variant.label: {**variant.config.relevant, "given_mask": variant.given_mask}
+        for variant in each.variants
     }
+    first = work.episodes[0]
+    return {
+        "benchmark": work.benchmark,
+        "episodes": {
+            "folds": list(dict.fromkeys(episode.fold for episode in work.episodes)),
+            "shot": first.shot,
+            "seed": first.seed,
+            "count": len(work.episodes),
+            "sha256": work.episodes_sha256,
+        },
+        "protocol": asdict(work.protocol),
+        "weights": weights_identity(each.config),
+        **(settings[""] if list(settings) == [""] else {"variants": settings}),
+    }
+
+
+def _check_place(work: Evaluation, identities: Sequence[dict[str, Any]]) -> None:
+    """Looks at the run folder before anything is started.
+
+    Raises:
+        ConfigError: an evaluation with other settings is there.
+        OutputError: it cannot be written to.
+    """
+    check_writable(work.out)
+    if work.overwrite:
+        return
+    alone = len(work.passes) == 1
+    other = f"{work.out}/pass-0" if alone else work.out
+    if Manifest.read(other) is not None:
+        one, several = "one pass over the pictures", "several passes"
+        old, new = (several, one) if alone else (one, several)
+        raise ConfigError(
+            f"{work.out} holds an evaluation in {old}, and these settings need {new}; choose "
+            f"another --out, or start over with --overwrite"
+        )
+    for (out, _), identity in zip(work.passes, identities, strict=True):
+        if (earlier := Manifest.read(out)) is not None:
+            earlier.check_same(identity)
+
+
+def _clear_others(work: Evaluation) -> None:
+    """Removes what an earlier evaluation has written in folders that this one has no use for."""
+    used = [out for out, _ in work.passes]
+    several = [file.split("/")[-2] for file in list_files(work.out, "pass-*/manifest.json")]
+    for out in [work.out, *(f"{work.out}/{name}" for name in several)]:
+        if out not in used and exists(f"{out}/manifest.json"):
+            with Lease(out, uuid4().hex):
+                clear(out)
+
+
+def _run_pass(
+    work: Evaluation,
+    out: str,
+    each: Pass,
+    identity: dict[str, Any],
+    engine: LocalEngine | RayEngine,
+) -> Outcome:
     started = datetime.now(UTC)
     run_id = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
     with Lease(check_writable(out), run_id):
@@ -165,7 +205,7 @@ def _run_pass(work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayE
         provenance = Provenance(
             run_id,
             f"{each.config.method}/{each.config.profile}",
-            config_sha256(each.config, weights),
+            config_sha256(each.config, identity["weights"]),
             (),
         )
         about = {
@@ -177,9 +217,11 @@ def _run_pass(work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayE
         entry = {"run_id": run_id, "engine": work.engine, "started": _now(), "finished": None}
         manifest.runs.append({**entry, "counts": None})
         manifest.write()
-        sweep, failed = _sweep(work, out, each, engine)
-        source = _queries(work, out, failed)
+        sweep = _sweep(work, out, each, engine)
+        source = _queries(work, out, each)
         write_shards(out, source.shards)
+        if work.retries_all:
+            reopen(work, out, each)
         method = create_method(each.config)
         steps = [*method.sweep_steps(sweep, each.extractors), JudgeEpisodes(work.protocol)]
         writer = ShardWriter(out, provenance, ("results",))
@@ -193,23 +235,19 @@ def _run_pass(work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayE
     return outcome
 
 
-def _sweep(
-    work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayEngine
-) -> tuple[Sweep, dict[str, str]]:
-    """Looks and finishes of a pass, and the entries that could not be made, with the reason."""
-    made: dict[str, Entries] = {}
+def _sweep(work: Evaluation, out: str, each: Pass, engine: LocalEngine | RayEngine) -> Sweep:
+    made: dict[str, PromptBank] = {}
     looks: list[Look] = []
     finishes = []
     for variant in each.variants:
-        config = variant.config
-        isolated = f"{config.relevant['saliency']} {variant.given_mask}"
-        if isolated not in made:
-            where = f"{out}/bank-{len(made)}"
-            made[isolated] = describe_supports(
-                where, variant, each.extractors, work.episodes, engine
+        config, where = variant.config, bank_of(out, variant)
+        if where not in made:
+            entries = describe_supports(
+                out, variant, each.extractors, work.episodes, engine, retry=work.retries_all
             )
+            made[where] = entries.bank
         weights = {kind: e.weight for kind, e in config.features.items() if e.weight != 0}
-        look = Look(made[isolated].bank, weights, config.matching)
+        look = Look(made[where], weights, config.matching)
         known = next((i for i, other in enumerate(looks) if _same(look, other)), None)
         if known is None:
             known = len(looks)
@@ -217,8 +255,7 @@ def _sweep(
         finishes.append(
             Finish(variant.label, known, config.points, config.refinement, config.scoring)
         )
-    failed = {entry: why for entries in made.values() for entry, why in entries.failed.items()}
-    return Sweep(tuple(looks), tuple(finishes)), failed
+    return Sweep(tuple(looks), tuple(finishes))
 
 
 def _same(one: Look, other: Look) -> bool:
@@ -227,12 +264,13 @@ def _same(one: Look, other: Look) -> bool:
     )
 
 
-def _queries(work: Evaluation, out: str, failed: Mapping[str, str]) -> Source:
-    """One row for each query picture that any usable episode asks about."""
+def _queries(work: Evaluation, out: str, each: Pass) -> Source:
+    """One row for each picture that is asked about, unless no variant can use the supports."""
+    lost = [failed_entries(out, variant) for variant in each.variants]
     rows: dict[str, Row] = {}
     for episode in work.episodes:
         entry = entry_of(episode)
-        if entry in failed:
+        if all(entry in failed for failed in lost):
             continue
         query = episode.query
         row = rows.setdefault(
@@ -253,45 +291,13 @@ def _queries(work: Evaluation, out: str, failed: Mapping[str, str]) -> Source:
         )
     if not rows:
         raise SourceError(
-            f"no episode of {work.benchmark} can be run; the first: {next(iter(failed.values()))}"
+            f"no episode of {work.benchmark} can be run, the first because "
+            f"{next(iter(lost[0].values()))}; mend the supports and add --retry failed"
         )
     with Spool(("key", "uri", "crop", "episodes")) as spool:
         spool.add(rows.values())
         shards = spool.write(out, earlier_shard_count(out))
     return Source(work.benchmark, "episodes", shards, len(rows), {})
-
-
-def _results(work: Evaluation, out: str, each: Pass) -> Iterator[dict[str, Any]]:
-    failed = _failed_supports(out)
-    by_query: dict[str, list[Episode]] = {}
-    for episode in work.episodes:
-        by_query.setdefault(episode.query.key, []).append(episode)
-        if why := failed.get(entry_of(episode)):
-            yield from _failures(episode, each, why)
-    for row in read_rows(out, ["key", "row_status", "error_message", "results"]):
-        if row["row_status"] in ("failed", "poisoned"):
-            for episode in by_query[row["key"]]:
-                if entry_of(episode) not in failed:
-                    yield from _failures(episode, each, row["error_message"])
-        for result in row["results"]:
-            wanted = {name: result.get(name) for name in RESULTS.names}
-            yield {**wanted, "query": row["key"]}
-
-
-def _failed_supports(out: str) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for file in list_files(out, "bank-*.failed.json"):
-        found |= json.loads(read_bytes(file))
-    return found
-
-
-def _failures(episode: Episode, each: Pass, why: str) -> Iterator[dict[str, Any]]:
-    for variant in each.variants:
-        yield {
-            **{"episode": episode.episode, "fold": episode.fold, "variant": variant.label},
-            **{"class_id": episode.class_id, "class_name": episode.class_name},
-            **{"query": episode.query.key, "status": "failed", "error_message": why},
-        }
 
 
 def _now() -> str:

@@ -35,6 +35,9 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         """Nothing to stop."""
 
+    def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> None:
+        """Nothing to fit: everything runs here."""
+
     def collect(
         self,
         steps: Sequence[Step],

@@ -101,8 +101,16 @@ class RayEngine:
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
 
     def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> Plan:
-        """Stages of the steps, fitted to the cluster."""
-        return make_plan(build_stages(steps, given, wanted), self._cluster, self._runtime)
+        """Stages of the steps, fitted to the cluster.
+
+        Raises:
+            PlanError: they do not fit; found before Ray is started where it would be for this run.
+        """
+        stages = build_stages(steps, given, wanted)
+        if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
+            # Ray takes no more than these; whether there are cards it has to say itself.
+            make_plan(stages, {"CPU": os.cpu_count() or 1}, self._runtime)
+        return make_plan(stages, self._cluster, self._runtime)
 
     @cached_property
     def _cluster(self) -> Cluster:

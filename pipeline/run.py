@@ -176,6 +176,8 @@ def _bank(
     saved = f"{run.out}/prompt_bank.parquet"
     if run.earlier is not None and exists(saved):
         return PromptBank.read(saved)
+    # What the images' steps need does not depend on what they look for: refused now if at all.
+    engine.plan(method.image_steps(PromptBank((), "")), SOURCE_COLUMNS, OUTPUT_COLUMNS)
     log.info("describing %d prompt images", len(prompts))
     steps = method.prompt_steps()
     check_chain(steps, PROMPT_COLUMNS)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ipseg.bank import PromptBank, build_bank
@@ -37,6 +37,13 @@ def entry_of(episode: Episode) -> str:
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
+def bank_of(out: str, variant: Variant) -> str:
+    """Address, without suffix, of the bank of a variant: one for each way to isolate objects."""
+    isolated = [variant.config.relevant["saliency"], variant.given_mask]
+    digits = hashlib.sha256(json.dumps(isolated, sort_keys=True).encode()).hexdigest()[:8]
+    return f"{out}/bank-{digits}"
+
+
 @dataclass(frozen=True)
 class Entries:
     """A bank and what could not be put into it.
@@ -50,25 +57,52 @@ class Entries:
     failed: dict[str, str]
 
 
+def failed_entries(out: str, variant: Variant) -> dict[str, str]:
+    """Entry -> why its supports are of no use to a variant; empty before they were described."""
+    file = f"{bank_of(out, variant)}.failed.json"
+    return dict(json.loads(read_bytes(file))) if exists(file) else {}
+
+
 def describe_supports(
-    where: str,
+    out: str,
+    variant: Variant,
+    extractors: dict[str, Extractor],
+    episodes: Sequence[Episode],
+    engine: LocalEngine | RayEngine,
+    *,
+    retry: bool = False,
+) -> Entries:
+    """Describes all supports of the episodes, or reads what an earlier run made of them.
+
+    Args:
+        out: run folder of the pass.
+        variant: whose saliency isolates the objects, unless it is given their masks.
+        extractors: of the pass.
+        episodes: with supports.
+        engine: to run on.
+        retry: supports that failed in an earlier run are tried again.
+    """
+    where = bank_of(out, variant)
+    earlier = None
+    if exists(f"{where}.failed.json"):  # written last
+        earlier = Entries(PromptBank.read(f"{where}.parquet"), failed_entries(out, variant))
+        if not (retry and earlier.failed):
+            return earlier
+        episodes = [episode for episode in episodes if entry_of(episode) in earlier.failed]
+    found = _describe(variant, extractors, episodes, engine)
+    if earlier is not None:
+        found = Entries(_merged(earlier.bank, found.bank), found.failed)
+    write_whole(f"{where}.parquet", found.bank.to_parquet())
+    write_whole(f"{where}.failed.json", json.dumps(found.failed).encode())
+    return found
+
+
+def _describe(
     variant: Variant,
     extractors: dict[str, Extractor],
     episodes: Sequence[Episode],
     engine: LocalEngine | RayEngine,
 ) -> Entries:
-    """Describes all supports of the episodes, or reads what an earlier run made of them.
-
-    Args:
-        where: address of the bank, without suffix.
-        variant: whose saliency isolates the objects, unless it is given their masks.
-        extractors: of the pass.
-        episodes: with supports.
-        engine: to run on.
-    """
-    bank_file, failed_file = f"{where}.parquet", f"{where}.failed.json"
-    if exists(failed_file):  # written last
-        return Entries(PromptBank.read(bank_file), json.loads(read_bytes(failed_file)))
     asked = {
         entry_of(episode): [_row(support, variant.given_mask) for support in episode.supports]
         for episode in episodes
@@ -86,10 +120,17 @@ def describe_supports(
         if entry not in failed
         for row in shown
     ]
-    bank = build_bank(views, extractors, variant.config)
-    write_whole(bank_file, bank.to_parquet())
-    write_whole(failed_file, json.dumps(failed).encode())
-    return Entries(bank, failed)
+    return Entries(build_bank(views, extractors, variant.config), failed)
+
+
+def _merged(one: PromptBank, other: PromptBank) -> PromptBank:
+    """The bank that describing all at once would have made."""
+    concepts = {concept.name: concept for concept in (*one.concepts, *other.concepts)}
+    ordered = sorted(concepts.values(), key=lambda concept: concept.name)
+    return PromptBank(
+        tuple(replace(concept, category_id=n) for n, concept in enumerate(ordered, start=1)),
+        one.settings_sha256,
+    )
 
 
 def _row(support: Example, given_mask: bool) -> Row:

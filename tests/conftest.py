@@ -29,6 +29,7 @@ def ray_session():
     import ray
 
     ray.init(
+        address="local",  # not a cluster that happens to run on this machine
         num_cpus=2,
         num_gpus=2,  # logical: fractions are scheduled as with real cards
         include_dashboard=False,

@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import difflib
+from collections.abc import Callable
 from typing import Any
 
 from ipseg.benchmarks.annotated import AnnotatedBenchmark
 from ipseg.benchmarks.benchmark import Benchmark
+from ipseg.benchmarks.zero_shot import ZeroShotBenchmark
 from ipseg.components import BENCHMARKS, load_class
 from ipseg.errors import ConfigError
 
 
-def open_benchmark(name: str, root: str, shot: int = 1) -> Benchmark:
-    """The benchmark on its data root; reads nothing yet.
-
-    Args:
-        name: as in `ipseg.components.BENCHMARKS`.
-        root: local path or fsspec URL.
-        shot: supports of each episode, on which the folds of some benchmarks depend.
+def benchmark_class(name: str) -> type[Benchmark]:
+    """The class of a benchmark.
 
     Raises:
         ConfigError: there is no such benchmark; names the nearest.
@@ -26,6 +23,36 @@ def open_benchmark(name: str, root: str, shot: int = 1) -> Benchmark:
         near = difflib.get_close_matches(name, BENCHMARKS, n=1, cutoff=0.4)
         hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(BENCHMARKS)}"
         raise ConfigError(f"unknown benchmark '{name}'; {hint}")
-    cls: Any = load_class(BENCHMARKS[name])
-    benchmark: Benchmark = cls(root, shot) if issubclass(cls, AnnotatedBenchmark) else cls(root)
-    return benchmark
+    return load_class(BENCHMARKS[name])
+
+
+def open_benchmark(
+    name: str,
+    root: str,
+    shot: int = 1,
+    *,
+    cache: str | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Benchmark:
+    """The benchmark on its data root; reads nothing yet.
+
+    Args:
+        name: as in `ipseg.components.BENCHMARKS`.
+        root: local path or fsspec URL.
+        shot: supports of each episode, on which the folds of some benchmarks depend.
+        cache: folder for an index of label maps; None keeps it in the data root.
+        progress: called with (done, all) while annotations or label maps are read for the first
+            time.
+
+    Raises:
+        ConfigError: there is no such benchmark; names the nearest.
+    """
+    cls: Any = benchmark_class(name)
+    opened: Benchmark
+    if issubclass(cls, AnnotatedBenchmark):
+        opened = cls(root, shot, progress)
+    elif issubclass(cls, ZeroShotBenchmark):
+        opened = cls(root, cache, progress)
+    else:
+        opened = cls(root)
+    return opened

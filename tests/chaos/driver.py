@@ -1,6 +1,6 @@
 """Rehearsal work with faults built in, in this process or as a program of its own.
 
-    python tests/chaos/driver.py '{"out": "run", "seen": "seen.txt", "engine": "local"}'
+python tests/chaos/driver.py '{"out": "run", "seen": "seen.txt", "engine": "local"}'
 """
 
 from __future__ import annotations
@@ -24,8 +24,6 @@ from pipeline.record import FailureBudget
 from pipeline.sink import Provenance, ShardWriter
 from pipeline.source import Source
 
-STALL_SECONDS = 60.0
-
 
 @dataclass(frozen=True)
 class Job:
@@ -45,6 +43,7 @@ class Job:
         deadly: keys that end their process.
         in_actor: whether they end an actor's or a task's.
         retry: as `ipseg segment --retry`.
+        stall_seconds: as in `Runtime`.
     """
 
     out: str
@@ -60,6 +59,7 @@ class Job:
     deadly: tuple[str, ...] = ()
     in_actor: bool = False
     retry: str | None = None
+    stall_seconds: float = 60.0
 
     @property
     def keys(self) -> list[str]:
@@ -87,7 +87,7 @@ class Job:
             batch_size=self.batch_size,
             block_rows=self.block_rows,
             part_rows=self.part_rows,
-            stall_seconds=STALL_SECONDS,
+            stall_seconds=self.stall_seconds,
         )
         with Lease(self.out, run_id), Spool(("key", "uri")) as spool:
             spool.add({"key": key, "uri": ""} for key in self.keys)

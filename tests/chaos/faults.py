@@ -1,9 +1,45 @@
+"""All kinds of faults, by name, and how often the long form tries each."""
+
+from __future__ import annotations
+
+from signal import SIGKILL, SIGTERM
+
+from drivers import driver_ended
+from pictures import command_ended, corrupt_images
+from storage import disk_full, quota_reached, s3_rehearsed, s3_segmented
 from trial import Kind
-from workers import *
-KINDS = {k.name: k for k in (
- Kind("worker killed", worker_killed, 8),
- Kind("workers killed", workers_killed, 8),
- Kind("record killed", record_killed, 2),
- Kind("killed in setup", setup_killed, 4),
- Kind("machine killed", machine_killed, 5, False),
- Kind("poison row", poison, 4))}
+from workers import (
+    machine_killed,
+    poison,
+    record_killed,
+    setup_killed,
+    worker_killed,
+    workers_killed,
+)
+
+KINDS = {
+    kind.name: kind
+    for kind in (
+        Kind("worker killed", worker_killed, 8),
+        Kind("workers killed", workers_killed, 3),
+        Kind("worker killed in setup", setup_killed, 4),
+        Kind("record killed", record_killed, 2),
+        Kind("machine killed", machine_killed, 5, own_ray=True),
+        Kind("poison row", poison, 3),
+        Kind("driver SIGTERM (ray)", driver_ended("ray", SIGTERM), 4),
+        Kind("driver SIGKILL (ray)", driver_ended("ray", SIGKILL), 5),
+        Kind("driver SIGTERM (local)", driver_ended("local", SIGTERM), 3),
+        Kind("driver SIGKILL (local)", driver_ended("local", SIGKILL), 4),
+        Kind("ipseg SIGTERM (ray)", command_ended("ray", SIGTERM), 1, own_ray=True),
+        Kind("ipseg SIGTERM (local)", command_ended("local", SIGTERM), 1),
+        Kind("disk full (ray)", disk_full("ray"), 3),
+        Kind("disk full (local)", disk_full("local"), 2),
+        Kind("quota reached (local)", quota_reached, 2),
+        Kind("S3 5 % (ray)", s3_rehearsed("ray"), 2, own_ray=True),
+        Kind("S3 5 % (local)", s3_rehearsed("local"), 1),
+        Kind("S3 to S3 (ray)", s3_segmented("ray"), 1, own_ray=True),
+        Kind("S3 to S3 (local)", s3_segmented("local"), 2),
+        Kind("corrupt images (ray)", corrupt_images("ray"), 2),
+        Kind("corrupt images (local)", corrupt_images("local"), 2),
+    )
+}

@@ -6,6 +6,7 @@ import random
 import threading
 import time
 import traceback
+from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
@@ -65,13 +66,14 @@ class Kind:
         name: as in the table.
         act: one trial: does the work, lets it go wrong, and adds what it finds.
         trials: in the long form.
-        in_process: whether it can share the Ray session of a test run.
+        own_ray: whether it needs more of Ray than the session of a test run: a cluster to which
+            nodes can be added, or workers that look for S3.
     """
 
     name: str
     act: Act
     trials: int
-    in_process: bool = True
+    own_ray: bool = False
 
 
 @dataclass
@@ -86,7 +88,8 @@ class Report:
 
     def __str__(self) -> str:
         """Enough to see what happened, and to do it again."""
-        hit = ", ".join(self.findings.hit) or "nothing"
+        times = Counter(self.findings.hit)
+        hit = ", ".join(f"{n} x {who}" if n > 1 else who for who, n in times.items()) or "nothing"
         lines = [f"{self.kind} (seed {self.seed}), hit: {hit}; {self.seconds:.1f} s"]
         return "\n    WRONG: ".join([*lines, *self.findings.wrong])
 

@@ -6,6 +6,7 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from typing import Any
 
 import psutil
 import ray
@@ -17,7 +18,7 @@ from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.exceptions import RayError
 from trial import Place, Saboteur, await_, finish, gone, kill
 
-from ipseg.errors import IpsegError
+from ipseg.errors import IpsegError, StallError
 
 WORK = ("ray::Map", "ray::Read", "ray::Write", "ray::StreamingRepartition")
 RECORD = "ray::_ShownRecord"
@@ -173,23 +174,51 @@ def poison(place: Place, chance: random.Random, findings: Findings) -> None:
 
 
 def machine_killed(place: Place, chance: random.Random, findings: Findings) -> None:
-    """kill -9 of the raylet of a second node while it works; the run must go on without it."""
-    node = place.cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)
+    """kill -9 of the raylet of a second node while it works.
+
+    Where another machine takes its place, as on a cluster that is kept at its size, the run must go
+    on. Where none does, what is left may be too small for the workers that come back; then the run
+    must end with a named cause, and go on when started again.
+    """
+    replaced = chance.random() < 0.5
+    job = place.job(
+        rows=320,
+        shards=8,
+        seconds=0.006,
+        part_rows=chance.choice([8, 16]),
+        stall_seconds=60.0 if replaced else 15.0,
+    )
+    nodes = [_add_node(place)]
+    (raylet,) = nodes[0].all_processes[PROCESS_TYPE_RAYLET]
+    raylet = psutil.Process(raylet.process.pid)
+
+    def strike() -> str:
+        there = [psutil.Process(pid) for pid in workers(WORK, raylet.pid)]
+        if not there or not kill(raylet):
+            return ""
+        findings.check(all(gone(each, 30) for each in there), "workers outlive their raylet")
+        if replaced:
+            nodes.append(_add_node(place))
+        return f"raylet with {len(there)} workers, {'' if replaced else 'not '}replaced"
+
+    moment = chance.randrange(1, int(job.rows * 0.8))
+    saboteur = Saboteur(job.seen, moment, chance.uniform(0, 0.2), strike)
     try:
-        (raylet,) = node.all_processes[PROCESS_TYPE_RAYLET]
-        raylet = psutil.Process(raylet.process.pid)
-
-        def strike() -> str:
-            there = workers(WORK, raylet.pid)
-            if not there or not kill(raylet):
-                return ""
-            orphans = [psutil.Process(pid) for pid in there if psutil.pid_exists(pid)]
-            findings.check(all(gone(each, 30) for each in orphans), "workers outlive their raylet")
-            return f"raylet with {len(there)} workers at work"
-
-        job = place.job(rows=400, shards=8, seconds=0.006, part_rows=chance.choice([8, 16]))
-        disturbed(job, findings, chance, strike)
+        with saboteur.beside():
+            try:
+                job.do()
+            except StallError as error:
+                findings.check(not replaced, f"it stalled: {error}")
     finally:
-        place.cluster.remove_node(node, allow_graceful=False)
+        for node in nodes:
+            place.cluster.remove_node(node, allow_graceful=False)
         await_(lambda: sum(each["Alive"] for each in ray.nodes()) == 1, lambda: True)
-    settled(job, findings)
+    findings.hit += saboteur.hit
+    before, again = written(job.out), job.again()
+    finish(again, findings)
+    findings.resumed(before, again.seen)
+    settled(again, findings)
+
+
+def _add_node(place: Place) -> Any:
+    return place.cluster.add_node(num_cpus=2, object_store_memory=100 * 2**20)

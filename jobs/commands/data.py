@@ -1,0 +1,54 @@
+"""`ipseg data`: benchmarks, their layouts, and what has to be built before they can be run."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from jobs.commands.options import Json
+
+app = typer.Typer(
+    help="Benchmarks: their layouts and rules, and what has to be built for some of them.",
+    no_args_is_help=True,
+    rich_markup_mode="rich",
+    epilog="""
+[bold]Examples[/bold]
+
+    ipseg data list
+
+    ipseg data prepare coco-20i --data-root datasets/
+
+    ipseg data prepare lvis-92i --data-root /read/only/ --out datasets/lvis/
+""",
+)
+
+
+@app.command("list")
+def data_list(json: Json = False) -> None:
+    """List the benchmarks: layout on disk, folds, rules for prompts, how they are measured."""
+    from jobs.data import list_benchmarks
+
+    list_benchmarks(as_json=json)
+
+
+@app.command("prepare")
+def data_prepare(
+    benchmark: Annotated[
+        str, typer.Argument(help="One of coco-20i, lvis-92i, paco-part, pascal-part.")
+    ],
+    data_root: Annotated[str, typer.Option(help="Where the official files are; a path or URL.")],
+    out: Annotated[
+        str | None,
+        typer.Option(help="Write here instead; this folder then is the data root to evaluate."),
+    ] = None,
+    json: Json = False,
+) -> None:
+    """Build what a benchmark's loader reads from the official annotation files.
+
+    An interrupted call, started again, goes on where it was or starts over; nothing is ever left
+    half written.
+    """
+    from jobs.data import prepare_benchmark
+
+    prepare_benchmark(benchmark, data_root, out, as_json=json)

@@ -1,0 +1,126 @@
+"""`ipseg data`: which benchmarks there are, and what some of them need before they can be run."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from ipseg.benchmarks.benchmark import Benchmark
+from ipseg.benchmarks.open import benchmark_class
+from ipseg.components import BENCHMARKS
+from ipseg.errors import ConfigError, SourceError
+from jobs.reading import Reading
+
+if TYPE_CHECKING:
+    Prepare = Callable[[str, str | None, Callable[[int, int], None]], list[str]]
+
+# Benchmark -> function that builds what its loader reads from official annotation files.
+PREPARED = {
+    "coco-20i": "ipseg.benchmarks.prepare_coco:prepare",
+    "lvis-92i": "ipseg.benchmarks.prepare_lvis:prepare",
+    "paco-part": "ipseg.benchmarks.prepare_parts:prepare_paco_part",
+    "pascal-part": "ipseg.benchmarks.prepare_parts:prepare_pascal_part",
+}
+_ROOT = "."  # nothing is read there
+
+
+def list_benchmarks(*, as_json: bool) -> None:
+    """Prints every benchmark: layout, folds, rules by which episodes are drawn, protocol."""
+    listed = [_about(name) for name in BENCHMARKS]
+    if as_json:
+        _print_json(listed)
+        return
+    console = Console()
+    for each in listed:
+        console.print(f"[bold]{each['name']}[/bold]  {escape(each['title'])}")
+        facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        facts.add_column(no_wrap=True)
+        facts.add_column()
+        facts.add_row("layout", escape(each["layout"]))
+        facts.add_row("folds", ", ".join(each["folds"]) or "as the data has them")
+        for rule, meaning in each["rules"].items():
+            facts.add_row(f"rule {escape(rule)}", escape(meaning))
+        protocol = each["protocol"]
+        size = "the original size" if protocol["side"] is None else f"{protocol['side']} px squared"
+        masks = "given to" if protocol["given_mask"] else "not given to"
+        facts.add_row(
+            "measured", f"formula {protocol['formula']} at {size}; the mask is {masks} the prompt"
+        )
+        if each["prepare"]:
+            facts.add_row("prepare", f"ipseg data prepare {each['name']} --data-root DIR")
+        console.print(facts)
+        console.print()
+
+
+def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -> None:
+    """Builds what a benchmark's loader reads from the official annotation files.
+
+    Args:
+        name: of the benchmark.
+        root: data root, path or URL.
+        out: folder to write to instead, for a data root that cannot be written to.
+        as_json: print the files as JSON.
+
+    Raises:
+        ConfigError: there is no such benchmark, or nothing has to be prepared for it.
+        SourceError: the annotations are missing or malformed.
+        OutputError: it cannot be written.
+    """
+    title = benchmark_class(name).title
+    if name not in PREPARED:
+        raise ConfigError(
+            f"nothing has to be prepared for {name}: `ipseg evaluate {name} --data-root {root}` "
+            f"reads it as it is; what can be prepared: {', '.join(PREPARED)}"
+        )
+    module, function = PREPARED[name].split(":")
+    prepare: Prepare = getattr(import_module(module), function)
+    with Reading(f"preparing {title}") as reading:
+        written = prepare(root, out, reading)
+    if as_json:
+        _print_json({"benchmark": name, "written": written})
+        return
+    console = Console(highlight=False)
+    if not written:
+        console.print(f"{title} was prepared before; nothing was written", soft_wrap=True)
+    elif len(folders := sorted({file.rpartition("/")[0] for file in written})) < len(written):
+        console.print(f"wrote {len(written):,} files:")
+        for folder in folders:
+            count = sum(file.rpartition("/")[0] == folder for file in written)
+            console.print(f"  {escape(folder)}/  {count:,}", soft_wrap=True)
+    else:
+        for file in written:
+            console.print(f"wrote {escape(file)}", soft_wrap=True)
+
+
+def _about(name: str) -> dict[str, Any]:
+    cls = benchmark_class(name)
+    benchmark = cls(_ROOT)
+    protocol = benchmark.protocol
+    return {
+        "name": name,
+        "title": cls.title,
+        "layout": cls.layout,
+        "folds": _fixed_folds(benchmark),
+        "rules": {"": "the reference", **cls.rules},
+        "protocol": vars(protocol),
+        "formulas": list(cls.formulas),
+        "prepare": name in PREPARED,
+    }
+
+
+def _fixed_folds(benchmark: Benchmark) -> list[str]:
+    """Its folds, none where they are folders of the data, or where there is only one."""
+    try:
+        return [fold for fold in benchmark.folds if fold]
+    except SourceError:
+        return []
+
+
+def _print_json(value: object) -> None:
+    print(json.dumps(value, indent=1))  # noqa: T201

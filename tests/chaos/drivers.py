@@ -1,0 +1,113 @@
+"""Faults of the driver: SIGTERM and SIGKILL of a program of its own, and of `ipseg` itself."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from books import Findings, worked_on, written
+from driver import Job
+from trial import Act, Place, await_, finish
+from workers import settled
+
+from pipeline.process import EngineName
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+PROGRAM = Path(__file__).with_name("driver.py")
+PATIENCE = 90.0  # seconds in which a driver must end
+
+
+@contextmanager
+def program(
+    command: Sequence[str], log: Path, environment: dict[str, str]
+) -> Iterator[subprocess.Popen[bytes]]:
+    """A program that runs; it does not outlive the body."""
+    with (
+        log.open("ab") as file,
+        subprocess.Popen(
+            command, stdout=file, stderr=file, env={**os.environ, **environment}
+        ) as process,
+    ):
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                process.kill()
+
+
+def hit(process: subprocess.Popen[bytes], number: int, due: Callable[[], bool]) -> bool:
+    """Sends a signal to a program when it is due, and whether it was still at work then."""
+    await_(due, lambda: process.poll() is None)
+    if process.poll() is not None:
+        return False
+    process.send_signal(number)
+    return process.wait(PATIENCE) != 0
+
+
+def ended_as_told(
+    process: subprocess.Popen[bytes], number: int, log: Path, findings: Findings
+) -> None:
+    """Adds whom the signal has hit, and checks how it ended."""
+    name = signal.Signals(number).name
+    findings.hit.append(f"driver {process.pid} by {name}")
+    expected = -number if number == signal.SIGKILL else 128 + number
+    findings.check(
+        process.returncode == expected,
+        f"exit code {process.returncode} after {name} instead of {expected}:\n{tail(log)}",
+    )
+
+
+def tail(log: Path) -> str:
+    """The end of what a program has said."""
+    return log.read_text(errors="replace")[-2000:]
+
+
+def driver_ended(engine: EngineName, number: int) -> Act:
+    """Ends the driver once or several times, then lets the job finish."""
+
+    def act(place: Place, chance: random.Random, findings: Findings) -> None:
+        job = place.job(
+            engine=engine,
+            rows=200,
+            seconds=0.004 if engine == "ray" else 0.002,
+            part_rows=chance.choice([4, 8, 16]),
+        )
+        for _ in range(1 if engine == "ray" else chance.choice([1, 2, 3])):
+            before = written(job.out)
+            _disturb(place, job, number, chance, findings)
+            findings.resumed(before, job.seen)
+            job = job.again(batch_size=chance.choice([2, 4]), part_rows=chance.choice([4, 8, 16]))
+        before = written(job.out)  # what is left of the driver's workers may still be writing
+        finish(job, findings)
+        findings.resumed(before, job.seen)
+        settled(job, findings)
+
+    return act
+
+
+def _disturb(
+    place: Place, job: Job, number: int, chance: random.Random, findings: Findings
+) -> None:
+    moment, jitter = chance.randrange(1, int(job.rows * 0.6)), chance.uniform(0, 0.1)
+    log = place.folder / "driver.log"
+
+    def due() -> bool:
+        if len(worked_on(job.seen)) < moment:
+            return False
+        time.sleep(jitter)
+        return True
+
+    command = [sys.executable, str(PROGRAM), job.to_json()]
+    with program(command, log, place.environment()) as process:
+        if hit(process, number, due):
+            ended_as_told(process, number, log, findings)

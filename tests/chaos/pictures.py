@@ -1,0 +1,167 @@
+"""The real `classical` profile on tiny pictures: some are broken, the command ends half way."""
+
+from __future__ import annotations
+
+import random
+import sys
+from functools import cache
+from pathlib import Path
+from tempfile import mkdtemp
+
+import cv2
+import numpy as np
+import psutil
+from books import Contents, Findings, contents, rows
+from drivers import ended_as_told, hit, program, tail
+from skimage import data
+from trial import Act, Place, gone
+
+from ipseg.config import load_config
+from ipseg.images import encode_jpeg
+from ipseg.walk import list_files
+from pipeline.ledger import Retry
+from pipeline.process import EngineName
+from pipeline.run import Request, segment
+
+OWN = ("run_id", "uri")  # pictures lie elsewhere in each trial
+COUNT = 12
+SETTINGS = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.block_rows=2")
+_SIDE = 72  # pixels
+
+
+@cache
+def pictures() -> dict[str, bytes]:
+    """File name -> JPEG: crops of two photos."""
+    found = {}
+    chance = np.random.default_rng(7)
+    for number in range(COUNT):
+        photo = (data.coffee(), data.chelsea())[number % 2]
+        top, left = (int(chance.integers(0, side - 200)) for side in photo.shape[:2])
+        crop = cv2.resize(photo[top : top + 200, left : left + 200], (_SIDE, _SIDE))
+        found[f"{number:03}.jpg"] = encode_jpeg(crop)
+    return found
+
+
+def broken(picture: bytes, chance: random.Random) -> bytes:
+    """A picture after one of the things that happen to files."""
+    start = picture[: chance.randrange(2, len(picture) // 2)]
+    return chance.choice([b"", start, b"<html>404 Not Found</html>", bytes(len(picture))])
+
+
+def put(folder: Path) -> tuple[str, str]:
+    """Writes (pictures, prompts) below a folder; where they are."""
+    images, prompts = folder / "images", folder / "prompts"
+    for path in (images, prompts):
+        path.mkdir()
+    for name, picture in pictures().items():
+        (images / name).write_bytes(picture)
+    prompt = cv2.resize(data.coffee()[50:350, 150:450], (96, 96))
+    (prompts / "cup.jpg").write_bytes(encode_jpeg(prompt))
+    return str(images), str(prompts)
+
+
+@cache
+def undisturbed() -> Contents:
+    """What a run over the pictures makes where nothing happens to it."""
+    folder = Path(mkdtemp(prefix="ipseg-chaos-"))
+    images, prompts = put(folder)
+    segment(_request(images, prompts, str(folder / "run"), "local"))
+    return contents(str(folder / "run"), OWN)
+
+
+def _request(images: str, prompts: str, out: str, engine: EngineName, **more: object) -> Request:
+    config = load_config("classical", SETTINGS)
+    return Request(images=images, out=out, config=config, prompts=prompts, engine=engine, **more)
+
+
+def corrupt_images(engine: EngineName) -> Act:
+    """Broken pictures become failed rows; mended and tried again, nothing tells them apart."""
+
+    def act(place: Place, chance: random.Random, findings: Findings) -> None:
+        images, prompts = put(place.folder)
+        out = str(place.folder / "run")
+        bad = set(chance.sample(sorted(pictures()), chance.randrange(1, 5)))
+        for name in bad:
+            (Path(images) / name).write_bytes(broken(pictures()[name], chance))
+        segment(_request(images, prompts, out, engine))
+        failed = {row["key"] for row in rows(out) if row["row_status"] == "failed"}
+        findings.check(failed == bad, f"failed: {sorted(failed)} instead of {sorted(bad)}")
+        findings.hit += [f"picture {name}" for name in sorted(failed)]
+        good = {key: row for key, row in contents(out, OWN).items() if key not in bad}
+        wanted = {key: row for key, row in undisturbed().items() if key not in bad}
+        findings.check(good == wanted, "the good pictures' rows are not those of a run without bad")
+        for name in bad:
+            (Path(images) / name).write_bytes(pictures()[name])
+        segment(_request(images, prompts, out, engine, retry=Retry()))
+        findings.audit(out, undisturbed(), OWN)
+
+    return act
+
+
+def command_ended(engine: EngineName, number: int) -> Act:
+    """Ends the real `ipseg segment` half way, then starts the same command again."""
+
+    def act(place: Place, chance: random.Random, findings: Findings) -> None:
+        images, prompts = put(place.folder)
+        # It starts a Ray of its own, as it does by default, and must take it along.
+        segment_twice(
+            (images, prompts, str(place.folder / "run")),
+            engine,
+            number,
+            (place.folder / "ipseg.log", {}),
+            chance,
+            findings,
+        )
+
+    return act
+
+
+def segment_twice(
+    addresses: tuple[str, str, str],
+    engine: EngineName,
+    number: int,
+    program_settings: tuple[Path, dict[str, str]],
+    chance: random.Random,
+    findings: Findings,
+) -> None:
+    """`ipseg segment`, ended by a signal after some parts; again; and what then stands there.
+
+    Args:
+        addresses: of pictures, prompts and run folder.
+        engine: "ray" or "local".
+        number: of the signal.
+        program_settings: log file, and more environment.
+        chance: when.
+        findings: are added to.
+    """
+    images, prompts, out = addresses
+    log, environment = program_settings
+    command = [sys.executable, "-m", "jobs.cli", "segment"]
+    command += ["--images", images, "--prompts", prompts, "--out", out, "--engine", engine]
+    for setting in SETTINGS:
+        command += ["--set", setting]
+    moment, family = chance.randrange(1, 4), list[psutil.Process]()
+    with program(command, log, environment) as process:
+
+        def due() -> bool:
+            if len(_parts(out)) < moment:
+                return False
+            family.extend(psutil.Process(process.pid).children(recursive=True))
+            return True
+
+        if not hit(process, number, due):
+            return
+        ended_as_told(process, number, log, findings)
+    orphans = [each.pid for each in family if not gone(each, 20)]
+    findings.check(not orphans, f"its processes {orphans} are still there")
+    before = {row["key"]: row["run_id"] for row in rows(out)}
+    with program(command, log, environment) as process:
+        findings.check(process.wait(120) == 0, f"it could not go on:\n{tail(log)}")
+    after = {row["key"]: row["run_id"] for row in rows(out)}
+    again = [key for key, run_id in before.items() if after.get(key) != run_id]
+    findings.check(not again, f"written and done again: {again[:5]}")
+    findings.audit(out, undisturbed(), OWN)
+
+
+def _parts(out: str) -> list[str]:
+    return list_files(out, "shard=*/part-*.parquet")
