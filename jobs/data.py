@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from ipseg.benchmarks.benchmark import Benchmark
 from ipseg.benchmarks.open import benchmark_class
@@ -36,25 +35,23 @@ def list_benchmarks(*, as_json: bool) -> None:
     if as_json:
         _print_json(listed)
         return
-    console = Console()
+    console = Console(highlight=False)
     for each in listed:
         console.print(f"[bold]{each['name']}[/bold]  {escape(each['title'])}")
-        facts = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        facts.add_column(no_wrap=True)
-        facts.add_column()
-        facts.add_row("layout", escape(each["layout"]))
-        facts.add_row("folds", ", ".join(each["folds"]) or "as the data has them")
-        for rule, meaning in each["rules"].items():
-            facts.add_row(f"rule {escape(rule)}", escape(meaning))
+        for line in each["layout"].splitlines():
+            console.print(f"    {escape(line)}", soft_wrap=True)
         protocol = each["protocol"]
         size = "the original size" if protocol["side"] is None else f"{protocol['side']} px squared"
-        masks = "given to" if protocol["given_mask"] else "not given to"
-        facts.add_row(
-            "measured", f"formula {protocol['formula']} at {size}; the mask is {masks} the prompt"
-        )
+        masks = "with its mask" if protocol["given_mask"] else "without its mask"
+        facts = {
+            "folds": ", ".join(each["folds"]) or "as the data has them",
+            "measured": f"formula {protocol['formula']} at {size}, examples {masks}",
+            **{f"rule {rule}": meaning for rule, meaning in each["rules"].items() if rule},
+        }
         if each["prepare"]:
-            facts.add_row("prepare", f"ipseg data prepare {each['name']} --data-root DIR")
-        console.print(facts)
+            facts["prepare"] = f"ipseg data prepare {each['name']} --data-root DIR"
+        for name, fact in facts.items():
+            console.print(f"  {escape(name)}: {escape(fact)}", soft_wrap=True)
         console.print()
 
 

@@ -69,7 +69,7 @@ class RayEngine:
             ray.shutdown()
 
     @cached_property
-    def record(self) -> Recorder:
+    def record(self) -> RayRecord:
         """What has been done so far."""
         self._start()
         return RayRecord(self._budget)

@@ -9,6 +9,7 @@ import ray
 from ray.util.metrics import Counter, Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from pipeline.memory import Memory, memory
 from pipeline.record import FailureBudget, RunRecord
 
 
@@ -90,6 +91,11 @@ class RayRecord:
         work: list[str] = ray.get(self._actor.at_work.remote())
         return work
 
+    def memory(self) -> Memory:
+        """What the actor's process holds."""
+        held: Memory = ray.get(self._actor.memory.remote())
+        return held
+
 
 class _ShownRecord(RunRecord):
     """A `RunRecord` whose sums can be scraped from Ray's metrics endpoint."""
@@ -102,6 +108,10 @@ class _ShownRecord(RunRecord):
         self._busy = Counter("ipseg_stage_seconds", "Seconds its workers spent", ("stage",))
         self._bytes = Counter("ipseg_stage_bytes", "Bytes a stage handed on", ("stage",))
         self._at_work = Gauge("ipseg_rows_at_work", "Rows begun and not ended", ())
+
+    def memory(self) -> Memory:
+        """As `RayRecord.memory`."""
+        return memory()
 
     def part_written(
         self, shard: str, part: str, counts: Mapping[str, int]

@@ -72,12 +72,12 @@ class JudgeEpisodes(Step):
         return {"status": "ok", "error_message": None, **counts}
 
 
-def truth_at(address: str, size: tuple[int, int], crop: Box | list[int] | None) -> Truth:
+def truth_at(address: str, size: tuple[int, int] | None, crop: Box | list[int] | None) -> Truth:
     """Ground truth of a picture, or of a part of it.
 
     Args:
         address: as for `read_truth`.
-        size: width and height of the picture (or part) in pixels.
+        size: width and height of the picture (or part) in pixels; None takes any.
         crop: x0, y0, x1, y1 of the part.
 
     Raises:
@@ -92,7 +92,7 @@ def truth_at(address: str, size: tuple[int, int], crop: Box | list[int] | None) 
         x0, y0, x1, y1 = crop
         mask = mask[y0:y1, x0:x1]
         void = None if void is None else void[y0:y1, x0:x1]
-    if mask.shape != (size[1], size[0]):
+    if size is not None and mask.shape != (size[1], size[0]):
         raise SourceError(
             f"{address[:200]} is {mask.shape[1]}x{mask.shape[0]} pixels, its picture "
             f"{size[0]}x{size[1]}"

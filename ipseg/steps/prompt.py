@@ -82,7 +82,8 @@ class ShowTruth(Step):
     """Gives a support its ground-truth mask, as a user would give a prompt its mask."""
 
     name: ClassVar[str] = "show"
-    requires: ClassVar[tuple[str, ...]] = ("width", "height")
+    # Not the picture's size: this step needs no pixels, and `isolate` compares the two.
+    requires: ClassVar[tuple[str, ...]] = ("uri",)
     provides: ClassVar[tuple[str, ...]] = ("mask_bytes",)
     uses: ClassVar[tuple[str, ...]] = ("truth", "crop")
 
@@ -93,7 +94,7 @@ class ShowTruth(Step):
     def _show(self, row: Row) -> Row:
         if not row.get("truth"):
             return {**row, "mask_bytes": None}
-        truth = truth_at(row["truth"], (row["width"], row["height"]), row.get("crop"))
+        truth = truth_at(row["truth"], None, row.get("crop"))
         return {**row, "mask_bytes": encode_png(truth.mask.astype(np.uint8) * 255)}
 
 

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import hashlib
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal
 
@@ -20,14 +22,17 @@ _GRID = (15, 20)  # cells of a similarity map
 _SIDE = 64  # pixels of the pictures that are not there
 
 
-def toil(seconds: float, kind: Toil) -> None:
-    """Takes so long, waiting as for a GPU ("sleep") or keeping a core busy ("spin")."""
-    if kind == "sleep":
-        time.sleep(seconds)
-        return
+@contextmanager
+def toil(seconds: float, kind: Toil) -> Iterator[None]:
+    """Makes the body take so long, waiting as for a GPU ("sleep") or keeping a core busy ("spin").
+
+    What the body does counts; a body that takes longer by itself is not cut short.
+    """
     end = time.perf_counter() + seconds
-    while time.perf_counter() < end:
-        pass
+    yield
+    while (left := end - time.perf_counter()) > 0:
+        if kind == "sleep":
+            time.sleep(left)
 
 
 @dataclass
@@ -35,7 +40,7 @@ class RehearseMatch(Step):
     """Stands in for the features.
 
     Attributes:
-        seconds: for one row.
+        seconds: for one row, the making of what comes out included.
         kind: how the time is spent.
     """
 
@@ -49,9 +54,9 @@ class RehearseMatch(Step):
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds a similarity map made of the key."""
-        toil(self.seconds * len(rows), self.kind)
         size = {"width": _SIDE, "height": _SIDE}
-        return [{**row, "similarity": _map(row["key"]), **size} for row in rows]
+        with toil(self.seconds * len(rows), self.kind):
+            return [{**row, "similarity": _map(row["key"]), **size} for row in rows]
 
 
 @dataclass
@@ -67,8 +72,8 @@ class RehearsePoints(Step):
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds the most similar cell."""
-        toil(self.seconds * len(rows), self.kind)
-        return [{**row, "points": [[_point(row["similarity"][0])]]} for row in rows]
+        with toil(self.seconds * len(rows), self.kind):
+            return [{**row, "points": [[_point(row["similarity"][0])]]} for row in rows]
 
 
 @dataclass
@@ -85,8 +90,8 @@ class RehearseSegment(Step):
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds one object around the point."""
-        toil(self.seconds * len(rows), self.kind)
-        return [{**row, "objects": [_object(row["points"][0])]} for row in rows]
+        with toil(self.seconds * len(rows), self.kind):
+            return [{**row, "objects": [_object(row["points"][0])]} for row in rows]
 
 
 def rehearsal_steps(

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
+from ipseg.errors import ConfigError
 from jobs.commands.options import Json, Profile, Settings
 
 EPILOG = """
@@ -15,6 +17,21 @@ EPILOG = """
     ipseg bench --flops --profile ipseg-released
 
     ipseg bench --profile ipseg --set models.root=tiny/ --out bench.json
+
+The engine alone, on rows whose steps only wait, as for a GPU:
+
+    ipseg bench --engine --rows 100000
+
+What the engine costs by itself, with larger blocks:
+
+    ipseg bench --engine --rows 20000 --match 0 --points 0 --segment 0 --set runtime.block_rows=1024
+
+With --engine the real pipeline runs (listing, read tasks, pools, parts, success files) without
+pictures or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
+assumes 100,000 rows, steps that sleep 2 ms (match), 0.1 ms (points) and 4 ms (segment) for a row,
+two actors in each pool, and batches of 64, blocks of 256 and parts of 1024 rows, since rows so
+cheap go in larger batches than pictures. Efficiency is the time that a worker of the slowest step toils, divided by the time
+from the plan to the last success file, in which workers also start.
 """
 
 
@@ -24,11 +41,60 @@ def bench(
     flops: Annotated[
         bool, typer.Option("--flops", help="Only count operations at real sizes; runs nothing.")
     ] = False,
+    engine: Annotated[
+        bool,
+        typer.Option("--engine", help="Run the pipeline on steps of known cost, without models."),
+    ] = False,
+    rows: Annotated[
+        int | None, typer.Option(min=1, max=1_000_000, help="With --engine: how many.")
+    ] = None,
+    match: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
+    ] = None,
+    points: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
+    ] = None,
+    segment: Annotated[
+        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
+    ] = None,
+    kind: Annotated[
+        Literal["sleep", "spin"] | None,
+        typer.Option(help="With --engine: wait as for a GPU, or keep a core busy."),
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure cost: FLOPs by part, seconds by part, and against the number of concepts."""
+    """Measure cost: FLOPs and seconds by part, the number of concepts, or the engine by itself."""
+    asked = {"rows": rows, "match": match, "points": points, "segment": segment, "kind": kind}
+    given = {name: value for name, value in asked.items() if value is not None}
+    if engine:
+        _bench_engine(given, settings or [], flops=flops, out=out, as_json=json)
+        return
+    if given:
+        raise ConfigError(f"--{next(iter(given))} is about the engine; add --engine")
     from ipseg.config import load_config
     from jobs.bench.run import run_bench
 
     run_bench(load_config(profile, settings or ()), flops_only=flops, as_json=json, out=out)
+
+
+def _bench_engine(
+    given: Mapping[str, object],
+    settings: list[str],
+    *,
+    flops: bool,
+    out: Path | None,
+    as_json: bool,
+) -> None:
+    other = [setting for setting in settings if not setting.startswith("runtime.")]
+    if flops or other:
+        what = f"--set {other[0]}" if other else "--flops"
+        raise ConfigError(f"{what} is about models; --engine runs none, only runtime.* counts")
+    from ipseg.config import load_config
+    from jobs.bench.engine import RUNTIME, Rehearsal
+    from jobs.bench.engine_report import run_engine_bench
+
+    chosen = ("batch_size", "block_rows", "part_rows", "actors")
+    ours = [f"runtime.{name}={getattr(RUNTIME, name)}" for name in chosen]
+    runtime = load_config("classical", [*ours, *settings]).runtime
+    run_engine_bench(Rehearsal(**given, runtime=runtime), as_json=as_json, out=out)  # type: ignore[arg-type]

@@ -108,12 +108,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a method on a benchmark, beside the published numbers."""
-    from ipseg.benchmarks.benchmark import Sampling
-    from ipseg.benchmarks.open import open_benchmark
-    from jobs.evaluation.asked import Asked
-    from jobs.evaluation.run import run_evaluation
-    from jobs.reading import Reading
-    from pipeline.ledger import Retry
+    from ipseg.benchmarks.open import benchmark_class, open_benchmark
 
     if not out:
         raise ConfigError("give a run folder: --out DIR")
@@ -121,6 +116,13 @@ def evaluate(
         raise ConfigError(f"unknown engine '{engine}'; use ray or local")
     if more and not sweep:
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
+    benchmark_class(benchmark)
+    from ipseg.benchmarks.benchmark import Sampling
+    from jobs.evaluation.asked import Asked
+    from jobs.evaluation.run import run_evaluation
+    from jobs.reading import Reading
+    from pipeline.ledger import Retry
+
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     asked = Asked(

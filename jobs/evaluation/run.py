@@ -65,9 +65,7 @@ def run_evaluation(asked: Asked, *, as_json: bool) -> bool:
     return not done.summary.partial
 
 
-def _run_prompt_sets(
-    asked: Asked, resolved: Resolved, table: PaperTable, *, as_json: bool
-) -> bool:
+def _run_prompt_sets(asked: Asked, resolved: Resolved, table: PaperTable, *, as_json: bool) -> bool:
     """One evaluation for each set, in OUT/<set>/, and one table of all."""
     asked.benchmark.check()
     done: dict[str, _Measured] = {}

@@ -38,6 +38,12 @@ class Findings:
     twice: int = 0
     wrong: list[str] = field(default_factory=list)
 
+    def struck(self, whom: str) -> bool:
+        """Remembers whom a fault has hit; False for nobody, ""."""
+        if whom:
+            self.hit.append(whom)
+        return bool(whom)
+
     def check(self, holds: bool, otherwise: str) -> None:
         """Remembers what does not hold."""
         if not holds:

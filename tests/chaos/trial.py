@@ -9,7 +9,7 @@ import traceback
 from collections import Counter
 from collections.abc import Callable
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -121,15 +121,13 @@ class Saboteur(threading.Thread):
         seen: file of the job's witness.
         moment: strikes when so many rows were worked on...
         jitter: ...and so many seconds have passed since.
-        strike: hits somebody; who, or "" if there was nobody (then it is tried again).
-        hit: whom.
+        strike: hits somebody; whether that was all, otherwise it is called again.
     """
 
     seen: str
     moment: int
     jitter: float
-    strike: Callable[[], str]
-    hit: list[str] = field(default_factory=list)
+    strike: Callable[[], bool]
     error: BaseException | None = None
 
     def __post_init__(self) -> None:
@@ -139,16 +137,13 @@ class Saboteur(threading.Thread):
     __hash__ = threading.Thread.__hash__
 
     def run(self) -> None:
-        """Waits and strikes once."""
+        """Waits and strikes."""
         try:
             while len(worked_on(self.seen)) < self.moment:
                 if self._over.wait(_GLANCE):
                     return
             time.sleep(self.jitter)
-            while not self._over.is_set():
-                if hit := self.strike():
-                    self.hit.append(hit)
-                    return
+            while not self._over.is_set() and not self.strike():
                 self._over.wait(_GLANCE)
         except BaseException as error:  # noqa: BLE001  (raised by `beside`)
             self.error = error

@@ -6,7 +6,10 @@ import contextlib
 import random
 import time
 from collections.abc import Callable
+from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import psutil
 import ray
@@ -14,6 +17,7 @@ from books import Findings, undisturbed, written
 from books import rows as rows_of
 from driver import Job
 from hurt import LOADING_SECONDS
+from ray._private.node import Node
 from ray._private.ray_constants import PROCESS_TYPE_RAYLET
 from ray.exceptions import RayError
 from trial import Place, Saboteur, await_, finish, gone, kill
@@ -54,15 +58,12 @@ def shoot(
     return ""
 
 
-def disturbed(
-    job: Job, findings: Findings, chance: random.Random, strike: Callable[[], str]
-) -> None:
-    """Does a job with somebody who strikes at a random moment; then the books must balance."""
-    moment = chance.randrange(1, int(job.rows * 0.8))
-    saboteur = Saboteur(job.seen, moment, chance.uniform(0, 0.2), strike)
-    with saboteur.beside():
-        finish(job, findings)
-    findings.hit += saboteur.hit
+def at_random(
+    job: Job, chance: random.Random, strike: Callable[[], bool], until: float = 0.8
+) -> AbstractContextManager[None]:
+    """Somebody who strikes at a random moment, before a share of the rows was worked on."""
+    moment = chance.randrange(1, int(job.rows * until))
+    return Saboteur(job.seen, moment, chance.uniform(0, 0.2), strike).beside()
 
 
 def settled(job: Job, findings: Findings) -> None:
@@ -76,24 +77,23 @@ def worker_killed(place: Place, chance: random.Random, findings: Findings) -> No
     """kill -9 of any process that works for the run; the run itself must go on."""
     spared = frozenset(workers(WORK))
     job = place.job(batch_size=chance.choice([2, 4]), part_rows=chance.choice([4, 8, 16]))
-    disturbed(job, findings, chance, lambda: shoot(chance, WORK, spared))
+    with at_random(job, chance, lambda: findings.struck(shoot(chance, WORK, spared))):
+        finish(job, findings)
     settled(job, findings)
 
 
 def workers_killed(place: Place, chance: random.Random, findings: Findings) -> None:
     """kill -9 of one worker after the other, each at other rows."""
-    spared = set(workers(WORK))
+    spared = frozenset(workers(WORK))
     job = place.job(rows=300, part_rows=chance.choice([4, 8, 16]))
-    left = [chance.uniform(0.3, 0.8) for _ in range(3)]
 
-    def strike() -> str:
-        hit = shoot(chance, WORK, spared)
-        if hit:
-            findings.hit.append(hit)
-            time.sleep(left.pop())
-        return hit if not left else ""
+    def strike() -> bool:
+        if findings.struck(shoot(chance, WORK, spared)):
+            time.sleep(chance.uniform(0.3, 0.8))
+        return len(findings.hit) == 3
 
-    disturbed(job, findings, chance, strike)
+    with at_random(job, chance, strike):
+        finish(job, findings)
     settled(job, findings)
 
 
@@ -101,51 +101,34 @@ def record_killed(place: Place, chance: random.Random, findings: Findings) -> No
     """kill -9 of the run's record: the run must end by itself, and go on when started again."""
     spared = frozenset(workers(RECORD))
     job = place.job()
-    saboteur = Saboteur(
-        job.seen,
-        chance.randrange(1, int(job.rows * 0.6)),
-        chance.uniform(0, 0.2),
-        lambda: shoot(chance, RECORD, spared),
-    )
-    ended = False
-    with saboteur.beside():
-        try:
-            job.do()
-        except (IpsegError, RayError):
-            ended = True
-    if not ended:
-        return
-    findings.hit += saboteur.hit
-    before = written(job.out)
-    again = job.again()
+    with (
+        at_random(job, chance, lambda: findings.struck(shoot(chance, RECORD, spared)), 0.6),
+        contextlib.suppress(IpsegError, RayError),
+    ):
+        job.do()
+    before, again = written(job.out), job.again()
     finish(again, findings)
     findings.resumed(before, again.seen)
     settled(again, findings)
 
 
 def setup_killed(place: Place, chance: random.Random, findings: Findings) -> None:
-    """kill -9 of an actor that loads its model, up to twice in a row; the run must go on."""
+    """kill -9 of an actor that loads its model, once or twice in a row; the run must go on."""
     marks = place.folder / "marks"
     marks.mkdir()
-    left = chance.choice([1, 2])
-    job = place.job(rows=120, marks=str(marks))
+    job, deaths = place.job(rows=120, marks=str(marks)), chance.choice([1, 2])
+    aimed = set[Path]()
 
-    def strike() -> str:
-        nonlocal left
-        for mark in marks.iterdir():
-            if mark.suffix or str(mark) in aimed:
-                continue
-            aimed.add(str(mark))
+    def strike() -> bool:
+        for mark in {mark for mark in marks.iterdir() if not mark.suffix} - aimed:
+            aimed.add(mark)
             time.sleep(chance.uniform(0, LOADING_SECONDS / 2))
             with contextlib.suppress(psutil.NoSuchProcess):
-                hit = kill(psutil.Process(int(mark.name)))
-                if hit and not mark.with_suffix(".loaded").exists():
-                    findings.hit.append(f"worker {mark.name} in setup")
-                    left -= 1
-                    break
-        return "the last" if not left else ""
+                killed = kill(psutil.Process(int(mark.name)))
+                if killed and not mark.with_suffix(".loaded").exists():
+                    findings.hit.append("worker in setup")
+        return len(findings.hit) >= deaths
 
-    aimed: set[str] = set()
     with Saboteur(job.seen, 0, 0.0, strike).beside():
         finish(job, findings)
     settled(job, findings)
@@ -153,8 +136,8 @@ def setup_killed(place: Place, chance: random.Random, findings: Findings) -> Non
 
 def poison(place: Place, chance: random.Random, findings: Findings) -> None:
     """Rows that end whoever touches them: they are marked, cost no other, and can be healed."""
-    rows = 60
-    keys = chance.sample(place.job(rows=rows).keys, chance.choice([1, 2]))
+    rows = 40
+    keys = chance.sample(place.job(rows=rows).keys, chance.choice([1, 1, 2]))
     job = place.job(
         rows=rows,
         shards=2,
@@ -192,19 +175,18 @@ def machine_killed(place: Place, chance: random.Random, findings: Findings) -> N
     (raylet,) = nodes[0].all_processes[PROCESS_TYPE_RAYLET]
     raylet = psutil.Process(raylet.process.pid)
 
-    def strike() -> str:
+    def strike() -> bool:
         there = [psutil.Process(pid) for pid in workers(WORK, raylet.pid)]
         if not there or not kill(raylet):
-            return ""
+            return False
         findings.check(all(gone(each, 30) for each in there), "workers outlive their raylet")
         if replaced:
-            nodes.append(_add_node(place))
-        return f"raylet with {len(there)} workers, {'' if replaced else 'not '}replaced"
+            with patch.object(Node, "_register_shutdown_hooks"):  # only for the main thread
+                nodes.append(_add_node(place))
+        return findings.struck(f"raylet, {'' if replaced else 'not '}replaced")
 
-    moment = chance.randrange(1, int(job.rows * 0.8))
-    saboteur = Saboteur(job.seen, moment, chance.uniform(0, 0.2), strike)
     try:
-        with saboteur.beside():
+        with at_random(job, chance, strike):
             try:
                 job.do()
             except StallError as error:
@@ -213,7 +195,6 @@ def machine_killed(place: Place, chance: random.Random, findings: Findings) -> N
         for node in nodes:
             place.cluster.remove_node(node, allow_graceful=False)
         await_(lambda: sum(each["Alive"] for each in ray.nodes()) == 1, lambda: True)
-    findings.hit += saboteur.hit
     before, again = written(job.out), job.again()
     finish(again, findings)
     findings.resumed(before, again.seen)

@@ -1,0 +1,264 @@
+"""`ipseg bench --engine`: what the engine itself costs, and what it needs, at any number of rows.
+
+The real pipeline over rows without pictures: listing, read tasks, pools of actors, tasks, parts
+and success files in a scratch folder. Its steps take a known time (`jobs.bench.rehearsal`), so
+whatever a run takes longer is the engine.
+"""
+
+from __future__ import annotations
+
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+from uuid import uuid4
+
+from ipseg.columns import ERROR_COLUMNS
+from ipseg.config import Runtime
+from jobs.bench.rehearsal import Toil, rehearsal_steps
+from pipeline.calibration import StageCost
+from pipeline.estimate import Load, estimate
+from pipeline.listing import Spool
+from pipeline.memory import Memory, memory
+from pipeline.process import Outcome, Work, process
+from pipeline.record import FailureBudget
+from pipeline.sink import Provenance, ShardWriter
+from pipeline.source import Source
+
+if TYPE_CHECKING:
+    from pipeline.plan import Plan
+    from pipeline.ray_record import RayRecord
+
+LISTED = ("key", "uri")
+GIVEN = ("key", "shard", "uri")
+WANTED = ("key", "shard", "uri", "width", "height", "objects")
+# Rows that cost milliseconds go in larger batches and blocks than pictures that cost a second.
+RUNTIME = Runtime(batch_size=64, block_rows=256, part_rows=1024, actors=2)
+_SAMPLES = 100  # of memory, about; at least a second apart
+
+
+@dataclass(frozen=True)
+class Rehearsal:
+    """What is run.
+
+    Attributes:
+        rows: how many.
+        match: seconds that the step takes for a row.
+        points: the same.
+        segment: the same; the bottleneck by default.
+        kind: "sleep" waits, as for a GPU; "spin" keeps a core busy.
+        runtime: batches, blocks, parts, workers.
+    """
+
+    rows: int = 100_000
+    match: float = 0.002
+    points: float = 0.0001
+    segment: float = 0.004
+    kind: Toil = "sleep"
+    runtime: Runtime = field(default_factory=lambda: RUNTIME)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """Of a row, by stage."""
+        return {"match": self.match, "points": self.points, "segment": self.segment}
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How things stood at one moment.
+
+    Attributes:
+        seconds: since streaming began.
+        rows: that the last stage had handed on.
+        driver: resident bytes of the driver.
+        record: of the actor that keeps the run's record.
+    """
+
+    seconds: float
+    rows: int
+    driver: int
+    record: int
+
+
+@dataclass(frozen=True)
+class Operator:
+    """One operator of Ray Data, by Ray's own account.
+
+    Attributes:
+        name: Ray's; several names where Ray has fused operators.
+        tasks: it ran.
+        blocks: it handed on.
+        bytes: of these blocks.
+        seconds: its tasks spent, added up.
+    """
+
+    name: str
+    tasks: int
+    blocks: int
+    bytes: int
+    seconds: float
+
+
+@dataclass(frozen=True)
+class Rehearsed:
+    """What came of it.
+
+    Attributes:
+        asked: what was run.
+        cpus: of the cluster.
+        listing_seconds: to cut the rows into shards; not part of the streaming.
+        outcome: of the run; its seconds are the streaming: from the plan, with actors not started,
+            to the last success file.
+        bottleneck: name of the stage that sets the pace; "CPUs" where spinning workers share them.
+        busy: seconds that each worker of the bottleneck toils.
+        loads: for each stage, its workers and how busy they are.
+        operators: of Ray Data.
+        driver: memory of this process, at the end.
+        record: of the record's actor, at the end.
+        curve: memory over time; the first before streaming.
+    """
+
+    asked: Rehearsal
+    cpus: float
+    listing_seconds: float
+    outcome: Outcome
+    bottleneck: str
+    busy: float
+    loads: tuple[Load, ...]
+    operators: tuple[Operator, ...]
+    driver: Memory
+    record: Memory
+    curve: tuple[Sample, ...]
+
+    @property
+    def efficiency(self) -> float:
+        """Share of the streaming in which the bottleneck toils."""
+        return self.busy / self.outcome.seconds
+
+    @property
+    def overhead(self) -> float:
+        """Seconds per row that streaming takes longer than the toil of the bottleneck."""
+        return (self.outcome.seconds - self.busy) / self.asked.rows
+
+
+def rehearse(asked: Rehearsal) -> Rehearsed:
+    """Runs the pipeline on Ray, with the whole of its bookkeeping, over rows that cost known time.
+
+    Everything is written to a scratch folder of this machine (`TMPDIR`; workers on other machines
+    must see it, too) and removed.
+
+    Raises:
+        IpsegError: as `pipeline.process.process`.
+    """
+    from ray.data import list_stats_summaries
+
+    from pipeline.ray_engine import RayEngine  # importing Ray takes a second
+
+    budget = FailureBudget()
+    steps = rehearsal_steps(asked.match, asked.points, asked.segment, asked.kind)
+    with (
+        tempfile.TemporaryDirectory(prefix="ipseg-bench-") as out,
+        RayEngine(asked.runtime, budget) as engine,
+    ):
+        started = time.perf_counter()
+        with Spool(LISTED) as spool:
+            spool.add({"key": f"{number:09d}", "uri": ""} for number in range(asked.rows))
+            shards = spool.write(out)
+        listing_seconds = time.perf_counter() - started
+        source = Source("rehearsal", "rows", shards, asked.rows, {})
+        writer = ShardWriter(out, Provenance(uuid4().hex, "rehearsal", "0" * 64, ()))
+        work = Work(source, steps, GIVEN, WANTED, writer)
+        record = engine.record  # Ray is there from here on
+        plan = engine.plan(steps, (*GIVEN, *ERROR_COLUMNS), WANTED)
+        pace, slowest, loads = bottleneck(plan, asked)
+        every = max(1.0, asked.rows * pace / _SAMPLES)
+        with _ray_counting(), _sampled(record, every) as curve:
+            outcome = process(engine, work, budget)
+        return Rehearsed(
+            asked=asked,
+            cpus=plan.cluster.cpus,
+            listing_seconds=listing_seconds,
+            outcome=outcome,
+            bottleneck=slowest,
+            busy=asked.rows * pace,
+            loads=loads,
+            operators=_operators(list_stats_summaries()[-1]),
+            driver=memory(),
+            record=record.memory(),
+            curve=tuple(curve),
+        )
+
+
+@contextmanager
+def _ray_counting() -> Iterator[None]:
+    """Has Ray Data keep its own account of what the body executes."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    before = context.enable_stats_summary_collection
+    context.enable_stats_summary_collection = True
+    try:
+        yield
+    finally:
+        context.enable_stats_summary_collection = before
+
+
+def bottleneck(plan: Plan, asked: Rehearsal) -> tuple[float, str, tuple[Load, ...]]:
+    """What would set the pace if the engine cost nothing.
+
+    Returns:
+        Seconds between two rows; the stage, or the "CPUs" that spinning workers share; all stages.
+    """
+    costs = {name: StageCost(seconds, 0.0) for name, seconds in asked.seconds.items()}
+    ideal = estimate(plan, costs, asked.rows)
+    limits = [*ideal.stages]
+    if asked.kind == "spin":  # who sleeps needs no core
+        limits += ideal.shared
+    slowest = max(limits, key=lambda load: load.seconds_per_row / load.workers)
+    return slowest.seconds_per_row / slowest.workers, slowest.name, ideal.stages
+
+
+@contextmanager
+def _sampled(record: RayRecord, every: float) -> Iterator[list[Sample]]:
+    """Looks at the memory now and then while the body runs."""
+    started, stop = time.perf_counter(), threading.Event()
+
+    def look() -> Sample:
+        stages = record.summary()
+        rows = stages[-1]["rows"] if stages else 0
+        seconds = time.perf_counter() - started
+        return Sample(seconds, rows, memory().now, record.memory().now)
+
+    curve = [look()]
+
+    def follow() -> None:
+        while not stop.wait(every):
+            curve.append(look())
+
+    thread = threading.Thread(target=follow, name="memory", daemon=True)
+    thread.start()
+    try:
+        yield curve
+    finally:
+        stop.set()
+        thread.join()
+    curve.append(look())
+
+
+def _operators(summary: Any) -> tuple[Operator, ...]:  # noqa: ANN401  (Ray does not export its type)
+    before = [operator for parent in summary.parents for operator in _operators(parent)]
+    here = [
+        Operator(
+            name=each.operator_name,
+            tasks=each.task_rows.count,
+            blocks=each.output_num_rows.count,
+            bytes=int(each.output_size_bytes.sum),
+            seconds=each.wall_time.sum,
+        )
+        for each in summary.operators_stats
+        if each.output_num_rows is not None
+    ]
+    return (*before, *here)

@@ -1,0 +1,105 @@
+"""`ipseg data`: what there is, and what is built from official annotation files."""
+
+import json
+
+import pytest
+from PIL import Image
+
+from ipseg.components import BENCHMARKS
+from jobs.data import PREPARED
+from jobs.reading import Reading
+
+
+@pytest.fixture
+def ipseg(command, capfd):
+    """Runs the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*words):
+        capfd.readouterr()
+        code = command(*words)
+        return code, *capfd.readouterr()
+
+    return run
+
+
+def test_every_benchmark_is_listed_with_its_layout_and_rules(ipseg):
+    code, out, _ = ipseg("data", "list")
+    assert code == 0
+    for text in (*BENCHMARKS, "ROOT/images/<class>/NAME.jpg", "rule largest-of-6", "formula JF"):
+        assert text in out
+    code, out, _ = ipseg("data", "list", "--json")
+    listed = {each["name"]: each for each in json.loads(out)}
+    assert code == 0
+    assert listed.keys() == BENCHMARKS.keys()
+    assert listed["coco-20i"]["folds"] == ["0", "1", "2", "3"]
+    assert "prompt-set" in listed["fss-1000"]["rules"]
+    assert listed["davis-2017"]["protocol"]["boundaries"] is True
+    assert {name for name, each in listed.items() if each["prepare"]} == PREPARED.keys()
+
+
+@pytest.mark.parametrize(
+    ("name", "folder"), [("lvis-92i", "LVIS"), ("paco-part", "PACO-Part/paco")]
+)
+def test_what_is_prepared_is_said_and_can_be_used(miniatures, tmp_path, ipseg, name, folder):
+    root, out = tmp_path / "data", tmp_path / "kept"
+    miniatures[name](root)
+    code, text, _ = ipseg("data", "prepare", name, "--data-root", root, "--json")
+    (file,) = json.loads(text)["written"]
+    assert code == 0
+    assert file.startswith(f"{root}/{folder}")
+    code, text, _ = ipseg("data", "prepare", name, "--data-root", root, "--out", out)
+    assert code == 0
+    assert f"wrote {out}" in text.replace("\n", "")
+
+
+def test_what_was_prepared_before_is_not_written_again(tmp_path, ipseg):
+    annotations = tmp_path / "annotations/instances_val2014.json"
+    annotations.parent.mkdir()
+    (tmp_path / "val2014").mkdir()
+    photo = "COCO_val2014_000000000001.jpg"
+    Image.new("RGB", (12, 10)).save(tmp_path / "val2014" / photo)
+    from ipseg.benchmarks.coco_instances import COCO_CLASSES
+
+    gaps = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
+    ids = [n for n in range(1, 91) if n not in gaps]
+    square = [[1.0, 1.0, 6.0, 1.0, 6.0, 6.0, 1.0, 6.0]]
+    entry = {"id": 1, "image_id": 1, "category_id": 1, "segmentation": square}
+    content = {
+        "images": [{"id": 1, "file_name": photo, "height": 10, "width": 12}],
+        "annotations": [entry | {"iscrowd": 0, "area": 25.0}],
+        "categories": [{"id": n, "name": c} for n, c in zip(ids, COCO_CLASSES, strict=True)],
+    }
+    annotations.write_text(json.dumps(content))
+    code, text, err = ipseg("data", "prepare", "coco-20i", "--data-root", tmp_path)
+    assert (code, err) == (0, "")
+    assert "wrote 5 files" in text
+    assert "annotations/val2014/  1" in text
+    code, text, _ = ipseg("data", "prepare", "coco-20i", "--data-root", tmp_path)
+    assert code == 0
+
+
+def test_wrong_calls_say_what_would_be_right(tmp_path, ipseg):
+    code, _, err = ipseg("data", "prepare", "folder", "--data-root", "x")
+    assert code == 2
+    assert "nothing has to be prepared for folder" in err
+    code, _, err = ipseg("data", "prepare", "coco20i", "--data-root", "x")
+    assert code == 2
+    assert "did you mean 'coco-20i'?" in err
+    code, _, err = ipseg("data", "prepare", "coco-20i", "--data-root", tmp_path)
+    assert code == 1
+    assert "annotations/instances_val2014.json" in err
+    assert ipseg("data", "prepare", "coco-20i")[0] == 2
+    assert "ipseg data prepare coco-20i --data-root" in ipseg("data", "--help")[1]
+
+
+def test_reading_that_takes_long_is_told_now_and_then(monkeypatch, caplog):
+    monkeypatch.setattr("jobs.reading.PATIENCE_SECONDS", 0.0)
+    with caplog.at_level("INFO", "ipseg"), Reading("reading maps") as reading:
+        for done in range(1, 5):
+            reading(done, 4)
+    assert [record.message for record in caplog.records] == ["reading maps: 25 %"]
+    caplog.clear()
+    monkeypatch.setattr("jobs.reading.PATIENCE_SECONDS", 60.0)
+    with caplog.at_level("INFO", "ipseg"), Reading("reading maps") as reading:
+        reading(1, 4)
+    assert not caplog.records
