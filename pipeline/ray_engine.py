@@ -20,7 +20,7 @@ os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
 import pyarrow as pa
 import ray
-from ray.data import ActorPoolStrategy, DataContext, Dataset
+from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasink, Datasource, ReadTask
 from ray.data.exceptions import ExecutionTimeoutError
@@ -33,6 +33,7 @@ from ipseg.rows import Row, Step
 from ipseg.runner import prepare
 from pipeline.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
 from pipeline.cluster import Cluster, see_cluster
+from pipeline.cutting import cut
 from pipeline.plan import Plan, StagePlan, make_plan
 from pipeline.progress import show_progress
 from pipeline.ray_record import RayRecord
@@ -162,6 +163,7 @@ class RayEngine:
         read = ray.data.read_datasource(
             _ShardSource(source.shards, tuple(given), books),
             num_cpus=plan.task_cpus,
+            compute=_reading(plan),
             override_num_blocks=len(source.shards),
         )
         with _mendable(self.record), show_progress("images", source.rows, self.record):
@@ -213,9 +215,13 @@ def _root(error: BaseException) -> BaseException:
         error = inner
 
 
+def _reading(plan: Plan) -> TaskPoolStrategy:
+    """Tasks that may read at a time: half the slots, so that what is read can also be worked on."""
+    return TaskPoolStrategy(plan.slots // 2)
+
+
 def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
-    # A whole read block goes to one worker, so blocks are cut small before the first stage.
-    dataset = dataset.repartition(target_num_rows_per_block=plan.block_rows)
+    dataset = cut(dataset, plan.block_rows, plan.task_cpus, _reading(plan))
     for planned in plan.stages:
         if planned.stage.actor:
             dataset = dataset.map_batches(

@@ -178,7 +178,8 @@ class RunRecord:
     ) -> tuple[int, str] | None:
         """As `Recorder.part_written`."""
         record = self._shards.setdefault(shard, ShardRecord())
-        record.parts[part] = Counter(counts)
+        if not record.finished:  # later it can only be a repeat, as after a machine was lost
+            record.parts[part] = Counter(counts)
         return (record.rows or 0, record.fingerprint) if record.ready else None
 
     def shard_finished(self, shard: str) -> None:

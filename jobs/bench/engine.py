@@ -36,7 +36,7 @@ LISTED = ("key", "uri")
 GIVEN = ("key", "shard", "uri")
 WANTED = ("key", "shard", "uri", "width", "height", "objects")
 # Rows that cost milliseconds go in larger batches and blocks than pictures that cost a second.
-RUNTIME = Runtime(batch_size=64, block_rows=256, part_rows=1024, actors=2)
+RUNTIME = Runtime(batch_size=128, block_rows=512, part_rows=1024, actors=2)
 _SAMPLES = 100  # of memory, about; at least a second apart
 
 

@@ -29,9 +29,9 @@ What the engine costs by itself, with larger blocks:
 With --engine the real pipeline runs (listing, read tasks, pools, parts, success files) without
 pictures or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
 assumes 100,000 rows, steps that sleep 2 ms (match), 0.1 ms (points) and 4 ms (segment) for a row,
-two actors in each pool, and batches of 64, blocks of 256 and parts of 1024 rows, since rows so
-cheap go in larger batches than pictures. Efficiency is the time that a worker of the slowest step toils, divided by the time
-from the plan to the last success file, in which workers also start.
+two actors in each pool, and batches of 128, blocks of 512 and parts of 1024 rows, since rows so
+cheap go in larger batches than pictures. Efficiency is the time that a worker of the slowest step
+toils, divided by the time from the plan to the last success file, in which workers also start.
 """
 
 

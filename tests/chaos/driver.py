@@ -116,6 +116,7 @@ def main() -> None:
     """Does the job that is given as JSON; ends on SIGTERM as `ipseg` does."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     outcome = Job(**json.loads(sys.argv[1])).do()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
     print(json.dumps({"before": outcome.before, "done_now": outcome.done_now}))  # noqa: T201
 
 

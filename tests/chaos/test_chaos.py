@@ -13,6 +13,7 @@ from faults import KINDS
 from trial import Place, run_trial
 
 from pipeline.parts import part_files, write_part
+from pipeline.record import FailureBudget, RunRecord
 
 SEED = 1
 pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for the dead
@@ -45,6 +46,15 @@ def test_a_lost_machine_costs_no_row():
     ended = subprocess.run([*command, "--seed", "4"], capture_output=True, text=True, check=False)
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "1 trials, 1 faults, rows lost 0, rows twice 0" in ended.stdout
+
+
+def test_a_part_that_is_written_again_after_its_shard_was_finished_counts_once():
+    record = RunRecord(FailureBudget())
+    assert record.part_written("a", "part-1", {"ok": 8}) is None
+    assert record.shard_read("a", 8, {}, "print") == (8, "print")
+    record.shard_finished("a")
+    assert record.part_written("a", "part-1", {"ok": 8}) is None
+    assert record.books() == {"read": 8, "counts": {"ok": 8}, "before": 0}
 
 
 @pytest.fixture

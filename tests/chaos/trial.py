@@ -145,6 +145,7 @@ class Saboteur(threading.Thread):
             time.sleep(self.jitter)
             while not self._over.is_set() and not self.strike():
                 self._over.wait(_GLANCE)
+            self._over.wait()  # what it has started for the run ends with it (PR_SET_PDEATHSIG)
         except BaseException as error:  # noqa: BLE001  (raised by `beside`)
             self.error = error
 

@@ -46,7 +46,7 @@ def test_every_row_goes_through_every_stage_at_the_cost_that_is_known(measured):
     found, _ = measured
     assert found["rows"] == 160
     assert found["bottleneck"] == "segment"
-    assert found["busy_seconds"] == pytest.approx(160 * 0.02)
+    assert found["busy_seconds"] == pytest.approx(160 * 0.02 / 2)  # workers
     assert found["efficiency"] == pytest.approx(found["busy_seconds"] / found["seconds"])
     assert 0 < found["efficiency"] < 1
     beyond = found["seconds"] - found["busy_seconds"]
@@ -66,6 +66,16 @@ def test_tasks_and_blocks_are_those_that_ray_counts(measured):
     assert segment["tasks"] == segment["blocks"] == 160 / 32
     assert segment["bytes"] / 160 == pytest.approx(found["stages"][-1]["bytes_per_row"], rel=0.1)
     assert by_name["Write"]["tasks"] == 1
+
+
+def test_blocks_are_cut_in_the_task_that_reads_them(measured):
+    """A cutting task of its own takes a CPU that a small machine does not have to spare."""
+    found, _ = measured
+    read, *others = found["operators"]
+    assert read["name"].startswith("Read")
+    assert "Repartition" in read["name"]
+    assert (read["tasks"], read["blocks"]) == (1, 160 / 32)
+    assert not any("Repartition" in operator["name"] for operator in others)
 
 
 def test_memory_is_followed_from_before_the_first_row_to_after_the_last(measured):
