@@ -82,6 +82,11 @@ def main() -> None:
     except IpsegError as error:
         typer.secho(f"ipseg: {error}", fg="red", err=True)
         sys.exit(_exit_code(error))
+    except OSError as error:  # a disk that is full, a store that does not answer any more
+        logging.getLogger("ipseg").debug("input or output failed", exc_info=True)
+        kept = "what is written is kept: mend this and start the same command again"
+        typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
+        sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("ipseg: interrupted; the same command goes on where this one was", err=True)
         sys.exit(130)

@@ -8,7 +8,6 @@ import logging
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
@@ -29,6 +28,7 @@ from pipeline.lease import Lease
 from pipeline.ledger import Retry
 from pipeline.listing import Spool
 from pipeline.manifest import Manifest
+from pipeline.open_run import open_run
 from pipeline.passes import Pass, Variant, passes
 from pipeline.process import (
     EngineName,
@@ -194,44 +194,25 @@ def _run_pass(
     identity: dict[str, Any],
     engine: LocalEngine | RayEngine,
 ) -> Outcome:
-    started = datetime.now(UTC)
-    run_id = f"{started:%Y%m%dT%H%M%S}-{uuid4().hex[:8]}"
-    with Lease(check_writable(out), run_id):
-        if work.overwrite:
-            clear(out)
-        earlier = Manifest.read(out)
-        if earlier is not None:
-            earlier.check_same(identity)
-        provenance = Provenance(
-            run_id,
-            f"{each.config.method}/{each.config.profile}",
-            config_sha256(each.config, identity["weights"]),
-            (),
-        )
-        about = {
-            **{"profile": each.config.profile, "method": each.config.method},
-            **{"config": each.config.resolved, "config_sha256": provenance.config_sha256},
-            **{"concepts": [], "images": work.benchmark},
-        }
-        manifest = Manifest(out, identity, about, earlier.runs if earlier else [])
-        entry = {"run_id": run_id, "engine": work.engine, "started": _now(), "finished": None}
-        manifest.runs.append({**entry, "counts": None})
-        manifest.write()
+    with open_run(out, identity, overwrite=work.overwrite) as run:
+        config = each.config
+        sha256 = config_sha256(config, identity["weights"])
+        run.begin(config, sha256, work.engine, concepts=[], images=work.benchmark)
         sweep = _sweep(work, out, each, engine)
         source = _queries(work, out, each)
         write_shards(out, source.shards)
         if work.retries_all:
             reopen(work, out, each)
-        method = create_method(each.config)
+        method = create_method(config)
         steps = [*method.sweep_steps(sweep, each.extractors), JudgeEpisodes(work.protocol)]
-        writer = ShardWriter(out, provenance, ("results",))
+        by = Provenance(run.run_id, f"{config.method}/{config.profile}", sha256, ())
+        writer = ShardWriter(out, by, ("results",))
         outcome = process(
             engine,
             Work(source, steps, QUERY_COLUMNS, JUDGED_COLUMNS, writer, work.retry),
             work.budget,
         )
-        manifest.runs[-1] |= {"finished": _now(), "counts": outcome.counts}
-        manifest.write()
+        run.finish(outcome.counts)
     return outcome
 
 
@@ -298,7 +279,3 @@ def _queries(work: Evaluation, out: str, each: Pass) -> Source:
         spool.add(rows.values())
         shards = spool.write(out, earlier_shard_count(out))
     return Source(work.benchmark, "episodes", shards, len(rows), {})
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -6,7 +6,7 @@ import random
 import sys
 from functools import cache
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory
 
 import cv2
 import numpy as np
@@ -63,10 +63,11 @@ def put(folder: Path) -> tuple[str, str]:
 @cache
 def undisturbed() -> Contents:
     """What a run over the pictures makes where nothing happens to it."""
-    folder = Path(mkdtemp(prefix="ipseg-chaos-"))
-    images, prompts = put(folder)
-    segment(_request(images, prompts, str(folder / "run"), "local"))
-    return contents(str(folder / "run"), OWN)
+    with TemporaryDirectory() as folder:
+        images, prompts = put(Path(folder))
+        out = f"{folder}/run"
+        segment(_request(images, prompts, out, "local"))
+        return contents(out, OWN)
 
 
 def _request(images: str, prompts: str, out: str, engine: EngineName, **more: object) -> Request:

@@ -1,4 +1,7 @@
-"""The chaos suite, short form: one trial of most kinds. `make chaos` is the long one."""
+"""The chaos suite, short form: one trial of most kinds. `make chaos` is the long one.
+
+Rows that end their worker have a test of their own: tests/pipeline/test_poison.py.
+"""
 
 import subprocess
 import sys
@@ -20,7 +23,6 @@ pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for
 SHORT = (
     "worker killed",
     "worker killed in setup",
-    "poison row",
     "driver SIGKILL (ray)",
     "driver SIGTERM (local)",
     "ipseg SIGTERM (local)",

@@ -1,6 +1,7 @@
 """The command as a person meets it: exit codes, one clear error, data on stdout."""
 
 import json
+import subprocess
 import sys
 
 import pytest
@@ -44,9 +45,10 @@ def finished(ipseg, one_cup, prompt_folder, tmp_path):
 def test_help_has_examples_for_every_verb(ipseg):
     code, out, _ = ipseg("--help")
     assert code == 0
-    verbs = ("segment", "prompts", "show", "demo", "report", "doctor")
+    verbs = ("segment", "prompts", "show", "demo", "report", "doctor", "weights", "data")
     assert all(verb in out for verb in verbs)
-    for verb in ("segment", "prompts", "show", "demo", "report"):
+    assert all(verb in out for verb in ("plan", "status", "errors", "evaluate", "bench"))
+    for verb in ("segment", "prompts", "show", "demo", "report", "status", "errors", "evaluate"):
         assert f"ipseg {verb} " in ipseg(verb, "--help")[1]
 
 
@@ -177,3 +179,26 @@ def test_a_run_in_which_every_row_failed_is_a_failure(ipseg, tmp_path, prompt_fo
     code, _, err = ipseg("segment", *words, "--engine", "local")
     assert code == 1
     assert "every row failed" in err
+
+
+FULL_DISK = """
+import resource, sys
+from jobs.cli import main
+resource.setrlimit(resource.RLIMIT_FSIZE, (3000, 3000))
+sys.argv[0] = "ipseg"
+main()
+"""
+
+
+def test_a_disk_that_is_full_is_one_clear_error(one_cup, prompt_folder, tmp_path):
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", tmp_path / "run"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, "segment", *words, "--engine", "local"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "File too large" in done.stderr.splitlines()[-1]
+    assert "start the same command again" in done.stderr.splitlines()[-1]
+    assert "Traceback" not in done.stderr
