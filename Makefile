@@ -4,6 +4,8 @@ BIN := .venv/bin
 
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE := 1
+# Every Ray worker is a new process that imports the packages: they are compiled once, not each time.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint chaos clean
 

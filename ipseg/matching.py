@@ -12,9 +12,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal, TypeVar
 
+import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import minimum_filter
 
 from ipseg.errors import PromptError
 from ipseg.geometry import grid_shape, resize_map
@@ -118,7 +118,7 @@ def _weights_and_warning(
     sampled = mask_on_cells(mask, cells)
     whole = (sampled > 0.5).astype(np.float32) if pooling == "hard" else sampled
     # The minimum of a threshold is the threshold of the minimum.
-    wanted = minimum_filter(whole, size=3, mode="nearest") if erosion else whole
+    wanted = cv2.erode(whole, np.ones((3, 3), np.uint8)).astype(np.float32) if erosion else whole
     if wanted.any():
         return wanted, None
     grid = f"on the {cells} x {cells} grid of the features"

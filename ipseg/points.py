@@ -12,7 +12,6 @@ from typing import Any, Literal
 import cv2
 import numpy as np
 import numpy.typing as npt
-from sklearn.cluster import KMeans
 from threadpoolctl import ThreadpoolController
 
 from ipseg.geometry import cell_centres
@@ -133,6 +132,8 @@ class PointSelection:
             return centres[~np.isnan(centres).any(axis=1)].astype(np.float64)
         if len(cells) <= clusters:
             return cells
+        from sklearn.cluster import KMeans  # takes a second, and few workers choose points
+
         kmeans = KMeans(n_clusters=clusters, n_init=4, random_state=self.seed)
         with _threads().limit(limits=1):
             groups = kmeans.fit_predict(cells)

@@ -23,6 +23,14 @@ settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("reproducible")
 
 
+def pytest_collection_modifyitems(items):
+    """What shares Ray runs in one process, and first: it takes as long as all the rest beside it."""
+    for item in items:
+        shares_ray = "ray_session" in item.fixturenames
+        item.add_marker(pytest.mark.xdist_group("ray" if shares_ray else str(item.path)))
+    items.sort(key=lambda item: "ray_session" not in item.fixturenames)
+
+
 @pytest.fixture(scope="session")
 def ray_session():
     """Ray on two cores, as on the smallest machine that is supported."""

@@ -20,10 +20,8 @@ from pipeline.record import FailureBudget, RunRecord
 
 SEED = 1
 pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for the dead
-SHORT = (
-    "worker killed",
-    "worker killed in setup",
-    "driver SIGKILL (ray)",
+ON_RAY = ("worker killed", "worker killed in setup", "driver SIGKILL (ray)")
+LOCAL = (
     "driver SIGTERM (local)",
     "ipseg SIGTERM (local)",
     "disk full (local)",
@@ -33,12 +31,18 @@ SHORT = (
 )
 
 
-@pytest.mark.parametrize("kind", SHORT)
+@pytest.mark.parametrize("kind", ON_RAY)
 def test_started_again_it_ends_as_if_nothing_had_happened(kind, tmp_path, ray_session):
     import ray
 
     address = ray.get_runtime_context().gcs_address
     report = run_trial(KINDS[kind], SEED, Place(tmp_path, address))
+    assert not report.findings.wrong, str(report)
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+def test_so_it_does_without_ray(kind, tmp_path):
+    report = run_trial(KINDS[kind], SEED, Place(tmp_path))
     assert not report.findings.wrong, str(report)
 
 

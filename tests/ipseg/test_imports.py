@@ -39,6 +39,7 @@ def test_imports_run_one_way(package):
         ("import ipseg; ipseg.load('classical')", {"ray", "torch"}),
         ("import jobs.cli", {"ray", "torch", "cv2", "skimage", "sklearn", "pyarrow"}),
         ("import pipeline.run", {"ray", "torch"}),
+        ("import pipeline.ray_engine", {"torch", "sklearn", "scipy"}),  # in every Ray worker
     ],
 )
 def test_heavy_packages_are_imported_only_when_needed(statement, unwanted):

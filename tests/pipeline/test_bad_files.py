@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import ipseg
 from ipseg.config import load_config
 from ipseg.images import encode_jpeg
 from pipeline.parts import read_rows
@@ -41,9 +42,11 @@ def folder(tmp_path_factory, photos):
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_sixty_rows_come_out(folder, prompt_folder, tmp_path):
+def test_sixty_rows_come_out(folder, photos, tmp_path):
+    bank = tmp_path / "bank.parquet"
+    bank.write_bytes(ipseg.load("classical").set_prompts({"cup": photos["cup"]}).to_parquet())
     config = load_config("classical")
-    run = segment(Request(str(folder), str(tmp_path / "run"), config, prompts=str(prompt_folder)))
+    run = segment(Request(str(folder), str(tmp_path / "run"), config, prompt_bank=str(bank)))
     rows = list(read_rows(run.out))
     assert len(rows) == len({row["key"] for row in rows}) == 60
     assert run.counts == {"ok": 32, "empty": 0, "skipped": 0, "failed": 28, "poisoned": 0}
@@ -66,6 +69,6 @@ def test_sixty_rows_come_out(folder, prompt_folder, tmp_path):
         assert (row["row_status"], row["error_stage"]) == ("failed", stage)
         assert message in row["error_message"]
         assert row["objects"] == []
-    areas = {row["key"]: row["objects"][1]["area"] for row in rows if row["objects"]}
+    areas = {row["key"]: row["objects"][0]["area"] for row in rows if row["objects"]}
     assert areas["turned-0.jpg"] == pytest.approx(areas["animated-0.gif"], rel=0.2)
     assert areas["deep-0.png"] > 0

@@ -33,22 +33,26 @@ def test_the_other_profiles_find_their_tiny_weights_and_run(profile, tiny, photo
 def test_fractional_actors_give_the_rows_of_the_local_runner(
     tiny, image_folder, prompt_folder, tmp_path, monkeypatch
 ):
-    config = load_config("ipseg", [f"models.root={tiny}", "runtime.batch_size=2"])
+    settings = [
+        *(f"models.root={tiny}", "runtime.batch_size=2", "runtime.actors=1"),
+        *("features.stable_diffusion.size=256", "features.stable_diffusion.crop=192"),
+        "features.dinov2.size=280",
+    ]
+    config = load_config("ipseg", settings)
     plans = []
     monkeypatch.setattr(
         "pipeline.ray_engine.make_plan",
         lambda *arguments: plans.append(make_plan(*arguments)) or plans[-1],
     )
 
-    def rows(engine):
+    def rows(engine, **prompts):
         out = str(tmp_path / engine)
-        run = segment(
-            Request(str(image_folder), out, config, prompts=str(prompt_folder), engine=engine)
-        )
+        run = segment(Request(str(image_folder), out, config, engine=engine, **prompts))
         assert run.counts["failed"] == 1, "the broken file"
         return {row["key"]: row for row in read_rows(out)}
 
-    local, distributed = rows("local"), rows("ray")
+    local = rows("local", prompts=str(prompt_folder))
+    distributed = rows("ray", prompt_bank=str(tmp_path / "local" / "prompt_bank.parquet"))
     shares = {each.stage.name: each.gpus for each in plans[-1].stages if each.stage.actor}
     assert all(0 < share < 1 for share in shares.values()), "fractions of a card"
     assert distributed.keys() == local.keys()

@@ -7,11 +7,9 @@ from pipeline.parts import read_rows
 from pipeline.run import Request, segment
 
 
-def finished(images, prompts, out, *, engine="ray", settings=(), **more):
+def finished(images, out, *, engine="ray", settings=(), **prompts):
     config = load_config("classical", settings)
-    run = segment(
-        Request(str(images), str(out), config, prompts=str(prompts), engine=engine, **more)
-    )
+    run = segment(Request(str(images), str(out), config, engine=engine, **prompts))
     rows = {row["key"]: row for row in read_rows(str(out))}
     assert sum(run.counts.values()) == len(rows)
     for row in rows.values():
@@ -21,7 +19,8 @@ def finished(images, prompts, out, *, engine="ray", settings=(), **more):
 
 @pytest.fixture(scope="module")
 def local(image_folder, prompt_folder, tmp_path_factory):
-    return finished(image_folder, prompt_folder, tmp_path_factory.mktemp("local"), engine="local")
+    out = tmp_path_factory.mktemp("local")
+    return finished(image_folder, out, engine="local", prompts=str(prompt_folder))
 
 
 def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
@@ -41,7 +40,7 @@ def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
 @pytest.mark.parametrize(
     "settings",
     [
-        (),
+        (),  # with prompts that Ray describes, too; the others with the bank of the local run
         ("runtime.batch_size=1", "runtime.block_rows=1", "runtime.part_rows=2"),
         ("runtime.batch_size=3", "runtime.block_rows=5", "runtime.actors=2"),
     ],
@@ -50,28 +49,12 @@ def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
 def test_ray_gives_the_rows_of_the_local_runner(
     local, image_folder, prompt_folder, tmp_path, settings
 ):
-    _, expected = local
-    run, rows = finished(image_folder, prompt_folder, tmp_path / "run", settings=settings)
+    before, expected = local
+    bank = {"prompt_bank": f"{before.out}/prompt_bank.parquet"}
+    prompts = bank if settings else {"prompts": str(prompt_folder)}
+    run, rows = finished(image_folder, tmp_path / "run", settings=settings, **prompts)
     assert rows == expected
     between = [s for s in run.metrics["stages"] if s["stage"] != "segment"]
     assert [s["stage"] for s in between] == ["read", "match", "points"]
     assert all(s["rows"] == 7 for s in run.metrics["stages"])
     assert all(s["bytes_per_row"] < 100_000 for s in between)
-
-
-@pytest.mark.usefixtures("ray_session")
-def test_a_saved_bank_gives_the_same_rows(local, image_folder, tmp_path):
-    run, expected = local
-    config = load_config("classical")
-    segment(
-        Request(
-            str(image_folder),
-            str(tmp_path / "again"),
-            config,
-            prompt_bank=f"{run.out}/prompt_bank.parquet",
-        )
-    )
-    rows = {row["key"]: row for row in read_rows(str(tmp_path / "again"))}
-    for row in rows.values():
-        del row["run_id"]
-    assert rows == expected

@@ -76,7 +76,7 @@ def test_a_second_run_finds_nothing_to_do(run, contents, expected, engine, ray_s
 def test_what_is_missing_is_done_again_and_nothing_else(
     run, contents, expected, engine, ray_session, tmp_path
 ):
-    work = run(engine=engine)
+    work = run()
     work.go()
     lost = part_files(work.out)[::3]
     rows = sum(pq.read_metadata(part).num_rows for part in lost)
@@ -86,6 +86,7 @@ def test_what_is_missing_is_done_again_and_nothing_else(
         success.unlink()
     (tmp_path / "seen").touch()
     work.steps = [*work.steps, Stumble((), "nowhere", str(tmp_path / "seen"))]
+    work.engine = engine
     outcome = work.go()
     assert (outcome.before, outcome.done_now) == (40 - rows, rows)
     assert len((tmp_path / "seen").read_text().split()) == rows
@@ -109,7 +110,7 @@ def test_failed_rows_are_tried_again_by_type(
     broken = tmp_path / "broken"
     broken.touch()
     bad = ("005.jpg", "007.jpg", "010.jpg", "011.jpg", "033.jpg")
-    work = run(engine=engine)
+    work = run()
     work.steps = [*work.steps, Stumble(bad, str(broken), str(tmp_path / "seen"))]
     first = work.go()
     assert (first.counts["ok"], first.counts["failed"]) == (35, 5)
@@ -117,10 +118,11 @@ def test_failed_rows_are_tried_again_by_type(
     broken.unlink()
     (tmp_path / "seen").unlink()
     work.retry = Retry.parse("failed:ConnectionError")
+    work.engine = engine
     second = work.go()
     assert (second.done_now, second.counts["failed"]) == (2, 3)
     assert sorted(set((tmp_path / "seen").read_text().split())) == ["010.jpg", "011.jpg"]
-    work.retry = Retry.parse("failed")
+    work.retry, work.engine = Retry.parse("failed"), "local"
     assert work.go().done_now == 3
     assert contents(work.out) == (expected, 40)
 
@@ -183,7 +185,7 @@ def test_a_run_that_fails_as_a_whole_is_stopped_and_keeps_what_it_has(
     work.steps = [*work.steps, Stumble(tuple(KEYS), str(broken), str(tmp_path / "seen"))]
     with pytest.raises(FailureBudgetError, match=r"rows failed, more than the 10\.0% that may"):
         work.go()
-    work.budget = FailureBudget(1.0)
+    work.budget, work.engine = FailureBudget(1.0), "local"
     assert work.go().counts["failed"] == 40
     broken.unlink()
     work.retry = Retry()
