@@ -13,7 +13,7 @@ demo: .venv/installed
 	$(BIN)/ipseg demo --out demo-out
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
 lint: .venv/installed-all
 	$(BIN)/ruff check .

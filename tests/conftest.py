@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import os
+from functools import cache
 from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else the tests beside take the CPUs)
 
 import cv2
 import numpy as np
 import pytest
 from hypothesis import settings
 from skimage import data
+from xdist.scheduler import LoadScopeScheduling
 
 from ipseg.images import encode_jpeg
 
@@ -23,12 +26,28 @@ settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("reproducible")
 
 
-def pytest_collection_modifyitems(items):
-    """What shares Ray runs in one process, and first: it takes as long as all the rest beside it."""
-    for item in items:
-        shares_ray = "ray_session" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("ray" if shares_ray else str(item.path)))
-    items.sort(key=lambda item: "ray_session" not in item.fixturenames)
+class OneRay(LoadScopeScheduling):
+    """Hands whole files to the workers of `pytest -n 2`; all those that share Ray go to one.
+
+    It gets them first: they take as long as all the rest, which goes on beside them.
+    """
+
+    def _split_scope(self, nodeid):
+        return _scope(self.config.rootpath, nodeid.partition("::")[0])
+
+    def _assign_work_unit(self, node):
+        if "ray" in self.workqueue:
+            self.workqueue.move_to_end("ray", last=False)
+        super()._assign_work_unit(node)
+
+
+@cache
+def _scope(root, file):
+    return "ray" if "ray_session" in (root / file).read_text() else file
+
+
+def pytest_xdist_make_scheduler(config, log):
+    return OneRay(config, log)
 
 
 @pytest.fixture(scope="session")
