@@ -41,7 +41,8 @@ class Runtime:
 
     Attributes:
         batch_size: rows a worker handles in one call.
-        block_rows: rows in one unit of scheduling; at least `batch_size`.
+        block_rows: rows in one unit of scheduling; at least `batch_size`. None lets the plan
+            decide: few, so that all workers have some, and more where there are very many rows.
         part_rows: rows in one output file; more are lost and redone when a run is killed.
         actors: workers in the pool of each stage that loads a model; None lets the plan decide.
         stall_seconds: a run in which nothing moves for so long is ended; longer than it takes to
@@ -51,7 +52,7 @@ class Runtime:
     """
 
     batch_size: Annotated[int, Field(ge=1)] = 4
-    block_rows: Annotated[int, Field(ge=1)] = 8
+    block_rows: Annotated[int, Field(ge=1)] | None = None
     part_rows: Annotated[int, Field(ge=1)] = 256
     actors: Annotated[int, Field(ge=1)] | None = None
     gpu_card_gb: Annotated[float, Field(gt=0)] | None = None

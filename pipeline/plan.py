@@ -18,6 +18,9 @@ from pipeline.fit import check_fit
 from pipeline.placement import Claim, fits
 from pipeline.stage import Stage
 
+BLOCKS = 20_000  # at most, where rows allow: Ray keeps 10 to 40 KB about each in the driver
+BLOCK_ROWS = (8, 64)  # at least and at most, unless somebody says otherwise
+UNCOUNTED_BLOCK_ROWS = 32  # where only reading would tell how many rows there are
 TASK_SLOTS = 2  # one for reading, one for task stages and writing
 DEFAULT_CARD_GB = 24.0  # where cards cannot be asked and nobody has said
 LEAST_SHARE = 1 / 8  # of a core for an actor: more processes on a core only take memory
@@ -99,11 +102,19 @@ def gpu_fraction(memory_gb: float, card_gb: float, stage: str = "a stage") -> fl
     return 1 / math.floor(card_gb / memory_gb)
 
 
+def block_rows(rows: int | None) -> int:
+    """Rows in a block where nobody has set them."""
+    least, most = BLOCK_ROWS
+    return UNCOUNTED_BLOCK_ROWS if rows is None else min(max(rows // BLOCKS, least), most)
+
+
 def make_plan(
     stages: Sequence[Stage],
     cluster: Cluster | Mapping[str, float],
     runtime: Runtime,
     costs: Mapping[str, float] | None = None,
+    *,
+    rows: int | None = None,
 ) -> Plan:
     """Fits stages to a cluster.
 
@@ -113,6 +124,7 @@ def make_plan(
         runtime: batch size, block size, pool sizes, memory of one card.
         costs: seconds per row of each stage. With them the slowest stage gets the most workers;
             without, pools grow evenly.
+        rows: of the source, where its listing tells.
 
     Raises:
         PlanError: it could not run to the end; says what to change.
@@ -138,7 +150,7 @@ def make_plan(
         demand.task_cpus,
         TASK_SLOTS - 1 + sizes[_TASKS],
         runtime.batch_size,
-        max(runtime.block_rows, runtime.batch_size),
+        max(runtime.block_rows or block_rows(rows), runtime.batch_size),
         cluster,
         _card_gb(cluster, runtime),
     )

@@ -75,7 +75,7 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         prompts, costs = None, None
         if bank is None:
             steps = method.prompt_steps()
-            prompts = engine.plan(steps, PROMPT_COLUMNS, BANK_COLUMNS)
+            prompts = engine.plan(steps, PROMPT_COLUMNS, BANK_COLUMNS, len(prompt_rows))
             if calibrated:
                 log.info("describing %d prompt images", len(prompt_rows))
                 done = engine.collect(steps, prompt_rows, PROMPT_COLUMNS, BANK_COLUMNS)
@@ -83,13 +83,14 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         # What a step needs of the machines does not depend on what it looks for.
         steps = method.image_steps(bank or PromptBank((), ""))
         check_chain(steps, SOURCE_COLUMNS)
-        images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS)
+        images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, rows)
         if calibrated:
             log.info("measuring the stages on %d images", len(first))
             stages = [each.stage for each in images.stages]
             timer = on_ray(images, runtime.stall_seconds)
             costs = calibrate(stages, first, runtime.batch_size, timer)
-            images = make_plan(stages, images.cluster, runtime, seconds_per_row(costs))
+            seconds = seconds_per_row(costs)
+            images = make_plan(stages, images.cluster, runtime, seconds, rows=rows)
     guess = estimate(images, costs, rows or PER_IMAGES) if costs else None
     return Preview(images, prompts, rows, costs, guess)
 

@@ -101,8 +101,14 @@ class RayEngine:
         context.raise_original_map_exception = True
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
 
-    def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> Plan:
-        """Stages of the steps, fitted to the cluster.
+    def plan(
+        self,
+        steps: Sequence[Step],
+        given: Sequence[str],
+        wanted: Sequence[str],
+        rows: int | None = None,
+    ) -> Plan:
+        """Stages of the steps, fitted to the cluster and to the number of rows, if it is known.
 
         Raises:
             PlanError: they do not fit; found before Ray is started where it would be for this run.
@@ -111,7 +117,7 @@ class RayEngine:
         if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
             # Ray takes no more than these; whether there are cards it has to say itself.
             make_plan(stages, {"CPU": os.cpu_count() or 1}, self._runtime)
-        return make_plan(stages, self._cluster, self._runtime)
+        return make_plan(stages, self._cluster, self._runtime, rows=rows)
 
     @cached_property
     def _cluster(self) -> Cluster:
@@ -125,7 +131,8 @@ class RayEngine:
         stages = [each.stage for each in plan.stages]
         timer = on_ray(plan, self._runtime.stall_seconds)
         costs = calibrate(stages, rows, self._runtime.batch_size, timer)
-        return make_plan(stages, self._cluster, self._runtime, seconds_per_row(costs))
+        seconds = seconds_per_row(costs)
+        return make_plan(stages, self._cluster, self._runtime, seconds, rows=source.rows)
 
     def collect(
         self,
@@ -135,7 +142,7 @@ class RayEngine:
         wanted: Sequence[str],
     ) -> list[Row]:
         """Runs a few rows (prompts) through the steps and brings them back to the driver."""
-        plan = self.plan(steps, given, wanted)
+        plan = self.plan(steps, given, wanted, len(rows))
         record = RayRecord(self._budget)  # its own: the run's is about images
         dataset = _staged(ray.data.from_arrow(to_table(rows, given)), plan, record)
         with _mendable(record):
@@ -155,7 +162,7 @@ class RayEngine:
         Raises:
             IpsegError: what went wrong, as far as a person can mend it.
         """
-        plan = self.plan(steps, given, wanted)
+        plan = self.plan(steps, given, wanted, source.rows)
         if self._calibrated:
             plan = self._balanced(plan, source)
         for line in plan.lines():

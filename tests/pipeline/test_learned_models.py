@@ -42,7 +42,7 @@ def test_fractional_actors_give_the_rows_of_the_local_runner(
     plans = []
     monkeypatch.setattr(
         "pipeline.ray_engine.make_plan",
-        lambda *arguments: plans.append(make_plan(*arguments)) or plans[-1],
+        lambda *args, **more: plans.append(make_plan(*args, **more)) or plans[-1],
     )
 
     def rows(engine, **prompts):

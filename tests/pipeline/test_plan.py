@@ -242,3 +242,19 @@ def test_a_big_cluster_is_planned_and_a_bad_plan_refused_in_well_under_five_seco
     with pytest.raises(PlanError):
         make_plan(stages, cluster, Runtime(actors=5000))
     assert time.perf_counter() - started < 3
+
+
+@pytest.mark.parametrize(
+    ("rows", "settings", "expected"),
+    [
+        (7, {}, 8),
+        (600_000, {}, 30),
+        (50_000_000, {}, 64),
+        (None, {}, 32),
+        (7, {"batch_size": 16}, 16),
+        (50_000_000, {"block_rows": 5}, 5),
+    ],
+)
+def test_the_more_rows_the_larger_the_blocks(rows, settings, expected):
+    plan = make_plan([pool("match")], {"CPU": 4.0}, Runtime(**settings), rows=rows)
+    assert plan.block_rows == expected
