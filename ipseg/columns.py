@@ -134,7 +134,7 @@ class Column:
 COLUMNS: dict[str, Column] = {
     "key": Column("stable id of the row within its source", pa.string()),
     "shard": Column("part of the source the row came from; names the output shard", pa.string()),
-    "uri": Column("where the picture is; `pipeline.source.fetch` reads it", pa.string()),
+    "uri": Column("where the picture is; `pipeline.sources.source.fetch` reads it", pa.string()),
     "image_bytes": Column("the encoded picture, or null before it is read", pa.large_binary()),
     "image": Column("(H, W, 3) uint8 RGB", None),
     "width": Column("pixels", pa.int32()),

@@ -18,7 +18,7 @@ from ipseg.masks import decode_rle
 from ipseg.overlay import Drawn, colour_of, draw
 from ipseg.scoring import notable
 from jobs.output import write_file
-from pipeline.parts import read_row
+from pipeline.output.parts import read_row
 
 
 def show_row(run: str, key: str, out: Path, min_score: float | None, *, as_json: bool) -> None:

@@ -19,16 +19,16 @@ from ipseg.config import Runtime
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage import filesystem, read_bytes, write_whole
-from pipeline.ledger import Ledger, Retry
-from pipeline.local_engine import LocalEngine
-from pipeline.record import FailureBudget
-from pipeline.resume import Books
-from pipeline.shard import Shard
-from pipeline.sink import STATUSES, ShardWriter
-from pipeline.source import Source
+from pipeline.engines.local_engine import LocalEngine
+from pipeline.engines.record import FailureBudget
+from pipeline.output.ledger import Ledger, Retry
+from pipeline.output.resume import Books
+from pipeline.output.sink import STATUSES, ShardWriter
+from pipeline.sources.shard import Shard
+from pipeline.sources.source import Source
 
 if TYPE_CHECKING:
-    from pipeline.ray_engine import RayEngine
+    from pipeline.engines.ray_engine import RayEngine
 
 log = logging.getLogger("ipseg")
 
@@ -107,7 +107,7 @@ def engine_for(
         if calibrated:
             raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
         return LocalEngine(runtime, budget)
-    from pipeline.ray_engine import RayEngine  # importing Ray takes a second
+    from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
 
     return RayEngine(runtime, budget, calibrated=calibrated)
 

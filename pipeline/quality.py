@@ -6,7 +6,7 @@ from collections import defaultdict
 from typing import Any
 
 from ipseg.metrics import MeanIoU, average_precision
-from pipeline.parts import read_rows
+from pipeline.output.parts import read_rows
 
 
 def measure_quality(url: str) -> dict[str, Any] | None:

@@ -20,10 +20,12 @@ from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
 from ipseg.steps.compare import CompareWithMasks
 from ipseg.storage import exists, is_folder, write_whole
-from pipeline.identity import config_sha256, prompts_identity, run_identity, weights_identity
-from pipeline.ledger import Retry
-from pipeline.local_engine import LocalEngine
-from pipeline.open_run import OpenRun, open_run
+from pipeline.engines.local_engine import LocalEngine
+from pipeline.engines.record import FailureBudget
+from pipeline.output.identity import config_sha256, prompts_identity, run_identity, weights_identity
+from pipeline.output.ledger import Retry
+from pipeline.output.open_run import OpenRun, open_run
+from pipeline.output.sink import MASKS, Provenance, ShardWriter
 from pipeline.process import (
     EngineName,
     Outcome,
@@ -34,13 +36,11 @@ from pipeline.process import (
     write_shards,
 )
 from pipeline.quality import measure_quality
-from pipeline.record import FailureBudget
-from pipeline.shard import Columns
-from pipeline.sink import MASKS, Provenance, ShardWriter
-from pipeline.source import list_source
+from pipeline.sources.shard import Columns
+from pipeline.sources.source import list_source
 
 if TYPE_CHECKING:
-    from pipeline.ray_engine import RayEngine
+    from pipeline.engines.ray_engine import RayEngine
 
 log = logging.getLogger("ipseg")
 

@@ -19,18 +19,18 @@ from uuid import uuid4
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from jobs.bench.rehearsal import Toil, rehearsal_steps
-from pipeline.calibration import StageCost
-from pipeline.estimate import Load, estimate
-from pipeline.listing import Spool
-from pipeline.memory import Memory, memory
+from pipeline.engines.memory import Memory, memory
+from pipeline.engines.record import FailureBudget
+from pipeline.output.sink import Provenance, ShardWriter
+from pipeline.planning.calibration import StageCost
+from pipeline.planning.estimate import Load, estimate
 from pipeline.process import Outcome, Work, process
-from pipeline.record import FailureBudget
-from pipeline.sink import Provenance, ShardWriter
-from pipeline.source import Source
+from pipeline.sources.listing import Spool
+from pipeline.sources.source import Source
 
 if TYPE_CHECKING:
-    from pipeline.plan import Plan
-    from pipeline.ray_record import RayRecord
+    from pipeline.engines.ray_record import RayRecord
+    from pipeline.planning.plan import Plan
 
 LISTED = ("key", "uri")
 GIVEN = ("key", "shard", "uri")
@@ -155,7 +155,7 @@ def rehearse(asked: Rehearsal) -> Rehearsed:
     """
     from ray.data import list_stats_summaries
 
-    from pipeline.ray_engine import RayEngine  # importing Ray takes a second
+    from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
 
     budget = FailureBudget()
     steps = rehearsal_steps(asked.match, asked.points, asked.segment, asked.kind)

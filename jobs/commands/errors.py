@@ -137,7 +137,7 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
 
     from ipseg.errors import OutputError
     from ipseg.storage import exists
-    from pipeline.folder import Damage, list_run, read_columns, read_success, unreadable
+    from pipeline.output.folder import Damage, list_run, read_columns, read_success, unreadable
 
     out = out.rstrip("/")
     listing = list_run(out)

@@ -85,10 +85,10 @@ def segment(
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
     from ipseg.config import load_config
     from jobs.segment import print_run
-    from pipeline.ledger import Retry
-    from pipeline.record import FailureBudget
+    from pipeline.engines.record import FailureBudget
+    from pipeline.output.ledger import Retry
     from pipeline.run import Request, segment
-    from pipeline.shard import Columns
+    from pipeline.sources.shard import Columns
 
     if (prompts is None) == (prompt_bank is None):
         raise ConfigError("give either --prompts or --prompt-bank")

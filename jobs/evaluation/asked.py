@@ -15,8 +15,8 @@ from ipseg.config import load_config
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.judged import BOUNDARY
-from pipeline.ledger import Retry
-from pipeline.passes import Variant
+from pipeline.evaluation.passes import Variant
+from pipeline.output.ledger import Retry
 from pipeline.process import EngineName
 
 log = logging.getLogger("ipseg")

@@ -24,10 +24,10 @@ from jobs.evaluation.asked import Asked, Resolved, as_the_paper, resolve
 from jobs.evaluation.page import write_page
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
-from pipeline.evaluate import Evaluation, evaluate
+from pipeline.engines.record import FailureBudget
+from pipeline.evaluation.evaluate import Evaluation, evaluate
+from pipeline.evaluation.results import predictions, results_table
 from pipeline.process import Outcome
-from pipeline.record import FailureBudget
-from pipeline.results import predictions, results_table
 
 log = logging.getLogger("ipseg")
 

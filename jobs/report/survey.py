@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 
 from ipseg.scoring import notable
 from ipseg.storage import filesystem
-from pipeline.parts import part_files
+from pipeline.output.parts import part_files
 
 BINS = 20
 # Without ground truth, objects are shown that reach this share of the best score in the image and

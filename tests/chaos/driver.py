@@ -16,13 +16,13 @@ import hurt
 from ipseg.config import Runtime
 from ipseg.rows import Step
 from jobs.bench.rehearsal import rehearsal_steps
-from pipeline.lease import Lease
-from pipeline.ledger import Retry
-from pipeline.listing import Spool
+from pipeline.engines.record import FailureBudget
+from pipeline.output.lease import Lease
+from pipeline.output.ledger import Retry
+from pipeline.output.sink import Provenance, ShardWriter
 from pipeline.process import EngineName, Outcome, Work, engine_for, process
-from pipeline.record import FailureBudget
-from pipeline.sink import Provenance, ShardWriter
-from pipeline.source import Source
+from pipeline.sources.listing import Spool
+from pipeline.sources.source import Source
 
 
 @dataclass(frozen=True)

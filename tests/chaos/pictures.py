@@ -19,7 +19,7 @@ from trial import Act, Place, gone
 from ipseg.config import load_config
 from ipseg.images import encode_jpeg
 from ipseg.walk import list_files
-from pipeline.ledger import Retry
+from pipeline.output.ledger import Retry
 from pipeline.process import EngineName
 from pipeline.run import Request, segment
 

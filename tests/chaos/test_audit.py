@@ -8,8 +8,8 @@ import pytest
 from books import Findings, undisturbed
 from driver import Job
 
-from pipeline.parts import part_files, write_part
-from pipeline.record import FailureBudget, RunRecord
+from pipeline.engines.record import FailureBudget, RunRecord
+from pipeline.output.parts import part_files, write_part
 
 
 def test_a_part_that_is_written_again_after_its_shard_was_finished_counts_once():

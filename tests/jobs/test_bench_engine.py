@@ -12,9 +12,9 @@ from ipseg.errors import ConfigError
 from jobs.bench.engine import GIVEN, WANTED, Rehearsal, bottleneck
 from jobs.bench.rehearsal import rehearsal_steps, toil
 from jobs.commands.bench import EPILOG, bench
-from pipeline.memory import memory
-from pipeline.plan import make_plan
-from pipeline.stage import build_stages
+from pipeline.engines.memory import memory
+from pipeline.engines.stage import build_stages
+from pipeline.planning.plan import make_plan
 
 app = typer.Typer()
 app.command(epilog=EPILOG)(bench)

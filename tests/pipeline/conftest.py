@@ -8,12 +8,12 @@ import pytest
 
 from ipseg.config import Runtime
 from jobs.bench.rehearsal import rehearsal_steps
-from pipeline.listing import Spool
-from pipeline.parts import part_files, read_rows
+from pipeline.engines.record import FailureBudget
+from pipeline.output.parts import part_files, read_rows
+from pipeline.output.sink import Provenance, ShardWriter
 from pipeline.process import Work, engine_for, process
-from pipeline.record import FailureBudget
-from pipeline.sink import Provenance, ShardWriter
-from pipeline.source import Source
+from pipeline.sources.listing import Spool
+from pipeline.sources.source import Source
 
 
 @dataclass

@@ -7,7 +7,7 @@ from PIL import Image
 import ipseg
 from ipseg.config import load_config
 from ipseg.images import encode_jpeg
-from pipeline.parts import read_rows
+from pipeline.output.parts import read_rows
 from pipeline.run import Request, segment
 
 

@@ -8,8 +8,8 @@ from ipseg.config import load_config
 from ipseg.masks import decode_rle
 from ipseg.metrics import Counts
 from ipseg.weights.tiny import write_tiny
-from pipeline.parts import read_rows
-from pipeline.plan import make_plan
+from pipeline.output.parts import read_rows
+from pipeline.planning.plan import make_plan
 from pipeline.run import Request, segment
 
 
@@ -41,7 +41,7 @@ def test_fractional_actors_give_the_rows_of_the_local_runner(
     config = load_config("ipseg", settings)
     plans = []
     monkeypatch.setattr(
-        "pipeline.ray_engine.make_plan",
+        "pipeline.engines.ray_engine.make_plan",
         lambda *args, **more: plans.append(make_plan(*args, **more)) or plans[-1],
     )
 

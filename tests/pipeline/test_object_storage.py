@@ -246,7 +246,7 @@ def test_a_run_from_s3_to_s3_is_the_local_run(
     server, bucket, program, image_folder, prompt_folder, tmp_path
 ):
     from pipeline import run as runs
-    from pipeline.parts import read_rows
+    from pipeline.output.parts import read_rows
 
     for file in image_folder.rglob("*.*"):
         name = file.relative_to(image_folder)

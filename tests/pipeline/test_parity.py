@@ -3,7 +3,7 @@
 import pytest
 
 from ipseg.config import load_config
-from pipeline.parts import read_rows
+from pipeline.output.parts import read_rows
 from pipeline.run import Request, segment
 
 

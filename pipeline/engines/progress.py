@@ -1,0 +1,117 @@
+"""Progress on stderr: stages and a bar on a terminal, otherwise a line every ten seconds."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from typing import Any
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+from rich.table import Table
+
+from pipeline.engines.record import Recorder
+
+log = logging.getLogger("ipseg")
+LINE_SECONDS = 10.0
+_REFRESH_SECONDS = 0.5
+
+
+@contextlib.contextmanager
+def show_progress(label: str, total: int | None, record: Recorder) -> Iterator[None]:
+    """Shows how far a run is while the body runs.
+
+    Args:
+        label: what is being done.
+        total: rows of the source, None if not known before.
+        record: of the run; asked now and then, from a thread of its own.
+    """
+    stop = threading.Event()
+    console = Console(stderr=True)
+    follow = _follow_live if console.is_terminal else _follow_lines
+    thread = threading.Thread(
+        target=follow, args=(label, total, record, stop, console), name="progress", daemon=True
+    )
+    thread.start()
+    try:
+        yield
+    finally:
+        stop.set()
+        thread.join()
+
+
+def _follow_live(
+    label: str, total: int | None, record: Recorder, stop: threading.Event, console: Console
+) -> None:
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        console=console,
+    )
+    task = bar.add_task(label, total=total)
+    started = time.monotonic()
+    with Live(console=console, transient=True) as live:
+        while True:
+            ended = stop.wait(_REFRESH_SECONDS)
+            stages = record.summary()
+            bar.update(task, completed=_done(stages) + record.books()["before"])
+            live.update(Group(_table(stages, time.monotonic() - started), bar))
+            if ended:
+                return
+
+
+def _follow_lines(
+    label: str, total: int | None, record: Recorder, stop: threading.Event, console: Console
+) -> None:
+    started = time.monotonic()
+    while not stop.wait(LINE_SECONDS):
+        stages, before = record.summary(), record.books()["before"]
+        done, seconds = _done(stages), time.monotonic() - started
+        of = "" if total is None else f" of {total}"
+        text = f"{label}: {done + before}{of}, {done / seconds:.1f}/s"
+        if total is not None and done:
+            text += f", {_clock((total - before - done) * seconds / done)} left"
+        by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
+        log.info("%s (%s)", text, by_stage)
+
+
+def _done(stages: list[dict[str, Any]]) -> int:
+    """Rows that the last stage has handed on; a part is written when it is full."""
+    return int(stages[-1]["rows"]) if stages else 0
+
+
+def _table(stages: list[dict[str, Any]], seconds: float) -> Table:
+    table = Table("stage", box=None)
+    for heading in ("rows", "failed", "rows/s", "busy s/row", "bytes/row"):
+        table.add_column(heading, justify="right")
+    for stage in stages:
+        rows = stage["rows"]
+        table.add_row(
+            stage["stage"],
+            str(rows),
+            str(stage["failed"] or ""),
+            f"{rows / seconds:.1f}",
+            f"{stage['seconds'] / max(1, rows):.3f}",
+            f"{stage['bytes_per_row'] + stage['image_bytes_per_row']:,.0f}",
+        )
+    return table
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(max(0.0, seconds)), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -1,0 +1,268 @@
+"""The stages on Ray Data: read tasks, pools of actors, tasks, write tasks."""
+
+from __future__ import annotations
+
+import gc
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import cached_property
+from itertools import islice
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
+# looks into Ray itself sets this to "info".
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+import pyarrow as pa
+import ray
+from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
+from ray.data.exceptions import ExecutionTimeoutError
+from ray.exceptions import RayError, RayTaskError
+
+from ipseg.columns import from_table, to_table
+from ipseg.config import Runtime
+from ipseg.errors import IpsegError, OutputError, StallError
+from ipseg.rows import Row, Step
+from ipseg.runner import prepare
+from pipeline.engines.cutting import cut
+from pipeline.engines.progress import show_progress
+from pipeline.engines.ray_io import PartSink, ShardSource
+from pipeline.engines.ray_record import RayRecord
+from pipeline.engines.record import FailureBudget, Recorder
+from pipeline.engines.stage import Stage, build_stages, run_stage
+from pipeline.output.resume import Books
+from pipeline.planning.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
+from pipeline.planning.cluster import Cluster, see_cluster
+from pipeline.planning.plan import Plan, StagePlan, make_plan
+from pipeline.sources.source import Source
+
+log = logging.getLogger("ipseg")
+
+# Ray guards a session it starts with a token and says so each time; nobody has to act on it.
+_SESSION_NOTICE = "ray._private.authentication.authentication_token_setup"
+_SETUP_DEATHS = 3  # workers of a stage that may die one after the other while they load models
+
+
+class RayEngine:
+    """Runs steps as Ray Data stages. A context, which ends the Ray that was started for it."""
+
+    def __init__(
+        self, runtime: Runtime, budget: FailureBudget, *, calibrated: bool = False
+    ) -> None:
+        self._runtime, self._budget, self._calibrated = runtime, budget, calibrated
+        self._started = False
+
+    def __enter__(self) -> RayEngine:
+        """Ray itself starts with the first work: a run that is finished already needs none."""
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        """Stops Ray if it was started here."""
+        if self._started:
+            ray.shutdown()
+
+    @cached_property
+    def record(self) -> RayRecord:
+        """What has been done so far."""
+        self._start()
+        return RayRecord(self._budget)
+
+    def _start(self) -> None:
+        """Starts Ray, or joins the session that RAY_ADDRESS names, or that of this process.
+
+        A cluster that happens to run on this machine is left alone unless it is named.
+        """
+        logging.getLogger(_SESSION_NOTICE).setLevel(logging.ERROR)
+        gc.collect()  # the actors of an execution that failed live on in reference cycles
+        if not ray.is_initialized():
+            with _own_sigterm_handler():
+                address = os.environ.get("RAY_ADDRESS", "local")
+                ray.init(
+                    address=address,
+                    include_dashboard=False if address == "local" else None,
+                    log_to_driver=False,
+                    logging_level=logging.ERROR,
+                    configure_logging=False,
+                )
+            self._started = True
+        context = DataContext.get_current()
+        context.enable_progress_bars = False
+        context.print_on_execution_start = False
+        context.execution_no_progress_timeout_s = self._runtime.stall_seconds
+        context.max_consecutive_actor_init_deaths = _SETUP_DEATHS
+        context.raise_original_map_exception = True
+        logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
+
+    def plan(
+        self,
+        steps: Sequence[Step],
+        given: Sequence[str],
+        wanted: Sequence[str],
+        rows: int | None = None,
+    ) -> Plan:
+        """Stages of the steps, fitted to the cluster and to the number of rows, if it is known.
+
+        Raises:
+            PlanError: they do not fit; found before Ray is started where it would be for this run.
+        """
+        stages = build_stages(steps, given, wanted)
+        if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
+            # Ray takes no more than these; whether there are cards it has to say itself.
+            make_plan(stages, {"CPU": os.cpu_count() or 1}, self._runtime)
+        return make_plan(stages, self._cluster, self._runtime, rows=rows)
+
+    @cached_property
+    def _cluster(self) -> Cluster:
+        self._start()
+        return see_cluster(self._runtime.gpu_card_gb)
+
+    def _balanced(self, plan: Plan, source: Source) -> Plan:
+        """The same stages with pools sized by what they cost on the first rows."""
+        rows = list(islice(source.read(), calibration_rows(self._runtime.batch_size)))
+        log.info("measuring the stages on %d rows", len(rows))
+        stages = [each.stage for each in plan.stages]
+        timer = on_ray(plan, self._runtime.stall_seconds)
+        costs = calibrate(stages, rows, self._runtime.batch_size, timer)
+        seconds = seconds_per_row(costs)
+        return make_plan(stages, self._cluster, self._runtime, seconds, rows=source.rows)
+
+    def collect(
+        self,
+        steps: Sequence[Step],
+        rows: Sequence[Row],
+        given: Sequence[str],
+        wanted: Sequence[str],
+    ) -> list[Row]:
+        """Runs a few rows (prompts) through the steps and brings them back to the driver."""
+        plan = self.plan(steps, given, wanted, len(rows))
+        record = RayRecord(self._budget)  # its own: the run's is about images
+        dataset = _staged(ray.data.from_arrow(to_table(rows, given)), plan, record)
+        with _mendable(record):
+            blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
+            return [row for block in blocks for row in from_table(block)]
+
+    def stream(
+        self,
+        steps: Sequence[Step],
+        source: Source,
+        given: Sequence[str],
+        wanted: Sequence[str],
+        books: Books,
+    ) -> None:
+        """Streams what is left of a source through the steps to the shards.
+
+        Raises:
+            IpsegError: what went wrong, as far as a person can mend it.
+        """
+        plan = self.plan(steps, given, wanted, source.rows)
+        if self._calibrated:
+            plan = self._balanced(plan, source)
+        for line in plan.lines():
+            log.info("%s", line)
+        read = ray.data.read_datasource(
+            ShardSource(source.shards, tuple(given), books),
+            num_cpus=plan.task_cpus,
+            compute=_reading(plan),
+            override_num_blocks=len(source.shards),
+        )
+        with _mendable(self.record), show_progress("images", source.rows, self.record):
+            _staged(read, plan, self.record).write_datasink(
+                PartSink(books, self._runtime.part_rows),
+                ray_remote_args={"num_cpus": plan.task_cpus},
+            )
+
+
+@contextmanager
+def _own_sigterm_handler() -> Iterator[None]:
+    """Keeps the program's own SIGTERM handler, where it has one: Ray puts its own in its place."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if main and callable(before):
+        signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _mendable(record: Recorder) -> Iterator[None]:
+    """Turns Ray's account of an error into the error itself, where it is one of ours."""
+    try:
+        yield
+    except ExecutionTimeoutError as error:
+        at_work = record.at_work()
+        doing = f"at work: {', '.join(at_work)}" if at_work else "no worker had anything to do"
+        raise StallError(
+            f"nothing moved any more ({doing}); {error}. What is written is kept: start the same "
+            f"command again, or raise runtime.stall_seconds if steps may take that long"
+        ) from error
+    except RayError as error:
+        cause = _root(error)
+        if isinstance(cause, IpsegError):
+            raise cause from error
+        if isinstance(cause, OSError):
+            raise OutputError(
+                f"{cause}; what is written is kept: mend this and start the same command again"
+            ) from error
+        raise
+
+
+def _root(error: BaseException) -> BaseException:
+    """The exception that a worker raised first."""
+    while True:
+        inner = error.cause if isinstance(error, RayTaskError) else error.__cause__
+        if not isinstance(inner, BaseException) or inner is error:
+            return error
+        error = inner
+
+
+def _reading(plan: Plan) -> TaskPoolStrategy:
+    """Tasks that may read at a time: half the slots, so that what is read can also be worked on."""
+    return TaskPoolStrategy(plan.slots // 2)
+
+
+def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
+    dataset = cut(dataset, plan.block_rows, plan.task_cpus, _reading(plan))
+    for planned in plan.stages:
+        if planned.stage.actor:
+            dataset = dataset.map_batches(
+                _actor_class(planned),
+                fn_constructor_args=(planned.stage, record),
+                compute=ActorPoolStrategy(size=planned.workers),
+                num_cpus=planned.cpus,
+                num_gpus=planned.gpus or None,
+                batch_size=plan.batch_size,
+                batch_format="pyarrow",
+                udf_modifying_row_count=False,
+            )
+        else:
+            dataset = dataset.map_batches(
+                _run_in_task,  # type: ignore[arg-type]  # its type knows no fn_args
+                fn_args=(planned.stage, record),
+                num_cpus=planned.cpus,
+                batch_size=plan.batch_size,
+                batch_format="pyarrow",
+                udf_modifying_row_count=False,
+            )
+    return dataset
+
+
+class _StageActor:
+    def __init__(self, stage: Stage, record: Recorder) -> None:
+        prepare(stage.steps)
+        self._stage, self._record = stage, record
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_stage(self._stage, self._record, table)
+
+
+def _actor_class(planned: StagePlan) -> type:
+    """A class named after the stage, so that Ray's own tools show what runs where."""
+    return type(f"{planned.stage.name.title()}Actor", (_StageActor,), {})
+
+
+def _run_in_task(table: pa.Table, stage: Stage, record: Recorder) -> pa.Table:
+    prepare(stage.steps)
+    return run_stage(stage, record, table)

@@ -1,0 +1,74 @@
+"""Where Ray's reading tasks get rows from, and what its writing tasks do with them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import islice
+
+import pyarrow as pa
+from ray.data import DataContext
+from ray.data.block import BlockMetadata
+from ray.data.datasource import Datasink, Datasource, ReadTask
+
+from ipseg.columns import from_table, to_table
+from pipeline.output.resume import Books
+from pipeline.sources.shard import Shard
+
+READ_ROWS = 32  # rows in one block of a read task; encoded pictures are large
+
+
+class ShardSource(Datasource):
+    """One read task for each shard of a source."""
+
+    def __init__(self, shards: Sequence[Shard], columns: tuple[str, ...], books: Books) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._shards, self._columns, self._books = shards, columns, books
+
+    def estimate_inmemory_data_size(self) -> int | None:
+        """Unknown before reading."""
+        return None
+
+    def get_read_tasks(
+        self,
+        parallelism: int,
+        per_task_row_limit: int | None = None,
+        data_context: DataContext | None = None,
+    ) -> list[ReadTask]:
+        """One for each shard, whatever the parallelism: a shard is read in one go."""
+        unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
+        schema = to_table([], self._columns).schema
+        return [
+            ReadTask(_ShardReader(shard, self._columns, self._books), unknown, schema)
+            for shard in self._shards
+        ]
+
+
+@dataclass(frozen=True)
+class _ShardReader:
+    """Yields what is left of a shard as Arrow blocks."""
+
+    shard: Shard
+    columns: tuple[str, ...]
+    books: Books
+
+    def __call__(self) -> Iterator[pa.Table]:
+        rows = self.books.unfinished_rows(self.shard)
+        while block := list(islice(rows, READ_ROWS)):
+            yield to_table(block, self.columns)
+
+
+class PartSink(Datasink[None]):
+    """Hands blocks to the books; a write that is repeated replaces its own parts."""
+
+    def __init__(self, books: Books, part_rows: int) -> None:
+        self._books, self._part_rows = books, part_rows
+
+    @property
+    def min_rows_per_write(self) -> int:
+        """Rows in one part."""
+        return self._part_rows
+
+    def write(self, blocks: Iterable[pa.Table], ctx: object) -> None:
+        """Writes the rows of these blocks."""
+        self._books.write([row for block in blocks for row in from_table(block)])

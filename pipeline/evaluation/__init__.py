@@ -1,0 +1,1 @@
+"""Episodes of benchmarks through the pipeline."""

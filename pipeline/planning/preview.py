@@ -1,0 +1,112 @@
+"""A run before it is started: what it would run on, how it is cut up, how long it might take."""
+
+from __future__ import annotations
+
+import logging
+import tempfile
+from dataclasses import dataclass
+from itertools import islice
+
+from ipseg.bank import PromptBank
+from ipseg.methods import create_method
+from ipseg.rows import Row, check_chain
+from pipeline.planning.calibration import (
+    StageCost,
+    calibrate,
+    calibration_rows,
+    on_ray,
+    seconds_per_row,
+)
+from pipeline.planning.estimate import Estimate, estimate
+from pipeline.planning.plan import Plan, make_plan
+from pipeline.run import (
+    BANK_COLUMNS,
+    OUTPUT_COLUMNS,
+    PROMPT_COLUMNS,
+    SOURCE_COLUMNS,
+    Request,
+    load_prompts,
+)
+from pipeline.sources.source import list_source
+
+log = logging.getLogger("ipseg")
+
+PER_IMAGES = 1000  # what an estimate is for where nobody knows how many there are
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What `ipseg plan` finds out.
+
+    Attributes:
+        images: the plan of the images' stages.
+        prompts: the plan of the prompts' stages; None with a prompt bank.
+        rows: images of the source or as asked for; None if only reading would tell.
+        costs: by stage of the images; None if not calibrated.
+        estimate: for `rows`, or for `PER_IMAGES` where these are unknown; None without costs.
+    """
+
+    images: Plan
+    prompts: Plan | None
+    rows: int | None
+    costs: dict[str, StageCost] | None
+    estimate: Estimate | None
+
+
+def preview(request: Request, *, calibrated: bool, count: int | None = None) -> Preview:
+    """Plans a run without starting it. Nothing is written but to a scratch folder.
+
+    Starts Ray to see the machines, or joins the session that is there. No image is looked at,
+    unless `calibrated`: then the prompts are described and the first images go through.
+
+    Args:
+        request: as for `segment`; its `out` is not touched.
+        calibrated: measure the stages, and balance the pools by it.
+        count: images to estimate for; None counts those of the source.
+
+    Raises:
+        IpsegError: something the caller can mend; a plan that does not fit is a PlanError.
+    """
+    from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
+
+    runtime = request.config.runtime
+    prompt_rows, bank = load_prompts(request)
+    method = create_method(request.config)
+    rows, first = count, list[Row]()
+    if calibrated or count is None:
+        wanted = calibration_rows(runtime.batch_size) if calibrated else 0
+        listed, first = _look(request, wanted)
+        rows = count or listed
+    with RayEngine(runtime, request.budget) as engine:
+        prompts, costs = None, None
+        if bank is None:
+            steps = method.prompt_steps()
+            prompts = engine.plan(steps, PROMPT_COLUMNS, BANK_COLUMNS, len(prompt_rows))
+            if calibrated:
+                log.info("describing %d prompt images", len(prompt_rows))
+                done = engine.collect(steps, prompt_rows, PROMPT_COLUMNS, BANK_COLUMNS)
+                bank = method.bank(done)
+        # What a step needs of the machines does not depend on what it looks for.
+        steps = method.image_steps(bank or PromptBank((), ""))
+        check_chain(steps, SOURCE_COLUMNS)
+        images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, rows)
+        if calibrated:
+            log.info("measuring the stages on %d images", len(first))
+            stages = [each.stage for each in images.stages]
+            timer = on_ray(images, runtime.stall_seconds)
+            costs = calibrate(stages, first, runtime.batch_size, timer)
+            seconds = seconds_per_row(costs)
+            images = make_plan(stages, images.cluster, runtime, seconds, rows=rows)
+    guess = estimate(images, costs, rows or PER_IMAGES) if costs else None
+    return Preview(images, prompts, rows, costs, guess)
+
+
+def _look(request: Request, wanted: int) -> tuple[int | None, list[Row]]:
+    """How many images there are, if the listing tells, and the first of them."""
+    with (
+        tempfile.TemporaryDirectory(prefix="ipseg-plan-") as scratch,
+        list_source(request.images, scratch, request.columns) as listed,
+    ):
+        if not wanted:
+            return listed.rows, []
+        return listed.rows, list(islice(listed.write(scratch).read(), wanted))

@@ -1,0 +1,1 @@
+"""From folders, Parquet and tars to shards of rows."""

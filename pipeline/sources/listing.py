@@ -1,0 +1,113 @@
+"""Rows that are known before the run, cut into shards by the hash of their key.
+
+The driver never holds more than a chunk of them: chunks are sorted by hash and spooled to a local
+disk, then each shard gathers its slice of every chunk and becomes one Parquet file in the run
+folder, where the worker that reads the shard finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import math
+import tempfile
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.columns import ERROR_COLUMNS, to_table
+from ipseg.rows import Row
+from ipseg.storage import write_whole
+from pipeline.sources.shard import Shard, key_hash
+
+ROWS_PER_SHARD = 4096
+MOST_SHARDS = 4096  # more would only make more files
+_CHUNK = 65_536
+_HASH = "hash"  # first 64 bits of the key's hash; a shard is a range of them
+
+
+class Spool:
+    """Collects rows of any number on a local disk, then writes them out as shards.
+
+    Attributes:
+        rows: collected so far.
+    """
+
+    def __init__(self, columns: Iterable[str]) -> None:
+        self._columns = tuple(dict.fromkeys([*columns, *ERROR_COLUMNS]))
+        self._chunks: list[Path] = []
+        self.rows = 0
+
+    def __enter__(self) -> Spool:
+        """Makes room on the local disk."""
+        self._scratch = tempfile.TemporaryDirectory(prefix="ipseg-listing-")
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Frees the local disk."""
+        self._scratch.cleanup()
+
+    def add(self, rows: Iterable[Row]) -> None:
+        """Collects rows with distinct keys."""
+        stream = iter(rows)
+        while chunk := list(islice(stream, _CHUNK)):
+            hashes = np.array(
+                [int.from_bytes(key_hash(row["key"])[:8]) for row in chunk], dtype=np.uint64
+            )
+            order = np.argsort(hashes, kind="stable")
+            table = to_table([chunk[i] for i in order], self._columns)
+            table = table.append_column(_HASH, pa.array(hashes[order]))
+            path = Path(self._scratch.name) / f"{len(self._chunks)}.arrow"
+            with pa.OSFile(str(path), "wb") as sink, pa.ipc.new_file(sink, table.schema) as writer:
+                writer.write_table(table)
+            self._chunks.append(path)
+            self.rows += len(chunk)
+
+    def write(self, out: str, shards: int | None = None) -> tuple[Shard, ...]:
+        """Writes OUT/listing/<shard>.parquet for each shard that has rows.
+
+        Args:
+            out: run folder.
+            shards: number of hash ranges, a power of two; None chooses by the number of rows. A
+                run that goes on keeps its number, so that every key stays in its shard.
+        """
+        count = shards or min(
+            MOST_SHARDS, 2 ** max(0, math.ceil(math.log2(max(1, self.rows) / ROWS_PER_SHARD)))
+        )
+        return tuple(self._shards(out.rstrip("/"), count))
+
+    def _shards(self, out: str, count: int) -> Iterator[Shard]:
+        for index in range(count):
+            low, high = (bound * 2**64 // count for bound in (index, index + 1))
+            pieces = [self._slice(chunk, low, high) for chunk in self._chunks]
+            table = pa.concat_tables(pieces) if pieces else None
+            if table is None or not table.num_rows:
+                continue
+            table = table.drop_columns([_HASH]).sort_by("key")
+            name = f"{index:05d}-of-{count:05d}"
+            buffer = io.BytesIO()
+            pq.write_table(table, buffer, compression="zstd")
+            address = f"{out}/listing/{name}.parquet"
+            write_whole(address, buffer.getvalue())
+            keys = "\n".join(table["key"].to_pylist())
+            fingerprint = hashlib.sha256(keys.encode()).hexdigest()[:32]
+            yield Shard(name, "listed", address, rows=table.num_rows, fingerprint=fingerprint)
+
+    @staticmethod
+    def _slice(chunk: Path, low: int, high: int) -> pa.Table:
+        with pa.memory_map(str(chunk)) as source:
+            table = pa.ipc.open_file(source).read_all()  # mapped, not copied
+        hashes = table[_HASH].to_numpy()
+        first = int(np.searchsorted(hashes, np.uint64(low)))
+        last = len(hashes) if high >= 2**64 else int(np.searchsorted(hashes, np.uint64(high)))
+        return table.slice(first, last - first)
