@@ -236,6 +236,9 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
                 batch_size=plan.batch_size,
                 batch_format="pyarrow",
                 udf_modifying_row_count=False,
+                # A byte sets actors apart from tasks that ask for as many CPUs. Ray would fuse
+                # these into the actors, where they cut no blocks and take the time of a model.
+                memory=1,
             )
         else:
             dataset = dataset.map_batches(

@@ -64,6 +64,8 @@ def test_a_second_run_finds_nothing_to_do(run, contents, expected, engine, ray_s
     assert (first.done_now, second.done_now) == (40, 0)
     assert first.counts == second.counts == dict.fromkeys(first.counts, 0) | {"ok": 40}
     assert contents(work.out) == (expected, 40)
+    sizes = [pq.read_metadata(part).num_rows for part in part_files(work.out)]
+    assert max(sizes) < 4 + 8, "part_rows, and what a block of Ray's may have more"
     said = successes(work.out)
     assert len(said) == 2
     assert sum(each["rows"] for each in said.values()) == 40
