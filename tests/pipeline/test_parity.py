@@ -40,9 +40,11 @@ def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
 @pytest.mark.parametrize(
     "settings",
     [
-        (),  # with prompts that Ray describes, too; the others with the bank of the local run
-        ("runtime.batch_size=1", "runtime.block_rows=1", "runtime.part_rows=2"),
-        ("runtime.batch_size=3", "runtime.block_rows=5", "runtime.actors=2"),
+        (),  # with prompts that Ray describes, too; the other with the bank of the local run
+        (
+            *("runtime.batch_size=3", "runtime.block_rows=5"),
+            *("runtime.part_rows=2", "runtime.actors=2"),
+        ),
     ],
 )
 @pytest.mark.usefixtures("ray_session")
