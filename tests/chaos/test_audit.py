@@ -8,17 +8,7 @@ import pytest
 from books import Findings, undisturbed
 from driver import Job
 
-from pipeline.engines.record import FailureBudget, RunRecord
 from pipeline.output.parts import part_files, write_part
-
-
-def test_a_part_that_is_written_again_after_its_shard_was_finished_counts_once():
-    record = RunRecord(FailureBudget())
-    assert record.part_written("a", "part-1", {"ok": 8}) is None
-    assert record.shard_read("a", 8, {}, "print") == (8, "print")
-    record.shard_finished("a")
-    assert record.part_written("a", "part-1", {"ok": 8}) is None
-    assert record.books() == {"read": 8, "counts": {"ok": 8}, "before": 0}
 
 
 @pytest.fixture

@@ -72,3 +72,12 @@ def test_a_run_that_ends_within_its_rate_is_never_stopped_at_the_end(failed, goo
     assert FailureBudget.of(rate).spent(failed, rows, ended=True) == (
         failed > 0 and failed > rate * rows
     )
+
+
+def test_a_part_that_is_written_again_after_its_shard_was_finished_counts_once():
+    record = RunRecord(FailureBudget())
+    assert record.part_written("a", "part-1", {"ok": 8}) is None
+    assert record.shard_read("a", 8, {}, "print") == (8, "print")
+    record.shard_finished("a")
+    assert record.part_written("a", "part-1", {"ok": 8}) is None
+    assert record.books() == {"read": 8, "counts": {"ok": 8}, "before": 0}
