@@ -16,8 +16,10 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-from skimage import color, data, draw
+from pycocotools import mask as coco
+from skimage import color, data
 
+from ipseg.masks import decode_rle
 from ipseg.rows import Image, Map
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
@@ -76,8 +78,9 @@ def fill(rings: Sequence[Sequence[Sequence[float]]], shape: tuple[int, int]) -> 
     height, width = shape
     fine = np.zeros((height * _SUBPIXELS, width * _SUBPIXELS), bool)
     for ring in rings:
-        centres = np.asarray(ring, np.float64)[:, ::-1] * _SUBPIXELS - 0.5
-        fine ^= draw.polygon2mask(fine.shape, centres)
+        corners = (np.asarray(ring, np.float64) * _SUBPIXELS).ravel().tolist()
+        (encoded,) = coco.frPyObjects([corners], *fine.shape)
+        fine ^= decode_rle({**encoded, "counts": encoded["counts"].decode("ascii")})
     blocks = fine.reshape(height, _SUBPIXELS, width, _SUBPIXELS)
     return blocks.mean(axis=(1, 3), dtype=np.float64).astype(np.float32)
 
