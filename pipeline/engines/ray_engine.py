@@ -17,7 +17,6 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # looks into Ray itself sets this to "info".
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
-import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data.exceptions import ExecutionTimeoutError
@@ -27,17 +26,17 @@ from ipseg.columns import from_table, to_table
 from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
 from ipseg.rows import Row, Step
-from ipseg.runner import prepare
 from pipeline.engines.cutting import cut
 from pipeline.engines.progress import show_progress
 from pipeline.engines.ray_io import PartSink, ShardSource
 from pipeline.engines.ray_record import RayRecord
+from pipeline.engines.ray_worker import actor_class, run_in_task
 from pipeline.engines.record import FailureBudget, Recorder
-from pipeline.engines.stage import Stage, build_stages, run_stage
+from pipeline.engines.stage import build_stages
 from pipeline.output.resume import Books
 from pipeline.planning.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
 from pipeline.planning.cluster import Cluster, see_cluster
-from pipeline.planning.plan import Plan, StagePlan, make_plan
+from pipeline.planning.plan import Plan, make_plan
 from pipeline.sources.source import Source
 
 log = logging.getLogger("ipseg")
@@ -228,7 +227,7 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
     for planned in plan.stages:
         if planned.stage.actor:
             dataset = dataset.map_batches(
-                _actor_class(planned),
+                actor_class(planned.stage.name),
                 fn_constructor_args=(planned.stage, record),
                 compute=ActorPoolStrategy(size=planned.workers),
                 num_cpus=planned.cpus,
@@ -242,7 +241,7 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
             )
         else:
             dataset = dataset.map_batches(
-                _run_in_task,  # type: ignore[arg-type]  # its type knows no fn_args
+                run_in_task,  # type: ignore[arg-type]  # its type knows no fn_args
                 fn_args=(planned.stage, record),
                 num_cpus=planned.cpus,
                 batch_size=plan.batch_size,
@@ -250,22 +249,3 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
                 udf_modifying_row_count=False,
             )
     return dataset
-
-
-class _StageActor:
-    def __init__(self, stage: Stage, record: Recorder) -> None:
-        prepare(stage.steps)
-        self._stage, self._record = stage, record
-
-    def __call__(self, table: pa.Table) -> pa.Table:
-        return run_stage(self._stage, self._record, table)
-
-
-def _actor_class(planned: StagePlan) -> type:
-    """A class named after the stage, so that Ray's own tools show what runs where."""
-    return type(f"{planned.stage.name.title()}Actor", (_StageActor,), {})
-
-
-def _run_in_task(table: pa.Table, stage: Stage, record: Recorder) -> pa.Table:
-    prepare(stage.steps)
-    return run_stage(stage, record, table)

@@ -1,0 +1,29 @@
+"""What Ray's workers are given to run: each is a new process, so this imports little."""
+
+from __future__ import annotations
+
+import pyarrow as pa
+
+from ipseg.runner import prepare
+from pipeline.engines.record import Recorder
+from pipeline.engines.stage import Stage, run_stage
+
+
+class _StageActor:
+    def __init__(self, stage: Stage, record: Recorder) -> None:
+        prepare(stage.steps)
+        self._stage, self._record = stage, record
+
+    def __call__(self, table: pa.Table) -> pa.Table:
+        return run_stage(self._stage, self._record, table)
+
+
+def actor_class(stage: str) -> type:
+    """A class named after the stage, so that Ray's own tools show what runs where."""
+    return type(f"{stage.title()}Actor", (_StageActor,), {})
+
+
+def run_in_task(table: pa.Table, stage: Stage, record: Recorder) -> pa.Table:
+    """Runs a stage without a model on one block."""
+    prepare(stage.steps)
+    return run_stage(stage, record, table)
