@@ -8,6 +8,7 @@ from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["OMP_NUM_THREADS"] = "1"  # networks are tiny here: more threads wait for each other
 os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else the tests beside take the CPUs)
 
 import cv2
@@ -52,20 +53,33 @@ def pytest_xdist_make_scheduler(config, log):
 
 @pytest.fixture(scope="session")
 def ray_session():
-    """Ray on two cores, as on the smallest machine that is supported."""
+    """Ray on two cores, as on the smallest machine that is supported; others can be added."""
     import ray
+    from ray.cluster_utils import Cluster
 
-    ray.init(
-        address="local",  # not a cluster that happens to run on this machine
-        num_cpus=2,
-        num_gpus=2,  # logical: fractions are scheduled as with real cards
-        include_dashboard=False,
-        log_to_driver=False,
-        object_store_memory=300 * 2**20,
-        configure_logging=False,
-    )
-    yield
+    head = {
+        "num_cpus": 2,
+        "num_gpus": 2,  # logical: fractions are scheduled as with real cards
+        "object_store_memory": 300 * 2**20,
+        "include_dashboard": False,
+        # A dead machine is noticed in 4 s, not in 15 s or more.
+        "_system_config": {"health_check_period_ms": 400, "health_check_failure_threshold": 10},
+    }
+    cluster = Cluster(initialize_head=True, head_node_args=head)
+    ray.init(cluster.address, log_to_driver=False, configure_logging=False)
+    yield cluster
     ray.shutdown()
+    cluster.shutdown()
+
+
+@pytest.fixture(scope="session")
+def tiny_root(tmp_path_factory) -> Path:
+    """Tiny weights of every real class, for `models.root`; nobody may change them."""
+    from ipseg.weights.tiny import write_tiny
+
+    root = tmp_path_factory.mktemp("weights") / "tiny"
+    write_tiny(root)
+    return root
 
 
 @pytest.fixture(scope="session")

@@ -1,4 +1,4 @@
-"""The real `classical` profile on tiny pictures: some are broken, the command ends half way."""
+"""The real `classical` steps on tiny pictures: some are broken, the command ends half way."""
 
 from __future__ import annotations
 
@@ -25,6 +25,7 @@ from pipeline.run import Request, segment
 
 OWN = ("run_id", "uri")  # pictures lie elsewhere in each trial
 COUNT = 12
+PROFILE = str(Path(__file__).parents[1] / "small.yaml")
 SETTINGS = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.block_rows=2")
 _SIDE = 72  # pixels
 
@@ -71,7 +72,7 @@ def undisturbed() -> Contents:
 
 
 def _request(images: str, prompts: str, out: str, engine: EngineName, **more: object) -> Request:
-    config = load_config("classical", SETTINGS)
+    config = load_config(PROFILE, SETTINGS)
     return Request(images=images, out=out, config=config, prompts=prompts, engine=engine, **more)
 
 
@@ -139,6 +140,7 @@ def segment_twice(
     log, environment = program_settings
     command = [sys.executable, "-m", "jobs.cli", "segment"]
     command += ["--images", images, "--prompts", prompts, "--out", out, "--engine", engine]
+    command += ["--profile", PROFILE]
     for setting in SETTINGS:
         command += ["--set", setting]
     moment, family = chance.randrange(1, 4), list[psutil.Process]()

@@ -3,10 +3,6 @@
 Rows that end their worker have a test of their own: tests/pipeline/test_poison.py.
 """
 
-import subprocess
-import sys
-from pathlib import Path
-
 import pytest
 from faults import KINDS
 from trial import Place, run_trial
@@ -26,11 +22,3 @@ LOCAL = (
 def test_started_again_it_ends_as_if_nothing_had_happened(kind, tmp_path):
     report = run_trial(KINDS[kind], SEED, Place(tmp_path))
     assert not report.findings.wrong, str(report)
-
-
-def test_a_lost_machine_costs_no_row():
-    program = Path(__file__).with_name("run.py")
-    command = [sys.executable, str(program), "--only", "machine killed", "--trials", "1"]
-    ended = subprocess.run([*command, "--seed", "4"], capture_output=True, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout + ended.stderr
-    assert "1 trials, 1 faults, rows lost 0, rows twice 0" in ended.stdout

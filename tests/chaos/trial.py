@@ -66,14 +66,11 @@ class Kind:
         name: as in the table.
         act: one trial: does the work, lets it go wrong, and adds what it finds.
         trials: in the long form.
-        own_ray: whether it needs more of Ray than the session of a test run: a cluster to which
-            nodes can be added, or workers that look for S3.
     """
 
     name: str
     act: Act
     trials: int
-    own_ray: bool = False
 
 
 @dataclass

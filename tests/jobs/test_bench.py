@@ -5,7 +5,6 @@ import torch
 
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.weights.tiny import write_tiny
 from jobs.bench.concepts import COUNTS, measure
 from jobs.bench.counting import CONDITIONING, count
 from jobs.bench.flops import count_profile, count_released
@@ -13,14 +12,6 @@ from jobs.bench.run import run_bench
 
 ODISE = "features.stable_diffusion.odise=odise_label_coco_50e-b67d2efc.pth"
 SAM = ("segmenter.kind=segment_anything", "refinement.prior=none", "refinement.passes=1")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="module")
@@ -31,13 +22,6 @@ def released():
 @pytest.fixture(scope="module")
 def light():
     return count_profile(load_config("ipseg-light"))
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    write_tiny(folder)
-    return folder
 
 
 @pytest.mark.parametrize("heads", [1, 4])
@@ -119,10 +103,10 @@ def test_every_part_can_be_counted(part, settings):
     assert counted.total() > counted.image[part] > 1e9
 
 
-def test_weights_of_unknown_size_are_one_error_and_folders_are_read(root, light):
+def test_weights_of_unknown_size_are_one_error_and_folders_are_read(tiny_root, light):
     with pytest.raises(ConfigError, match="sizes of own/model are not known"):
         count_profile(load_config("ipseg-light", ["features.dinov2.weights=own/model"]))
-    folder = root / "facebook" / "dinov2-small"
+    folder = tiny_root / "facebook" / "dinov2-small"
     tiny = counted_beside_classical_parts(f"features.dinov2.weights={folder}")
     assert 0 < tiny.image["dinov2"] < 0.1 * light.image["dinov2"]
 
@@ -151,8 +135,8 @@ def test_operations_alone_need_no_weights(tmp_path, capsys):
     assert written["concepts"]["rows"][-1]["concepts"] == 80
 
 
-def test_all_of_it(root, tmp_path, capsys):
-    settings = [f"models.root={root}", "features.dinov2.size=140"]
+def test_all_of_it(tiny_root, tmp_path, capsys):
+    settings = [f"models.root={tiny_root}", "features.dinov2.size=140"]
     run_bench(load_config("ipseg-light", settings), flops_only=False, as_json=True, out=None)
     found = json.loads(capsys.readouterr().out)
     assert {"flops", "concepts", "seconds", "machine"} <= set(found)

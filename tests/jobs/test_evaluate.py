@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-CLASSIC = ("--profile", "classical", "--engine", "local")
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
+QUICK = ("--profile", SMALL, "--engine", "local")
 SMALL_STEPS = ("--set", "runtime.part_rows=1", "--set", "runtime.batch_size=1")
 DAMAGED = ("images/cup/03.jpg", "masks/cup/05.png", "images/fan/00.jpg")
 
@@ -37,7 +38,7 @@ def whole(tmp_path_factory, collection, command):
     """A run that nothing happens to."""
     out = tmp_path_factory.mktemp("whole")
     words = ("evaluate", "folder", "--data-root", collection, "--out", out)
-    assert command(*words, *CLASSIC, *SMALL_STEPS) == 0
+    assert command(*words, *QUICK, *SMALL_STEPS) == 0
     return out
 
 
@@ -62,7 +63,7 @@ def test_killed_half_way_and_started_again_it_comes_to_the_same_numbers(
 ):
     out = tmp_path / "run"
     words = ["evaluate", "folder", "--data-root", str(collection), "--out", str(out)]
-    words += [*CLASSIC, *SMALL_STEPS]
+    words += [*QUICK, *SMALL_STEPS]
     process = subprocess.Popen([sys.executable, "-m", "jobs.cli", *words], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
     while len(list(out.glob("shard=*/part-*.parquet"))) < 3 and time.monotonic() < deadline:
@@ -94,7 +95,7 @@ def test_damaged_files_make_a_partial_result_until_they_are_mended(
     shutil.copytree(collection, root)
     for name in DAMAGED:
         (root / name).write_bytes((root / name).read_bytes()[:60])
-    words = ("evaluate", "folder", "--data-root", root, "--out", out, *CLASSIC, *SMALL_STEPS)
+    words = ("evaluate", "folder", "--data-root", root, "--out", out, *QUICK, *SMALL_STEPS)
     code, text, _ = ipseg(*words)
     assert code == 3
     assert "PARTIAL: 3 of 12 episodes failed" in text
@@ -123,7 +124,7 @@ def test_damaged_files_make_a_partial_result_until_they_are_mended(
 
 
 def test_other_settings_in_the_same_folder_are_refused_by_name(collection, whole, ipseg):
-    words = ("evaluate", "folder", "--data-root", collection, "--out", whole, *CLASSIC)
+    words = ("evaluate", "folder", "--data-root", collection, "--out", whole, *QUICK)
     code, _, err = ipseg(*words, "--set", "points.k=8")
     assert code == 2
     assert "points.k: 32 -> 8" in err
@@ -139,7 +140,7 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(collection, whole
 
 
 def test_starting_over_leaves_nothing_of_the_runs_before(collection, tmp_path, ipseg):
-    words = ("evaluate", "folder", "--data-root", collection, "--out", tmp_path, *CLASSIC)
+    words = ("evaluate", "folder", "--data-root", collection, "--out", tmp_path, *QUICK)
     words += ("--limit", "1")
     code, text, _ = ipseg(*words, "--sweep", "matching.grid=40,60")
     assert code == 0
@@ -217,7 +218,7 @@ def test_weights_that_are_missing_are_told_before_anything_starts(ipseg, collect
 def test_the_prompt_sets_of_table_5_are_one_command_and_one_table(miniatures, tmp_path, ipseg):
     miniatures["fss-1000"](tmp_path / "data")
     out = tmp_path / "run"
-    words = ("evaluate", "fss-1000", "--data-root", tmp_path / "data", "--out", out, *CLASSIC)
+    words = ("evaluate", "fss-1000", "--data-root", tmp_path / "data", "--out", out, *QUICK)
     code, text, _ = ipseg(*words, "--table", "5", "--limit", "1")
     assert code == 0
     for name, value, seed in (("1", "82.6", 0), ("2", "82.5", 1), ("3", "82.7", 2)):
@@ -240,18 +241,12 @@ def test_the_prompt_sets_of_table_5_are_one_command_and_one_table(miniatures, tm
     assert counterpart["delta"] is not None
 
 
-def test_the_rows_of_table_6_run_with_every_real_class(miniatures, tmp_path, ipseg):
-    import torch
-
-    from ipseg.weights.tiny import write_tiny
-
-    torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
-    write_tiny(tmp_path / "tiny")
+def test_the_rows_of_table_6_run_with_every_real_class(miniatures, tiny_root, tmp_path, ipseg):
     miniatures["perseg"](tmp_path / "data")
     code, text, _ = ipseg(
         *("evaluate", "perseg", "--data-root", tmp_path / "data", "--out", tmp_path / "run"),
         *("--table", "6", "--limit", "1", "--engine", "local", "--json"),
-        *("--set", f"models.root={tmp_path / 'tiny'}"),
+        *("--set", f"models.root={tiny_root}"),
     )
     summary = json.loads(text)
     assert (code, summary["rule"], summary["formula"]) == (0, "ipseg", "B")

@@ -12,6 +12,7 @@ from pycocotools import mask as coco
 
 from ipseg.components import BENCHMARKS
 
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning:pyco.*")
 
 
@@ -94,7 +95,7 @@ def ran(tmp_path_factory, miniatures, command):
             root, out = tmp_path_factory.mktemp(name), tmp_path_factory.mktemp("out")
             miniatures[name](root)
             words = ["evaluate", name, "--data-root", str(root), "--out", str(out)]
-            words += ["--profile", "classical", "--engine", "local", *case.words, *more]
+            words += ["--profile", SMALL, "--engine", "local", *case.words, *more]
             assert command(*words) == 0
             known[name, *more] = Done(name, root, out)
         return known[name, *more]

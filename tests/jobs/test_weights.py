@@ -5,15 +5,7 @@ from huggingface_hub import constants
 
 from ipseg.config import load_config
 from ipseg.errors import OutputError, WeightsError
-from ipseg.weights.tiny import write_tiny
 from jobs.weights import check_weights, fetch_weights, list_weights, print_tiny
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("weights") / "tiny"
-    write_tiny(folder)
-    return folder
 
 
 @pytest.fixture(autouse=True)
@@ -26,8 +18,8 @@ def profile(name, root, *overrides):
     return load_config(name, [f"models.root={root}", *overrides])
 
 
-def test_list_says_where_what_is_needed_lies(root, capsys):
-    list_weights(profile("ipseg", root), as_json=False)
+def test_list_says_where_what_is_needed_lies(tiny_root, capsys):
+    list_weights(profile("ipseg", tiny_root), as_json=False)
     printed = capsys.readouterr().out
     for word in ("cornet_rgb_duts_tr.pth", "facebook/dinov2-base", "sam_vit_h", "OpenRAIL", "tiny"):
         assert word in printed
@@ -44,12 +36,12 @@ def test_list_says_how_to_get_what_is_missing(tmp_path, capsys):
     assert f"put it at {tmp_path}/sam_vit_h_4b8939.pth" in printed
 
 
-def test_list_as_json(root, capsys):
-    list_weights(profile("ipseg-light", root), as_json=True)
+def test_list_as_json(tiny_root, capsys):
+    list_weights(profile("ipseg-light", tiny_root), as_json=True)
     found = {item["name"]: item for item in json.loads(capsys.readouterr().out)}
     assert found["facebook/dinov2-small"]["parts"] == ["saliency", "features.dinov2"]
     assert found["facebook/dinov2-small"]["licence"] == "Apache-2.0"
-    assert found["sam_vit_b_01ec64.pth"]["location"] == str(root / "sam_vit_b_01ec64.pth")
+    assert found["sam_vit_b_01ec64.pth"]["location"] == str(tiny_root / "sam_vit_b_01ec64.pth")
 
 
 @pytest.mark.parametrize("verb", [list_weights, check_weights, fetch_weights])
@@ -58,18 +50,18 @@ def test_a_profile_without_weights_is_fine(capsys, verb):
     assert "needs no weights" in capsys.readouterr().out
 
 
-def test_check_prints_sums(root, capsys):
-    check_weights(profile("ipseg", root), as_json=True)
+def test_check_prints_sums(tiny_root, capsys):
+    check_weights(profile("ipseg", tiny_root), as_json=True)
     found = json.loads(capsys.readouterr().out)
     assert len(found) == 4
     for item in found:
         assert item["faults"] == []
         assert all(len(digest) == 64 for digest in item["sha256"].values())
-    check_weights(profile("ipseg", root), as_json=False)
+    check_weights(profile("ipseg", tiny_root), as_json=False)
     assert "as written" in capsys.readouterr().out
 
 
-def test_check_names_what_is_damaged_and_what_to_do(root, tmp_path, capsys):
+def test_check_names_what_is_damaged_and_what_to_do(tiny_root, tmp_path, capsys):
     (tmp_path / "sam_vit_b_01ec64.pth").write_bytes(b"cut off")
     model = tmp_path / "facebook" / "dinov2-small"
     model.mkdir(parents=True)
@@ -89,18 +81,18 @@ def test_fetch_offline_is_one_error(tmp_path, monkeypatch):
         fetch_weights(profile("ipseg-light", tmp_path), as_json=False)
 
 
-def test_fetch_says_where_to_get_what_is_not_on_the_hub(root, tmp_path, capsys):
+def test_fetch_says_where_to_get_what_is_not_on_the_hub(tiny_root, tmp_path, capsys):
     model = tmp_path / "facebook" / "dinov2-small"
     model.mkdir(parents=True)
-    for file in (root / "facebook" / "dinov2-small").iterdir():
+    for file in (tiny_root / "facebook" / "dinov2-small").iterdir():
         (model / file.name).write_bytes(file.read_bytes())
     with pytest.raises(WeightsError, match=r"github\.com/facebookresearch/segment-anything"):
         fetch_weights(profile("ipseg-light", tmp_path), as_json=True)
     assert json.loads(capsys.readouterr().out)[1]["location"] is None
 
 
-def test_fetch_of_what_is_there_does_nothing(root, capsys):
-    fetch_weights(profile("ipseg", root), as_json=False)
+def test_fetch_of_what_is_there_does_nothing(tiny_root, capsys):
+    fetch_weights(profile("ipseg", tiny_root), as_json=False)
     assert "sam_vit_h" in capsys.readouterr().out
 
 

@@ -1,5 +1,7 @@
 """Forty strange files beside twenty good ones: sixty rows, and every bad one says why."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -9,6 +11,8 @@ from ipseg.config import load_config
 from ipseg.images import encode_jpeg
 from pipeline.output.parts import read_rows
 from pipeline.run import Request, segment
+
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -44,8 +48,8 @@ def folder(tmp_path_factory, photos):
 @pytest.mark.usefixtures("ray_session")
 def test_sixty_rows_come_out(folder, photos, tmp_path):
     bank = tmp_path / "bank.parquet"
-    bank.write_bytes(ipseg.load("classical").set_prompts({"cup": photos["cup"]}).to_parquet())
-    config = load_config("classical")
+    bank.write_bytes(ipseg.load(SMALL).set_prompts({"cup": photos["cup"]}).to_parquet())
+    config = load_config(SMALL)
     run = segment(Request(str(folder), str(tmp_path / "run"), config, prompt_bank=str(bank)))
     rows = list(read_rows(run.out))
     assert len(rows) == len({row["key"] for row in rows}) == 60

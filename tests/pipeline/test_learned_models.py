@@ -7,22 +7,25 @@ import ipseg
 from ipseg.config import load_config
 from ipseg.masks import decode_rle
 from ipseg.metrics import Counts
-from ipseg.weights.tiny import write_tiny
 from pipeline.output.parts import read_rows
 from pipeline.planning.plan import make_plan
 from pipeline.run import Request, segment
 
-
-@pytest.fixture(scope="module")
-def tiny(tmp_path_factory):
-    root = tmp_path_factory.mktemp("weights")
-    write_tiny(root)
-    return root
+DINOV2 = ("features.dinov2.size=280",)
+STABLE_DIFFUSION = ("features.stable_diffusion.size=256", "features.stable_diffusion.crop=192")
 
 
-@pytest.mark.parametrize("profile", ["ipseg-released", "ipseg-paper", "ipseg-light", "dinov2"])
-def test_the_other_profiles_find_their_tiny_weights_and_run(profile, tiny, photos):
-    model = ipseg.load(profile, [f"models.root={tiny}"])
+@pytest.mark.parametrize(
+    ("profile", "sizes"),
+    [
+        ("ipseg-released", (*DINOV2, *STABLE_DIFFUSION)),
+        ("ipseg-paper", (*DINOV2, *STABLE_DIFFUSION)),
+        ("ipseg-light", DINOV2),
+        ("dinov2", DINOV2),
+    ],
+)
+def test_the_other_profiles_find_their_tiny_weights_and_run(profile, sizes, tiny_root, photos):
+    model = ipseg.load(profile, [f"models.root={tiny_root}", *sizes])
     model.set_prompts({"cup": photos["cup"]})
     found = model.segment(photos["cup"][:, ::-1].copy())
     assert all(np.isfinite(score) and 0 <= score <= 1 for score in found.scores.values())
@@ -31,12 +34,11 @@ def test_the_other_profiles_find_their_tiny_weights_and_run(profile, tiny, photo
 
 @pytest.mark.usefixtures("ray_session")
 def test_fractional_actors_give_the_rows_of_the_local_runner(
-    tiny, image_folder, prompt_folder, tmp_path, monkeypatch
+    tiny_root, image_folder, prompt_folder, tmp_path, monkeypatch
 ):
     settings = [
-        *(f"models.root={tiny}", "runtime.batch_size=2", "runtime.actors=1"),
-        *("features.stable_diffusion.size=256", "features.stable_diffusion.crop=192"),
-        "features.dinov2.size=280",
+        *(f"models.root={tiny_root}", "runtime.batch_size=2", "runtime.actors=1"),
+        *(*STABLE_DIFFUSION, *DINOV2),
     ]
     config = load_config("ipseg", settings)
     plans = []

@@ -24,6 +24,7 @@ from ipseg.errors import SourceError, StorageError
 from ipseg.storage import exists, info, is_folder, open_input, read_bytes, remove, write_whole
 from ipseg.walk import iterate_files, list_files
 
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"
 
 
@@ -251,7 +252,7 @@ def test_a_run_from_s3_to_s3_is_the_local_run(
     for file in image_folder.rglob("*.*"):
         name = file.relative_to(image_folder)
         write_whole(f"{bucket}/photos/{name}", file.read_bytes())
-    config = load_config("classical")
+    config = load_config(SMALL)
 
     def segment(images, out):
         request = runs.Request(

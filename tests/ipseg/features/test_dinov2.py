@@ -33,15 +33,6 @@ SHAPE = {
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small only wait for each other on more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 def build(folder, network):
     """Saves a network with every tensor random: zeros and ones would hide mistakes."""
     generator = torch.Generator().manual_seed(3)

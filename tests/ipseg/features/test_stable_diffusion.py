@@ -33,15 +33,6 @@ CELLS = {"s5": 3, "s4": 6, "s3": 12}
 TIME = 32  # channels of the time embedding: four times those of the first block
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """Networks this small only wait for each other on more."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture(scope="module")
 def checkpoint(tmp_path_factory):
     folder = tmp_path_factory.mktemp("stable-diffusion")

@@ -19,15 +19,6 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = Models(device="cpu")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def one_thread():
-    """As workers run it; more threads than free cores are many times slower."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 @pytest.fixture(scope="module")
 def golden():
     """The script that made the golden numbers: weights and picture."""

@@ -12,9 +12,6 @@ from ipseg.models import Models
 GOLDEN = Path(__file__).parents[2] / "golden"
 
 
-torch.set_num_threads(1)  # the networks are tiny: more threads only wait for each other
-
-
 @pytest.fixture(scope="session")
 def golden() -> ModuleType:
     """The script that made the golden numbers: weights, picture, points."""

@@ -1,6 +1,7 @@
 """A sweep is its settings one by one, Ray is the local engine, and a lost support loses its own."""
 
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -20,6 +21,7 @@ from pipeline.evaluation.passes import Variant
 from pipeline.evaluation.results import predictions, results_table
 from pipeline.output.ledger import Retry
 
+SMALL = str(Path(__file__).parents[2] / "small.yaml")
 SETTINGS = (
     "points.k=8",
     "points.k=32",
@@ -56,7 +58,7 @@ def episodes(tmp_path_factory):
 
 
 def variant(*settings, label=None, given_mask=False):
-    config = load_config("classical", settings)
+    config = load_config(SMALL, settings)
     name = ", ".join(settings) if label is None else label
     return Variant(name, config, given_mask, settings)
 
