@@ -22,7 +22,7 @@ from ipseg.images import encode_jpeg
 
 # The same examples at every run, so that a change is judged by what it changes. New ones are
 # looked for on purpose: `pytest --hypothesis-profile=explore`.
-settings.register_profile("reproducible", derandomize=True, deadline=None)
+settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("reproducible")
 

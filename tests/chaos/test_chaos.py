@@ -1,7 +1,4 @@
-"""The chaos suite, short form: one trial of most kinds. `make chaos` is the long one.
-
-Rows that end their worker have a test of their own: tests/pipeline/test_poison.py.
-"""
+"""The chaos suite, short form: one trial of most kinds. `make chaos` is the long one."""
 
 import pytest
 from faults import KINDS

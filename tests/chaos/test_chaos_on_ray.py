@@ -1,4 +1,7 @@
-"""The chaos suite, short form: what happens to workers, drivers and machines of one Ray session."""
+"""The chaos suite, short form: what happens to workers, drivers and machines of one Ray session.
+
+Rows that end their worker have a test of their own: tests/pipeline/test_poison.py.
+"""
 
 import pytest
 from faults import KINDS
@@ -10,7 +13,6 @@ pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for
 @pytest.mark.parametrize(
     ("kind", "seed"),
     [
-        ("worker killed", 1),
         ("worker killed in setup", 1),
         ("driver SIGKILL (ray)", 1),
         ("machine killed", 4),  # another takes its place, and the run has to go on

@@ -7,7 +7,7 @@ from pipeline.output.parts import read_rows
 from pipeline.run import Request, segment
 
 
-def finished(images, out, *, engine="ray", settings=(), **prompts):
+def finished(images, out, *, engine, settings=(), **prompts):
     config = load_config("classical", settings)
     run = segment(Request(str(images), str(out), config, engine=engine, **prompts))
     rows = {row["key"]: row for row in read_rows(str(out))}
@@ -37,25 +37,24 @@ def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
     assert scores["deep/cat-crop.jpg"]["cat"] > scores["rocket.jpg"]["cat"]
 
 
-@pytest.mark.parametrize(
-    "settings",
-    [
-        (),  # with prompts that Ray describes, too; the other with the bank of the local run
-        (
-            *("runtime.batch_size=3", "runtime.block_rows=5"),
-            *("runtime.part_rows=2", "runtime.actors=2"),
-        ),
-    ],
-)
+def test_batches_change_nothing(local, image_folder, prompt_folder, tmp_path):
+    settings = ("runtime.batch_size=1", "runtime.part_rows=3")
+    prompts = str(prompt_folder)
+    out = tmp_path / "run"
+    _, rows = finished(image_folder, out, engine="local", settings=settings, prompts=prompts)
+    assert rows == local[1]
+
+
 @pytest.mark.usefixtures("ray_session")
-def test_ray_gives_the_rows_of_the_local_runner(
-    local, image_folder, prompt_folder, tmp_path, settings
-):
-    before, expected = local
-    bank = {"prompt_bank": f"{before.out}/prompt_bank.parquet"}
-    prompts = bank if settings else {"prompts": str(prompt_folder)}
-    run, rows = finished(image_folder, tmp_path / "run", settings=settings, **prompts)
-    assert rows == expected
+def test_ray_gives_the_rows_of_the_local_runner(local, image_folder, prompt_folder, tmp_path):
+    settings = (
+        *("runtime.batch_size=3", "runtime.block_rows=5"),
+        *("runtime.part_rows=2", "runtime.actors=2"),
+    )
+    prompts = str(prompt_folder)  # Ray describes them, too
+    out = tmp_path / "run"
+    run, rows = finished(image_folder, out, engine="ray", settings=settings, prompts=prompts)
+    assert rows == local[1]
     between = [s for s in run.metrics["stages"] if s["stage"] != "segment"]
     assert [s["stage"] for s in between] == ["read", "match", "points"]
     assert all(s["rows"] == 7 for s in run.metrics["stages"])

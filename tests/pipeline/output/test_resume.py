@@ -105,10 +105,7 @@ def test_new_files_are_picked_up(run, contents, expected):
     assert contents(work.out) == (expected, 40)
 
 
-@pytest.mark.parametrize("engine", ["local", "ray"])
-def test_failed_rows_are_tried_again_by_type(
-    run, contents, expected, engine, ray_session, tmp_path
-):
+def test_failed_rows_are_tried_again_by_type(run, contents, expected, tmp_path):
     broken = tmp_path / "broken"
     broken.touch()
     bad = ("005.jpg", "007.jpg", "010.jpg", "011.jpg", "033.jpg")
@@ -120,11 +117,10 @@ def test_failed_rows_are_tried_again_by_type(
     broken.unlink()
     (tmp_path / "seen").unlink()
     work.retry = Retry.parse("failed:ConnectionError")
-    work.engine = engine
     second = work.go()
     assert (second.done_now, second.counts["failed"]) == (2, 3)
     assert sorted(set((tmp_path / "seen").read_text().split())) == ["010.jpg", "011.jpg"]
-    work.retry, work.engine = Retry.parse("failed"), "local"
+    work.retry = Retry.parse("failed")
     assert work.go().done_now == 3
     assert contents(work.out) == (expected, 40)
 
