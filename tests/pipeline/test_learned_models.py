@@ -1,5 +1,7 @@
 """Every real class of the published method, tiny and random, through Ray and in one process."""
 
+import shutil
+
 import numpy as np
 import pytest
 
@@ -41,6 +43,10 @@ def test_fractional_actors_give_the_rows_of_the_local_runner(
         *(*STABLE_DIFFUSION, *DINOV2),
     ]
     config = load_config("ipseg", settings)
+    images = tmp_path / "images"
+    images.mkdir()
+    for name in ("cup-crop.jpg", "deep/cat-flipped.jpg", "rocket.jpg", "broken.jpg"):
+        shutil.copy(image_folder / name, images)
     plans = []
     monkeypatch.setattr(
         "pipeline.engines.ray_engine.make_plan",
@@ -49,7 +55,7 @@ def test_fractional_actors_give_the_rows_of_the_local_runner(
 
     def rows(engine, **prompts):
         out = str(tmp_path / engine)
-        run = segment(Request(str(image_folder), out, config, engine=engine, **prompts))
+        run = segment(Request(str(images), out, config, engine=engine, **prompts))
         assert run.counts["failed"] == 1, "the broken file"
         return {row["key"]: row for row in read_rows(out)}
 
