@@ -70,7 +70,7 @@ class LocalEngine:
             {name: value for name, value in row.items() if name in keep}
             for row in self._finished(steps, rows)
         )
-        with show_progress("images", source.rows, self.record):
+        with show_progress("images", source.rows, self.record, steps[-1].name):
             while part := list(islice(slim, self._runtime.part_rows)):
                 books.write(part)
 

@@ -29,19 +29,23 @@ _REFRESH_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def show_progress(label: str, total: int | None, record: Recorder) -> Iterator[None]:
+def show_progress(label: str, total: int | None, record: Recorder, last: str) -> Iterator[None]:
     """Shows how far a run is while the body runs.
 
     Args:
         label: what is being done.
         total: rows of the source, None if not known before.
         record: of the run; asked now and then, from a thread of its own.
+        last: stage that a row is done with; a part is written when it is full.
     """
     stop = threading.Event()
     console = Console(stderr=True)
     follow = _follow_live if console.is_terminal else _follow_lines
     thread = threading.Thread(
-        target=follow, args=(label, total, record, stop, console), name="progress", daemon=True
+        target=follow,
+        args=(label, total, record, last, stop, console),
+        name="progress",
+        daemon=True,
     )
     thread.start()
     try:
@@ -52,7 +56,12 @@ def show_progress(label: str, total: int | None, record: Recorder) -> Iterator[N
 
 
 def _follow_live(
-    label: str, total: int | None, record: Recorder, stop: threading.Event, console: Console
+    label: str,
+    total: int | None,
+    record: Recorder,
+    last: str,
+    stop: threading.Event,
+    console: Console,
 ) -> None:
     bar = Progress(
         TextColumn("{task.description}"),
@@ -68,30 +77,30 @@ def _follow_live(
         while True:
             ended = stop.wait(_REFRESH_SECONDS)
             stages = record.summary()
-            bar.update(task, completed=_done(stages) + record.books()["before"])
+            bar.update(task, completed=record.rows(last) + record.books()["before"])
             live.update(Group(_table(stages, time.monotonic() - started), bar))
             if ended:
                 return
 
 
 def _follow_lines(
-    label: str, total: int | None, record: Recorder, stop: threading.Event, console: Console
+    label: str,
+    total: int | None,
+    record: Recorder,
+    last: str,
+    stop: threading.Event,
+    _console: Console,
 ) -> None:
     started = time.monotonic()
     while not stop.wait(LINE_SECONDS):
         stages, before = record.summary(), record.books()["before"]
-        done, seconds = _done(stages), time.monotonic() - started
+        done, seconds = record.rows(last), time.monotonic() - started
         of = "" if total is None else f" of {total}"
         text = f"{label}: {done + before}{of}, {done / seconds:.1f}/s"
         if total is not None and done:
             text += f", {_clock((total - before - done) * seconds / done)} left"
         by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
         log.info("%s (%s)", text, by_stage)
-
-
-def _done(stages: list[dict[str, Any]]) -> int:
-    """Rows that the last stage has handed on; a part is written when it is full."""
-    return int(stages[-1]["rows"]) if stages else 0
 
 
 def _table(stages: list[dict[str, Any]], seconds: float) -> Table:

@@ -1,0 +1,41 @@
+"""How far a run is: counted where rows leave it, so that it never goes back."""
+
+import re
+import time
+
+import pytest
+
+from pipeline.engines import progress
+from pipeline.engines.record import FailureBudget, RunRecord
+
+
+@pytest.fixture
+def shown(monkeypatch, caplog):
+    """Function: record -> what was said about it, as (rows done, rows in all)."""
+    monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
+
+    def look(record):
+        caplog.clear()
+        with caplog.at_level("INFO", "ipseg"), progress.show_progress("images", 9, record, "b"):
+            time.sleep(0.05)
+        found = re.findall(r"images: (\d+) of (\d+), ", caplog.text)
+        assert found
+        return {tuple(map(int, pair)) for pair in found}
+
+    return look
+
+
+def test_rows_count_when_the_last_stage_is_through_with_them(shown):
+    record = RunRecord(FailureBudget())
+    assert shown(record) == {(0, 9)}
+    record.end("a", ["1", "2", "3"], 0, 0.1, (1, 1))
+    assert shown(record) == {(0, 9)}, "no stage after it has begun"
+    record.end("b", ["1", "2"], 0, 0.1, (1, 1))
+    assert shown(record) == {(2, 9)}
+
+
+def test_rows_of_runs_before_count_too(shown):
+    record = RunRecord(FailureBudget())
+    record.shard_read("s", 9, {"ok": 4}, "")
+    record.end("b", ["5"], 0, 0.1, (1, 1))
+    assert shown(record) == {(5, 9)}
