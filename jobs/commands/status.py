@@ -60,7 +60,7 @@ def status(
     """Say what is done, empty, failed and left in a run folder, its speed, and when it ends."""
     from rich.console import Console
 
-    from pipeline.output.status import survey_run
+    from pipeline.output.survey import survey_run
 
     console = Console()
     if watch is not None:
@@ -117,7 +117,7 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
     """Shows quick looks (keys not checked) until nothing more is going on."""
     from rich.live import Live
 
-    from pipeline.output.status import survey_run
+    from pipeline.output.survey import survey_run
 
     drawn = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False, transient=True)

@@ -25,7 +25,8 @@ from jobs.evaluation.page import write_page
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
 from pipeline.engines.record import FailureBudget
-from pipeline.evaluation.evaluate import Evaluation, evaluate
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.results import predictions, results_table
 from pipeline.process import Outcome
 

@@ -6,7 +6,7 @@ import io
 import logging
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -15,13 +15,11 @@ from ipseg.benchmarks.episode import Episode
 from ipseg.benchmarks.results import RESULTS
 from ipseg.storage import exists, read_bytes, remove
 from ipseg.walk import list_files
+from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.passes import Pass
 from pipeline.evaluation.supports import entry_of, failed_entries
 from pipeline.output.ledger import BROKEN
 from pipeline.output.parts import read_rows, write_part
-
-if TYPE_CHECKING:
-    from pipeline.evaluation.evaluate import Evaluation
 
 log = logging.getLogger("ipseg")
 

@@ -16,7 +16,8 @@ from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.results import RESULTS
 from ipseg.config import load_config
 from ipseg.metrics import measure
-from pipeline.evaluation.evaluate import Evaluation, evaluate
+from pipeline.evaluation.evaluate import evaluate
+from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.passes import Variant
 from pipeline.evaluation.results import predictions, results_table
 from pipeline.output.ledger import Retry

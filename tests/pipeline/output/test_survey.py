@@ -18,7 +18,7 @@ from ipseg.errors import OutputError
 from ipseg.rows import failed
 from pipeline.output.ledger import Ledger
 from pipeline.output.sink import Provenance, ShardWriter
-from pipeline.output.status import survey_run
+from pipeline.output.survey import survey_run
 from pipeline.sources.shard import key_hash
 
 ITEM = {"concept": "cup", "category_id": 1, "score": 0.5, "points": []}
