@@ -36,7 +36,7 @@ def show_progress(label: str, total: int | None, record: Recorder, last: str) ->
         label: what is being done.
         total: rows of the source, None if not known before.
         record: of the run; asked now and then, from a thread of its own.
-        last: stage that a row is done with; a part is written when it is full.
+        last: stage whose rows are counted.
     """
     stop = threading.Event()
     console = Console(stderr=True)

@@ -168,8 +168,8 @@ class RayEngine:
             compute=_reading(plan),
             override_num_blocks=len(source.shards),
         )
-        last = plan.stages[-1].stage.name
-        with _mendable(self.record), show_progress("images", source.rows, self.record, last):
+        progress = show_progress("images", source.rows, self.record, plan.last_actors)
+        with _mendable(self.record), progress:
             _staged(read, plan, self.record).write_datasink(
                 PartSink(books, self._runtime.part_rows),
                 ray_remote_args={"num_cpus": plan.task_cpus},
