@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from typing import Any
 
 from ipseg.metrics import MeanIoU, average_precision
@@ -54,3 +55,9 @@ def measure_quality(url: str) -> dict[str, Any] | None:
             for concept in sorted(scores)
         },
     }
+
+
+def unseen_concepts(quality: dict[str, Any] | None, names: Sequence[str]) -> list[str]:
+    """Which concepts no row's ground truth shows, given what `measure_quality` said."""
+    concepts = {} if quality is None else quality["concepts"]
+    return [name for name in names if name not in concepts or not concepts[name]["present"]]

@@ -18,7 +18,7 @@ from ipseg.errors import PromptError, SourceError
 from ipseg.methods import Method, create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
-from ipseg.steps.compare import CompareWithMasks
+from ipseg.steps.compare import CompareWithMasks, mask_path
 from ipseg.storage import exists, is_folder, write_whole
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.record import FailureBudget
@@ -35,7 +35,7 @@ from pipeline.process import (
     process,
     write_shards,
 )
-from pipeline.quality import measure_quality
+from pipeline.quality import measure_quality, unseen_concepts
 from pipeline.sources.shard import Columns
 from pipeline.sources.source import list_source
 
@@ -94,7 +94,7 @@ class Run:
         out: its folder.
         counts: rows by status.
         metrics: what metrics.json holds.
-        warnings: about prompts.
+        warnings: about prompts and ground truth.
     """
 
     out: str
@@ -161,12 +161,18 @@ def segment(request: Request) -> Run:
             work = Work(source, steps, SOURCE_COLUMNS, wanted, writer, request.retry)
             outcome = process(engine, work, request.budget)
         metrics = _metrics(outcome, time.perf_counter() - clock)
-        metrics["quality"] = measure_quality(out) if request.masks is not None else None
+        unseen: list[str] = []
+        if request.masks is not None:
+            metrics["quality"] = measure_quality(out)
+            names = unseen_concepts(metrics["quality"], bank.names)
+            unseen = [_without_masks(request.masks, name, by_concept) for name in names]
+        for warning in unseen:
+            log.warning("%s", warning)
         write_whole(f"{out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
         run.finish(outcome.counts)
     if not sum(outcome.counts.values()):
         raise SourceError(f"no image in {request.images}")
-    return Run(out, outcome.counts, metrics, tuple(bank.warnings))
+    return Run(out, outcome.counts, metrics, (*bank.warnings, *unseen))
 
 
 def _bank(
@@ -215,6 +221,14 @@ def load_prompts(request: Request) -> tuple[list[Row], PromptBank | None]:
     rows = find_prompts(str(request.prompts))
     check_prompts(rows, request.config.images)
     return rows, None
+
+
+def _without_masks(masks: str, concept: str, by_concept: bool) -> str:
+    example = mask_path(masks, "a/b.jpg", concept if by_concept else None)
+    return (
+        f"no picture shows '{concept}' by its masks in {masks}, so there is nothing to compare "
+        f"with; if that is wrong, look at their names: that of a/b.jpg is {example}"
+    )
 
 
 def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
