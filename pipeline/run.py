@@ -244,6 +244,6 @@ def _masks_by_concept(masks: str | None, concepts: Sequence[str]) -> bool:
     if len(concepts) == 1:
         return False
     raise SourceError(
-        f"{masks} has no folder '{missing[0]}'; with several concepts, masks are "
-        f"{masks}/<concept>/<key>.png"
+        f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
+        f"{mask_path(masks, 'a/b.jpg', missing[0])}"
     )

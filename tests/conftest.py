@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 from functools import cache
 from pathlib import Path
@@ -49,6 +50,12 @@ def _scope(root, file):
 
 def pytest_xdist_make_scheduler(config, log):
     return OneRay(config, log)
+
+
+def pytest_collection_finish():
+    """What is imported now stays: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

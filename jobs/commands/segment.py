@@ -28,7 +28,7 @@ Started again, the same command goes on where it was, and takes up new files:
 
     ipseg segment --images photos/ --prompts prompts/ --out masks/ --retry failed
 
-Measure against ground truth (masks/cup/<key>.png), with another number of points:
+Measure against ground truth (masks/cup/a/b.png for photos/a/b.jpg), with another number of points:
 
     ipseg segment --images photos/ --prompts prompts/ --masks masks/ --out run/ --set points.k=16
 
@@ -49,7 +49,8 @@ def segment(
         str | None, typer.Option(help="prompt_bank.parquet of an earlier run, in place of prompts.")
     ] = None,
     masks: Annotated[
-        str | None, typer.Option(help="Ground truth to compare with: DIR/<concept>/<key>.png.")
+        str | None,
+        typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
     profile: Profile = "classical",
     method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
