@@ -246,7 +246,9 @@ def test_the_rows_of_table_6_run_with_every_real_class(miniatures, tiny_root, tm
     code, text, _ = ipseg(
         *("evaluate", "perseg", "--data-root", tmp_path / "data", "--out", tmp_path / "run"),
         *("--table", "6", "--limit", "1", "--engine", "local", "--json"),
-        *("--set", f"models.root={tiny_root}"),
+        *("--set", f"models.root={tiny_root}", "--set", "features.dinov2.size=280"),
+        *("--set", "features.stable_diffusion.size=256"),
+        *("--set", "features.stable_diffusion.crop=192"),
     )
     summary = json.loads(text)
     assert (code, summary["rule"], summary["formula"]) == (0, "ipseg", "B")
