@@ -39,8 +39,11 @@ def test_imports_run_one_way(package):
         ("import ipseg; ipseg.load('classical')", {"ray", "torch"}),
         ("import jobs.cli", {"ray", "torch", "cv2", "skimage", "sklearn", "pyarrow"}),
         ("import pipeline.run", {"ray", "torch"}),
-        # What every Ray worker starts with.
-        ("import pipeline.engines.ray_worker", {"torch", "scipy", "rich", "ipseg.config"}),
+        # What Ray's workers start with: stages, reading and writing, the record.
+        (
+            "from pipeline.engines import ray_worker, ray_io, ray_record",
+            {"torch", "sklearn", "scipy", "rich", "ipseg.config", "pipeline.engines.ray_engine"},
+        ),
     ],
 )
 def test_heavy_packages_are_imported_only_when_needed(statement, unwanted):

@@ -17,7 +17,9 @@ def shown(monkeypatch, caplog):
     def look(record):
         caplog.clear()
         with caplog.at_level("INFO", "ipseg"), progress.show_progress("images", 9, record, "b"):
-            time.sleep(0.05)
+            deadline = time.monotonic() + 30
+            while not caplog.records and time.monotonic() < deadline:
+                time.sleep(0.01)
         found = re.findall(r"images: (\d+) of (\d+), ", caplog.text)
         assert found
         return {tuple(map(int, pair)) for pair in found}
