@@ -10,18 +10,18 @@ from typing import overload
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.addresses import fetch
 from ipseg.bank import PromptBank
 from ipseg.config import DEFAULT_PROFILE, Config, load_config
 from ipseg.errors import ImageError, PromptError
-from ipseg.images import encode_png
-from ipseg.masks import decode_rle
 from ipseg.methods import create_method
-from ipseg.overlay import Drawn, colour_of, draw
+from ipseg.methods.ipseg.scoring import notable
 from ipseg.prompts import find_prompts
 from ipseg.rows import Image, Mask, Row, Step, is_failed
 from ipseg.runner import prepare, run_step
-from ipseg.scoring import notable
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import encode_png
+from ipseg.vision.masks import decode_rle
+from ipseg.vision.overlay import Drawn, colour_of, draw
 
 Picture = str | Path | bytes | Image  # address, encoded picture, or (H, W, 3) uint8 RGB
 

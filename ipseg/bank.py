@@ -15,9 +15,9 @@ from ipseg.columns import DESCRIPTION, RLE, decode_description, encode_descripti
 from ipseg.config import Config
 from ipseg.errors import PromptError
 from ipseg.features import Extractor
-from ipseg.masks import encode_rle, read_soft_mask
 from ipseg.rows import Arrays, Row, is_failed
-from ipseg.storage import read_bytes
+from ipseg.storage.files import read_bytes
+from ipseg.vision.masks import encode_rle, read_soft_mask
 
 FORMAT = "ipseg-prompt-bank/1"
 _PROMPT = pa.struct(

@@ -29,7 +29,7 @@ SEGMENTERS = {
     "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
-METHODS = {"ipseg": "ipseg.methods.ipseg:IPSegMethod"}
+METHODS = {"ipseg": "ipseg.methods.ipseg.method:IPSegMethod"}
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.ipseg_layout:IpsegLayoutBenchmark",

@@ -23,14 +23,14 @@ from pydantic import Field, TypeAdapter, ValidationError
 from ipseg.components import FEATURES, METHODS, SALIENCY, SEGMENTERS, load_class
 from ipseg.errors import ConfigError
 from ipseg.features import Extractor
-from ipseg.images import ImageLimits
-from ipseg.matching import Matching
-from ipseg.models import Models
-from ipseg.points import PointSelection
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.points import PointSelection
+from ipseg.methods.ipseg.scoring import Scoring
+from ipseg.networks.models import Models
 from ipseg.saliency import Saliency
-from ipseg.scoring import Scoring
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.refinement import Refinement
+from ipseg.vision.images import ImageLimits
 
 DEFAULT_PROFILE = "classical"
 

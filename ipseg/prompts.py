@@ -5,10 +5,10 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 
 from ipseg.errors import ImageError, PromptError
-from ipseg.images import IMAGE_SUFFIXES, ImageLimits, decode
 from ipseg.rows import Row
-from ipseg.storage import exists, is_folder, read_bytes
-from ipseg.walk import iterate_files
+from ipseg.storage.files import exists, is_folder, read_bytes
+from ipseg.storage.walk import iterate_files
+from ipseg.vision.images import IMAGE_SUFFIXES, ImageLimits, decode
 
 MASK_SUFFIX = ".mask.png"
 

@@ -12,9 +12,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from ipseg.bank import PromptBank
-from ipseg.matching import Matching
-from ipseg.points import PointSelection
-from ipseg.scoring import Scoring
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.points import PointSelection
+from ipseg.methods.ipseg.scoring import Scoring
 from ipseg.segmenters.refinement import Refinement
 
 

@@ -11,13 +11,13 @@ from rich.console import Console
 from rich.table import Table
 
 from ipseg.config import Config
-from ipseg.images import decode, encode_png
-from ipseg.masks import read_soft_mask
 from ipseg.methods import create_method
-from ipseg.overlay import Tile, colour_of, grid, isolate
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, is_failed
 from ipseg.runner import prepare, run_local
+from ipseg.vision.images import decode, encode_png
+from ipseg.vision.masks import read_soft_mask
+from ipseg.vision.overlay import Tile, colour_of, grid, isolate
 from jobs.output import write_file
 
 log = logging.getLogger("ipseg")

@@ -10,15 +10,15 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from ipseg.addresses import fetch
 from ipseg.bank import PromptBank
 from ipseg.errors import OutputError
-from ipseg.images import decode, encode_png
-from ipseg.masks import decode_rle
-from ipseg.overlay import Drawn, colour_of, draw
-from ipseg.scoring import notable
+from ipseg.methods.ipseg.scoring import notable
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import decode, encode_png
+from ipseg.vision.masks import decode_rle
+from ipseg.vision.overlay import Drawn, colour_of, draw
 from jobs.output import write_file
-from pipeline.output.parts import read_row
+from pipeline.runfolder.parts import read_row
 
 
 def show_row(run: str, key: str, out: Path, min_score: float | None, *, as_json: bool) -> None:

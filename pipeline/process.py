@@ -18,12 +18,12 @@ from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
-from ipseg.storage import filesystem, read_bytes, write_whole
+from ipseg.storage.files import filesystem, read_bytes, write_whole
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.record import FailureBudget
-from pipeline.output.ledger import Ledger, Retry
-from pipeline.output.resume import Books
-from pipeline.output.sink import STATUSES, ShardWriter
+from pipeline.runfolder.ledger import Ledger, Retry
+from pipeline.runfolder.resume import Books
+from pipeline.runfolder.sink import STATUSES, ShardWriter
 from pipeline.sources.shard import Shard
 from pipeline.sources.source import Source
 

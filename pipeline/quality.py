@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ipseg.metrics import MeanIoU, average_precision
-from pipeline.output.parts import read_rows
+from pipeline.runfolder.parts import read_rows
 
 
 def measure_quality(url: str) -> dict[str, Any] | None:

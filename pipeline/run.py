@@ -19,13 +19,9 @@ from ipseg.methods import Method, create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.rows import Row, check_chain
 from ipseg.steps.compare import CompareWithMasks, mask_path
-from ipseg.storage import exists, is_folder, write_whole
+from ipseg.storage.files import exists, is_folder, write_whole
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.record import FailureBudget
-from pipeline.output.identity import config_sha256, prompts_identity, run_identity, weights_identity
-from pipeline.output.ledger import Retry
-from pipeline.output.open_run import OpenRun, open_run
-from pipeline.output.sink import MASKS, Provenance, ShardWriter
 from pipeline.process import (
     EngineName,
     Outcome,
@@ -36,6 +32,15 @@ from pipeline.process import (
     write_shards,
 )
 from pipeline.quality import measure_quality, unseen_concepts
+from pipeline.runfolder.identity import (
+    config_sha256,
+    prompts_identity,
+    run_identity,
+    weights_identity,
+)
+from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.open_run import OpenRun, open_run
+from pipeline.runfolder.sink import MASKS, Provenance, ShardWriter
 from pipeline.sources.shard import Columns
 from pipeline.sources.source import list_source
 

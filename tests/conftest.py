@@ -19,7 +19,7 @@ from hypothesis import settings
 from skimage import data
 from xdist.scheduler import LoadScopeScheduling
 
-from ipseg.images import encode_jpeg
+from ipseg.vision.images import encode_jpeg
 
 # The same examples at every run, so that a change is judged by what it changes. New ones are
 # looked for on purpose: `pytest --hypothesis-profile=explore`.

@@ -23,7 +23,7 @@ from ipseg.benchmarks.episode import Box, Example
 from ipseg.benchmarks.layout import check_rule
 from ipseg.benchmarks.truth import read_truth, rle_address
 from ipseg.errors import ConfigError, SourceError
-from ipseg.storage import exists, is_folder
+from ipseg.storage.files import exists, is_folder
 
 RESAMPLE = "resample-empty"
 _ATTEMPTS = 1000  # at one episode, before a class is taken to have nothing but empty crops

@@ -19,8 +19,8 @@ from pycocotools import mask as coco
 
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import OutputError, SourceError
-from ipseg.masks import RLE, encode_rle, rle_area
-from ipseg.storage import read_bytes, write_whole
+from ipseg.storage.files import read_bytes, write_whole
+from ipseg.vision.masks import RLE, encode_rle, rle_area
 
 Box = tuple[float, float, float, float]
 Progress = Callable[[int, int], None]  # done, of how many: bytes of a file, or files

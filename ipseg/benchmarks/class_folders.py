@@ -8,8 +8,8 @@ from pathlib import PurePosixPath
 
 from ipseg.benchmarks.episode import Episode, Example
 from ipseg.errors import SourceError
-from ipseg.images import IMAGE_SUFFIXES
-from ipseg.walk import iterate_files
+from ipseg.storage.walk import iterate_files
+from ipseg.vision.images import IMAGE_SUFFIXES
 
 ClassPictures = Mapping[str, tuple[Example, ...]]  # classes and pictures sorted by name
 

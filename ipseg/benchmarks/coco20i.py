@@ -24,8 +24,8 @@ from ipseg.benchmarks.fss_sam3 import PROTOCOL as FSS_SAM3_PROTOCOL
 from ipseg.benchmarks.fss_sam3 import CocoPools
 from ipseg.benchmarks.layout import is_file, locate
 from ipseg.errors import SourceError
-from ipseg.storage import is_folder
-from ipseg.walk import iterate_files
+from ipseg.storage.files import is_folder
+from ipseg.storage.walk import iterate_files
 
 _ROOTS = ("", "datasets", "data", "datasets/fss")
 PLACES = tuple(

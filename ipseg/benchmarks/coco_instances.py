@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ipseg.benchmarks.annotations import to_rle
 from ipseg.benchmarks.json_stream import stream_lists
 from ipseg.errors import SourceError
-from ipseg.masks import RLE
+from ipseg.vision.masks import RLE
 
 Progress = Callable[[int, int], None]
 

@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 from ipseg.benchmarks.coco_instances import COCO_CLASSES
 from ipseg.benchmarks.unpickling import load_plain
 from ipseg.errors import SourceError
-from ipseg.storage import read_bytes, write_whole
+from ipseg.storage.files import read_bytes, write_whole
 
 FOLDS = 4
 

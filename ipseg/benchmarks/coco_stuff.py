@@ -10,7 +10,7 @@ from ipseg.benchmarks.label_index import Coding
 from ipseg.benchmarks.layout import is_file
 from ipseg.benchmarks.zero_shot import ZeroShotBenchmark
 from ipseg.errors import SourceError
-from ipseg.walk import list_files
+from ipseg.storage.walk import list_files
 
 _IMAGES = "images/val2017"
 _MAPS = "annotations/val2017"

@@ -14,7 +14,7 @@ from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.label_index import read_labels
 from ipseg.benchmarks.layout import check_one_shot, check_rule, locate, read_names
 from ipseg.errors import SourceError
-from ipseg.walk import list_files
+from ipseg.storage.walk import list_files
 
 _PLACES = (
     "",

@@ -22,7 +22,7 @@ class Example:
     Attributes:
         key: unique name of the picture within its benchmark: its path below the data root, with
             `#x0,y0,x1,y1` behind it where only a part is used.
-        uri: where the picture is; `ipseg.addresses.fetch` reads it.
+        uri: where the picture is; `ipseg.storage.addresses.fetch` reads it.
         truth: where the mask is; `ipseg.benchmarks.truth.read_truth` reads it. It has the size of
             the whole picture, also where `crop` is set.
         crop: x0, y0, x1, y1 in pixels, x1 and y1 not included; None for the whole picture.

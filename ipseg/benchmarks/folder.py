@@ -20,9 +20,9 @@ from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.layout import check_one_shot, check_rule, locate
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import SourceError
-from ipseg.images import IMAGE_SUFFIXES
 from ipseg.prompts import MASK_SUFFIX
-from ipseg.storage import is_folder
+from ipseg.storage.files import is_folder
+from ipseg.vision.images import IMAGE_SUFFIXES
 
 _FIRST_BY_NAME = 6  # among these, "largest-of-6" looks for the largest object
 

@@ -23,7 +23,7 @@ from ipseg.benchmarks.drawing import (
 from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.layout import locate, read_lines
 from ipseg.errors import SourceError
-from ipseg.storage import is_folder
+from ipseg.storage.files import is_folder
 
 _LIST = "splits/test.txt"
 _PLACES = ("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000")

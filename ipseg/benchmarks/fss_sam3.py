@@ -22,8 +22,8 @@ from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.label_index import Coding, count_labels, read_labels
 from ipseg.benchmarks.truth import rle_address
 from ipseg.errors import SourceError
-from ipseg.masks import RLE, decode_rle, encode_rle
 from ipseg.rows import Mask
+from ipseg.vision.masks import RLE, decode_rle, encode_rle
 
 PROTOCOL = Protocol(formula="A'")  # at the original size; D stands beside it
 

@@ -11,8 +11,8 @@ from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.layout import absolute, check_one_shot, check_rule, plain_name
 from ipseg.benchmarks.references import REFERENCE_LIST, read_references
 from ipseg.errors import SourceError
-from ipseg.storage import is_folder
-from ipseg.walk import list_files
+from ipseg.storage.files import is_folder
+from ipseg.storage.walk import list_files
 
 _PLACES = ("", "fss-te", "data/fss-te")
 _RELEASED_RULE = "released"

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Generator, Iterator
 from typing import IO, Any
 
 from ipseg.errors import SourceError
-from ipseg.storage import info, open_input
+from ipseg.storage.files import info, open_input
 
 Progress = Callable[[int, int], None]  # bytes read, of how many
 

@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 from PIL import Image as PillowImage
 
 from ipseg.errors import SourceError
-from ipseg.storage import info, read_bytes, write_whole
+from ipseg.storage.files import info, read_bytes, write_whole
 
 INDEX_FILE = "ipseg_index.parquet"
 Progress = Callable[[int, int], None]  # label maps read, of how many

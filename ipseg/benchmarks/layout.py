@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from ipseg.benchmarks.benchmark import Benchmark, Sampling
 from ipseg.errors import ConfigError, SourceError
-from ipseg.storage import filesystem, info, is_folder, read_bytes
+from ipseg.storage.files import filesystem, info, is_folder, read_bytes
 
 _NAME = re.compile(r"(?!\.)[\w.+\-]+")  # one file name: no folder, nothing hidden
 

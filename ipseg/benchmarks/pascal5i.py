@@ -30,8 +30,8 @@ from ipseg.benchmarks.fss_sam3 import PascalPools
 from ipseg.benchmarks.label_index import Coding
 from ipseg.benchmarks.layout import is_file, locate, read_lines, read_names
 from ipseg.errors import SourceError
-from ipseg.storage import is_folder
-from ipseg.walk import iterate_files
+from ipseg.storage.files import is_folder
+from ipseg.storage.walk import iterate_files
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),

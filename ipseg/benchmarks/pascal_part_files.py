@@ -21,7 +21,7 @@ from typing import Any, NoReturn
 from ipseg.benchmarks.annotations import Box, Category, Collector, Progress, to_rle
 from ipseg.benchmarks.released import finite
 from ipseg.errors import SourceError
-from ipseg.storage import read_bytes
+from ipseg.storage.files import read_bytes
 
 INDEX = "all_obj_part_to_image.json"
 GROUPS = ("animals", "indoor", "person", "vehicles")

@@ -27,10 +27,10 @@ from ipseg.benchmarks.coco_splits import FOLDS, fold_classes, read_split, write_
 from ipseg.benchmarks.label_index import Coding, count_labels
 from ipseg.benchmarks.layout import absolute, is_file, locate
 from ipseg.errors import SourceError
-from ipseg.images import encode_png
-from ipseg.masks import RLE, decode_rle
-from ipseg.storage import is_folder, write_whole
-from ipseg.walk import iterate_files
+from ipseg.storage.files import is_folder, write_whole
+from ipseg.storage.walk import iterate_files
+from ipseg.vision.images import encode_png
+from ipseg.vision.masks import RLE, decode_rle
 
 Progress = Callable[[int, int], None]  # label maps done, of how many
 

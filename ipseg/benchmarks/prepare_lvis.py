@@ -17,7 +17,7 @@ from ipseg.benchmarks.json_stream import stream_lists
 from ipseg.benchmarks.layout import relative_path
 from ipseg.benchmarks.released import below_root, collect_released, read_released, whole_number
 from ipseg.errors import SourceError
-from ipseg.storage import exists, is_folder
+from ipseg.storage.files import exists, is_folder
 
 TABLE = "lvis_val.parquet"
 PICKLE = "lvis_val.pkl"

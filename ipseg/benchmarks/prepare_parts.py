@@ -31,7 +31,7 @@ from ipseg.benchmarks.released import (
     whole_number,
 )
 from ipseg.errors import SourceError
-from ipseg.storage import exists, is_folder
+from ipseg.storage.files import exists, is_folder
 
 PACO_TABLE = "paco_part_val.parquet"
 PACO_FOLDERS = below_root("PACO-Part/paco", "PACO-Part", "paco", "")

@@ -12,7 +12,7 @@ from ipseg.benchmarks.class_folders import ClassPictures
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import is_file, read_lines, relative_path
 from ipseg.errors import SourceError
-from ipseg.images import IMAGE_SUFFIXES
+from ipseg.vision.images import IMAGE_SUFFIXES
 
 REFERENCE_LIST = "ref_composed.txt"
 

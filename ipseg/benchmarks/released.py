@@ -19,7 +19,7 @@ from ipseg.benchmarks.annotations import Box, Category, Collector, to_rle
 from ipseg.benchmarks.layout import relative_path
 from ipseg.benchmarks.unpickling import load_plain
 from ipseg.errors import SourceError
-from ipseg.storage import open_input, read_bytes
+from ipseg.storage.files import open_input, read_bytes
 
 
 def below_root(*names: str) -> tuple[str, ...]:

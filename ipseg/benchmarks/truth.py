@@ -23,9 +23,9 @@ import numpy.typing as npt
 from PIL import Image as PillowImage
 
 from ipseg.errors import SourceError
-from ipseg.masks import decode_rle
 from ipseg.rows import Mask
-from ipseg.storage import read_bytes
+from ipseg.storage.files import read_bytes
+from ipseg.vision.masks import decode_rle
 
 _ADDRESS = re.compile(
     r"^(?P<file>.+)#(?:label=(?P<labels>\d+(?:,\d+)*)|above=(?P<level>\d+))(?:&ignore=(?P<void>\d+))?$"

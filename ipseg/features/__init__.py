@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ipseg.features.similarity import Similarity
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.rows import Arrays, Image, Map
 
 

@@ -12,11 +12,10 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.features.similarity import Similarity
-from ipseg.geometry import resize_map
-from ipseg.matching import cosine_similarity, standardise, unit
-from ipseg.models import Models
-from ipseg.superpixels import to_lab, work_image
+from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
+from ipseg.networks.models import Models
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.superpixels import to_lab, work_image
 
 Array = npt.NDArray[np.float32]
 

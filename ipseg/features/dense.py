@@ -12,20 +12,12 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ipseg.features.similarity import Similarity
-from ipseg.geometry import resize_map
-from ipseg.letterbox import kept_band, source_cells
-from ipseg.matching import (
-    Pooling,
-    cosine_similarity,
-    prompt_embedding,
-    prompt_weights,
-    standardise,
-    unit,
-    weighted_mean,
-)
-from ipseg.models import Models
+from ipseg.features.pooling import Pooling, prompt_embedding, prompt_weights, weighted_mean
+from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
+from ipseg.networks.models import Models
 from ipseg.rows import Arrays, Image, Map
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.letterbox import kept_band, source_cells
 
 _BEST_CELLS = 32  # as many as vote for positive points in the published method
 

@@ -16,7 +16,7 @@ from torch.nn import functional
 from transformers import Dinov2Model, Dinov2WithRegistersModel
 
 from ipseg.features.vit import VitExtractor
-from ipseg.pretrained import Network
+from ipseg.networks.pretrained import Network
 
 # The released networks are run with this much added to the wanted number of cells,
 # so that rounding never gives one cell less.

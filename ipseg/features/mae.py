@@ -11,7 +11,7 @@ from torch import Tensor
 from transformers import ViTMAEModel
 
 from ipseg.features.vit import VitExtractor
-from ipseg.pretrained import Network
+from ipseg.networks.pretrained import Network
 
 
 @dataclass(kw_only=True)

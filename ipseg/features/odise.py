@@ -16,7 +16,7 @@ from transformers import CLIPVisionModelWithProjection
 
 from ipseg.errors import WeightsError
 from ipseg.features.clip import Clip
-from ipseg.pretrained import DAMAGED, Network, load_network, unreadable
+from ipseg.networks.pretrained import DAMAGED, Network, load_network, unreadable
 
 # Of every CLIP model by OpenAI.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)

@@ -16,9 +16,9 @@ import numpy.typing as npt
 
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
-from ipseg.geometry import resize_map
-from ipseg.models import Models
-from ipseg.superpixels import work_image
+from ipseg.networks.models import Models
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.superpixels import work_image
 
 Arrays = dict[str, npt.NDArray[np.generic]]
 Descriptors = npt.NDArray[np.float32]

@@ -14,16 +14,16 @@ import torch
 from pydantic import Field
 from torch import Tensor
 
-from ipseg.batching import in_micro_batches
 from ipseg.errors import ConfigError
 from ipseg.features.dense import DenseExtractor
 from ipseg.features.odise import load_time_conditioning
 from ipseg.features.stable_diffusion_network import TAPS, Layer, load_diffusion
 from ipseg.features.windows import paste, window_starts
-from ipseg.letterbox import letterbox
-from ipseg.models import Models
-from ipseg.pretrained import Network
+from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.models import Models
+from ipseg.networks.pretrained import Network
 from ipseg.rows import Image
+from ipseg.vision.letterbox import letterbox
 
 
 @dataclass(kw_only=True)

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.pretrained import DAMAGED, Network, check_tensors, load_network, unreadable
+from ipseg.networks.pretrained import DAMAGED, Network, check_tensors, load_network, unreadable
 
 Layer: TypeAlias = Literal["s5", "s4", "s3"]
 

@@ -14,13 +14,13 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel
 
-from ipseg.batching import in_micro_batches
 from ipseg.errors import ConfigError
 from ipseg.features.dense import DenseExtractor
-from ipseg.letterbox import letterbox
-from ipseg.models import Models
-from ipseg.pretrained import Network, load_network, normalisation
+from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.models import Models
+from ipseg.networks.pretrained import Network, load_network, normalisation
 from ipseg.rows import Image
+from ipseg.vision.letterbox import letterbox
 
 LAYER = "tokens"
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.rows import Image, Map
 
 

@@ -13,7 +13,7 @@ from scipy.sparse import coo_array, csr_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.sparse.linalg import spsolve
 
-from ipseg.superpixels import Superpixels
+from ipseg.vision.superpixels import Superpixels
 
 Vector = npt.NDArray[np.float64]
 

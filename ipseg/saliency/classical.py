@@ -9,8 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.geometry import resize_map
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -20,7 +19,8 @@ from ipseg.saliency.background import (
     unit_range,
 )
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
-from ipseg.superpixels import Superpixels, superpixels, to_lab, work_image
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
 
 _COLOUR_SIGMA = 7.0  # Lab units: how alike neighbours must be to share their saliency
 _BACKGROUND_TRUST = 5.0  # against 1 for contrast; the paper's value

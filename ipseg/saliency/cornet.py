@@ -13,8 +13,8 @@ from PIL import Image as PillowImage
 from pydantic import Field
 from torch import Tensor
 
-from ipseg.checkpoint import load_strict, read_state_dict
-from ipseg.models import Models
+from ipseg.networks.checkpoint import load_strict, read_state_dict
+from ipseg.networks.models import Models
 from ipseg.saliency.cornet_network import INPUT_SIDE, CorNet
 from ipseg.saliency.weak import never_empty
 

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.errors import ConfigError, PromptError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 
 
 @dataclass

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 
 
 @dataclass

@@ -15,13 +15,13 @@ from torch import Tensor
 from transformers import Dinov2Model, Dinov2WithRegistersModel
 
 from ipseg.errors import ConfigError
-from ipseg.geometry import resize_map
-from ipseg.models import Models
-from ipseg.pretrained import Network, load_network, normalisation
+from ipseg.networks.models import Models
+from ipseg.networks.pretrained import Network, load_network, normalisation
 from ipseg.saliency.foreground import clean, grabcut, overlap
 from ipseg.saliency.normalised_cut import bipartition, main_part
 from ipseg.saliency.weak import never_empty
-from ipseg.superpixels import work_image
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.superpixels import work_image
 
 _CLASSES = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
 _KEY_PROJECTIONS = ("k_proj", "key")  # the layer's name in newer and older transformers

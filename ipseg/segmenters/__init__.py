@@ -8,7 +8,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.rows import Image, Map
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.prompt import PointPrompt

@@ -10,8 +10,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.geometry import resize_map
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -21,7 +20,8 @@ from ipseg.saliency.background import (
 )
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
 from ipseg.segmenters.decoded import Decoded
-from ipseg.superpixels import Superpixels, superpixels, to_lab, work_image
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
 
 Vector = npt.NDArray[np.float64]
 

@@ -10,8 +10,8 @@ from pydantic import Field
 from torch import Tensor
 from transformers import PreTrainedModel, Sam2Model, SamHQModel, SamModel
 
-from ipseg.models import Models
-from ipseg.pretrained import load_network
+from ipseg.networks.models import Models
+from ipseg.networks.pretrained import load_network
 from ipseg.segmenters.frame import Aspect
 from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
 

@@ -12,9 +12,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from ipseg.batching import in_micro_batches
 from ipseg.errors import ConfigError
-from ipseg.models import Models
+from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.models import Models
 from ipseg.rows import Image, Map
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch

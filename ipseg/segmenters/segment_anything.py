@@ -9,8 +9,8 @@ from typing import Annotated, ClassVar
 from pydantic import Field
 from torch import Tensor
 
-from ipseg.checkpoint import load_strict, read_state_dict
-from ipseg.models import Models
+from ipseg.networks.checkpoint import load_strict, read_state_dict
+from ipseg.networks.models import Models
 from ipseg.segmenters.frame import Aspect
 from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
 from ipseg.segmenters.sam_architecture import recognise

@@ -9,10 +9,10 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.errors import SourceError
-from ipseg.masks import decode_rle, read_mask
 from ipseg.metrics import Counts
 from ipseg.rows import Mask, Row, Step
-from ipseg.storage import read_bytes
+from ipseg.storage.files import read_bytes
+from ipseg.vision.masks import decode_rle, read_mask
 
 
 @dataclass

@@ -7,10 +7,10 @@ from typing import ClassVar
 
 import numpy as np
 
-from ipseg.addresses import fetch
 from ipseg.errors import ImageError
-from ipseg.images import ImageLimits, decode
 from ipseg.rows import Resources, Row, Step
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import ImageLimits, decode
 
 
 @dataclass

@@ -12,9 +12,9 @@ from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Box
 from ipseg.benchmarks.truth import Truth, read_truth
 from ipseg.errors import SourceError
-from ipseg.masks import decode_rle
 from ipseg.metrics import Boundary, Region
 from ipseg.rows import Mask, Row, Step
+from ipseg.vision.masks import decode_rle
 
 
 @dataclass

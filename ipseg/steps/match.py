@@ -11,9 +11,9 @@ import numpy as np
 from ipseg.bank import PromptBank
 from ipseg.features import Extractor
 from ipseg.features.similarity import Similarity
-from ipseg.matching import Matching
-from ipseg.models import Models
-from ipseg.points import PointSelection
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.points import PointSelection
+from ipseg.networks.models import Models
 from ipseg.rows import Map, Resources, Row, Step
 from ipseg.saliency import Saliency
 

@@ -10,13 +10,13 @@ import numpy as np
 
 from ipseg.errors import PromptError
 from ipseg.features import Extractor
-from ipseg.images import encode_jpeg, encode_png, thumbnail
-from ipseg.masks import read_mask, read_soft_mask
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.rows import Map, Resources, Row, Step
 from ipseg.saliency import Saliency
 from ipseg.saliency.weak import is_weak
 from ipseg.steps.judge import truth_at
+from ipseg.vision.images import encode_jpeg, encode_png, thumbnail
+from ipseg.vision.masks import read_mask, read_soft_mask
 
 THUMBNAIL_SIDE = 320
 # An object smaller or larger than this share of its picture is more often a saliency that caught a

@@ -9,9 +9,9 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.bank import PromptBank
-from ipseg.models import Models
+from ipseg.methods.ipseg.scoring import Scoring, make_object, similarity_statistics
+from ipseg.networks.models import Models
 from ipseg.rows import Resources, Row, Step
-from ipseg.scoring import Scoring, make_object, similarity_statistics
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement

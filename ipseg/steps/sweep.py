@@ -11,14 +11,14 @@ import numpy as np
 from ipseg.bank import Concept
 from ipseg.features import Extractor
 from ipseg.features.similarity import Similarity
-from ipseg.masks import encode_rle
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.rows import Resources, Row, Step
 from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
 from ipseg.steps.match import fuse, points_of
 from ipseg.steps.segment import prompts_of
 from ipseg.sweep import Finish, Sweep
+from ipseg.vision.masks import encode_rle
 
 
 def entries_of(row: Row) -> list[str]:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from ipseg.models import is_hub_id
+from ipseg.networks.models import is_hub_id
 
 Layout = Literal["transformers", "diffusers", "file"]
 

@@ -14,7 +14,7 @@ from huggingface_hub.errors import (
 )
 
 from ipseg.errors import WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.weights.catalogue import FILES, Need
 from ipseg.weights.finding import Found, alternative, find
 

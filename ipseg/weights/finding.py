@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ipseg.errors import WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need
 
 TINY_MARK = "tiny-weights.json"

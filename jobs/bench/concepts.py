@@ -13,7 +13,7 @@ from scipy.ndimage import gaussian_filter
 from torch import nn
 
 from ipseg.config import Config
-from ipseg.scoring import make_object, similarity_statistics
+from ipseg.methods.ipseg.scoring import make_object, similarity_statistics
 from ipseg.segmenters.frame import Frame
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.promptable import Embedding, PromptableNetwork

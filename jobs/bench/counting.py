@@ -23,7 +23,7 @@ from ipseg.features.stable_diffusion import StableDiffusion
 from ipseg.features.stable_diffusion_network import DiffusionNetwork
 from ipseg.features.vit import VitExtractor
 from ipseg.features.windows import window_starts
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.saliency.cornet_network import INPUT_SIDE
 from ipseg.saliency.tokencut import TokenCut

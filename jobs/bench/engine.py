@@ -21,10 +21,10 @@ from ipseg.config import Runtime
 from jobs.bench.rehearsal import Toil, rehearsal_steps
 from pipeline.engines.memory import Memory, memory
 from pipeline.engines.record import FailureBudget
-from pipeline.output.sink import Provenance, ShardWriter
 from pipeline.planning.calibration import StageCost
 from pipeline.planning.estimate import Load, estimate
 from pipeline.process import Outcome, Work, process
+from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 

@@ -12,8 +12,8 @@ import torch
 
 from ipseg.config import Config
 from ipseg.features.dinov2 import Dinov2
+from ipseg.features.similarity import cosine_similarity
 from ipseg.features.stable_diffusion import StableDiffusion
-from ipseg.matching import cosine_similarity
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.segmenters.promptable import PromptableNetwork
 from ipseg.segmenters.segment_anything import SegmentAnything

@@ -14,8 +14,8 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
+from ipseg.methods.ipseg.scoring import make_object
 from ipseg.rows import Row, Step
-from ipseg.scoring import make_object
 
 Toil = Literal["sleep", "spin"]
 _GRID = (15, 20)  # cells of a similarity map

@@ -136,8 +136,8 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.compute as pc
 
     from ipseg.errors import OutputError
-    from ipseg.storage import exists
-    from pipeline.output.folder import Damage, list_run, read_columns, read_success, unreadable
+    from ipseg.storage.files import exists
+    from pipeline.runfolder.folder import Damage, list_run, read_columns, read_success, unreadable
 
     out = out.rstrip("/")
     listing = list_run(out)

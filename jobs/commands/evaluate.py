@@ -121,7 +121,7 @@ def evaluate(
     from jobs.evaluation.asked import Asked
     from jobs.evaluation.run import run_evaluation
     from jobs.reading import Reading
-    from pipeline.output.ledger import Retry
+    from pipeline.runfolder.ledger import Retry
 
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")

@@ -87,8 +87,8 @@ def segment(
     from ipseg.config import load_config
     from jobs.segment import print_run
     from pipeline.engines.record import FailureBudget
-    from pipeline.output.ledger import Retry
     from pipeline.run import Request, segment
+    from pipeline.runfolder.ledger import Retry
     from pipeline.sources.shard import Columns
 
     if (prompts is None) == (prompt_bank is None):

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from rich.console import Console, RenderableType
     from rich.text import Text
 
-    from pipeline.output.status import RunStatus, ShardStatus
+    from pipeline.runfolder.status import RunStatus, ShardStatus
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -60,7 +60,7 @@ def status(
     """Say what is done, empty, failed and left in a run folder, its speed, and when it ends."""
     from rich.console import Console
 
-    from pipeline.output.survey import survey_run
+    from pipeline.runfolder.survey import survey_run
 
     console = Console()
     if watch is not None:
@@ -117,7 +117,7 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
     """Shows quick looks (keys not checked) until nothing more is going on."""
     from rich.live import Live
 
-    from pipeline.output.survey import survey_run
+    from pipeline.runfolder.survey import survey_run
 
     drawn = console.is_terminal and not as_json
     live = Live(console=console, auto_refresh=False, transient=True)
@@ -237,7 +237,7 @@ def _speed(rows_per_second: float | None) -> str:
 
 def _counts(counts: Mapping[str, int]) -> dict[str, int]:
     """Every status, in the usual order."""
-    from pipeline.output.sink import STATUSES
+    from pipeline.runfolder.sink import STATUSES
 
     return {name: counts.get(name, 0) for name in STATUSES}
 

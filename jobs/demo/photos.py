@@ -19,8 +19,8 @@ import numpy.typing as npt
 from pycocotools import mask as coco
 from skimage import color, data
 
-from ipseg.masks import decode_rle
 from ipseg.rows import Image, Map
+from ipseg.vision.masks import decode_rle
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 

@@ -16,8 +16,8 @@ from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.judged import BOUNDARY
 from pipeline.evaluation.passes import Variant
-from pipeline.output.ledger import Retry
 from pipeline.process import EngineName
+from pipeline.runfolder.ledger import Retry
 
 log = logging.getLogger("ipseg")
 

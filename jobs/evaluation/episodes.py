@@ -12,14 +12,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipseg.addresses import fetch
 from ipseg.benchmarks.episode import Episode, Example, from_table
 from ipseg.benchmarks.truth import Truth, read_truth
 from ipseg.errors import IpsegError
-from ipseg.images import ImageLimits, decode, encode_jpeg, thumbnail
-from ipseg.masks import decode_rle
-from ipseg.overlay import COLOURS, Drawn, draw
 from ipseg.rows import Image
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
+from ipseg.vision.masks import decode_rle
+from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
 from jobs.report.tiles import QUALITY, data_uri, reason_of, resized
 

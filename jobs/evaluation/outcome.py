@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ipseg.benchmarks.episode import EPISODES
 from ipseg.benchmarks.results import RESULTS
 from ipseg.errors import OutputError
-from ipseg.storage import read_bytes
+from ipseg.storage.files import read_bytes
 
 EVALUATION = "evaluation.json"
 

@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from markupsafe import Markup
 
 from ipseg.metrics import FORMULAS
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 from jobs.commands.errors import normalise
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison

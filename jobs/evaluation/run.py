@@ -19,7 +19,7 @@ from ipseg.benchmarks.drawing import episode_csv, is_published
 from ipseg.benchmarks.episode import Episode, to_table
 from ipseg.benchmarks.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 from jobs.evaluation.asked import Asked, Resolved, as_the_paper, resolve
 from jobs.evaluation.page import write_page
 from jobs.evaluation.summary import Summary, as_data, summarise

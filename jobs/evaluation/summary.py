@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipseg.metrics import interval, interval_over_folds, over_folds, per_class
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 from jobs.evaluation.comparison import Comparison, compare, counterpart
 from jobs.evaluation.outcome import Outcome, read_outcome
 from jobs.evaluation.wording import gaps

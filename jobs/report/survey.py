@@ -17,9 +17,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from ipseg.scoring import notable
-from ipseg.storage import filesystem
-from pipeline.output.parts import part_files
+from ipseg.methods.ipseg.scoring import notable
+from ipseg.storage.files import filesystem
+from pipeline.runfolder.parts import part_files
 
 BINS = 20
 # Without ground truth, objects are shown that reach this share of the best score in the image and

@@ -10,12 +10,12 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ipseg.addresses import fetch
-from ipseg.images import ImageLimits, decode, encode_jpeg, thumbnail
-from ipseg.masks import decode_rle
-from ipseg.overlay import Colour, Drawn, draw, isolate
+from ipseg.methods.ipseg.scoring import highest, notable
 from ipseg.rows import Image, Mask
-from ipseg.scoring import highest, notable
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
+from ipseg.vision.masks import decode_rle
+from ipseg.vision.overlay import Colour, Drawn, draw, isolate
 from jobs.report.survey import best_scores
 
 LONG_SIDE = 460  # pixels of a picture in the gallery; sharp enough on a phone

@@ -17,9 +17,9 @@ import pyarrow.parquet as pq
 import yaml
 
 from ipseg.errors import OutputError
-from ipseg.images import ImageLimits
-from ipseg.overlay import Colour, colour_of
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
+from ipseg.vision.images import ImageLimits
+from ipseg.vision.overlay import Colour, colour_of
 from jobs.report.charts import histogram, mirrored, spark
 from jobs.report.survey import BINS, Place, Survey, read_place, survey
 from jobs.report.tiles import Tile, css, prompt_pictures, row_tile

@@ -13,7 +13,7 @@ from ipseg.rows import Row, Step, is_failed
 from ipseg.runner import prepare, run_local, run_step
 from pipeline.engines.progress import show_progress
 from pipeline.engines.record import FailureBudget, Recorder, RunRecord
-from pipeline.output.resume import Books
+from pipeline.runfolder.resume import Books
 from pipeline.sources.source import Source
 
 

@@ -33,10 +33,10 @@ from pipeline.engines.ray_record import RayRecord
 from pipeline.engines.ray_worker import actor_class, run_in_task
 from pipeline.engines.record import FailureBudget, Recorder
 from pipeline.engines.stage import build_stages
-from pipeline.output.resume import Books
 from pipeline.planning.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
 from pipeline.planning.cluster import Cluster, see_cluster
 from pipeline.planning.plan import Plan, make_plan
+from pipeline.runfolder.resume import Books
 from pipeline.sources.source import Source
 
 log = logging.getLogger("ipseg")

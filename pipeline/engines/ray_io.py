@@ -12,7 +12,7 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasink, Datasource, ReadTask
 
 from ipseg.columns import from_table, to_table
-from pipeline.output.resume import Books
+from pipeline.runfolder.resume import Books
 from pipeline.sources.shard import Shard
 
 READ_ROWS = 32  # rows in one block of a read task; encoded pictures are large

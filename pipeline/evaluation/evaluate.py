@@ -14,18 +14,13 @@ from ipseg.errors import ConfigError, SourceError
 from ipseg.methods import create_method
 from ipseg.rows import Row
 from ipseg.steps.judge import JudgeEpisodes
-from ipseg.storage import exists
+from ipseg.storage.files import exists
+from ipseg.storage.walk import list_files
 from ipseg.sweep import Finish, Look, Sweep
-from ipseg.walk import list_files
 from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.passes import Pass
 from pipeline.evaluation.results import reopen
 from pipeline.evaluation.supports import bank_of, describe_supports, entry_of, failed_entries
-from pipeline.output.identity import config_sha256, weights_identity
-from pipeline.output.lease import Lease
-from pipeline.output.manifest import Manifest
-from pipeline.output.open_run import open_run
-from pipeline.output.sink import Provenance, ShardWriter, check_writable
 from pipeline.process import (
     Outcome,
     Work,
@@ -35,6 +30,11 @@ from pipeline.process import (
     process,
     write_shards,
 )
+from pipeline.runfolder.identity import config_sha256, weights_identity
+from pipeline.runfolder.lease import Lease
+from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.open_run import open_run
+from pipeline.runfolder.sink import Provenance, ShardWriter, check_writable
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 

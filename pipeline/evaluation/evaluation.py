@@ -13,8 +13,8 @@ from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Episode, to_table
 from pipeline.engines.record import FailureBudget
 from pipeline.evaluation.passes import Pass, Variant, passes
-from pipeline.output.ledger import Retry
 from pipeline.process import EngineName
+from pipeline.runfolder.ledger import Retry
 
 
 @dataclass(frozen=True)

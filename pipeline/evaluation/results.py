@@ -13,13 +13,13 @@ import pyarrow.parquet as pq
 
 from ipseg.benchmarks.episode import Episode
 from ipseg.benchmarks.results import RESULTS
-from ipseg.storage import exists, read_bytes, remove
-from ipseg.walk import list_files
+from ipseg.storage.files import exists, read_bytes, remove
+from ipseg.storage.walk import list_files
 from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.passes import Pass
 from pipeline.evaluation.supports import entry_of, failed_entries
-from pipeline.output.ledger import BROKEN
-from pipeline.output.parts import read_rows, write_part
+from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.parts import read_rows, write_part
 
 log = logging.getLogger("ipseg")
 

@@ -15,7 +15,7 @@ from ipseg.features import Extractor
 from ipseg.methods import create_method
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Row, check_chain, is_failed
-from ipseg.storage import exists, read_bytes, write_whole
+from ipseg.storage.files import exists, read_bytes, write_whole
 from pipeline.evaluation.passes import Variant
 
 if TYPE_CHECKING:

@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from ipseg.columns import ERROR_COLUMNS, to_table
 from ipseg.rows import Row
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 from pipeline.sources.shard import Shard, key_hash
 
 ROWS_PER_SHARD = 4096

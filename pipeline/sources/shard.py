@@ -16,12 +16,12 @@ from typing import Any, Literal
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ipseg.addresses import parquet_uri, picture_bytes, tar_uri
 from ipseg.columns import from_table
 from ipseg.errors import SourceError
-from ipseg.images import IMAGE_SUFFIXES
 from ipseg.rows import Row, failed
-from ipseg.storage import open_input
+from ipseg.storage.addresses import parquet_uri, picture_bytes, tar_uri
+from ipseg.storage.files import open_input
+from ipseg.vision.images import IMAGE_SUFFIXES
 
 Kind = Literal["listed", "parquet", "webdataset"]
 PARQUET_BATCH = 32  # rows decoded at a time: encoded pictures are large

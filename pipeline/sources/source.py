@@ -21,10 +21,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ipseg.errors import SourceError
-from ipseg.images import IMAGE_SUFFIXES
 from ipseg.rows import Row, failed
-from ipseg.storage import info, open_input
-from ipseg.walk import iterate_files
+from ipseg.storage.files import info, open_input
+from ipseg.storage.walk import iterate_files
+from ipseg.vision.images import IMAGE_SUFFIXES
 from pipeline.sources.listing import Spool
 from pipeline.sources.shard import Columns, Kind, Shard, choose_columns
 

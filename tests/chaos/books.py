@@ -15,8 +15,8 @@ from typing import Any
 import pyarrow.parquet as pq
 from driver import Job
 
-from ipseg.storage import read_bytes
-from ipseg.walk import list_files
+from ipseg.storage.files import read_bytes
+from ipseg.storage.walk import list_files
 
 Contents = dict[str, dict[str, Any]]  # rows by key, without what a run says of itself
 OWN = ("run_id",)

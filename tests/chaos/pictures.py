@@ -17,11 +17,11 @@ from skimage import data
 from trial import Act, Place, gone
 
 from ipseg.config import load_config
-from ipseg.images import encode_jpeg
-from ipseg.walk import list_files
-from pipeline.output.ledger import Retry
+from ipseg.storage.walk import list_files
+from ipseg.vision.images import encode_jpeg
 from pipeline.process import EngineName
 from pipeline.run import Request, segment
+from pipeline.runfolder.ledger import Retry
 
 OWN = ("run_id", "uri")  # pictures lie elsewhere in each trial
 COUNT = 12

@@ -28,7 +28,7 @@ from trial import Act, Place, await_, finish
 from workers import settled
 
 from ipseg.errors import OutputError
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 from pipeline.process import EngineName
 
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"

@@ -8,7 +8,7 @@ import pytest
 from books import Findings, undisturbed
 from driver import Job
 
-from pipeline.output.parts import part_files, write_part
+from pipeline.runfolder.parts import part_files, write_part
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ import numpy as np
 import skimage.data
 import torch
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.saliency.cornet_network import CorNet
 

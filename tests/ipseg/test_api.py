@@ -3,7 +3,7 @@ import pytest
 
 import ipseg
 from ipseg.errors import ImageError, PromptError
-from ipseg.images import encode_jpeg
+from ipseg.vision.images import encode_jpeg
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import SourceError
-from ipseg.scoring import make_object
+from ipseg.methods.ipseg.scoring import make_object
 from ipseg.steps.compare import CompareWithMasks, mask_path
 
 

@@ -4,11 +4,11 @@ import pytest
 from ipseg.bank import PromptBank
 from ipseg.config import load_config
 from ipseg.errors import PromptError
-from ipseg.images import ImageLimits, encode_jpeg, encode_png
-from ipseg.masks import decode_rle
 from ipseg.methods import create_method
 from ipseg.prompts import check_prompts, find_prompts
 from ipseg.runner import prepare, run_local
+from ipseg.vision.images import ImageLimits, encode_jpeg, encode_png
+from ipseg.vision.masks import decode_rle
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from ipseg.images import encode_jpeg
+from ipseg.vision.images import encode_jpeg
 from jobs.cli import main
 
 

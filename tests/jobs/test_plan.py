@@ -7,7 +7,7 @@ import typer
 from typer.testing import CliRunner
 
 from ipseg.errors import ConfigError, PlanError
-from ipseg.images import encode_jpeg
+from ipseg.vision.images import encode_jpeg
 from jobs.commands.plan import EPILOG, plan
 
 app = typer.Typer()

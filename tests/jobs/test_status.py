@@ -16,8 +16,8 @@ from jobs.commands import errors as errors_module
 from jobs.commands import status as status_module
 from jobs.commands.errors import errors, group_failures, normalise
 from jobs.commands.status import status
-from pipeline.output.ledger import Ledger
-from pipeline.output.sink import Provenance, ShardWriter
+from pipeline.runfolder.ledger import Ledger
+from pipeline.runfolder.sink import Provenance, ShardWriter
 
 app = typer.Typer(rich_markup_mode="rich")
 app.command(epilog=status_module.EPILOG)(status)

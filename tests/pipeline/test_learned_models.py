@@ -7,11 +7,11 @@ import pytest
 
 import ipseg
 from ipseg.config import load_config
-from ipseg.masks import decode_rle
 from ipseg.metrics import Counts
-from pipeline.output.parts import read_rows
+from ipseg.vision.masks import decode_rle
 from pipeline.planning.plan import make_plan
 from pipeline.run import Request, segment
+from pipeline.runfolder.parts import read_rows
 
 DINOV2 = ("features.dinov2.size=280",)
 STABLE_DIFFUSION = ("features.stable_diffusion.size=256", "features.stable_diffusion.crop=192")

@@ -17,12 +17,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ipseg import retry
-from ipseg.addresses import fetch, parquet_uri, tar_uri
 from ipseg.config import load_config
 from ipseg.errors import SourceError, StorageError
-from ipseg.storage import exists, info, is_folder, open_input, read_bytes, remove, write_whole
-from ipseg.walk import iterate_files, list_files
+from ipseg.storage import retry
+from ipseg.storage.addresses import fetch, parquet_uri, tar_uri
+from ipseg.storage.files import exists, info, is_folder, open_input, read_bytes, remove, write_whole
+from ipseg.storage.walk import iterate_files, list_files
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"
@@ -158,7 +158,7 @@ def test_what_another_process_writes_is_seen_at_once(bucket):
     assert not exists(f"{bucket}/run/b")
     assert not is_folder(f"{bucket}/run/c")
     program = (
-        "from ipseg.storage import write_whole\n"
+        "from ipseg.storage.files import write_whole\n"
         f"for name in ('a', 'b', 'c/d'): write_whole(f'{bucket}/run/{{name}}', b'22')"
     )
     subprocess.run([sys.executable, "-c", program], check=True)
@@ -210,7 +210,7 @@ def test_pictures_in_containers_survive_faults(server, bucket, often):
 
 
 def test_an_object_replaced_while_it_is_read_is_not_mixed(server, bucket, monkeypatch):
-    monkeypatch.setattr("ipseg.storage.BLOCK", 1000)
+    monkeypatch.setattr("ipseg.storage.files.BLOCK", 1000)
     write_whole(f"{bucket}/a", b"old" * 10_000)
     with open_input(f"{bucket}/a") as file:
         assert file.read(3) == b"old"
@@ -247,7 +247,7 @@ def test_a_run_from_s3_to_s3_is_the_local_run(
     server, bucket, program, image_folder, prompt_folder, tmp_path
 ):
     from pipeline import run as runs
-    from pipeline.output.parts import read_rows
+    from pipeline.runfolder.parts import read_rows
 
     for file in image_folder.rglob("*.*"):
         name = file.relative_to(image_folder)

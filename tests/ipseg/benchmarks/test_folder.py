@@ -7,12 +7,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ipseg.addresses import fetch
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.episode import from_table, to_table
 from ipseg.benchmarks.folder import FolderBenchmark
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import ConfigError, SourceError
+from ipseg.storage.addresses import fetch
 
 
 def picture(path: Path):

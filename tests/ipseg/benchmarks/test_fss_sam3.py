@@ -13,7 +13,7 @@ from ipseg.benchmarks.coco_instances import COCO_CLASSES
 from ipseg.benchmarks.pascal5i import Pascal5iBenchmark
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import SourceError
-from ipseg.masks import encode_rle
+from ipseg.vision.masks import encode_rle
 
 RULE = "fss-sam3"
 SIDE = 100

@@ -12,7 +12,7 @@ from ipseg.benchmarks.episode import from_table, to_table
 from ipseg.benchmarks.lvis92i import Lvis92iBenchmark
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import ConfigError, SourceError
-from ipseg.masks import encode_rle
+from ipseg.vision.masks import encode_rle
 
 SQUARE = [2.0, 3.0, 6.0, 3.0, 6.0, 8.0, 2.0, 8.0]  # pixels 2..5 x 3..7
 CLASSES = [*range(90, 50, -2), 7, 5, 3]  # not sorted: the dictionary's order counts

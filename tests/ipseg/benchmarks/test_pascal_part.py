@@ -11,7 +11,7 @@ from ipseg.benchmarks.episode import from_table, to_table
 from ipseg.benchmarks.pascal_part import PascalPartBenchmark
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import ConfigError, SourceError
-from ipseg.masks import encode_rle
+from ipseg.vision.masks import encode_rle
 
 VOC = "Pascal-Part/VOCdevkit/VOC2010"
 INDEX = "all_obj_part_to_image.json"

@@ -13,7 +13,7 @@ from ipseg.benchmarks.coco_splits import read_split
 from ipseg.benchmarks.prepare_coco import prepare
 from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import SourceError
-from ipseg.storage import write_whole
+from ipseg.storage.files import write_whole
 
 HEIGHT, WIDTH = 80, 120
 GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # numbers COCO leaves out

@@ -11,7 +11,7 @@ from ipseg.benchmarks.paco_part import PacoPartBenchmark
 from ipseg.benchmarks.pascal_part import PascalPartBenchmark
 from ipseg.benchmarks.prepare_parts import prepare_paco_part, prepare_pascal_part
 from ipseg.errors import SourceError
-from ipseg.masks import encode_rle
+from ipseg.vision.masks import encode_rle
 
 PARTS = range(10, 19)  # category ids; 18 has no annotation in the training set
 BOX = [1.5, 2.0, 6.0, 5.5]

@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 
 from ipseg.errors import PromptError
 from ipseg.features.dense import DenseExtractor
-from ipseg.letterbox import letterbox, mask_on_cells, source_cells
-from ipseg.matching import Matching, cosine_similarity
-from ipseg.models import Models
+from ipseg.features.similarity import cosine_similarity
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.networks.models import Models
+from ipseg.vision.letterbox import letterbox, mask_on_cells, source_cells
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = Models(device="cpu")

@@ -18,8 +18,8 @@ from transformers import (
 
 from ipseg.errors import ConfigError, WeightsError
 from ipseg.features.dinov2 import Dinov2, reference_positions
-from ipseg.letterbox import letterbox
-from ipseg.models import Models
+from ipseg.networks.models import Models
+from ipseg.vision.letterbox import letterbox
 
 PATCH, GRID = 4, 5
 SHAPE = {

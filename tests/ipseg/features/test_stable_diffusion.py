@@ -24,8 +24,8 @@ from transformers import (
 from ipseg.errors import ConfigError, WeightsError
 from ipseg.features.stable_diffusion import StableDiffusion
 from ipseg.features.stable_diffusion_network import TAPS, load_diffusion, signal_share
-from ipseg.letterbox import letterbox
-from ipseg.models import Models
+from ipseg.networks.models import Models
+from ipseg.vision.letterbox import letterbox
 
 SIZE, CROP, TIMESTEP = 24, 16, 100
 CHANNELS = {"s5": 24, "s4": 24, "s3": 16}

@@ -19,8 +19,8 @@ from ipseg.errors import WeightsError
 from ipseg.features.clip import Clip
 from ipseg.features.dinov3 import Dinov3
 from ipseg.features.mae import Mae
-from ipseg.letterbox import letterbox
-from ipseg.models import Models
+from ipseg.networks.models import Models
+from ipseg.vision.letterbox import letterbox
 
 PATCH, GRID, REGISTERS = 4, 5, 3
 SHAPE = {

@@ -7,7 +7,7 @@ from ipseg.saliency.background import (
     diffuse,
     foreground_contrast,
 )
-from ipseg.superpixels import superpixels, to_lab
+from ipseg.vision.superpixels import superpixels, to_lab
 
 
 def scene():

@@ -10,7 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from torchvision.models import resnet50
 
 from ipseg.errors import WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.cornet import CorNetSaliency, to_8bit, to_input
 from ipseg.saliency.cornet_network import CorNet
 from ipseg.saliency.weak import is_weak

@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from ipseg.errors import ConfigError, PromptError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.given import GivenMask
 from ipseg.saliency.nothing import NoSaliency
 from ipseg.saliency.weak import is_weak

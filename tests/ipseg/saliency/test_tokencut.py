@@ -16,7 +16,7 @@ from transformers import (
 )
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.saliency.foreground import overlap
 from ipseg.saliency.tokencut import TokenCut
 from ipseg.saliency.weak import is_weak

@@ -3,9 +3,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ipseg.images import encode_png
-from ipseg.masks import read_soft_mask
 from ipseg.saliency.weak import is_weak, never_empty
+from ipseg.vision.images import encode_png
+from ipseg.vision.masks import read_soft_mask
 
 MAPS = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6))).map(
     lambda levels: levels.astype(np.float32) / np.float32(255)

@@ -7,7 +7,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 
 GOLDEN = Path(__file__).parents[2] / "golden"
 

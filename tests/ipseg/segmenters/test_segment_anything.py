@@ -9,7 +9,7 @@ import torch
 from segment_anything import SamPredictor, build_sam_vit_b, build_sam_vit_h, build_sam_vit_l
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.sam_architecture import recognise
 from ipseg.segmenters.segment_anything import SegmentAnything

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 
 
 @pytest.fixture(scope="session")

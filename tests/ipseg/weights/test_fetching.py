@@ -21,7 +21,7 @@ OLD = {"config.json": b"{}", "pytorch_model.bin": b"not looked into here"}
 CODE = """
 import json, sys
 from ipseg.errors import WeightsError
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.weights.catalogue import Need, Source
 from ipseg.weights.fetching import fetch
 from ipseg.weights.finding import check, find

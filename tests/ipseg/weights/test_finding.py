@@ -5,7 +5,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from ipseg.models import Models
+from ipseg.networks.models import Models
 from ipseg.weights.catalogue import CATALOGUE, Need, Source
 from ipseg.weights.finding import check, find
 

@@ -15,9 +15,9 @@ import pytest
 
 from ipseg.benchmarks.episode import Episode, Example, to_table
 from ipseg.benchmarks.results import RESULTS
-from ipseg.images import encode_jpeg, encode_png
-from ipseg.masks import encode_rle
 from ipseg.metrics import Region
+from ipseg.vision.images import encode_jpeg, encode_png
+from ipseg.vision.masks import encode_rle
 
 SIZE = (48, 64)  # height, width
 ONE = ({"label": "", "settings": []},)

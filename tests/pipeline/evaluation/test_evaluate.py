@@ -20,7 +20,7 @@ from pipeline.evaluation.evaluate import evaluate
 from pipeline.evaluation.evaluation import Evaluation
 from pipeline.evaluation.passes import Variant
 from pipeline.evaluation.results import predictions, results_table
-from pipeline.output.ledger import Retry
+from pipeline.runfolder.ledger import Retry
 
 SMALL = str(Path(__file__).parents[2] / "small.yaml")
 SETTINGS = (

@@ -6,9 +6,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from ipseg.addresses import fetch
 from ipseg.errors import SourceError
-from ipseg.images import encode_jpeg
+from ipseg.storage.addresses import fetch
+from ipseg.vision.images import encode_jpeg
 from pipeline.sources.shard import Columns
 from pipeline.sources.source import list_source
 

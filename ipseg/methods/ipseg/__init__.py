@@ -1,0 +1,1 @@
+"""IPSeg: training-free open-world segmentation via image prompts (arXiv 2310.10912)."""

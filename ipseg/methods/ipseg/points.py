@@ -1,0 +1,153 @@
+"""From a similarity map to point prompts: the best and worst cells, gathered by k-means.
+
+Source: IPSeg (arXiv 2310.10912), section 3.3; ties and coordinates as the project fixed them.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cache
+from typing import Any, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from threadpoolctl import ThreadpoolController
+
+from ipseg.rows import Map
+from ipseg.vision.geometry import cell_centres
+
+POSITIVE, NEGATIVE = 1, 0
+
+
+@dataclass(frozen=True)
+class PointSelection:
+    """Which cells of a map become point prompts.
+
+    Attributes:
+        k: most similar cells that are gathered into positive points.
+        clusters: positive points they become, at most.
+        k_negative: least similar cells that are gathered into negative points; None for as many
+            as `k`, 0 for no negative points.
+        clusters_negative: negative points they become, at most; None for as many as `clusters`.
+        blur: Gaussian sigma, in cells, that smooths the map before cells are ranked; 0 for none.
+        snap: move each point to the nearest of the cells it stands for; otherwise it is their
+            mean, which may fall between the parts of an object.
+        seed: of the k-means starts.
+        kmeans: 'sklearn' takes the best of several starts; 'released' is the published code's
+            own, which needs torch.
+        y_bias: the published code's slip: a cell's y is its row plus its column's share of the
+            width, so that points sink by up to one cell from left to right, and may end just
+            below the image.
+        empty_cluster: of kmeans 'released': 'collapse' leaves one point of all in that case, as
+            published, 'keep_previous' the centre where it was.
+    """
+
+    k: int = 32
+    clusters: int = 4
+    k_negative: int | None = None
+    clusters_negative: int | None = None
+    blur: float = 0.0
+    snap: bool = False
+    seed: int = 0
+    kmeans: Literal["sklearn", "released"] = "sklearn"
+    y_bias: bool = False
+    empty_cluster: Literal["collapse", "keep_previous"] = "keep_previous"
+
+    def __post_init__(self) -> None:
+        if self.k < 1 or self.clusters < 1:
+            raise ValueError("k and clusters must be at least 1")
+        if (self.k_negative or 0) < 0 or self.clusters_negative == 0:
+            raise ValueError("k_negative must be at least 0 and clusters_negative at least 1")
+        if (self.clusters_negative or 1) < 1 or self.blur < 0 or self.seed < 0:
+            raise ValueError("clusters_negative must be at least 1, blur and seed at least 0")
+
+    def select(
+        self, similarity: Map, width: int, height: int
+    ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
+        """Point prompts for one concept in one image.
+
+        Positive and negative cells never overlap: each kind takes at most half of the cells, so
+        a map of one cell has no negative point.
+
+        Args:
+            similarity: (gh, gw), a grid over the whole image; higher is more alike.
+            width: pixels of the image.
+            height: pixels of the image.
+
+        Returns:
+            `point_coords` (n, 2) float32, x, y in pixels, and `point_labels` (n,) int8, 1 for
+            positive, 0 for negative. Positives first; each kind in order of the best cell that
+            a point stands for ('released': in order of the starts).
+
+        Raises:
+            ValueError: the map has a value that is not finite.
+        """
+        ranked = np.ascontiguousarray(similarity, dtype=np.float32)
+        if not np.isfinite(ranked).all():
+            raise ValueError("the similarity map has values that are not finite")
+        if self.blur > 0:
+            # Mirrored at the border: repeating its cells would count a corner's outlier four times.
+            blurred = cv2.GaussianBlur(ranked, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT_101)
+            ranked = np.asarray(blurred, dtype=np.float32)
+        half = ranked.size // 2
+        best = top_cells(ranked, min(self.k, max(1, half)))
+        k_negative = min(self.k if self.k_negative is None else self.k_negative, half)
+        # In fp32, as published; of equal cells those that are positive already are passed over.
+        worst = top_cells(np.float32(1) - ranked, len(best) + k_negative)
+        worst = worst[~np.isin(worst, best)][:k_negative]
+        positive = self._gather(best, ranked.shape[1], self.clusters)
+        negative = self._gather(worst, ranked.shape[1], self.clusters_negative or self.clusters)
+        coords = cell_centres(
+            np.concatenate([positive, negative]),
+            (ranked.shape[0], ranked.shape[1]),
+            width,
+            height,
+        )
+        labels = np.repeat([POSITIVE, NEGATIVE], [len(positive), len(negative)]).astype(np.int8)
+        return coords, labels
+
+    def _gather(
+        self, flat: npt.NDArray[np.int64], columns: int, clusters: int
+    ) -> npt.NDArray[np.float64]:
+        """(c, 2) x, y in cells: centres of at most `clusters` groups of ranked flat cells."""
+        x, y = flat % columns, flat // columns
+        cells = np.stack([x, flat / columns if self.y_bias else y], axis=1).astype(np.float64)
+        if len(cells) == 0:
+            return cells
+        centres = self._centres(cells, clusters)
+        if not self.snap:
+            return centres
+        distance = np.square(centres[:, None] - cells[None]).sum(axis=2)
+        nearest: npt.NDArray[np.float64] = cells[distance.argmin(axis=1)]
+        return nearest
+
+    def _centres(self, cells: npt.NDArray[np.float64], clusters: int) -> npt.NDArray[np.float64]:
+        if self.kmeans == "released":
+            from ipseg.methods.ipseg.kmeans import released_kmeans  # torch is only needed here
+
+            centres = released_kmeans(
+                cells, clusters, seed=self.seed, empty_cluster=self.empty_cluster
+            )
+            return centres[~np.isnan(centres).any(axis=1)].astype(np.float64)
+        if len(cells) <= clusters:
+            return cells
+        from sklearn.cluster import KMeans  # takes a second, and few workers choose points
+
+        kmeans = KMeans(n_clusters=clusters, n_init=4, random_state=self.seed)
+        with _threads().limit(limits=1):
+            groups = kmeans.fit_predict(cells)
+        _, best_rank = np.unique(groups, return_index=True)
+        members = [cells[groups == groups[rank]] for rank in np.sort(best_rank)]
+        return np.stack([each.mean(axis=0) for each in members])
+
+
+def top_cells(scores: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
+    """Flat indices of the k highest cells, best first; of equal cells the lowest index first."""
+    return np.argsort(-scores.ravel(), kind="stable")[:k]
+
+
+@cache
+def _threads() -> ThreadpoolController:
+    """Finding the thread pools of the process takes milliseconds, so it is done once."""
+    return ThreadpoolController()

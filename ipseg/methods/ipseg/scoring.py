@@ -1,0 +1,92 @@
+"""From candidate masks to one object with a score."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from ipseg.rows import Map
+from ipseg.segmenters.decoded import Decoded
+from ipseg.vision.geometry import resize_map
+from ipseg.vision.masks import encode_rle, rle_area, rle_bbox
+
+NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How sure an object is and when it is left out.
+
+    Attributes:
+        presence: how strongly the evidence that the concept is there at all weighs in the score,
+            from 0 (the published method: every image is taken to contain the concept, and the
+            score is the segmenter's predicted IoU) to 1 (score = presence x predicted IoU).
+        min_score: objects below this score are not written; 0 keeps them all, so that a
+            threshold can be chosen later without running again.
+    """
+
+    presence: float = 0.0
+    min_score: float = 0.0
+
+    def best(self, decoded: Decoded) -> int | None:
+        """Index of the filled candidate with the highest predicted IoU; None if all are empty."""
+        filled = decoded.masks.any(axis=(1, 2))
+        if not filled.any():
+            return None
+        return int(np.argmax(np.where(filled, decoded.predicted_iou, -np.inf)))
+
+    def score(self, predicted_iou: float, presence: float) -> float:
+        """Confidence in [0, 1] that the mask shows the concept and follows its outline."""
+        # SAM's estimate is a plain regression and can leave [0, 1].
+        quality = min(1.0, max(0.0, predicted_iou))
+        return quality * (1.0 - self.presence + self.presence * presence)
+
+
+def similarity_statistics(
+    similarity: Map, mask: np.ndarray[Any, np.dtype[np.bool_]]
+) -> dict[str, float | None]:
+    """Maximum of a (gh, gw) map, and its means inside and outside a (H, W) mask.
+
+    A mean over no cell is None (a mask smaller than half a cell, or one that fills the image).
+    """
+    inside = resize_map(mask.astype(np.float32), similarity.shape, how="area") >= 0.5
+    return {
+        "similarity_max": float(similarity.max()),
+        "similarity_inside": float(similarity[inside].mean()) if inside.any() else None,
+        "similarity_outside": float(similarity[~inside].mean()) if not inside.all() else None,
+    }
+
+
+def make_object(
+    concept: str, category_id: int, mask: np.ndarray[Any, np.dtype[np.bool_]]
+) -> dict[str, Any]:
+    """The geometric fields of one entry of the column `objects`, all taken from the RLE."""
+    rle = encode_rle(mask)
+    return {
+        "concept": concept,
+        "category_id": category_id,
+        "bbox": rle_bbox(rle),
+        "area": float(rle_area(rle)),
+        "iscrowd": 0,
+        "segmentation": rle,
+        "status": "auto",
+    }
+
+
+def highest(scores: Mapping[str, float]) -> str | None:
+    """The concept with the highest score, the last by name among equals; None if there is none."""
+    return max(scores, key=lambda concept: (scores[concept], concept), default=None)
+
+
+def notable(scores: Mapping[str, float], min_score: float | None = None) -> list[str]:
+    """Concepts worth showing: those with at least `min_score`, or else those near the best."""
+    if min_score is not None:
+        return [concept for concept, score in scores.items() if score >= min_score]
+    best = highest(scores)
+    if best is None:
+        return []
+    least = max(NOTABLE_SHARE * scores[best], NOTABLE_SCORE)
+    return [concept for concept, score in scores.items() if score >= least] or [best]

@@ -1,0 +1,1 @@
+"""Loading networks and running them in batches."""

@@ -1,0 +1,1 @@
+"""Files anywhere: local paths and object storage, with retries."""

@@ -1,0 +1,219 @@
+"""Files on any filesystem: a local disk, or whatever fsspec has a driver for.
+
+An address is a path or any fsspec URL. Faults that go away by themselves are waited for
+(`ipseg.storage.retry`); listings are never answered from memory, because other processes write too.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import IO, Any, cast
+from uuid import uuid4
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from ipseg.errors import StorageError
+from ipseg.storage.retry import RetriedFile, with_retry
+
+BLOCK = 8 * 2**20  # bytes fetched at once when a remote file is read piece by piece
+
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a path or URL, and the path inside it.
+
+    Raises:
+        StorageError: the protocol is unknown, or its package is missing.
+    """
+    if "://" not in url:
+        fs = LocalFileSystem()
+        return fs, fs._strip_protocol(url)
+    options = {name: _s3_options(name) for name in ("s3", "s3a") if f"{name}://" in url}
+    try:
+        fs, path = fsspec.core.url_to_fs(url, **options)
+    except ImportError as error:
+        protocol = url.partition("://")[0].rpartition("::")[2]
+        extra = _EXTRAS.get(protocol)
+        hint = f"; pip install 'ipseg[{extra}]'" if extra else ""
+        raise StorageError(f"cannot open {url}: {error}{hint}") from error
+    except ValueError as error:
+        raise StorageError(f"cannot open {url}: {error}") from error
+    if "s3" in _protocols(fs):
+        fs.retries = 1  # attempts; `with_retry` makes the others
+    return fs, path
+
+
+def is_local(url: str) -> bool:
+    """Whether an address is on a disk of this machine (or mounted like one)."""
+    return _is_disk(filesystem(url)[0])
+
+
+def read_bytes(url: str) -> bytes:
+    """A whole file.
+
+    Raises:
+        StorageError: as `filesystem`.
+        OSError: the file is missing, or cannot be read after several attempts.
+    """
+    fs, path = filesystem(url)
+
+    def call() -> bytes:
+        if not _is_disk(fs):
+            return cast(bytes, fs.cat_file(path))
+        with _open_local(path) as file:
+            return file.read()
+
+    return with_retry(url, call)
+
+
+def open_input(url: str) -> IO[bytes]:
+    """A seekable file for readers that jump (Parquet) or stream (tar); to be closed by the caller.
+
+    A remote file is read in blocks, and a block that is cut off is fetched again, whoever streams
+    it. Only where a server cannot send ranges is the file copied whole to a temporary one, and a
+    copy that is cut off starts again.
+
+    Raises:
+        StorageError: as `filesystem`.
+        OSError: the file is missing, or cannot be read after several attempts; so do its reads.
+    """
+    fs, path = filesystem(url)
+    if _is_disk(fs):
+        return with_retry(url, lambda: _open_local(path))
+    file = RetriedFile(url, with_retry(url, lambda: fs.open(path, "rb", block_size=BLOCK)))
+    try:
+        file.seek(-1, os.SEEK_END)
+        file.read(1)
+        file.seek(0)
+    except (TypeError, ValueError):  # fsspec's file of unknown size, or without ranges; or empty
+        file.close()
+        return with_retry(url, lambda: _copy(fs, path))
+    return cast(IO[bytes], file)
+
+
+def write_whole(url: str, data: bytes) -> None:
+    """Writes a file that is there whole or not at all, and replaces the one that was there.
+
+    On a disk: written beside, brought to the disk, renamed. On an object store: one upload, which
+    becomes visible when it is complete. Other filesystems are as good as their own writing is.
+
+    Raises:
+        StorageError: as `filesystem`.
+        OSError: it cannot be written; an older file is as it was.
+    """
+    fs, path = filesystem(url)
+    if _is_disk(fs):
+        with_retry(url, lambda: _replace(Path(path), data))
+    else:
+        with_retry(url, lambda: fs.pipe_file(path, data))
+
+
+def info(url: str) -> dict[str, Any] | None:
+    """What the filesystem tells of a file or folder ("type", "size", ...); None if there is none.
+
+    Raises:
+        StorageError: as `filesystem`.
+        OSError: it cannot be found out, which is not the same as no.
+    """
+    fs, path = filesystem(url)
+    fs.invalidate_cache()
+    try:
+        known: dict[str, Any] = with_retry(url, lambda: fs.info(path))
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    return known
+
+
+def exists(url: str) -> bool:
+    """Whether there is a file or folder.
+
+    Raises:
+        OSError: it cannot be found out.
+    """
+    return info(url) is not None
+
+
+def is_folder(url: str) -> bool:
+    """Whether there is a folder: on an object store, whether anything lies below.
+
+    Raises:
+        OSError: it cannot be found out.
+    """
+    known = info(url)
+    return known is not None and known["type"] == "directory"
+
+
+def remove(url: str) -> None:
+    """Removes one file.
+
+    Raises:
+        OSError: it cannot be removed; on a disk also if there is none.
+    """
+    fs, path = filesystem(url)
+    with_retry(url, lambda: fs.rm_file(path))
+
+
+def _s3_options(protocol: str) -> dict[str, Any]:
+    given = fsspec.config.conf.get(protocol, {})
+    return {
+        # A listing that is remembered hides what other processes have written since.
+        "use_listings_cache": False,
+        # botocore's attempts times s3fs's times ours would be 125, over many minutes.
+        "config_kwargs": {"retries": {"total_max_attempts": 1}, **given.get("config_kwargs", {})},
+        # With one, a picture is read in one request; with more, its size is asked for first.
+        "max_concurrency": given.get("max_concurrency", 1),
+    }
+
+
+def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401
+    return (fs.protocol,) if isinstance(fs.protocol, str) else tuple(fs.protocol)
+
+
+def _is_disk(fs: Any) -> bool:  # noqa: ANN401
+    return "file" in _protocols(fs)
+
+
+def _open_local(path: str) -> IO[bytes]:
+    # A named pipe would be waited for without end.
+    if not stat.S_ISREG(mode := Path(path).stat().st_mode) and not stat.S_ISDIR(mode):
+        raise OSError(errno.EINVAL, "is not a regular file", path)
+    return Path(path).open("rb")
+
+
+def _copy(fs: Any, path: str) -> IO[bytes]:  # noqa: ANN401
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  (goes to the caller)
+    try:
+        with fs.open(path, "rb") as file:
+            shutil.copyfileobj(file, copy)
+    except BaseException:
+        copy.close()
+        raise
+    copy.seek(0)
+    return copy
+
+
+def _replace(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Hidden, so that no reader takes a half-written file for a finished one.
+    temporary = path.parent / f".{uuid4().hex}.tmp"
+    try:
+        with temporary.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)  # the new name, too, is on the disk when we say so
+    finally:
+        os.close(folder)

@@ -1,0 +1,178 @@
+"""What lies below a place, however much: one name after the other, never from memory.
+
+Folders on a disk are streamed, S3 is asked page by page (1,000 keys, each page tried again by
+itself), other filesystems folder by folder. Nothing is sorted, because that would need all names.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from fsspec.utils import glob_translate
+
+from ipseg.errors import SourceError
+from ipseg.storage.files import filesystem, info, is_local
+from ipseg.storage.retry import with_retry
+
+log = logging.getLogger("ipseg")
+
+Found = tuple[str, str, bool]
+
+_SIGNS = re.compile(r"[*?\[]")
+_EVERYTHING = 1000  # levels; also ends what would go round in circles unseen
+
+
+def iterate_files(url: str) -> Iterator[Found]:
+    """Everything below a folder or matched by a glob; or the one file.
+
+    A place that exists is taken as it is, even if its name holds glob signs. Names that begin with
+    a dot are left out, at any level. Links are followed on a disk, but not back into a folder they
+    lie in; a link to nothing is listed as a file. A folder that may not be looked into is reported
+    in the log and left out.
+
+    Yields:
+        (name, address, is_folder): the name is relative to the folder, or to the last folder of a
+        glob that has no signs; on an object store whatever stands before a slash is a folder.
+
+    Raises:
+        SourceError: there is no such place.
+        OSError: it cannot be listed after several attempts.
+    """
+    found = _start(url)
+    if found is None:
+        raise SourceError(f"{url} does not exist")
+    return found
+
+
+def list_files(url: str, pattern: str | None = None) -> list[str]:
+    """Addresses of the files below a folder, sorted; none if it is not there.
+
+    Args:
+        url: a folder; without `pattern` also a glob.
+        pattern: glob below the folder, whose own name is then taken literally.
+
+    Raises:
+        OSError: it cannot be listed after several attempts.
+    """
+    if pattern is None:
+        found = _start(url)
+    else:
+        fs, path = filesystem(url)
+        found = _matching(fs, url, path.rstrip("/"), pattern)
+    return sorted(address for _, address, folder in found or () if not folder)
+
+
+def _start(url: str) -> Iterator[Found] | None:
+    fs, path = filesystem(url)
+    known = info(url)
+    if known is not None and known["type"] == "directory":
+        return _below(fs, url, path.rstrip("/"), _EVERYTHING)
+    if known is not None:
+        return iter([(path.rpartition("/")[2], _address(fs, url, path), False)])
+    if sign := _SIGNS.search(path):
+        root = path[: sign.start()].rpartition("/")[0]
+        return _matching(fs, url, root, path[len(root) :].lstrip("/"))
+    return None
+
+
+def _matching(fs: Any, url: str, root: str, pattern: str) -> Iterator[Found]:  # noqa: ANN401
+    fits = re.compile(glob_translate(pattern)).match
+    levels = _EVERYTHING if "**" in pattern else pattern.count("/") + 1
+    return (found for found in _below(fs, url, root, levels) if fits(found[0]))
+
+
+def _below(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  # noqa: ANN401
+    if is_local(url):
+        found = _on_disk(root or "/", "", frozenset(), levels)
+    elif hasattr(fs, "call_s3"):
+        found = _in_bucket(fs, url, root)
+    else:
+        found = _by_folder(fs, url, root, levels)
+    for name, path, folder in found:
+        yield name, _address(fs, url, path), folder
+
+
+def _on_disk(
+    folder: str, prefix: str, above: frozenset[tuple[int, int]], levels: int
+) -> Iterator[Found]:
+    try:
+        state = with_retry(folder, Path(folder).stat)
+        here = (state.st_dev, state.st_ino)
+        if here in above:
+            return
+        entries = with_retry(folder, partial(os.scandir, folder))
+    except FileNotFoundError:
+        return  # removed since it was seen
+    except PermissionError as error:
+        if not prefix:
+            raise
+        log.warning("%s is left out: %s", folder, error.strerror)
+        return
+    with entries:
+        for entry in entries:
+            name, is_folder = prefix + entry.name, _is_folder(entry)
+            if entry.name.startswith("."):
+                continue
+            yield name, entry.path, is_folder
+            if is_folder and levels > 1:
+                yield from _on_disk(entry.path, f"{name}/", above | {here}, levels - 1)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads nowhere; reading it will say why
+
+
+def _in_bucket(fs: Any, url: str, root: str) -> Iterator[Found]:  # noqa: ANN401
+    bucket, key, _ = fs.split_path(root)
+    prefix = f"{key}/" if key else ""
+    ask = partial(fs.call_s3, "list_objects_v2", Bucket=bucket, Prefix=prefix)
+    page = with_retry(url, ask)
+    inside: list[str] = []
+    while True:
+        for found in page.get("Contents", ()):
+            *folders, file = parts = found["Key"][len(prefix) :].split("/")
+            if any(part.startswith(".") for part in parts):
+                continue
+            for level, _ in enumerate(folders):  # keys are sorted: a folder's stand together
+                if inside[: level + 1] != folders[: level + 1]:
+                    name = "/".join(folders[: level + 1])
+                    yield name, f"{bucket}/{prefix}{name}", True
+            inside = folders
+            if file:
+                yield "/".join(parts), f"{bucket}/{found['Key']}", False
+        if not page.get("IsTruncated"):
+            return
+        page = with_retry(url, partial(ask, ContinuationToken=page["NextContinuationToken"]))
+
+
+def _by_folder(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  # noqa: ANN401
+    waiting = [(root, levels)]
+    while waiting:
+        folder, left = waiting.pop()
+        fs.invalidate_cache(folder)
+        try:
+            entries = with_retry(url, partial(fs.ls, folder, detail=True))
+        except FileNotFoundError:
+            continue
+        fs.invalidate_cache(folder)
+        for entry in entries:
+            path = entry["name"].rstrip("/")
+            is_folder = entry["type"] == "directory"
+            if path == folder or path.rpartition("/")[2].startswith("."):
+                continue
+            yield path[len(root) :].lstrip("/"), path, is_folder
+            if is_folder and left > 1:
+                waiting.append((path, left - 1))
+
+
+def _address(fs: Any, url: str, path: str) -> str:  # noqa: ANN401
+    return str(fs.unstrip_protocol(path)) if "://" in url else path

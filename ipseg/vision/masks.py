@@ -1,0 +1,141 @@
+"""Masks as COCO run-length encodings and as PNG files."""
+
+from __future__ import annotations
+
+from typing import Any, TypedDict
+
+import numpy as np
+import numpy.typing as npt
+from pycocotools import mask as coco
+
+from ipseg.errors import ImageError
+from ipseg.rows import Map, Mask
+from ipseg.vision.images import ImageLimits, open_picture
+
+_MAX_PIXELS = 2**31 - 1
+_MAX_DIGITS = 7  # of 5 bits: more than any run in _MAX_PIXELS needs
+_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
+_ANY_SIZE = ImageLimits(min_side=1, max_aspect=float("inf"))
+
+
+class RLE(TypedDict):
+    """A mask in COCO's compressed form.
+
+    Attributes:
+        size: [height, width].
+        counts: run lengths down the columns, zeros first, in COCO's ASCII code.
+    """
+
+    size: list[int]
+    counts: str
+
+
+def encode_rle(mask: Mask) -> RLE:
+    """Encode an (H, W) bool mask."""
+    if mask.ndim != 2 or mask.dtype != np.bool_:
+        raise ValueError(f"a mask is (H, W) bool, not {mask.shape} {mask.dtype}")
+    encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
+    return {"size": [int(n) for n in encoded["size"]], "counts": encoded["counts"].decode("ascii")}
+
+
+def decode_rle(rle: RLE) -> Mask:
+    """The (H, W) bool mask of an encoding.
+
+    Raises:
+        ValueError: the encoding is damaged: the size is not two positive numbers, the text is not
+            COCO's code, or the runs do not fill the mask exactly.
+    """
+    runs = _checked_runs(rle)
+    height, width = rle["size"]
+    # Not pycocotools' decode: with numpy 2 it warns on every call, and the runs are here already.
+    columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
+    return np.ascontiguousarray(columns.T)
+
+
+def rle_area(rle: RLE) -> int:
+    """Number of pixels in the mask. Raises ValueError as `decode_rle` does."""
+    return int(_checked_runs(rle)[1::2].sum())
+
+
+def rle_bbox(rle: RLE) -> list[float]:
+    """[x, y, width, height] of the mask in pixels, zeros if it is empty. Raises ValueError too."""
+    _checked_runs(rle)  # pycocotools' C code would read and write out of bounds
+    encoded = {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].encode("ascii")}
+    return [float(v) for v in coco.toBbox(encoded)]
+
+
+def _checked_runs(rle: RLE) -> npt.NDArray[np.int64]:
+    size = [int(n) for n in rle["size"]]
+    if len(size) != 2 or min(size) < 1 or size[0] * size[1] > _MAX_PIXELS:
+        raise ValueError(f"RLE size {size} is not [height, width] of a mask")
+    runs = _run_lengths(rle["counts"])
+    if runs.min() < 0 or int(runs.sum()) != size[0] * size[1]:
+        raise ValueError(
+            f"RLE runs do not fill the mask: they sum to {int(runs.sum())}, "
+            f"the mask has {size[0]} x {size[1]} pixels"
+        )
+    return runs
+
+
+def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
+    """Run lengths from COCO's code: 5 bits a character, low first; differences to two runs back."""
+    if not counts or not counts.isascii():
+        raise ValueError("RLE counts are empty or not ASCII text")
+    digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
+    if digits.min() < 0 or digits.max() > 63:
+        raise ValueError("RLE counts hold a character outside of COCO's code")
+    last = (digits & 32) == 0
+    if not last[-1]:
+        raise ValueError("RLE counts are cut off in the middle of a number")
+    starts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
+    lengths = np.diff(np.append(starts, len(digits)))
+    if lengths.max() > _MAX_DIGITS:
+        raise ValueError("RLE counts hold a number that is too long")
+    shift = 5 * (np.arange(len(digits)) - np.repeat(starts, lengths))
+    values = np.add.reduceat((digits & 31) << shift, starts)
+    values -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)  # sign
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values
+
+
+def read_mask(data: bytes) -> Mask:
+    """Read a mask from a PNG file: every pixel that is not zero is object.
+
+    Of a palette picture the index counts, whatever colour it shows: index 0 is background. In a
+    colour picture any non-zero channel makes object, but for alpha: a fully transparent pixel is
+    background, an opaque one is judged by its colour.
+
+    Args:
+        data: PNG, grey (1 to 16 bits), palette or colour (8 bits), with or without alpha.
+
+    Returns:
+        (H, W) bool, upright as `decode` would give the picture.
+
+    Raises:
+        ImageError: not a PNG (lossy formats smear zeros), a damaged one, or one of 16-bit colour,
+            whose lower 8 bits Pillow drops.
+    """
+    picture = open_picture(data, _ANY_SIZE, formats=("PNG",))
+    if data[_PNG_DEPTH] == 16 and picture.mode != "I;16":
+        raise ImageError("the mask has 16-bit colours; save it as a grey or an 8-bit PNG")
+    values: npt.NDArray[Any] = np.asarray(picture)
+    if values.ndim == 2:
+        return np.asarray(values != 0)
+    colours = values[..., :-1] if picture.mode in ("LA", "RGBA") else values
+    mask = colours.any(axis=2)
+    if picture.mode in ("LA", "RGBA"):
+        mask &= values[..., -1] != 0
+    return np.asarray(mask)
+
+
+def read_soft_mask(data: bytes) -> Map:
+    """Read a saliency map from the 8-bit grey PNG it was stored in: (H, W) float32 in [0, 1].
+
+    Raises:
+        ImageError: not a PNG of 8-bit grey, or a damaged one.
+    """
+    picture = open_picture(data, _ANY_SIZE, formats=("PNG",))
+    if picture.mode != "L":
+        raise ImageError(f"a soft mask is a PNG of 8-bit grey, not of mode {picture.mode}")
+    return np.asarray(picture, dtype=np.float32) / np.float32(255)

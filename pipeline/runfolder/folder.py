@@ -1,0 +1,175 @@
+"""The files of a run folder, for those who only look: nothing there is trusted to be whole.
+
+A file that cannot be read is told in one line (`unreadable`) and left out, because a look at a run
+is wanted most when something went wrong with it.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.storage.files import filesystem, open_input, read_bytes
+from ipseg.storage.retry import with_retry
+
+Damage = (OSError, ValueError, pa.ArrowException)
+
+_IN_SHARD = re.compile(r"(?:^|/)shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
+
+
+@dataclass
+class Listing:
+    """What there is in a run folder.
+
+    Attributes:
+        parts: shard -> name of each of its parts -> when it was written, in seconds since 1970.
+        successes: shards that have a `_SUCCESS.json`.
+    """
+
+    parts: dict[str, dict[str, float]] = field(default_factory=dict)
+    successes: set[str] = field(default_factory=set)
+
+
+def list_run(out: str) -> Listing:
+    """Parts and marks of completion; nothing if there is no such folder.
+
+    Raises:
+        OSError: it cannot be listed after several attempts.
+    """
+    fs, root = filesystem(out)
+    fs.invalidate_cache()
+    found: dict[str, dict[str, Any]] = with_retry(out, lambda: fs.find(root, detail=True))
+    listing = Listing()
+    for path, info in found.items():
+        match = _IN_SHARD.search(path[len(root) :])
+        if match is None:
+            continue
+        shard, name = match.groups()
+        if name == "_SUCCESS.json":
+            listing.successes.add(shard)
+        else:
+            listing.parts.setdefault(shard, {})[name] = _modified(info)
+    return listing
+
+
+def read_columns(part: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
+    """Some columns of a part, batch after batch.
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no Parquet file, or lacks a column.
+    """
+    with open_input(part) as handle:
+        file = pq.ParquetFile(handle)
+        for name in columns:
+            if name not in file.schema_arrow.names:
+                raise ValueError(f"it has no column '{name}'")
+        yield from file.iter_batches(columns=list(columns))
+
+
+def read_json(file: str, problems: list[str]) -> dict[str, Any] | None:
+    """A JSON object; None if there is none, or none that can be read, which `problems` then says.
+
+    Raises:
+        StorageError: the place cannot be opened.
+    """
+    try:
+        content = json.loads(read_bytes(file))
+    except FileNotFoundError:
+        return None
+    except Damage as error:
+        problems.append(unreadable(file, error))
+        return None
+    if isinstance(content, dict):
+        return content
+    problems.append(f"{file}: cannot be read (it is no JSON object)")
+    return None
+
+
+@dataclass(frozen=True)
+class Success:
+    """What a finished shard says of itself.
+
+    Attributes:
+        rows: in its parts, each key once.
+        counts: rows by status.
+        parts: name of each part -> its rows.
+        fingerprint: of the source that was read.
+        run_id: of the run that finished it.
+    """
+
+    rows: int
+    counts: dict[str, int]
+    parts: dict[str, int]
+    fingerprint: str
+    run_id: str
+
+
+def read_success(folder: str, problems: list[str]) -> Success | None:
+    """`_SUCCESS.json` of a shard's folder, on the terms of `read_json`."""
+    file = f"{folder}/_SUCCESS.json"
+    content = read_json(file, problems)
+    if content is None:
+        return None
+    try:
+        return Success(
+            rows=int(content["rows"]),
+            counts={str(status): int(n) for status, n in content["counts"].items()},
+            parts={str(part["name"]): int(part["rows"]) for part in content["parts"]},
+            fingerprint=str(content["fingerprint"]),
+            run_id=str(content["run_id"]),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        problems.append(f"{file}: cannot be read ({type(error).__name__}: {error})")
+        return None
+
+
+def read_expected(out: str, problems: list[str]) -> dict[str, tuple[int | None, str | None]]:
+    """(rows or None, fingerprint) of each shard of the source; none before it was listed."""
+    file = f"{out}/shards.parquet"
+    try:
+        table = pq.read_table(io.BytesIO(read_bytes(file)))
+        columns = [table[name].to_pylist() for name in ("shard", "rows", "fingerprint")]
+    except FileNotFoundError:
+        return {}
+    except (*Damage, KeyError) as error:
+        problems.append(unreadable(file, error))
+        return {}
+    return {shard: (rows, mark) for shard, rows, mark in zip(*columns, strict=True)}
+
+
+def unreadable(file: str, error: BaseException) -> str:
+    """A file that cannot be read, and why, in one line."""
+    if isinstance(error, FileNotFoundError):
+        return f"{file}: gone since it was listed; a run is rewriting it, look again"
+    return f"{file}: cannot be read ({str(error).partition(chr(10))[0]})"
+
+
+def moment(text: object) -> datetime | None:
+    """A time from its ISO form, UTC where it does not say; None if it is no time."""
+    try:
+        when = datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
+    return when if when.tzinfo else when.replace(tzinfo=UTC)
+
+
+def _modified(info: Mapping[str, Any]) -> float:
+    """When a file was last written, in seconds since 1970, as each filesystem says it; else 0."""
+    for name in ("mtime", "LastModified", "last_modified", "updated", "created"):
+        when = info.get(name)
+        if isinstance(when, int | float):
+            return float(when)
+        if isinstance(when, str):
+            when = moment(when)
+        if isinstance(when, datetime):
+            return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp()
+    return 0.0

@@ -1,0 +1,222 @@
+"""The output is the ledger: what stands in the parts of a shard is done.
+
+A shard is opened when it is read: its parts are put in order (rows that are to be tried again are
+taken out, repeats dropped) and the keys they hold are skipped. When every row of a shard is in its
+parts, `_SUCCESS.json` is written there, last.
+
+Whatever this run itself has written does not count while it goes on: Ray reads a shard again when
+a machine is lost, and must then get the same rows in the same order as the first time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.errors import ConfigError, OutputError
+from ipseg.storage.files import exists, read_bytes, remove, write_whole
+from pipeline.runfolder.parts import shard_parts, write_part
+from pipeline.runfolder.sink import SCHEMA_VERSION
+from pipeline.sources.shard import Shard
+
+log = logging.getLogger("ipseg")
+
+BROKEN = ("failed", "poisoned")
+_DONE = ["key_hash", "row_status", "error_type", "run_id"]
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Which finished rows are to be done again.
+
+    Attributes:
+        types: error types; empty for all failed and poisoned rows.
+    """
+
+    types: tuple[str, ...] = ()
+
+    @staticmethod
+    def parse(text: str) -> Retry:
+        """From "failed" or "failed:TYPE,TYPE".
+
+        Raises:
+            ConfigError: it is of another form.
+        """
+        what, sign, types = text.partition(":")
+        chosen = tuple(name.strip() for name in types.split(",") if name.strip())
+        if what != "failed" or bool(sign) != bool(chosen):
+            raise ConfigError(f"--retry {text!r} is not of the form failed or failed:TYPE,TYPE")
+        return Retry(chosen)
+
+    def wants(self, status: str, error_type: str | None) -> bool:
+        """Whether a row of this status and error is to be done again."""
+        return status in BROKEN and (not self.types or error_type in self.types)
+
+
+@dataclass(frozen=True)
+class Ledger:
+    """What is done, below OUT. Picklable; used where shards are read and written.
+
+    Attributes:
+        out: run folder.
+        run_id: of this run, new each time the command is started.
+        config_sha256: of everything that changes results.
+        retry: rows to do again, None for none.
+    """
+
+    out: str
+    run_id: str
+    config_sha256: str
+    retry: Retry | None = None
+
+    def open_shard(self, shard: Shard) -> dict[bytes, str]:
+        """Status of each row that an earlier run has finished, by key hash."""
+        if self._success(shard.id) is not None and self.retry is None:
+            return dict(self._done(shard.id))
+        self._put_in_order(shard.id)
+        return dict(self._done(shard.id))
+
+    def finished(self, shard: Shard) -> Counter[str] | None:
+        """Counts by status if an earlier run has finished the shard as it is now, else None."""
+        success = self._success(shard.id)
+        if success is None or success["fingerprint"] != shard.fingerprint:
+            return None
+        counts = Counter({str(status): int(n) for status, n in success["counts"].items()})
+        if self.retry is not None and any(counts[status] for status in BROKEN):
+            return None
+        return counts
+
+    def finish_shard(self, shard: str, rows: int, fingerprint: str) -> None:
+        """Checks that a shard's parts hold all its rows, each once, and says so in _SUCCESS.json.
+
+        Args:
+            shard: its id.
+            rows: of the source.
+            fingerprint: of the source.
+
+        Raises:
+            OutputError: rows are missing, as when somebody removed a part.
+        """
+        counts, parts, repeated = self._audit(shard)
+        if repeated:
+            self._put_in_order(shard, own=True)
+            counts, parts, _ = self._audit(shard)
+        if counts.total() < rows:
+            raise OutputError(
+                f"{self.out}/shard={shard} holds {counts.total()} of {rows} rows: parts were lost "
+                f"while the run went on; start the same command again"
+            )
+        success = {
+            "shard": shard,
+            "rows": counts.total(),
+            "counts": dict(sorted(counts.items())),
+            "parts": parts,
+            "fingerprint": fingerprint,
+            "config_sha256": self.config_sha256,
+            "schema_version": SCHEMA_VERSION,
+            "run_id": self.run_id,
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        write_whole(self._success_file(shard), (json.dumps(success, indent=1) + "\n").encode())
+
+    def _success_file(self, shard: str) -> str:
+        return f"{self.out}/shard={shard}/_SUCCESS.json"
+
+    def _success(self, shard: str) -> dict[str, Any] | None:
+        """What an earlier run said when it finished the shard."""
+        try:
+            success: dict[str, Any] = json.loads(read_bytes(self._success_file(shard)))
+        except FileNotFoundError:
+            return None
+        return None if success["run_id"] == self.run_id else success
+
+    def _done(self, shard: str) -> Iterator[tuple[bytes, str]]:
+        for part in shard_parts(self.out, shard):
+            table = _read_part(part, _DONE)
+            if table is None:
+                continue
+            rows = (table[name].to_pylist() for name in ("key_hash", "row_status", "run_id"))
+            for key, status, run_id in zip(*rows, strict=True):
+                if run_id != self.run_id:
+                    yield key, status
+
+    def _put_in_order(self, shard: str, *, own: bool = False) -> None:
+        """Rewrites the parts that hold rows to try again, or rows that another part has too.
+
+        A rewritten part is there before the old one goes: killed in between, both stand there and
+        the next run drops the repeats. Rows of this run are left alone unless `own`.
+        """
+        seen: set[bytes] = set()
+        for part in shard_parts(self.out, shard):
+            done = _read_part(part, _DONE)
+            if done is None:
+                _set_aside(part)
+                continue
+            keep = []
+            for key, status, error, run_id in zip(
+                *(done[name].to_pylist() for name in _DONE), strict=True
+            ):
+                if run_id == self.run_id and not own:
+                    keep.append(True)
+                    continue
+                again = self.retry is not None and not own and self.retry.wants(status, error)
+                keep.append(not again and key not in seen)
+                seen.add(key)
+            if all(keep):
+                continue
+            success = self._success_file(shard)
+            if exists(success) and not own:
+                remove(success)
+            whole = _read_part(part, None)
+            if any(keep) and whole is not None:
+                write_part(self.out, shard, whole.filter(pa.array(keep)))
+            remove(part)
+
+    def _audit(self, shard: str) -> tuple[Counter[str], list[dict[str, Any]], int]:
+        """(unique keys by status, parts with their hashes, keys that stand there again)."""
+        counts: Counter[str] = Counter()
+        parts, seen, repeated = [], set[bytes](), 0
+        for part in shard_parts(self.out, shard):
+            data = read_bytes(part)
+            table = pq.read_table(io.BytesIO(data), columns=_DONE)
+            for key, status in zip(
+                table["key_hash"].to_pylist(), table["row_status"].to_pylist(), strict=True
+            ):
+                if key in seen:
+                    repeated += 1
+                    continue
+                seen.add(key)
+                counts[status] += 1
+            parts.append(
+                {
+                    "name": part.rpartition("/")[2],
+                    "rows": table.num_rows,
+                    "sha256": hashlib.sha256(data).hexdigest(),
+                }
+            )
+        return counts, parts, repeated
+
+
+def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
+    """The part, or some of its columns; None if the file is damaged."""
+    try:
+        return pq.read_table(io.BytesIO(read_bytes(part)), columns=columns)
+    except pa.ArrowInvalid as error:
+        log.warning("%s is damaged (%s); its rows are done again", part, error)
+        return None
+
+
+def _set_aside(part: str) -> None:
+    """Takes a damaged part out of the way of readers; what is in it may still be looked at."""
+    write_whole(f"{part}.damaged", read_bytes(part))
+    remove(part)

@@ -1,0 +1,92 @@
+"""OUT/manifest.json: what the rows in a run folder are made of, and whether a run may go on there.
+
+Rows of one folder are comparable because all of them come from the same settings, prompts and
+weights. Whatever changes results is compared before a run goes on; sizes of batches and pools are
+not, nor where weights and machines are.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ipseg.errors import ConfigError, OutputError
+from ipseg.storage.files import read_bytes, write_whole
+from pipeline.runfolder.sink import SCHEMA_VERSION
+
+FILE = "manifest.json"
+
+
+@dataclass
+class Manifest:
+    """The manifest of a run folder.
+
+    Attributes:
+        out: run folder.
+        identity: what must be the same for a run to go on: nested plain data, compared key by key.
+        about: the rest: versions, places, counts.
+        runs: one entry for each start of the command, newest last.
+    """
+
+    out: str
+    identity: dict[str, Any]
+    about: dict[str, Any]
+    runs: list[dict[str, Any]]
+
+    @staticmethod
+    def read(out: str) -> Manifest | None:
+        """The manifest there, None if there is none.
+
+        Raises:
+            OutputError: it cannot be read, or was written by another version of the schema.
+        """
+        try:
+            content = json.loads(read_bytes(f"{out}/{FILE}"))
+        except FileNotFoundError:
+            return None
+        except ValueError as error:
+            raise OutputError(f"{out}/{FILE} is damaged ({error}); choose another --out") from error
+        if content.get("schema_version") != SCHEMA_VERSION:
+            raise OutputError(
+                f"{out} was written in version {content.get('schema_version')} of the run format, "
+                f"this is version {SCHEMA_VERSION}; choose another --out, or use --overwrite"
+            )
+        identity, runs = content.pop("identity"), content.pop("runs")
+        return Manifest(out, identity, content, runs)
+
+    def write(self) -> None:
+        """Writes it, whole or not at all."""
+        content = {
+            "schema_version": SCHEMA_VERSION,
+            **self.about,
+            "identity": self.identity,
+            "runs": self.runs,
+        }
+        write_whole(f"{self.out}/{FILE}", (json.dumps(content, indent=1) + "\n").encode())
+
+    def check_same(self, identity: Mapping[str, Any]) -> None:
+        """Refuses to add rows that would not be comparable with those that are there.
+
+        Raises:
+            ConfigError: names each difference, old -> new.
+        """
+        changes = list(differences(self.identity, json.loads(json.dumps(identity))))
+        if changes:
+            listed = "\n  ".join(changes)
+            raise ConfigError(
+                f"{self.out} holds rows made with other settings:\n  {listed}\n"
+                f"set them back, choose another --out, or start over with --overwrite"
+            )
+
+
+def differences(old: object, new: object, where: str = "") -> Iterator[str]:
+    """`key: old -> new` for each leaf that differs, keys as in `--set`."""
+    if isinstance(old, dict) and isinstance(new, dict):
+        for key in [*old, *(key for key in new if key not in old)]:
+            place = f"{where}.{key}" if where else str(key)
+            yield from differences(old.get(key), new.get(key), place)
+    elif old != new:
+        shown = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
+        yield f"{where}: {shown[0]} -> {shown[1]}"

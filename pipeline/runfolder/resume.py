@@ -1,0 +1,62 @@
+"""From a shard of the source to a finished shard of the output, however often it is interrupted."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from ipseg.rows import Row
+from pipeline.engines.record import Recorder
+from pipeline.runfolder.ledger import Ledger
+from pipeline.runfolder.sink import ShardWriter
+from pipeline.sources.shard import Shard, key_hash
+
+
+@dataclass(frozen=True)
+class Books:
+    """Reads what is left and writes what is done, and keeps the record of both. Picklable.
+
+    Attributes:
+        ledger: what earlier runs have done.
+        writer: of finished rows.
+        record: of this run.
+    """
+
+    ledger: Ledger
+    writer: ShardWriter
+    record: Recorder
+
+    def unfinished_rows(self, shard: Shard) -> Iterator[Row]:
+        """The rows of a shard that no earlier run has finished."""
+        done = self.ledger.open_shard(shard)
+        before: Counter[str] = Counter()
+        rows = 0
+        for row in shard.read():
+            rows += 1
+            status = done.get(key_hash(row["key"]))
+            if status is None:
+                yield row
+            else:
+                before[status] += 1
+        self._finish(
+            shard.id,
+            self.record.shard_read(shard.id, rows, dict(before), shard.fingerprint),
+        )
+
+    def write(self, rows: Sequence[Row]) -> None:
+        """Writes finished rows; a shard that is complete with them says so."""
+        for part in self.writer.write(rows):
+            self._finish(
+                part.shard, self.record.part_written(part.shard, part.name, dict(part.counts))
+            )
+
+    def finish(self) -> None:
+        """Finishes shards whose worker was lost between its last part and saying so."""
+        for shard, rows, fingerprint in self.record.unfinished():
+            self._finish(shard, (rows, fingerprint))
+
+    def _finish(self, shard: str, ready: tuple[int, str] | None) -> None:
+        if ready is not None:
+            self.ledger.finish_shard(shard, *ready)
+            self.record.shard_finished(shard)

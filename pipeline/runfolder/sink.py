@@ -1,0 +1,143 @@
+"""Finished rows in the published schema: one row out for each row in."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from uuid import uuid4
+
+import pyarrow as pa
+
+from ipseg.columns import COLUMNS
+from ipseg.errors import OutputError
+from ipseg.rows import Row, is_failed
+from ipseg.storage.files import remove, write_whole
+from pipeline.runfolder.parts import write_part
+from pipeline.sources.shard import key_hash
+
+SCHEMA_VERSION = "2"
+STATUSES = ("ok", "empty", "skipped", "failed", "poisoned")
+POISONED = "PoisonedRow"
+MASKS = ("objects", "metrics")  # what a segmentation run writes of each row
+
+_ROW = ("key", "uri", "width", "height")
+_ERROR = ("error_stage", "error_type", "error_message")
+
+
+def output_schema(columns: Sequence[str] = MASKS) -> pa.Schema:
+    """Schema of the parts of a run that writes these columns, the main one first."""
+    return pa.schema(
+        [
+            *(pa.field(name, COLUMNS[name].arrow) for name in _ROW),
+            pa.field("key_hash", pa.binary(16)),
+            pa.field("row_status", pa.string()),
+            *(pa.field(name, COLUMNS[name].arrow) for name in _ERROR),
+            *(pa.field(name, COLUMNS[name].arrow) for name in columns),
+            pa.field("run_id", pa.string()),
+            pa.field("model", pa.string()),
+            pa.field("config_sha256", pa.string()),
+            pa.field("prompt_ids", pa.list_(pa.string())),
+        ],
+        metadata={"schema_version": SCHEMA_VERSION},
+    )
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What every row says about how it was made.
+
+    Attributes:
+        run_id: points to the run in the manifest.
+        model: method and profile.
+        config_sha256: over all that changes results.
+        prompt_ids: concept and picture hash of each prompt.
+    """
+
+    run_id: str
+    model: str
+    config_sha256: str
+    prompt_ids: tuple[str, ...]
+
+
+def status_of(row: Row, main: str) -> str:
+    """'failed', 'poisoned', 'empty' (processed, nothing found in column `main`) or 'ok'."""
+    if is_failed(row):
+        return "poisoned" if row["error_type"] == POISONED else "failed"
+    return "ok" if row[main] else "empty"
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was written at once.
+
+    Attributes:
+        shard: where.
+        name: of the file.
+        counts: rows by status.
+    """
+
+    shard: str
+    name: str
+    counts: Counter[str]
+
+
+@dataclass(frozen=True)
+class ShardWriter:
+    """Writes finished rows below OUT. Picklable; may run anywhere, twice for the same rows.
+
+    Attributes:
+        out: a local path or any fsspec URL.
+        provenance: written with every row.
+        columns: list columns that hold the results, the main one first.
+    """
+
+    out: str
+    provenance: Provenance
+    columns: tuple[str, ...] = MASKS
+
+    def write(self, rows: Sequence[Row]) -> list[Part]:
+        """Writes one part for each shard among the rows."""
+        by_shard: dict[str, list[Row]] = {}
+        for row in rows:
+            by_shard.setdefault(row["shard"], []).append(row)
+        parts = []
+        for shard, members in by_shard.items():
+            table = self.table(members)
+            name = write_part(self.out, shard, table)
+            parts.append(Part(shard, name, Counter(table["row_status"].to_pylist())))
+        return parts
+
+    def table(self, rows: Sequence[Row]) -> pa.Table:
+        """Finished rows in the published schema; every row has every column."""
+        records = []
+        for row in rows:
+            done = not is_failed(row)
+            records.append(
+                {
+                    **{name: row.get(name) for name in (*_ROW, *_ERROR)},
+                    "key_hash": key_hash(row["key"]),
+                    "row_status": status_of(row, self.columns[0]),
+                    **{name: row.get(name, []) if done else [] for name in self.columns},
+                    "run_id": self.provenance.run_id,
+                    "model": self.provenance.model,
+                    "config_sha256": self.provenance.config_sha256,
+                    "prompt_ids": list(self.provenance.prompt_ids),
+                }
+            )
+        return pa.Table.from_pylist(records, output_schema(self.columns))
+
+
+def check_writable(url: str) -> str:
+    """Refuses an output that cannot be written to, before any work is done; returns it.
+
+    Raises:
+        OutputError: with the system's reason.
+    """
+    probe = f"{url.rstrip('/')}/.ipseg-{uuid4().hex}"
+    try:
+        write_whole(probe, b"")
+        remove(probe)
+    except OSError as error:
+        raise OutputError(f"cannot write to {url}: {error}") from error
+    return url

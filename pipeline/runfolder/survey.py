@@ -1,0 +1,212 @@
+"""Looks at what stands in a run folder: its rows, its shards, and keys that repeat.
+
+Everything is read from the folder itself, so it can be asked from anywhere, while a run goes on or
+long after. Only the columns that are needed are read, part by part. What is remembered are 16
+bytes for each row of the shards being read, and 8 bytes for each row of the run.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import Counter
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from ipseg.errors import OutputError
+from ipseg.storage.files import read_bytes
+from pipeline.runfolder.folder import (
+    Damage,
+    Listing,
+    Success,
+    list_run,
+    moment,
+    read_columns,
+    read_expected,
+    read_json,
+    read_success,
+    unreadable,
+)
+from pipeline.runfolder.lease import FILE as LEASE
+from pipeline.runfolder.lease import STALE_SECONDS
+from pipeline.runfolder.sink import STATUSES
+from pipeline.runfolder.status import RunStatus, ShardStatus, State
+
+QUIET_SECONDS = 300.0  # without any sign of life for longer, a run counts as stopped
+READS_AT_ONCE = 16
+
+_COLUMNS = ("key_hash", "row_status", "run_id")
+
+
+def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
+    """Looks at a run folder; damaged files are named, never a reason to give up.
+
+    Args:
+        out: a path or any fsspec URL.
+        check_keys: read the key of every row, to tell whether any stands there twice. Within a
+            shard keys are compared by 128 bits, across shards by 64: among 100 million keys, two
+            different ones meet with a probability of 0.0003. Without it the parts of complete
+            shards are not read, and the newest run's rows in them are told by the time of the file.
+
+    Raises:
+        OutputError: there is no run at this place.
+        StorageError: the place cannot be opened.
+    """
+    out, problems = out.rstrip("/"), list[str]()
+    manifest = read_json(f"{out}/manifest.json", problems)
+    listing = list_run(out)
+    if manifest is None and not listing.parts and not problems:
+        raise OutputError(
+            f"no run at {out}: it has neither manifest.json nor shard=*/part-*.parquet"
+        )
+    runs = (manifest or {}).get("runs") or [{}]
+    newest: Mapping[str, Any] = runs[-1]
+    started, finished = (moment(newest.get(name)) for name in ("started", "finished"))
+    survey = _Survey(out, listing, newest.get("run_id"), started, check_keys)
+    expected = read_expected(out, problems)
+    names = sorted({*expected, *listing.parts, *listing.successes})
+    shards, prefixes, rows_of_run = [], [_prefixes(_nothing())], 0
+    with ThreadPoolExecutor(READS_AT_ONCE) as pool:
+        for found in pool.map(lambda name: survey.shard(name, *expected.get(name, ())), names):
+            shards.append(found.status)
+            prefixes.append(found.prefixes)
+            rows_of_run += found.of_run
+            problems += found.problems
+    last = max((when for parts in listing.parts.values() for when in parts.values()), default=None)
+    return RunStatus(
+        out=out,
+        state=_state(out, started, finished, last),
+        run_id=newest.get("run_id"),
+        starts=len(runs) if manifest else 0,
+        started=started,
+        finished=finished,
+        last_written=None if last is None else datetime.fromtimestamp(last, UTC),
+        rows_of_run=rows_of_run,
+        shards=tuple(shards),
+        repeated_across=_repeated(np.concatenate(prefixes)) if check_keys else None,
+        problems=tuple(problems),
+    )
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What was found in one shard."""
+
+    status: ShardStatus
+    prefixes: npt.NDArray[np.uint64]
+    of_run: int
+    problems: list[str]
+
+
+@dataclass(frozen=True)
+class _Survey:
+    """Looks at one shard after the other; used from several threads."""
+
+    out: str
+    listing: Listing
+    run_id: str | None
+    started: datetime | None
+    check_keys: bool
+
+    def shard(self, name: str, rows: int | None = None, fingerprint: str | None = None) -> _Found:
+        folder, parts = f"{self.out}/shard={name}", self.listing.parts.get(name, {})
+        problems: list[str] = []
+        success = None
+        if name in self.listing.successes:
+            success = read_success(folder, problems)
+        # It may speak of a source that has grown since, or of parts that somebody removed.
+        if success is not None and (
+            success.parts.keys() != parts.keys() or fingerprint not in (None, success.fingerprint)
+        ):
+            success = None
+        if success is not None and not self.check_keys:
+            status = ShardStatus(name, success.rows, Counter(success.counts), None, True)
+            return _Found(status, _prefixes(_nothing()), self._written(success, parts), problems)
+        hashes, codes, of_run = self._read(folder, sorted(parts), problems)
+        first = np.unique(hashes, return_index=True)[1]
+        numbers = np.bincount(codes[first], minlength=len(STATUSES))
+        counts = Counter({key: int(n) for key, n in zip(STATUSES, numbers, strict=True) if n})
+        if success is not None and success.rows != len(first):
+            problems.append(
+                f"{folder}: _SUCCESS.json says {success.rows} rows, its parts hold {len(first)}"
+            )
+        complete = success is not None and success.rows == len(first)
+        expected = rows if success is None else success.rows
+        status = ShardStatus(name, expected, counts, len(hashes) - len(first), complete)
+        return _Found(status, _prefixes(hashes[first]), of_run, problems)
+
+    def _written(self, success: Success, parts: Mapping[str, float]) -> int:
+        """Rows of the newest run in a complete shard, by the time of its files."""
+        if self.started is None or success.run_id != self.run_id:
+            return 0
+        since = self.started.timestamp()
+        return sum(rows for part, rows in success.parts.items() if parts[part] >= since)
+
+    def _read(
+        self, folder: str, parts: list[str], problems: list[str]
+    ) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64], int]:
+        """(key hash, index into STATUSES) of each row, and how many are of the newest run."""
+        hashes, codes, of_run = [_nothing()], [np.empty(0, np.int64)], 0
+        for part in parts:
+            try:
+                for batch in read_columns(f"{folder}/{part}", _COLUMNS):
+                    keys, statuses = _hashes(batch["key_hash"]), _codes(batch["row_status"])
+                    hashes.append(keys)
+                    codes.append(statuses)
+                    of_run += pc.sum(pc.equal(batch["run_id"], self.run_id or "")).as_py() or 0
+            except Damage as error:
+                problems.append(unreadable(f"{folder}/{part}", error))
+        return np.concatenate(hashes), np.concatenate(codes), of_run
+
+
+def _nothing() -> npt.NDArray[np.bytes_]:
+    return np.empty(0, "S16")
+
+
+def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:
+    if column.type != pa.binary(16) or column.null_count:
+        raise ValueError("its column 'key_hash' is not 16 bytes in every row")
+    values: npt.NDArray[np.bytes_] = np.frombuffer(column.buffers()[1] or b"", "S16")
+    return values[column.offset : column.offset + len(column)].copy()
+
+
+def _codes(column: pa.Array) -> npt.NDArray[np.int64]:
+    codes = pc.index_in(column, value_set=pa.array(STATUSES))
+    if codes.null_count:
+        raise ValueError(f"its column 'row_status' has values other than {', '.join(STATUSES)}")
+    values: npt.NDArray[np.int64] = codes.to_numpy().astype(np.int64)
+    return values
+
+
+def _prefixes(hashes: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:
+    """The first 64 bits of each."""
+    return np.ascontiguousarray(hashes).view(np.uint64)[::2].copy()
+
+
+def _repeated(prefixes: npt.NDArray[np.uint64]) -> int:
+    prefixes.sort()
+    return int(np.count_nonzero(prefixes[1:] == prefixes[:-1]))
+
+
+def _state(
+    out: str, started: datetime | None, finished: datetime | None, last: float | None
+) -> State:
+    if finished is not None:
+        return "finished"
+    now = time.time()
+    try:
+        refreshed = float(json.loads(read_bytes(f"{out}/.{LEASE}"))["refreshed"])
+    except FileNotFoundError:
+        sign = max(last or 0.0, started.timestamp() if started else 0.0)
+        return "unknown" if now - sign < QUIET_SECONDS else "stopped"
+    except (KeyError, TypeError, *Damage):  # a lease that nobody can read holds nothing
+        return "stopped"
+    return "running" if now - refreshed <= STALE_SECONDS else "stopped"

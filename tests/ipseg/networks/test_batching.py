@@ -1,0 +1,85 @@
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipseg.networks.batching import in_micro_batches
+
+
+class SmallCard:
+    """Doubles numbers, at most `capacity` at once."""
+
+    def __init__(self, capacity: int) -> None:
+        self.capacity = capacity
+        self.asked: list[int] = []
+
+    def __call__(self, items):
+        self.asked.append(len(items))
+        if len(items) > self.capacity:
+            raise torch.OutOfMemoryError(f"{len(items)} items do not fit")
+        return [2 * item for item in items]
+
+
+@given(
+    count=st.integers(0, 40),
+    size=st.none() | st.integers(1, 50),
+    capacity=st.integers(1, 20),
+)
+def test_every_item_gets_its_result_in_order_whatever_fits(count, size, capacity):
+    card = SmallCard(capacity)
+    assert in_micro_batches(card, range(count), size) == [2 * item for item in range(count)]
+    assert all(asked >= 1 for asked in card.asked)
+
+
+def test_what_does_not_fit_is_halved_and_the_smaller_size_is_kept():
+    card = SmallCard(3)
+    in_micro_batches(card, range(20), 16)
+    assert card.asked == [16, 8, 4, *[2] * 10]
+
+
+def test_a_size_that_fits_is_kept():
+    card = SmallCard(8)
+    in_micro_batches(card, range(20), 8)
+    assert card.asked == [8, 8, 4]
+
+
+def test_one_item_that_does_not_fit_is_the_callers_to_know():
+    card = SmallCard(0)
+    with pytest.raises(torch.OutOfMemoryError, match="1 items do not fit"):
+        in_micro_batches(card, range(5))
+    assert card.asked == [5, 3, 2, 1]
+
+
+def test_other_errors_are_not_taken_for_a_lack_of_memory():
+    calls = []
+
+    def broken(items):
+        calls.append(len(items))
+        raise RuntimeError("CUDA error: device-side assert triggered")
+
+    with pytest.raises(RuntimeError, match="device-side assert"):
+        in_micro_batches(broken, range(4))
+    assert calls == [4]
+
+
+def test_the_tensors_of_a_failed_attempt_are_let_go_before_the_next():
+    alive = []
+
+    class Activation:
+        def __init__(self) -> None:
+            alive.append(self)
+
+        def __del__(self) -> None:
+            freed.append(1)
+
+    freed: list[int] = []
+
+    def run(items):
+        if len(items) > 1:
+            activation = Activation()
+            alive.clear()
+            raise torch.OutOfMemoryError(f"no room beside {activation}")
+        assert freed == [1]
+        return list(items)
+
+    assert in_micro_batches(run, [1, 2]) == [1, 2]

@@ -1,0 +1,82 @@
+import json
+
+import pytest
+import torch
+from huggingface_hub import constants
+
+from ipseg.errors import WeightsError
+from ipseg.networks.models import Models
+
+COMMIT = "0123456789abcdef0123456789abcdef01234567"
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """An empty hub cache, and a folder of its own to stand in."""
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    return tmp_path / "hub"
+
+
+@pytest.mark.parametrize("name", ["sam.pth", "owner/model"])
+def test_the_root_goes_before_the_folder_we_stand_in(tmp_path, name):
+    for folder in (tmp_path / "here", tmp_path / "root"):
+        (folder / name).mkdir(parents=True)
+    assert Models(root=str(tmp_path / "root")).locate(name) == str(tmp_path / "root" / name)
+    assert Models().locate(name) == name
+
+
+def test_the_last_part_of_a_hub_id_is_enough_for_a_folder(tmp_path):
+    (tmp_path / "root" / "model").mkdir(parents=True)
+    found = Models(root=str(tmp_path / "root")).locate("owner/model")
+    assert found == str(tmp_path / "root" / "model")
+
+
+def test_home_is_understood(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "weights").mkdir()
+    (tmp_path / "weights" / "sam.pth").touch()
+    expected = str(tmp_path / "weights" / "sam.pth")
+    assert Models(root="~/weights").locate("sam.pth") == expected
+    assert Models().locate("~/weights/sam.pth") == expected
+
+
+@pytest.mark.parametrize("listed", [("config.json",), ("config.json", "flax_model.msgpack")])
+def test_a_snapshot_in_the_hub_cache_is_found_though_not_all_was_downloaded(cache, listed):
+    repository = cache / "models--owner--model"
+    snapshot = repository / "snapshots" / COMMIT
+    snapshot.mkdir(parents=True)
+    (snapshot / "config.json").write_text("{}")
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    (repository / "trees").mkdir()
+    files = {name: {"size": 2, "blob_id": "0"} for name in listed}  # on the hub, as last seen
+    tree = json.dumps({"format_version": 1, "files": files})
+    (repository / "trees" / f"{COMMIT}.json").write_text(tree)
+    assert Models().locate("owner/model") == str(snapshot)
+
+
+@pytest.mark.parametrize("name", ["sam.pth", "owner/model", "not a/hub id", "/nowhere/at/all"])
+def test_what_is_nowhere_is_one_error_with_places_and_remedy(tmp_path, name):
+    with pytest.raises(WeightsError) as error:
+        Models(root=str(tmp_path / "root")).locate(name)
+    message = str(error.value)
+    assert f"'{name}' not found" in message
+    assert str(tmp_path / "root") in message or name.startswith("/")
+    assert "ipseg weights fetch" in message
+
+
+def test_precision_decides_what_networks_compute_in():
+    a = torch.ones(2, 2)
+    for precision, dtype in (
+        ("float32", torch.float32),
+        ("auto", torch.float32),  # on a CPU
+        ("bfloat16", torch.bfloat16),
+    ):
+        with Models(device="cpu", precision=precision).autocast():
+            assert (a @ a).dtype == dtype
+
+
+def test_a_device_can_be_named():
+    assert Models(device="meta").torch_device() == torch.device("meta")

@@ -1,0 +1,323 @@
+"""Looking at run folders: whole, interrupted, damaged, on a disk and in an object store."""
+
+import json
+import os
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from uuid import uuid4
+
+import fsspec
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipseg.errors import OutputError
+from ipseg.rows import failed
+from pipeline.runfolder.ledger import Ledger
+from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.runfolder.survey import survey_run
+from pipeline.sources.shard import key_hash
+
+ITEM = {"concept": "cup", "category_id": 1, "score": 0.5, "points": []}
+
+
+class Folder:
+    """A run folder as a run leaves it, written with the run's own parts."""
+
+    def __init__(self, out):
+        self.out = str(out)
+        self.fs, self.root = fsspec.core.url_to_fs(self.out)
+        self.fs.makedirs(self.root, exist_ok=True)
+        self.runs, self.shards = [], {}
+
+    def start(self, run_id="run-1", ago=100.0, finished_ago=None):
+        def iso(seconds):
+            return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
+
+        finished = None if finished_ago is None else iso(finished_ago)
+        self.runs.append({"run_id": run_id, "started": iso(ago), "finished": finished})
+        self.put("manifest.json", json.dumps({"schema_version": "2", "runs": self.runs}))
+        return self
+
+    def source(self, shard, rows, fingerprint="f1"):
+        self.shards[shard] = (rows, fingerprint)
+        names = sorted(self.shards)
+        table = pa.table(
+            {
+                "shard": names,
+                "kind": ["listed"] * len(names),
+                "rows": pa.array([self.shards[name][0] for name in names], pa.int64()),
+                "fingerprint": [self.shards[name][1] for name in names],
+                "address": names,
+            }
+        )
+        sink = pa.BufferOutputStream()
+        pq.write_table(table, sink)
+        self.put("shards.parquet", sink.getvalue().to_pybytes())
+        return self
+
+    def rows(self, shard, keys, *, status="ok", error=None, run_id="run-1"):
+        made = []
+        for key in keys:
+            row = {"key": key, "shard": shard, "uri": key, "width": 4, "height": 3}
+            row["objects"] = [ITEM] if status == "ok" else []
+            made.append(row if error is None else failed(row, "decode", error))
+        by = Provenance(run_id, "ipseg/classical", "0" * 64, ())
+        (part,) = ShardWriter(self.out, by, ("objects",)).write(made)
+        return f"shard={shard}/{part.name}"
+
+    def complete(self, shard, rows, fingerprint="f1", run_id="run-1"):
+        Ledger(self.out, run_id, "0" * 64).finish_shard(shard, rows, fingerprint)
+        return self
+
+    def put(self, name, data):
+        self.fs.makedirs(f"{self.root}/{name}".rpartition("/")[0], exist_ok=True)
+        self.fs.pipe_file(f"{self.root}/{name}", data.encode() if isinstance(data, str) else data)
+
+    def age(self, name, seconds):
+        when = time.time() - seconds
+        os.utime(f"{self.root}/{name}", (when, when))
+
+
+@pytest.fixture
+def folder(tmp_path):
+    return Folder(tmp_path / "run")
+
+
+def test_an_interrupted_run_is_counted_by_shard_and_status(folder):
+    folder.start().source("a", 3).source("b", 4).source("c", 5)
+    folder.rows("a", ["a1", "a2"])
+    folder.rows("a", ["a3"], error=ValueError("cut off"))
+    folder.complete("a", 3)
+    folder.rows("b", ["b1"], status="empty")
+    found = survey_run(folder.out)
+    assert found.counts == {"ok": 2, "empty": 1, "failed": 1}
+    assert (found.done, found.expected, found.exact, found.left) == (4, 12, True, 8)
+    assert [(s.shard, s.done, s.expected, s.complete) for s in found.shards] == [
+        ("a", 3, 3, True),
+        ("b", 1, 4, False),
+        ("c", 0, 5, False),
+    ]
+    assert found.complete_shards == 1
+    assert found.repeated == 0
+    assert found.problems == ()
+    quick = survey_run(folder.out, check_keys=False)
+    assert quick.counts == found.counts
+    assert quick.repeated is None
+    assert quick.rows_of_run == found.rows_of_run == 4
+
+
+def test_quick_looks_do_not_read_the_parts_of_complete_shards(folder):
+    folder.start().source("a", 2)
+    part = folder.rows("a", ["a1", "a2"])
+    folder.complete("a", 2)
+    folder.put(part, b"not parquet")
+    quick = survey_run(folder.out, check_keys=False)
+    assert (quick.done, quick.problems) == (2, ())
+    found = survey_run(folder.out)
+    assert found.done == 0
+    assert found.complete_shards == 0
+    assert len(found.problems) == 2
+    assert part in found.problems[0]
+    assert "says 2 rows, its parts hold 0" in found.problems[1]
+
+
+def test_keys_that_stand_there_twice_are_counted_within_and_across_shards(folder):
+    folder.start().source("a", 3).source("b", 2)
+    folder.rows("a", ["k1", "k2"])
+    folder.rows("a", ["k2", "k3"])
+    folder.rows("b", ["k3", "k4"])
+    found = survey_run(folder.out)
+    assert [shard.repeated for shard in found.shards] == [1, 0]
+    assert found.repeated_across == 1
+    assert found.repeated == 2
+    assert found.shards[0].done == 3, "a repeated key is one row"
+
+
+@given(st.lists(st.lists(st.text("abc", min_size=1, max_size=2), min_size=1), min_size=1))
+def test_counts_agree_with_a_plain_count_of_keys(batches):
+    folder = Folder(f"memory://{uuid4().hex}")
+    folder.start()
+    for number, keys in enumerate(batches):
+        folder.rows(f"s{number % 2}", keys)
+    found = survey_run(folder.out)
+    # A part is named after its keys: the same batch again is the same file.
+    parts = {(number % 2, tuple(sorted(keys))) for number, keys in enumerate(batches)}
+    for shard in found.shards:
+        keys = Counter(key for s, part in parts for key in part if f"s{s}" == shard.shard)
+        assert shard.done == len(keys)
+        assert shard.repeated == keys.total() - len(keys)
+    both = [{k for s, part in parts if s == each for k in part} for each in (0, 1)]
+    assert found.repeated_across == len(both[0] & both[1])
+
+
+def test_speed_is_of_the_newest_start_only_and_gives_the_time_left(folder):
+    folder.start("run-1", ago=10_000).source("a", 10)
+    folder.age(folder.rows("a", ["a1", "a2", "a3", "a4"], run_id="run-1"), 9_000)
+    folder.start("run-2", ago=100)
+    folder.age(folder.rows("a", ["a5", "a6"], run_id="run-2"), 60)
+    for checked in (True, False):
+        found = survey_run(folder.out, check_keys=checked)
+        assert (found.run_id, found.starts, found.rows_of_run) == ("run-2", 2, 2)
+        assert found.rows_per_second == pytest.approx(2 / 40, rel=0.01)
+        assert found.eta_seconds == pytest.approx(4 * 20, rel=0.01)
+
+
+def test_speed_of_a_finished_run_reaches_to_its_end(folder):
+    folder.start("run-1", ago=100, finished_ago=50).source("a", 2)
+    folder.rows("a", ["a1", "a2"])
+    folder.complete("a", 2)
+    found = survey_run(folder.out)
+    assert found.state == "finished"
+    assert found.rows_per_second == pytest.approx(2 / 50, rel=0.01)
+    assert found.eta_seconds == 0
+
+
+def test_complete_shards_of_an_earlier_start_do_not_count_as_speed(folder):
+    folder.start("run-1", ago=500).source("a", 2)
+    folder.rows("a", ["a1", "a2"])
+    folder.complete("a", 2)
+    folder.start("run-2", ago=10)
+    for checked in (True, False):
+        found = survey_run(folder.out, check_keys=checked)
+        assert found.rows_of_run == 0
+        assert found.rows_per_second is None
+        assert found.done == 2
+
+
+def test_shards_that_nobody_has_counted_are_taken_to_be_like_the_others(folder):
+    folder.start().source("a", None).source("b", None).source("c", None)
+    assert survey_run(folder.out).left is None
+    folder.rows("a", ["a1", "a2"])
+    folder.complete("a", 2)
+    found = survey_run(folder.out)
+    assert (found.expected, found.exact, found.left) == (6, False, 4)
+
+
+def test_a_source_that_has_grown_makes_its_shard_incomplete_again(folder):
+    folder.start().source("a", 2)
+    folder.rows("a", ["a1", "a2"])
+    folder.complete("a", 2).source("a", 3, fingerprint="f2")
+    for checked in (True, False):
+        found = survey_run(folder.out, check_keys=checked)
+        assert (found.done, found.left, found.complete_shards) == (2, 1, 0)
+
+
+def test_a_part_that_somebody_removed_makes_its_shard_incomplete_again(folder):
+    folder.start().source("a", 3)
+    folder.rows("a", ["a1", "a2"])
+    gone = folder.rows("a", ["a3"])
+    folder.complete("a", 3)
+    os.remove(f"{folder.out}/{gone}")  # noqa: PTH107
+    for checked in (True, False):
+        found = survey_run(folder.out, check_keys=checked)
+        assert (found.done, found.left, found.complete_shards) == (2, 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("lease_age", "part_age", "start_age", "state"),
+    [
+        (5, 3000, 4000, "running"),
+        (400, 10, 4000, "stopped"),
+        (None, 10, 4000, "unknown"),
+        (None, 3000, 4000, "stopped"),
+        (None, None, 10, "unknown"),
+    ],
+)
+def test_whether_it_runs_is_told_by_lease_and_last_part(
+    folder, lease_age, part_age, start_age, state
+):
+    folder.start(ago=start_age).source("a", 2)
+    if lease_age is not None:
+        folder.put(".lease.json", json.dumps({"refreshed": str(time.time() - lease_age)}))
+    if part_age is not None:
+        folder.age(folder.rows("a", ["a1"]), part_age)
+    found = survey_run(folder.out)
+    assert found.state == state
+    assert (found.eta_seconds is None) == (state == "stopped" or part_age is None)
+
+
+def damages(folder):
+    table = pq.read_table(f"{folder.out}/{folder.rows('a', ['a3'])}", partitioning=None)
+    for name, damaged in {
+        "part-0000000000000001.parquet": table.drop_columns(["run_id"]),
+        "part-0000000000000002.parquet": table.set_column(
+            table.schema.get_field_index("row_status"), "row_status", pa.array(["splendid"])
+        ),
+        "part-0000000000000003.parquet": table.set_column(
+            table.schema.get_field_index("key_hash"), "key_hash", pa.array([None], pa.binary(16))
+        ),
+    }.items():
+        pq.write_table(damaged, f"{folder.out}/shard=a/{name}")
+    half = (folder.fs.cat_file(f"{folder.root}/{folder.rows('a', ['a4'])}"))[:-40]
+    folder.put("shard=a/part-0000000000000004.parquet", half)
+    folder.put("shard=a/part-0000000000000005.parquet", b"")
+    folder.put("shard=b/_SUCCESS.json", '{"rows": 3')
+    folder.put("shard=c/_SUCCESS.json", '{"rows": 3}')
+    folder.put("shard=d/_SUCCESS.json", "[]")
+    folder.put("shards.parquet", b"PAR1")
+    folder.put("manifest.json", '{"runs": [')
+    folder.put(".lease.json", "{")
+    return 5 + 3 + 2
+
+
+def test_whatever_is_damaged_is_named_and_the_rest_is_counted(folder):
+    folder.rows("a", ["a1", "a2"])
+    number = damages(folder)
+    for checked in (True, False):
+        found = survey_run(folder.out, check_keys=checked)
+        assert len(found.problems) == number, found.problems
+        assert all(folder.out in line and "\n" not in line for line in found.problems)
+        assert found.counts == {"ok": 4}
+        assert (found.run_id, found.state) == (None, "stopped")
+
+
+def test_other_files_in_the_folder_are_no_parts(folder):
+    folder.start().source("a", 1)
+    part = folder.rows("a", ["a1"])
+    data = folder.fs.cat_file(f"{folder.root}/{part}")
+    folder.put(f"{part}.damaged", data)
+    folder.put("shard=a/.part-1.parquet.tmp", data)
+    folder.put("listing/shard=a.parquet", data)
+    folder.put("prompt_bank.parquet", data)
+    found = survey_run(folder.out)
+    assert (found.done, found.repeated, found.problems) == (1, 0, ())
+
+
+def test_it_works_on_any_filesystem():
+    folder = Folder(f"memory://{uuid4().hex}/run")
+    folder.start().source("a", 2).rows("a", ["a1", "a2"])
+    folder.complete("a", 2)
+    found = survey_run(f"{folder.out}/")
+    assert (found.done, found.left, found.repeated, found.problems) == (2, 0, 0, ())
+    assert found.last_written is not None
+    assert abs((datetime.now(UTC) - found.last_written).total_seconds()) < 60
+
+
+def test_a_place_without_a_run_is_refused(tmp_path):
+    (tmp_path / "notes.txt").write_text("")
+    for place in (tmp_path, tmp_path / "nowhere"):
+        with pytest.raises(OutputError, match="no run at"):
+            survey_run(str(place))
+
+
+def test_a_run_that_has_only_begun_has_nothing_done(folder):
+    folder.start(ago=1)
+    found = survey_run(folder.out)
+    assert (found.done, found.expected, found.left, found.repeated) == (0, None, None, 0)
+    assert found.last_written is None
+
+
+def test_keys_are_told_apart_by_all_sixteen_bytes(folder):
+    folder.start()
+    folder.rows("a", ["a1"])
+    part = folder.rows("a", ["a2"])
+    table = pq.read_table(f"{folder.out}/{part}", partitioning=None)
+    near = key_hash("a1")[:15] + b"\0"
+    at = table.schema.get_field_index("key_hash")
+    changed = table.set_column(at, "key_hash", pa.array([near], pa.binary(16)))
+    pq.write_table(changed, f"{folder.out}/{part}")
+    assert [shard.repeated for shard in survey_run(folder.out).shards] == [0]
