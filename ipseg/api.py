@@ -5,79 +5,116 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import overload
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.bank import PromptBank
+from ipseg.bank import Bank, PromptsInMemory
+from ipseg.benchmarks.truth import rle_address
 from ipseg.config import DEFAULT_PROFILE, Config, load_config
 from ipseg.errors import ImageError, PromptError
-from ipseg.methods import create_method
-from ipseg.methods.ipseg.scoring import notable
-from ipseg.prompts import find_prompts
+from ipseg.methods.chain import image_chain, prompt_chains
+from ipseg.objects import Object, best_scores, notable
+from ipseg.prompts import find_prompts, parse_box, parse_points
 from ipseg.rows import Image, Mask, Row, Step, is_failed
 from ipseg.runner import prepare, run_step
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import encode_png
-from ipseg.vision.masks import decode_rle
+from ipseg.vision.masks import encode_rle
 from ipseg.vision.overlay import Drawn, colour_of, draw
 
-Picture = str | Path | bytes | Image  # address, encoded picture, or (H, W, 3) uint8 RGB
+ImageLike = str | Path | bytes | Image  # address, encoded image, or (H, W, 3) uint8 RGB
 
 
 @dataclass(frozen=True)
 class Prompt:
-    """One prompt image.
+    """One prompt image. Without a mask, box or points, the profile's support finds the object.
 
     Attributes:
         image: path, URL, encoded bytes or (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, the object; None lets saliency find it.
+        mask: (H, W) bool, the object.
+        box: x0, y0, x1, y1 in pixels.
+        points: (x, y) in pixels, or several, on the object.
     """
 
-    image: Picture
+    image: ImageLike
     mask: Mask | None = None
+    box: Sequence[float] | None = None
+    points: Sequence[Any] | None = None
 
 
 @dataclass(frozen=True)
 class Segmentation:
-    """What was found in one image. Every mapping goes from concept to value.
+    """What was found in one image or sequence.
 
     Attributes:
-        image: (H, W, 3) uint8 RGB, upright.
-        masks: (H, W) bool.
-        points: (n, 3) float32: x, y in pixels, label 1 on the object and 0 off it.
-        scores: confidence in [0, 1].
+        images: (H, W, 3) uint8 RGB each, upright: the image, or the frames of the sequence.
+        objects: found, with their masks and scores.
         concepts: all that was looked for, in the bank's order, found or not.
     """
 
-    image: Image
-    masks: dict[str, Mask]
-    points: dict[str, npt.NDArray[np.float32]]
-    scores: dict[str, float]
+    images: Sequence[Image]
+    objects: tuple[Object, ...]
     concepts: tuple[str, ...]
 
-    def overlay(self, min_score: float | None = None) -> Image:
+    @property
+    def image(self) -> Image:
+        """The image, or the first frame."""
+        return self.images[0]
+
+    @property
+    def masks(self) -> dict[str, Mask]:
+        """Concept -> (H, W) bool, all of its objects in `image` together."""
+        found: dict[str, Mask] = {}
+        for each in self.of_frame(0):
+            known = found.get(each.concept)
+            found[each.concept] = each.mask if known is None else known | each.mask
+        return found
+
+    @property
+    def points(self) -> dict[str, npt.NDArray[np.float32]]:
+        """Concept -> (n, 3): x, y in pixels of `image`, label 1 on the object and 0 off it."""
+        return {
+            name: np.concatenate([o.points for o in self.of_frame(0) if o.concept == name])
+            for name in self.masks
+        }
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """Concept -> highest score of its objects, in [0, 1]."""
+        return best_scores(self.objects)
+
+    def of_frame(self, frame: int) -> list[Object]:
+        """The objects of one frame; of frame 0 in a still image."""
+        return [each for each in self.objects if each.frame == frame]
+
+    def overlay(self, min_score: float | None = None, frame: int = 0) -> Image:
         """(H, W, 3) uint8: the image with masks, points and scores drawn on it.
 
         Args:
-            min_score: objects below are left out; None leaves out those far from the best.
+            min_score: objects below are left out; None leaves out concepts far from the best.
+            frame: of a sequence.
         """
-        scores = self.scores
-        shown = notable(scores, min_score)
+        kept = notable(self.scores, min_score)
+        objects = [
+            each
+            for each in self.of_frame(frame)
+            if each.concept in kept and (min_score is None or each.score >= min_score)
+        ]
         drawn = [
             Drawn(
-                colour_of(self.concepts.index(concept)),
-                self.masks[concept],
-                self.points[concept],
-                f"{concept} {scores[concept]:.2f}",
+                colour_of(self.concepts.index(each.concept)),
+                each.mask,
+                each.points,
+                f"{each.concept} {each.score:.2f}",
             )
-            for concept in sorted(shown, key=lambda concept: scores[concept])  # the surest on top
+            for each in sorted(objects, key=lambda each: each.score)  # the highest score on top
         ]
-        return draw(self.image, drawn)
+        return draw(self.images[frame], drawn)
 
 
-class IPSeg:
+class Model:
     """A loaded profile. Give it prompts, then images.
 
     Example:
@@ -88,106 +125,114 @@ class IPSeg:
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self._method = create_method(config)
         self._steps: list[Step] = []
-        self.bank: PromptBank | None = None
+        self.bank: Bank | None = None
 
     def set_prompts(
-        self, prompts: str | Path | PromptBank | Mapping[str, Prompt | Picture | Sequence[Prompt]]
-    ) -> PromptBank:
+        self, prompts: str | Path | Mapping[str, Prompt | ImageLike | Sequence[Prompt]]
+    ) -> Bank:
         """Describes the prompts; replaces those of an earlier call.
 
         Args:
-            prompts: a folder as for `ipseg segment --prompts`, concept -> prompt or prompts, or
-                a bank that was made before.
+            prompts: a folder as for `ipseg segment --prompts`, or concept -> prompt or prompts.
 
         Raises:
             PromptError: a prompt cannot be used; names it.
         """
-        if isinstance(prompts, PromptBank):
-            prompts.check_settings(self.config, "given")
-            bank = prompts
+        if isinstance(prompts, Mapping):
+            rows = list(_prompt_rows(prompts))
         else:
-            steps = self._method.prompt_steps()
-            prepare(steps)
-            rows = find_prompts(str(prompts)) if isinstance(prompts, str | Path) else []
-            if isinstance(prompts, Mapping):
-                rows = list(_prompt_rows(prompts))
-            for step in steps:
-                rows = run_step(step, rows)
-            bank = self._method.bank(rows)
-        self._steps = self._method.image_steps(bank)
+            rows = find_prompts(str(prompts))
+        drawn = any(row.get("given_box") or row.get("given_points") for row in rows)
+        steps = prompt_chains({"": self.config}, drawn=drawn).steps
+        bank = PromptsInMemory(_run(steps, rows), self.config.method.merge)
+        self._steps = image_chain({"": self.config}, {"": bank})
         prepare(self._steps)
         self.bank = bank
         return bank
 
     # A string is an iterable of strings to a type checker; the first signature wins.
     @overload
-    def segment(self, images: Picture) -> Segmentation: ...  # type: ignore[overload-overlap]
+    def segment(self, images: ImageLike) -> Segmentation: ...  # type: ignore[overload-overlap]
 
     @overload
-    def segment(self, images: Iterable[Picture]) -> Iterator[Segmentation]: ...
+    def segment(self, images: Iterable[ImageLike]) -> Iterator[Segmentation]: ...
 
-    def segment(self, images: Picture | Iterable[Picture]) -> Segmentation | Iterator[Segmentation]:
+    def segment(
+        self, images: ImageLike | Iterable[ImageLike]
+    ) -> Segmentation | Iterator[Segmentation]:
         """Finds every concept in one image, or in each of many, as they are asked for.
 
         Raises:
             PromptError: no prompts were given.
             ImageError: an image cannot be used; names it.
         """
+        if self.config.method.row_is == "sequence":
+            raise ImageError("this method takes sequences: use segment_sequence")
+        if isinstance(images, str | Path | bytes | np.ndarray):
+            return self._segment(_image_row(images))
+        return (self._segment(_image_row(image)) for image in images)
+
+    def segment_sequence(self, frames: Sequence[str | Path]) -> Segmentation:
+        """Finds every concept in the frames of a sequence.
+
+        Args:
+            frames: paths or URLs, in order.
+
+        Raises:
+            PromptError: no prompts were given.
+            ImageError: the method takes single images, or a frame cannot be used.
+        """
+        if self.config.method.row_is != "sequence":
+            raise ImageError("this method takes single images: use segment")
+        uris = [str(frame) for frame in frames]
+        return self._segment({"key": uris[0], "uri": uris[0], "frame_uris": uris})
+
+    def _segment(self, given: Row) -> Segmentation:
         if self.bank is None:
             raise PromptError("give prompts first: set_prompts({'cup': 'cup.jpg'})")
-        if isinstance(images, str | Path | bytes | np.ndarray):
-            return self._segment(images)
-        return (self._segment(image) for image in images)
-
-    def _segment(self, picture: Picture) -> Segmentation:
-        assert self.bank is not None  # noqa: S101  (segment has checked)
-        rows = [_picture_row(picture)]
-        for step in self._steps:
-            rows = run_step(step, rows)
-        row = rows[0]
+        (row,) = _run(self._steps, [given], prepared=True)
         if is_failed(row):
             raise ImageError(f"{row['key']}: {row['error_message']} (in step {row['error_stage']})")
-        objects = {item["concept"]: item for item in row["objects"]}
-        return Segmentation(
-            image=row["image"],
-            masks={name: decode_rle(item["segmentation"]) for name, item in objects.items()},
-            points={
-                name: np.array(
-                    [(p["x"], p["y"], p["label"]) for p in item["points"]], np.float32
-                ).reshape(-1, 3)
-                for name, item in objects.items()
-            },
-            scores={name: item["score"] for name, item in objects.items()},
-            concepts=self.bank.names,
-        )
+        images = row["frames"] if "frames" in row else [row["image"]]
+        return Segmentation(images, tuple(row["objects"]), tuple(self.bank.categories))
 
 
-def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> IPSeg:
+def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model:
     """Loads a profile; `overrides` are "section.key=value", as for `ipseg segment --set`."""
-    return IPSeg(load_config(profile, overrides))
+    return Model(load_config(profile, overrides))
 
 
-def _picture_row(picture: Picture) -> Row:
-    if isinstance(picture, np.ndarray):
-        return {"key": "array", "uri": "", "image_bytes": encode_png(picture)}
-    if isinstance(picture, bytes):
-        return {"key": "bytes", "uri": "", "image_bytes": picture}
-    return {"key": str(picture), "uri": str(picture), "image_bytes": fetch(str(picture))}
+def _run(steps: Sequence[Step], rows: list[Row], *, prepared: bool = False) -> list[Row]:
+    if not prepared:
+        prepare(steps)
+    for step in steps:
+        rows = run_step(step, rows)
+    return rows
+
+
+def _image_row(image: ImageLike) -> Row:
+    if isinstance(image, np.ndarray):
+        return {"key": "array", "uri": "", "image_bytes": encode_png(image)}
+    if isinstance(image, bytes):
+        return {"key": "bytes", "uri": "", "image_bytes": image}
+    return {"key": str(image), "uri": str(image), "image_bytes": fetch(str(image))}
 
 
 def _prompt_rows(
-    prompts: Mapping[str, Prompt | Picture | Sequence[Prompt]],
+    prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]],
 ) -> Iterator[Row]:
     for concept, given in prompts.items():
         many = given if isinstance(given, list | tuple) else [given]
         for index, each in enumerate(many):
             prompt = each if isinstance(each, Prompt) else Prompt(each)
-            mask = prompt.mask
-            yield {
-                **_picture_row(prompt.image),
-                "key": f"{concept}/{index}",
-                "concept": concept,
-                "mask_bytes": None if mask is None else encode_png(mask.astype(np.uint8) * 255),
-            }
+            key = f"{concept}/{index}"
+            row = {**_image_row(prompt.image), "key": key, "concept": concept}
+            row["uri"] = row["uri"] or key
+            if prompt.mask is not None:
+                row["given_mask"] = rle_address(encode_rle(prompt.mask))
+            if prompt.box is not None:
+                row["given_box"] = parse_box([float(v) for v in prompt.box], key)
+            if prompt.points is not None:
+                row["given_points"] = parse_points(np.asarray(prompt.points).tolist(), key)
+            yield row

@@ -1,203 +1,136 @@
-"""The prompt bank: what is remembered of each concept. Small, in Parquet, reusable."""
+"""The bank: what is kept of each concept, read by those who look for it.
+
+An entry may be a few vectors or megabytes of reference features, and a run may have thousands. So
+steps hold a bank, not its entries: they ask it for those that a row names, and the features of an
+entry are read when they are used (`Entry.features`).
+"""
 
 from __future__ import annotations
 
-import hashlib
-import io
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections import OrderedDict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
-from ipseg.columns import DESCRIPTION, RLE, decode_description, encode_description
-from ipseg.config import Config
 from ipseg.errors import PromptError
-from ipseg.features import Extractor
-from ipseg.rows import Arrays, Row, is_failed
-from ipseg.storage.files import read_bytes
-from ipseg.vision.masks import encode_rle, read_soft_mask
-
-FORMAT = "ipseg-prompt-bank/1"
-_PROMPT = pa.struct(
-    [
-        ("key", pa.string()),
-        ("sha256", pa.string()),
-        ("width", pa.int32()),
-        ("height", pa.int32()),
-        ("mask", RLE),
-        ("mask_source", pa.string()),
-        ("warning", pa.string()),
-        ("thumbnail", pa.binary()),
-    ]
-)
-_SCHEMA = pa.schema(
-    [
-        ("concept", pa.string()),
-        ("category_id", pa.int32()),
-        ("description", DESCRIPTION),
-        ("prompts", pa.list_(_PROMPT)),
-    ]
-)
+from ipseg.rows import Arrays, Row
 
 
 @dataclass(frozen=True)
-class Concept:
-    """One thing to look for.
+class Entry:
+    """One concept to look for.
 
     Attributes:
-        name: as the prompt folder calls it.
+        concept: its name in the bank.
         category_id: from 1 in the order of names; 0 is background.
-        description: extractor -> array name -> array, merged over the prompt images.
-        prompts: key, sha256, size, mask and thumbnail of each prompt image.
+        bank: that it belongs to.
     """
 
-    name: str
+    concept: str
     category_id: int
-    description: dict[str, Arrays]
-    prompts: tuple[dict[str, Any], ...] = field(repr=False)
-
-
-@dataclass(frozen=True)
-class PromptBank:
-    """All concepts of a run, in order of their category ids.
-
-    Attributes:
-        concepts: at least one.
-        settings_sha256: `prompt_settings` it was made with; others cannot use it.
-    """
-
-    concepts: tuple[Concept, ...]
-    settings_sha256: str
-
-    def arrays(self, extractor: str) -> list[Arrays]:
-        """What one extractor remembers of each concept, in order."""
-        return [concept.description[extractor] for concept in self.concepts]
+    bank: Bank = field(repr=False, compare=False)
 
     @property
-    def names(self) -> tuple[str, ...]:
-        """Names of the concepts, in order."""
-        return tuple(concept.name for concept in self.concepts)
+    def features(self) -> Arrays:
+        """What the method keeps of it, merged over its prompts: array name -> array."""
+        return self.bank.features(self.concept)
+
+
+class Bank(ABC):
+    """All concepts of a run in order of their names."""
 
     @property
-    def prompt_ids(self) -> list[str]:
-        """What identifies the prompts in provenance: concept and picture hash of each."""
-        return [f"{c.name}:{p['sha256'][:16]}" for c in self.concepts for p in c.prompts]
+    @abstractmethod
+    def identity(self) -> tuple[str, ...]:
+        """Equal for banks whose entries of the same name have the same features."""
 
     @property
-    def warnings(self) -> list[str]:
-        """One line for each prompt that looks wrong."""
-        return [
-            f"prompt {p['key']} ({c.name}): {p['warning']}"
-            for c in self.concepts
-            for p in c.prompts
-            if p["warning"]
-        ]
+    @abstractmethod
+    def categories(self) -> Mapping[str, int]:
+        """Concept -> category id, in order."""
 
-    def to_parquet(self) -> bytes:
-        """The bank as one Parquet file; equal banks give equal bytes."""
-        table = pa.Table.from_pylist(
-            [
-                {
-                    "concept": concept.name,
-                    "category_id": concept.category_id,
-                    "description": encode_description(concept.description),
-                    "prompts": list(concept.prompts),
-                }
-                for concept in self.concepts
-            ],
-            _SCHEMA.with_metadata({"format": FORMAT, "settings_sha256": self.settings_sha256}),
-        )
-        buffer = io.BytesIO()
-        pq.write_table(table, buffer, compression="zstd")
-        return buffer.getvalue()
+    @abstractmethod
+    def features(self, concept: str) -> Arrays:
+        """Features of a concept, merged over its prompts."""
 
-    @staticmethod
-    def read(url: str) -> PromptBank:
-        """Reads a bank written by `to_parquet`.
+    @abstractmethod
+    def failure(self, concept: str) -> str | None:
+        """Why a concept cannot be looked for (a prompt of it failed), None if it can."""
+
+    def asked(self, row: Row) -> list[Entry]:
+        """The entries that a row asks for, each once, in its order; all if it names none.
+
+        Those that cannot be used are left out; `failure` says why.
 
         Raises:
-            PromptError: the file is missing, is no prompt bank, or is of another version.
+            PromptError: the bank has no such entry.
         """
-        try:
-            table = pq.read_table(io.BytesIO(read_bytes(url)))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise PromptError(f"cannot read prompt bank {url}: {error}") from error
-        metadata = {k.decode(): v.decode() for k, v in (table.schema.metadata or {}).items()}
-        if metadata.get("format") != FORMAT:
-            raise PromptError(
-                f"{url} is not a prompt bank of format {FORMAT}; make one with --prompts DIR"
-            )
-        concepts = tuple(
-            Concept(
-                record["concept"],
-                record["category_id"],
-                decode_description(record["description"]),
-                tuple(record["prompts"]),
-            )
-            for record in table.to_pylist()
-        )
-        return PromptBank(concepts, metadata["settings_sha256"])
+        asks = row.get("asks")
+        names = self.categories if asks is None else dict.fromkeys(a["concept"] for a in asks)
+        unknown = next((name for name in names if name not in self.categories), None)
+        if unknown is not None:
+            raise PromptError(f"the bank has no entry '{unknown}'")
+        usable = (name for name in names if self.failure(name) is None)
+        return [Entry(name, self.categories[name], self) for name in usable]
 
-    def check_settings(self, config: Config, url: str) -> None:
-        """Refuses a bank that was made with other saliency or feature settings.
+
+class PromptsInMemory(Bank):
+    """A bank of a few prompts, described in this process."""
+
+    def __init__(
+        self, rows: Sequence[Row], merge: Callable[[Sequence[Arrays]], Arrays], chain: str = ""
+    ) -> None:
+        """Takes rows that came out of a prompt chain.
 
         Raises:
-            PromptError: says what to do.
+            PromptError: a prompt failed; names it and the reason.
         """
-        if self.settings_sha256 != prompt_settings(config):
-            raise PromptError(
-                f"prompt bank {url} was made with other saliency or feature settings than profile "
-                f"'{config.profile}' has now; make it again with --prompts DIR"
-            )
+        shots: dict[str, list[Arrays]] = {}
+        for row in sorted(rows, key=lambda row: str(row["key"])):
+            if row.get("error_message"):
+                raise PromptError(f"prompt {row['uri']} cannot be used: {row['error_message']}")
+            (prompt,) = (p for p in row["prompts"] if p["chain"] == chain)
+            shots.setdefault(row["concept"], []).append(prompt["features"])
+        self._features = {name: merge(shots[name]) for name in sorted(shots)}
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """This very object."""
+        return (str(id(self)),)
+
+    @property
+    def categories(self) -> Mapping[str, int]:
+        """See `Bank.categories`."""
+        return {name: number for number, name in enumerate(self._features, start=1)}
+
+    def features(self, concept: str) -> Arrays:
+        """See `Bank.features`."""
+        return self._features[concept]
+
+    def failure(self, concept: str) -> str | None:
+        """None: a failed prompt is refused from the start."""
+        del concept
+        return None
 
 
-def prompt_settings(config: Config) -> str:
-    """Hash of the settings that a bank depends on: images, saliency, features."""
-    relevant = {name: config.resolved[name] for name in ("images", "saliency", "features")}
-    return hashlib.sha256(repr(sorted(relevant.items())).encode()).hexdigest()
+class RecentlyUsed:
+    """Arrays by key, those used last; the least recently used go when they take too much memory."""
 
+    def __init__(self, limit: int) -> None:
+        """Holds at most `limit` bytes, or a single item that is larger."""
+        self.limit, self.held = limit, 0
+        self._items: OrderedDict[Any, tuple[Arrays, int]] = OrderedDict()
 
-def build_bank(
-    rows: Sequence[Row], extractors: Mapping[str, Extractor], config: Config
-) -> PromptBank:
-    """Merges described prompt rows into one entry for each concept.
-
-    The rows may come in any order: they are sorted by key first.
-
-    Raises:
-        PromptError: a prompt image failed; names the file and the reason.
-    """
-    for row in rows:
-        if is_failed(row):
-            raise PromptError(f"prompt {row['uri']} cannot be used: {row['error_message']}")
-    by_concept: dict[str, list[Row]] = {}
-    for row in sorted(rows, key=lambda row: str(row["key"])):
-        by_concept.setdefault(row["concept"], []).append(row)
-    concepts = tuple(
-        Concept(
-            name,
-            category_id,
-            {
-                kind: extractor.merge([view["description"][kind] for view in views])
-                for kind, extractor in extractors.items()
-            },
-            tuple(_record(view) for view in views),
-        )
-        for category_id, (name, views) in enumerate(sorted(by_concept.items()), start=1)
-    )
-    return PromptBank(concepts, prompt_settings(config))
-
-
-def _record(row: Row) -> dict[str, Any]:
-    return {
-        "key": row["key"],
-        "sha256": row["image_sha256"],
-        "width": row["width"],
-        "height": row["height"],
-        "mask": encode_rle(read_soft_mask(row["prompt_mask"]) > 0.5),
-        "mask_source": row["mask_source"],
-        "warning": row.get("warning"),
-        "thumbnail": row["thumbnail"],
-    }
+    def get(self, key: object, read: Callable[[], Arrays]) -> Arrays:
+        """The item of a key; read, and remembered, if it is not held."""
+        if key in self._items:
+            self._items.move_to_end(key)
+            return self._items[key][0]
+        arrays = read()
+        size = sum(array.nbytes for array in arrays.values())
+        self._items[key] = (arrays, size)
+        self.held += size
+        while self.held > self.limit and len(self._items) > 1:
+            self.held -= self._items.popitem(last=False)[1][1]
+        return arrays

@@ -2,6 +2,9 @@
 
 A column without an Arrow type is *local*: pixels and the like, which never leave the worker that
 made them. Where a later stage needs a local column, the step that makes it runs again there.
+
+A name may carry a suffix, as in `similarity@2`: the column of one of several chains that run side
+by side (`ipseg.methods.side_by_side`).
 """
 
 from __future__ import annotations
@@ -13,72 +16,52 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ipseg.objects import OBJECT, RLE_TYPE, Object
 from ipseg.rows import Row
 
 _TENSOR = pa.struct(
     [("dtype", pa.string()), ("shape", pa.list_(pa.int32())), ("data", pa.large_binary())]
 )
-POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
-RLE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
-OBJECT = pa.struct(
+_ARRAYS = pa.list_(pa.struct([("name", pa.string()), ("tensor", _TENSOR)]))
+_POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
+ASK = pa.struct(
     [
-        ("concept", pa.string()),
-        ("category_id", pa.int32()),
-        ("bbox", pa.list_(pa.float32(), 4)),  # x, y, width, height
-        ("area", pa.float32()),  # mask pixels
-        ("iscrowd", pa.int8()),
-        ("segmentation", RLE),
-        ("score", pa.float32()),  # confidence that this is the concept, well outlined
-        ("predicted_iou", pa.float32()),  # the segmenter's estimate of the outline alone
-        ("presence", pa.float32()),  # evidence that the concept is in the image at all
-        ("similarity_max", pa.float32()),  # of the fused map
-        ("similarity_inside", pa.float32()),  # its mean over the cells in the mask
-        ("similarity_outside", pa.float32()),  # its mean over the other cells
-        ("status", pa.string()),  # "auto" until somebody reviews it
-        ("points", pa.list_(POINT)),  # pixels of the original image, label 1 in, 0 out
+        ("concept", pa.string()),  # entry of the bank
+        ("episode", pa.int64()),  # null where nothing is evaluated by episodes
+        ("fold", pa.string()),
+        ("class_id", pa.int32()),
+        ("class_name", pa.string()),
+        ("frame", pa.int32()),  # that the ground truth is of; 0 in a still image
+        ("ground_truth", pa.string()),  # its address, see `read_ground_truth`
+    ]
+)
+PROMPT = pa.struct(
+    [
+        ("chain", pa.string()),  # which of several ways to describe prompts; "" for the only one
+        ("mask", RLE_TYPE),
+        ("mask_source", pa.string()),
+        ("warning", pa.string()),
+        ("features", _ARRAYS),
     ]
 )
 METRIC = pa.struct(
     [
-        ("concept", pa.string()),
-        ("present", pa.bool_()),  # the ground truth has the concept in this image
-        ("intersection", pa.int64()),
-        ("union", pa.int64()),
-        ("iou", pa.float32()),  # null when the concept is absent
-    ]
-)
-
-EPISODE = pa.struct(
-    [
-        ("episode", pa.int64()),
-        ("fold", pa.string()),
-        ("class_id", pa.int32()),
-        ("class_name", pa.string()),
-        ("entry", pa.string()),  # of the prompt bank: what its supports show
-        ("truth", pa.string()),  # address of the ground truth
-    ]
-)
-_ANSWER = [
-    ("variant", pa.string()),  # settings of a sweep
-    ("entry", pa.string()),
-    ("segmentation", RLE),
-    ("predicted_iou", pa.float32()),
-    ("score", pa.float32()),
-    ("points", pa.list_(POINT)),
-]
-ANSWER = pa.struct(_ANSWER)
-RESULT = pa.struct(
-    [
-        ("episode", pa.int64()),
-        ("fold", pa.string()),
-        ("class_id", pa.int32()),
-        ("class_name", pa.string()),
-        *_ANSWER,
-        ("status", pa.string()),  # "ok", or "failed": the ground truth cannot be read
+        ("variant", pa.string()),
+        *ASK.fields[:6],
+        ("status", pa.string()),  # "ok", or "failed": nothing could be compared
         ("error_message", pa.string()),
-        *((name, pa.int64()) for name in ("pixels", "intersection", "union", "truth", "predicted")),
+        *((name, pa.int64()) for name in ("pixels", "intersection", "union")),
+        *((name, pa.int64()) for name in ("truth", "predicted")),
         *((name, pa.int64()) for name in ("truth_boundary", "truth_matched")),
         *((name, pa.int64()) for name in ("predicted_boundary", "predicted_matched")),
+        ("predicted_iou", pa.float32()),  # of the object with the highest score
+        ("score", pa.float32()),  # the highest; 0 where nothing was found
+    ]
+)
+CHAIN_ERROR = pa.struct(
+    [
+        ("chain", pa.string()),  # label of the chain
+        *((f"error_{name}", pa.string()) for name in ("stage", "type", "message")),
     ]
 )
 
@@ -91,27 +74,25 @@ def _decode_tensor(value: dict[str, Any]) -> np.ndarray[Any, Any]:
     return np.frombuffer(value["data"], np.dtype(value["dtype"])).reshape(value["shape"])
 
 
-DESCRIPTION = pa.list_(
-    pa.struct([("extractor", pa.string()), ("name", pa.string()), ("tensor", _TENSOR)])
-)
+def encode_arrays(arrays: dict[str, Any]) -> list[dict[str, Any]]:
+    """Array name -> array, as a list that Arrow can hold."""
+    return [{"name": name, "tensor": _encode_tensor(array)} for name, array in arrays.items()]
 
 
-def encode_description(description: dict[str, dict[str, Any]]) -> list[dict[str, Any]]:
-    """Extractor -> array name -> array, as a list that Arrow can hold."""
+def decode_arrays(items: list[dict[str, Any]]) -> dict[str, Any]:
+    """The inverse of `encode_arrays`."""
+    return {item["name"]: _decode_tensor(item["tensor"]) for item in items}
+
+
+def _encode_points(points: Sequence[np.ndarray[Any, Any]]) -> list[list[dict[str, Any]]]:
+    return [[{"x": x, "y": y, "label": int(label)} for x, y, label in each] for each in points]
+
+
+def _decode_points(items: list[list[dict[str, Any]]]) -> list[np.ndarray[Any, Any]]:
     return [
-        {"extractor": extractor, "name": name, "tensor": _encode_tensor(array)}
-        for extractor, arrays in description.items()
-        for name, array in arrays.items()
+        np.array([(p["x"], p["y"], p["label"]) for p in each], np.float32).reshape(-1, 3)
+        for each in items
     ]
-
-
-def decode_description(items: list[dict[str, Any]]) -> dict[str, dict[str, Any]]:
-    """The inverse of `encode_description`."""
-    description: dict[str, dict[str, Any]] = {}
-    for item in items:
-        arrays = description.setdefault(item["extractor"], {})
-        arrays[item["name"]] = _decode_tensor(item["tensor"])
-    return description
 
 
 @dataclass(frozen=True)
@@ -131,49 +112,61 @@ class Column:
     decode: Callable[[Any], Any] | None = None
 
 
+def _tensor(meaning: str) -> Column:
+    return Column(meaning, _TENSOR, _encode_tensor, _decode_tensor)
+
+
+# A module with a method of its own adds the columns its steps hand from stage to stage.
 COLUMNS: dict[str, Column] = {
     "key": Column("stable id of the row within its source", pa.string()),
     "shard": Column("part of the source the row came from; names the output shard", pa.string()),
-    "uri": Column("where the picture is; `pipeline.sources.source.fetch` reads it", pa.string()),
-    "image_bytes": Column("the encoded picture, or null before it is read", pa.large_binary()),
-    "image": Column("(H, W, 3) uint8 RGB", None),
+    "uri": Column("address of the image; `ipseg.storage.addresses.fetch` reads it", pa.string()),
+    "image_bytes": Column("the encoded image, or null before it is read", pa.large_binary()),
+    "image": Column("(H, W, 3) uint8 RGB, upright", None),
+    "frame_uris": Column("addresses of the frames of a sequence, in order", pa.list_(pa.string())),
+    "frames": Column("sequence of (H, W, 3) uint8 RGB, each decoded when it is asked for", None),
     "width": Column("pixels", pa.int32()),
     "height": Column("pixels", pa.int32()),
-    "concept": Column("what a prompt image shows", pa.string()),
-    "mask_bytes": Column("encoded mask given with a prompt image, or null", pa.large_binary()),
-    "image_sha256": Column("64 hex digits over the encoded picture of a prompt", pa.string()),
-    "prompt_mask": Column("PNG, 8 bit, (H, W): the object of a prompt image", pa.large_binary()),
-    "mask_source": Column("'saliency' or 'given'", pa.string()),
+    "crop": Column("x0, y0, x1, y1: the part of the image that counts", pa.list_(pa.int32())),
+    "concept": Column("what a prompt image is an example of", pa.string()),
+    "given_mask": Column("address of the mask beside a prompt", pa.string()),
+    "given_box": Column("x0, y0, x1, y1: the box beside a prompt", pa.list_(pa.float32())),
+    "given_points": Column("points x, y in pixels on a prompt's object", pa.list_(_POINT)),
+    "ground_truth": Column("address of the ground-truth mask of a support", pa.string()),
+    "image_sha256": Column("64 hex digits over the encoded image of a prompt", pa.string()),
+    "support_mask": Column("PNG, 8 bit, (H, W): the object of a prompt image", pa.large_binary()),
+    "mask_source": Column("where the support mask comes from: mask, saliency ...", pa.string()),
     "warning": Column("what looks wrong with a prompt, or null", pa.string()),
     "thumbnail": Column("JPEG of a prompt image, long side 320", pa.large_binary()),
-    "description": Column(
-        "what each extractor remembers of a prompt: extractor -> name -> array",
-        DESCRIPTION,
-        encode_description,
-        decode_description,
+    "prompt_features": Column(
+        "what a method keeps of a prompt: array name -> array",
+        _ARRAYS,
+        encode_arrays,
+        decode_arrays,
     ),
-    "similarity": Column(
-        "(P, gh, gw) float32, fused, concepts in the bank's order",
-        _TENSOR,
-        _encode_tensor,
-        _decode_tensor,
+    "prompts": Column(
+        "what each chain keeps of a prompt image, schema `PROMPT`",
+        pa.list_(PROMPT),
+        lambda prompts: [{**p, "features": encode_arrays(p["features"])} for p in prompts],
+        lambda records: [{**r, "features": decode_arrays(r["features"])} for r in records],
     ),
-    "presence": Column(
-        "(P,) float32 in [0, 1]: evidence that the concept is there",
-        _TENSOR,
-        _encode_tensor,
-        _decode_tensor,
-    ),
+    "asks": Column("what a row is asked for; null: every concept", pa.list_(ASK)),
+    "similarity": _tensor("(P, gh, gw) float32, fused, for the P concepts a row is asked for"),
+    "presence": _tensor("(P,) float32 in [0, 1]: evidence that the concept is in the image"),
     "points": Column(
-        "for each of P concepts its point prompts, in pixels", pa.list_(pa.list_(POINT))
+        "for each of P concepts its point prompts, (n, 3): x, y in pixels, label",
+        pa.list_(pa.list_(_POINT)),
+        _encode_points,
+        _decode_points,
     ),
-    "objects": Column("masks found, at most one for each concept", pa.list_(OBJECT)),
-    "metrics": Column("comparison with the ground truth, one for each concept", pa.list_(METRIC)),
-    "crop": Column("x0, y0, x1, y1: the part of the picture that counts", pa.list_(pa.int32())),
-    "truth": Column("address of the mask of a support", pa.string()),
-    "episodes": Column("what an image is asked for, one for each episode", pa.list_(EPISODE)),
-    "answers": Column("a mask for each variant and bank entry", pa.list_(ANSWER)),
-    "results": Column("answers compared with the truth, by episode", pa.list_(RESULT)),
+    "objects": Column(
+        "objects found",
+        pa.list_(OBJECT),
+        lambda objects: [each.record() for each in objects],
+        lambda records: [Object.from_record(each) for each in records],
+    ),
+    "metrics": Column("comparison with the ground truth, one for each ask", pa.list_(METRIC)),
+    "chain_errors": Column("chains that failed on the row, others did not", pa.list_(CHAIN_ERROR)),
     "error_stage": Column("step that failed, or null", pa.string()),
     "error_type": Column("exception class, or null", pa.string()),
     "error_message": Column("what went wrong, at most 500 characters, or null", pa.string()),
@@ -182,28 +175,33 @@ COLUMNS: dict[str, Column] = {
 ERROR_COLUMNS = ("error_stage", "error_type", "error_message")
 
 
+def column(name: str) -> Column:
+    """The declaration of a column, whatever suffix its name has."""
+    return COLUMNS[name.partition("@")[0]]
+
+
 def is_local(name: str) -> bool:
     """True for a column that never leaves the worker that made it."""
-    return COLUMNS[name].arrow is None
+    return column(name).arrow is None
 
 
 def to_table(rows: Sequence[Row], names: Iterable[str]) -> pa.Table:
     """Rows as an Arrow table with the given (travelling) columns; a missing value is null."""
     arrays, fields = [], []
     for name in names:
-        column = COLUMNS[name]
-        encode = column.encode
+        declared = column(name)
+        encode = declared.encode
         values = [row.get(name) for row in rows]
         if encode is not None:
             values = [None if value is None else encode(value) for value in values]
-        arrays.append(pa.array(values, column.arrow))
-        fields.append(pa.field(name, column.arrow))
+        arrays.append(pa.array(values, declared.arrow))
+        fields.append(pa.field(name, declared.arrow))
     return pa.Table.from_arrays(arrays, schema=pa.schema(fields))
 
 
 def from_table(table: pa.Table) -> list[Row]:
     """The inverse of `to_table`; a null is left out of its row, as if never provided."""
-    decoders = {name: COLUMNS[name].decode for name in table.column_names}
+    decoders = {name: column(name).decode for name in table.column_names}
     rows: list[Row] = []
     for record in table.to_pylist():
         row: Row = {}

@@ -1,7 +1,8 @@
 """Where each exchangeable part lives: `kind` in a profile -> class.
 
 The class is a dataclass whose fields are its settings. It is imported only when a profile asks for
-it, so that a profile without learned weights never imports torch.
+it, so that a profile without learned weights never imports torch. A kind of one's own is written
+`package.module:Class`.
 """
 
 from __future__ import annotations
@@ -12,8 +13,6 @@ SALIENCY = {
     "classical": "ipseg.saliency.classical:ClassicalSaliency",
     "cornet": "ipseg.saliency.cornet:CorNetSaliency",
     "tokencut": "ipseg.saliency.tokencut:TokenCut",
-    "given": "ipseg.saliency.given:GivenMask",
-    "none": "ipseg.saliency.nothing:NoSaliency",
 }
 FEATURES = {
     "classical": "ipseg.features.classical:ClassicalDescriptors",
@@ -29,7 +28,7 @@ SEGMENTERS = {
     "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
-METHODS = {"ipseg": "ipseg.methods.ipseg.method:IPSegMethod"}
+METHODS = {"ipseg": "ipseg.methods.ipseg.method:IPSeg"}
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.ipseg_layout:IpsegLayoutBenchmark",
@@ -49,7 +48,13 @@ BENCHMARKS = {
 
 
 def load_class(location: str) -> type:
-    """The class at 'package.module:Name'."""
+    """The class at 'package.module:Name'.
+
+    Raises:
+        ImportError: there is no such module.
+        AttributeError: the module has no such name.
+        TypeError: it is not a class.
+    """
     module, name = location.split(":")
     found = getattr(import_module(module), name)
     if not isinstance(found, type):

@@ -20,7 +20,7 @@ Row = dict[str, Any]
 Image = npt.NDArray[np.uint8]  # (H, W, 3) RGB
 Mask = npt.NDArray[np.bool_]  # (H, W)
 Map = npt.NDArray[np.float32]  # (h, w)
-Arrays = dict[str, npt.NDArray[Any]]  # what one extractor remembers of one concept
+Arrays = dict[str, npt.NDArray[Any]]  # name -> array, as what is kept of a concept
 
 ERROR_MESSAGE_LENGTH = 500
 
@@ -65,6 +65,11 @@ class Step(ABC):
     def resources(self) -> Resources:
         """What one worker of this step needs."""
         return Resources()
+
+    @property
+    def networks(self) -> Sequence[Any]:
+        """Parts with networks that it loads; steps with equal ones run in the same worker."""
+        return ()
 
     def setup(self) -> None:  # noqa: B027  (most steps have nothing to load)
         """Loads models; called once per worker before the first rows."""

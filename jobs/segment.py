@@ -8,7 +8,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from pipeline.run import Run
+from pipeline.segment import Run
 
 
 def print_run(run: Run, *, as_json: bool) -> None:

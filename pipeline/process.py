@@ -18,14 +18,15 @@ from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
-from ipseg.storage.files import filesystem, read_bytes, write_whole
+from ipseg.storage.files import read_bytes, write_whole
 from pipeline.engines.local_engine import LocalEngine
-from pipeline.engines.record import FailureBudget
+from pipeline.engines.shard_io import ShardIO
+from pipeline.runfolder.folder import SHARDS
 from pipeline.runfolder.ledger import Ledger, Retry
-from pipeline.runfolder.resume import Books
 from pipeline.runfolder.sink import STATUSES, ShardWriter
 from pipeline.sources.shard import Shard
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
 
 if TYPE_CHECKING:
     from pipeline.engines.ray_engine import RayEngine
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
 log = logging.getLogger("ipseg")
 
 EngineName = Literal["ray", "local"]
-SHARDS = "shards.parquet"
 SHARDS_SCHEMA = pa.schema(
     [
         ("shard", pa.string()),
@@ -55,7 +55,8 @@ class Work:
         steps: what each row goes through.
         given: columns that the source's rows carry.
         wanted: columns that must be there at the end.
-        writer: of finished rows; says where to.
+        writer: of finished rows, with the place they go to.
+        part_rows: rows in one output file.
         retry: finished rows to do again, None for none.
     """
 
@@ -64,6 +65,7 @@ class Work:
     given: Sequence[str]
     wanted: Sequence[str]
     writer: ShardWriter
+    part_rows: int
     retry: Retry | None = None
 
 
@@ -90,14 +92,13 @@ class Outcome:
 
 
 def engine_for(
-    name: EngineName, runtime: Runtime, budget: FailureBudget, *, calibrated: bool = False
+    name: EngineName, runtime: Runtime, *, calibrated: bool = False
 ) -> LocalEngine | RayEngine:
     """The engine of a name: a context, open while it is used.
 
     Args:
         name: 'ray', or 'local' for this process alone.
         runtime: sizes of batches and pools.
-        budget: failed rows after which a run is stopped.
         calibrated: size the pools by what stages cost on the first rows.
 
     Raises:
@@ -106,10 +107,10 @@ def engine_for(
     if name == "local":
         if calibrated:
             raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
-        return LocalEngine(runtime, budget)
+        return LocalEngine(runtime)
     from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
 
-    return RayEngine(runtime, budget, calibrated=calibrated)
+    return RayEngine(runtime, calibrated=calibrated)
 
 
 def unfinished_shards(source: Source, ledger: Ledger) -> tuple[list[Shard], Counter[str]]:
@@ -125,29 +126,30 @@ def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) 
 
     Raises:
         FailureBudgetError: too many rows failed.
-        OutputError: the books do not balance: not every row of the source is in the output.
+        OutputError: not every row of the source is in the output.
     """
     started = time.perf_counter()
     writer = work.writer
     by = writer.provenance
-    ledger = Ledger(writer.out, by.run_id, by.config_sha256, work.retry)
+    ledger = Ledger(writer.out, by.run_id, by.config_sha256, work.retry, writer.group_rows)
     given = (*work.given, *ERROR_COLUMNS)
     check_chain(work.steps, given)
     left, counts = unfinished_shards(work.source, ledger)
     before, read, stages = counts.total(), counts.total(), list[dict[str, Any]]()
     failed_now = 0
     if left:
-        books = Books(ledger, writer, engine.record)
+        record = engine.record(budget)
+        shard_io = ShardIO(ledger, writer, record, work.part_rows)
         known = [shard.rows for shard in left]
         rows = None if None in known else sum(n for n in known if n is not None)
         source = replace(work.source, shards=tuple(left), rows=rows)
-        engine.stream(work.steps, source, given, work.wanted, books)
-        books.finish()
-        told = engine.record.books()
-        counts = counts + Counter(told["counts"])
-        read += told["read"]
-        before += told["before"]
-        stages = engine.record.summary()
+        engine.stream(work.steps, source, given, work.wanted, shard_io)
+        shard_io.finish()
+        progress = record.progress()
+        counts = counts + Counter(progress["counts"])
+        read += progress["read"]
+        before += progress["before"]
+        stages = record.summary()
         failed_now = max((stage["failed"] for stage in stages), default=0)
     else:
         log.info("all %d rows were finished before; nothing is left to do", before)
@@ -171,7 +173,7 @@ def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) 
 
 
 def write_shards(out: str, shards: Sequence[Shard]) -> None:
-    """Writes OUT/shards.parquet: what the run was made of, for those who look on."""
+    """Writes OUT/shards.parquet: the pieces of the source, for those who follow the run."""
     records = [
         {
             "shard": shard.id,
@@ -185,22 +187,10 @@ def write_shards(out: str, shards: Sequence[Shard]) -> None:
 
 
 def earlier_shard_count(out: str) -> int | None:
-    """Into how many ranges an earlier run has cut its loose pictures; None if there was none."""
+    """Number of ranges that an earlier run has cut its images into; None if there was none."""
     try:
         table = pq.read_table(io.BytesIO(read_bytes(f"{out}/{SHARDS}")))
     except FileNotFoundError:
         return None
     listed = [r["shard"] for r in table.to_pylist() if r["kind"] == "listed"]
     return int(listed[0].rpartition("-of-")[2]) if listed else None
-
-
-def clear(out: str) -> None:
-    """Removes what an earlier run has written, and nothing else."""
-    fs, root = filesystem(out)
-    fs.invalidate_cache()
-    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing"]:
-        if fs.isdir(path):
-            fs.rm(path, recursive=True)
-    for pattern in (SHARDS, "manifest.json", "metrics.json", "report.html", "bank-*"):
-        for path in fs.glob(f"{root}/{pattern}"):
-            fs.rm_file(path)

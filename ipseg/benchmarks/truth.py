@@ -4,6 +4,7 @@
 
 PATH.png#label=8          pixels of value 8 (the index, in a palette picture)
 PATH.png#label=8,9        pixels of value 8 or 9
+PATH.png#object           pixels that are object by `read_mask`: not zero, not transparent
 PATH.png#above=127        pixels whose grey level (or palette index) is above 127
 PATH.png#label=1&ignore=255   the same; pixels of value 255 count neither way
 rle:{"size":[h,w],"counts":"..."}   COCO's compressed run lengths
@@ -22,13 +23,13 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PillowImage
 
-from ipseg.errors import SourceError
+from ipseg.errors import ImageError, SourceError
 from ipseg.rows import Mask
 from ipseg.storage.files import read_bytes
-from ipseg.vision.masks import decode_rle
+from ipseg.vision.masks import decode_rle, read_mask
 
 _ADDRESS = re.compile(
-    r"^(?P<file>.+)#(?:label=(?P<labels>\d+(?:,\d+)*)|above=(?P<level>\d+))(?:&ignore=(?P<void>\d+))?$"
+    r"^(?P<file>.+)#(?:label=(?P<labels>\d+(?:,\d+)*)|above=(?P<level>\d+)|object)(?:&ignore=(?P<void>\d+))?$"
 )
 
 
@@ -70,6 +71,8 @@ def read_truth(address: str) -> Truth:
     if match["labels"] is not None:
         labels = _label_map(match["file"])
         mask = np.isin(labels, [int(label) for label in match["labels"].split(",")])
+    elif match["level"] is None:
+        return Truth(_object(match["file"]))
     else:
         labels = _grey(match["file"])
         mask = labels > int(match["level"])
@@ -83,6 +86,13 @@ def _label_map(url: str) -> npt.NDArray[Any]:
     if picture.mode not in ("L", "P", "I;16", "I", "1"):
         raise SourceError(f"{url} is a picture of mode {picture.mode}, not a map of labels")
     return np.asarray(picture)
+
+
+def _object(url: str) -> Mask:
+    try:
+        return read_mask(read_bytes(url))
+    except ImageError as error:
+        raise SourceError(f"{url} cannot be used as a mask: {error}") from error
 
 
 @lru_cache(maxsize=4)

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import to_lab, work_image
 
@@ -45,6 +46,9 @@ class ClassicalDescriptors:
 
     weight: float = 0.5
     long_side: int = 320
+
+    def __post_init__(self) -> None:
+        self._last = LastBatch()
 
     @property
     def gpu_memory_gb(self) -> float:
@@ -86,23 +90,27 @@ class ClassicalDescriptors:
         bank: Sequence[dict[str, Array]],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """`similarity` for each image on its own: nothing is gained from a batch here."""
-        return [
-            self.similarity(image, bank, grid) for image, grid in zip(images, grids, strict=True)
-        ]
-
-    def similarity(
-        self,
-        image: npt.NDArray[np.uint8],
-        bank: Sequence[dict[str, Array]],
-        grid: tuple[int, int],
-    ) -> Similarity:
         """Cosine with each prompt, z-scored over the image; see `Similarity`.
 
         A map without any variation (a blank image) is all zeros. Presence stays below 1/2: many
         things share a colour.
         """
-        cells = self._cells(image, grid).astype(np.float64)
+        described = self._last.get(
+            images,
+            lambda: [self._cells(i, grid) for i, grid in zip(images, grids, strict=True)],
+            tuple(grids),
+        )
+        return [
+            self._similarity(cells.astype(np.float64), bank, grid)
+            for cells, grid in zip(described, grids, strict=True)
+        ]
+
+    def _similarity(
+        self,
+        cells: npt.NDArray[np.float64],
+        bank: Sequence[dict[str, Array]],
+        grid: tuple[int, int],
+    ) -> Similarity:
         mean = cells.mean(axis=(0, 1))
         square = (cells**2).mean(axis=(0, 1))
         maps = np.zeros((len(bank), *grid), dtype=np.float32)

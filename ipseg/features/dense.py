@@ -15,6 +15,7 @@ from torch import Tensor
 from ipseg.features.pooling import Pooling, prompt_embedding, prompt_weights, weighted_mean
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch
 from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.letterbox import kept_band, source_cells
@@ -57,6 +58,7 @@ class DenseExtractor(ABC):
     standardise_map: bool = False
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 0.0
     models: Models = field(init=False, repr=False, compare=False)
+    _last: LastBatch = field(init=False, repr=False, compare=False, default_factory=LastBatch)
 
     @property
     @abstractmethod
@@ -150,7 +152,7 @@ class DenseExtractor(ABC):
 
     def _layers(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """`features`, with their channels standardised if that is asked for."""
-        found = self.features(images)
+        found = self._last.get(images, lambda: self.features(images))
         if not self.standardise_channels:
             return found
         return [

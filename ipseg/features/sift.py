@@ -17,6 +17,7 @@ import numpy.typing as npt
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
 from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
@@ -50,6 +51,9 @@ class SiftGeometry:
     ratio: float = 0.85
     half_sure: float = 3.0
     instances: int = 4
+
+    def __post_init__(self) -> None:
+        self._last = LastBatch()
 
     @property
     def gpu_memory_gb(self) -> float:
@@ -101,19 +105,25 @@ class SiftGeometry:
         bank: Sequence[Arrays],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """`similarity` for each image on its own: nothing is gained from a batch here."""
-        return [
-            self.similarity(image, bank, grid) for image, grid in zip(images, grids, strict=True)
-        ]
-
-    def similarity(
-        self, image: npt.NDArray[np.uint8], bank: Sequence[Arrays], grid: tuple[int, int]
-    ) -> Similarity:
         """The prompt masks where they were found, 0 elsewhere; see `Similarity`.
 
         Maps are in [0, 1]: presence inside the object, 0 outside.
         """
-        frames, descriptors, shape = self._detect(image, self.image_points)
+        detected = self._last.get(
+            images, lambda: [self._detect(image, self.image_points) for image in images]
+        )
+        return [
+            self._similarity(*each, bank, grid) for each, grid in zip(detected, grids, strict=True)
+        ]
+
+    def _similarity(
+        self,
+        frames: Vector,
+        descriptors: Descriptors,
+        shape: tuple[int, int],
+        bank: Sequence[Arrays],
+        grid: tuple[int, int],
+    ) -> Similarity:
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
         for index, entry in enumerate(bank):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Protocol, runtime_checkable
+from typing import Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +15,16 @@ from ipseg.segmenters.prompt import PointPrompt
 
 
 class Segmenter(Protocol):
-    """Encodes an image once and decodes any number of prompts against it."""
+    """Encodes an image once and decodes any number of prompts against it.
+
+    Attributes:
+        takes_boxes: it can be prompted by a box.
+        takes_similarity: its dense prior (`mask_input`) is a similarity map; otherwise it is its
+            own low-resolution logits of an earlier answer.
+    """
+
+    takes_boxes: ClassVar[bool]
+    takes_similarity: ClassVar[bool]
 
     @property
     def gpu_memory_gb(self) -> float:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -11,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -78,6 +80,12 @@ class ClassicalSegmenter:
     map_weight: float = 0.8
     iterations: int = 1
 
+    takes_boxes: ClassVar[bool] = False
+    takes_similarity: ClassVar[bool] = True
+
+    def __post_init__(self) -> None:
+        self._last = LastBatch()
+
     @property
     def gpu_memory_gb(self) -> float:
         """It never uses a GPU."""
@@ -88,7 +96,7 @@ class ClassicalSegmenter:
 
     def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Encoded]:
         """What does not depend on points, for each (H, W, 3) uint8 RGB image."""
-        return [self._encode(image) for image in images]
+        return self._last.get(images, lambda: [self._encode(image) for image in images])
 
     def _encode(self, image: npt.NDArray[np.uint8]) -> Encoded:
         work = work_image(image, self.long_side)

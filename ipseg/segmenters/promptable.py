@@ -15,6 +15,7 @@ from torch import Tensor
 from ipseg.errors import ConfigError
 from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch
@@ -63,6 +64,8 @@ class PromptableNetwork(ABC):
     """
 
     kind: ClassVar[str]  # how a profile calls it, for messages
+    takes_boxes: ClassVar[bool] = True
+    takes_similarity: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         # Not fields: these are no settings, `setup` fills them in.
@@ -71,6 +74,7 @@ class PromptableNetwork(ABC):
         self._side = 0  # of the square the network looks at, pixels
         self._mask_side = 0  # of its low-resolution logits
         self._at_once: int | None = None  # images or prompts; None: as many as fit
+        self._last = LastBatch()
 
     def _adopt(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
         """Takes a loaded network into service.
@@ -99,10 +103,15 @@ class PromptableNetwork(ABC):
         """Logits (B, C, h, w) and predicted IoU (B, C)."""
 
     def encode(self, images: Sequence[Image]) -> list[Embedding]:
-        """Encodes (H, W, 3) uint8 RGB images of any sizes; on a GPU as many at once as fit."""
+        """Encodes (H, W, 3) uint8 RGB images of any sizes; on a GPU as many at once as fit.
+
+        The last batch is remembered: the same images again cost nothing.
+        """
         if self._network is None:
             raise RuntimeError(f"{type(self).__name__}.setup() comes first")
-        return in_micro_batches(self._encode_batch, images, self._at_once)
+        return self._last.get(
+            images, lambda: in_micro_batches(self._encode_batch, images, self._at_once)
+        )
 
     @torch.inference_mode()
     def _encode_batch(self, images: Sequence[Image]) -> list[Embedding]:

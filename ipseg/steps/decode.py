@@ -1,21 +1,22 @@
-"""From an address to pixels."""
+"""From addresses to pixels."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 import numpy as np
 
 from ipseg.errors import ImageError
-from ipseg.rows import Resources, Row, Step
+from ipseg.rows import Image, Resources, Row, Step
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode
 
 
 @dataclass
 class Read(Step):
-    """Fetches the encoded picture of rows that do not carry it already."""
+    """Fetches the encoded image of rows that do not carry it already."""
 
     name: ClassVar[str] = "read"
     requires: ClassVar[tuple[str, ...]] = ("uri",)
@@ -37,7 +38,7 @@ class Read(Step):
 
 @dataclass
 class Decode(Step):
-    """Decodes pictures to RGB. Pixels stay in the worker: each stage that sees them decodes."""
+    """Decodes images to RGB. Pixels stay in the worker: each stage that needs them decodes."""
 
     limits: ImageLimits = field(default_factory=ImageLimits)
 
@@ -50,7 +51,7 @@ class Decode(Step):
         """Adds `image`, `width` and `height` (after EXIF orientation, of the crop if there is one).
 
         Raises:
-            ImageError: not a picture, or nothing of it is in the crop.
+            ImageError: not an image, or nothing of it is in the crop.
         """
         decoded = []
         for row in rows:
@@ -63,3 +64,42 @@ class Decode(Step):
             height, width = image.shape[:2]
             decoded.append({**row, "image": image, "width": width, "height": height})
         return decoded
+
+
+@dataclass(frozen=True)
+class Frames(Sequence[Image]):
+    """The frames of a sequence, each read and decoded when it is asked for.
+
+    Attributes:
+        uris: of the frames, in order.
+        limits: of the images.
+    """
+
+    uris: tuple[str, ...]
+    limits: ImageLimits
+
+    def __len__(self) -> int:
+        return len(self.uris)
+
+    def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
+        return decode(fetch(self.uris[index]), self.limits)
+
+
+@dataclass
+class OpenFrames(Step):
+    """Opens sequences; only addresses travel, so a long one takes no more memory than a short."""
+
+    limits: ImageLimits = field(default_factory=ImageLimits)
+
+    name: ClassVar[str] = "frames"
+    requires: ClassVar[tuple[str, ...]] = ("frame_uris",)
+    provides: ClassVar[tuple[str, ...]] = ("frames", "width", "height")
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `frames` (a `Frames`), `width` and `height` of the first one."""
+        opened = []
+        for row in rows:
+            frames = Frames(tuple(row["frame_uris"]), self.limits)
+            height, width = frames[0].shape[:2]
+            opened.append({**row, "frames": frames, "width": width, "height": height})
+        return opened

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -130,16 +130,14 @@ class Need:
 
 
 def needs(settings: Mapping[str, Any]) -> list[Need]:
-    """The weights of a whole configuration, each set once.
+    """The weights that settings name, each set once.
 
     Args:
-        settings: `Config.resolved`. Features that take no part (weight 0) need none.
+        settings: `Config.resolved`, or a part of it. Features that take no part (weight 0) need
+            none.
     """
-    parts = {"saliency": settings["saliency"]}
-    parts |= {f"features.{k}": v for k, v in settings["features"].items() if v["weight"] != 0}
-    parts["segmenter"] = settings["segmenter"]
     found: dict[str, Need] = {}
-    for part, values in parts.items():
+    for part, values in _parts(settings):
         names = [values.get(setting) for setting in _SETTINGS]
         if values.get("odise"):
             names.append(values["odise_clip"])
@@ -151,8 +149,19 @@ def needs(settings: Mapping[str, Any]) -> list[Need]:
     return list(found.values())
 
 
+def _parts(settings: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """(path, settings) of each section, at any depth, that names weights."""
+    for name, value in settings.items():
+        if not isinstance(value, dict) or value.get("weight") == 0:
+            continue
+        path = f"{where}.{name}" if where else name
+        if any(setting in value for setting in _SETTINGS):
+            yield path, value
+        yield from _parts(value, path)
+
+
 def _unlisted(part: str, name: str) -> Source:
     if not is_hub_id(name):
         return Source("not known", None, None, "file")
-    diffusion = part == "features.stable_diffusion"
+    diffusion = part.endswith("features.stable_diffusion")
     return Source("see its page", None, None, "diffusers" if diffusion else "transformers")

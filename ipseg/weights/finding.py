@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 from ipseg.errors import WeightsError
@@ -36,12 +37,19 @@ class WeightFile:
     published: str
 
     def sha256(self) -> str:
-        """64 hex digits over what the file holds."""
-        digest = hashlib.sha256()
-        with self.path.open("rb") as stream:
-            while block := stream.read(_BLOCK):
-                digest.update(block)
-        return digest.hexdigest()
+        """64 hex digits over what the file holds; a file that has not changed is read once."""
+        about = self.path.stat()
+        return _sha256(self.path, about.st_size, about.st_mtime_ns)
+
+
+@cache
+def _sha256(path: Path, size: int, modified: int) -> str:
+    del size, modified  # they are there for the cache
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True)

@@ -20,13 +20,13 @@ from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from jobs.bench.rehearsal import Toil, rehearsal_steps
 from pipeline.engines.memory import Memory, memory
-from pipeline.engines.record import FailureBudget
 from pipeline.planning.calibration import StageCost
 from pipeline.planning.estimate import Load, estimate
 from pipeline.process import Outcome, Work, process
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
 
 if TYPE_CHECKING:
     from pipeline.engines.ray_record import RayRecord

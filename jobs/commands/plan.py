@@ -16,10 +16,10 @@ from jobs.commands.options import Json, Profile, Settings
 if TYPE_CHECKING:
     from rich.table import Table
 
+    from pipeline.plan import Preview
     from pipeline.planning.cluster import Cluster
     from pipeline.planning.estimate import Estimate
     from pipeline.planning.plan import Plan, StagePlan
-    from pipeline.planning.preview import Preview
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -70,8 +70,8 @@ def plan(
 ) -> None:
     """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
     from ipseg.config import load_config
-    from pipeline.planning.preview import preview
-    from pipeline.run import Request
+    from pipeline.plan import preview
+    from pipeline.segment import Request
     from pipeline.sources.shard import Columns
 
     if (prompts is None) == (prompt_bank is None):

@@ -86,10 +86,10 @@ def segment(
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
     from ipseg.config import load_config
     from jobs.segment import print_run
-    from pipeline.engines.record import FailureBudget
-    from pipeline.run import Request, segment
     from pipeline.runfolder.ledger import Retry
+    from pipeline.segment import Request, segment
     from pipeline.sources.shard import Columns
+    from pipeline.stages.record import FailureBudget
 
     if (prompts is None) == (prompt_bank is None):
         raise ConfigError("give either --prompts or --prompt-bank")

@@ -19,7 +19,7 @@ from jobs.demo.collection import write_collection
 from jobs.output import write_file
 from jobs.report.write import write_report
 from jobs.segment import quality_table
-from pipeline.run import Request, segment
+from pipeline.segment import Request, segment
 
 log = logging.getLogger("ipseg")
 

@@ -7,6 +7,8 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
+from pipeline.evaluation.passes import Variant
+
 from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
 from ipseg.benchmarks.drawing import PROMPT_SET, check_request
 from ipseg.benchmarks.paper_tables import FORMULA as PAPER_FORMULA
@@ -15,7 +17,6 @@ from ipseg.config import load_config
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.judged import BOUNDARY
-from pipeline.evaluation.passes import Variant
 from pipeline.process import EngineName
 from pipeline.runfolder.ledger import Retry
 

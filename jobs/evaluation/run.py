@@ -12,6 +12,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
+from pipeline.evaluation.evaluation import Evaluation
 from rich.console import Console
 
 from ipseg.benchmarks.benchmark import Benchmark
@@ -24,11 +25,10 @@ from jobs.evaluation.asked import Asked, Resolved, as_the_paper, resolve
 from jobs.evaluation.page import write_page
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
-from pipeline.engines.record import FailureBudget
-from pipeline.evaluation.evaluate import evaluate
-from pipeline.evaluation.evaluation import Evaluation
-from pipeline.evaluation.results import predictions, results_table
+from pipeline.evaluate import evaluate
 from pipeline.process import Outcome
+from pipeline.results import predictions, results_table
+from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
 

@@ -1,1 +1,1 @@
-"""Steps as stages, in this process or on Ray, and the books kept meanwhile."""
+"""Runs stages: in this process, or on Ray."""

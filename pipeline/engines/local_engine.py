@@ -10,23 +10,19 @@ from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.errors import FailureBudgetError
 from ipseg.rows import Row, Step, is_failed
-from ipseg.runner import prepare, run_local, run_step
+from ipseg.runner import prepare, run_step
 from pipeline.engines.progress import show_progress
-from pipeline.engines.record import FailureBudget, Recorder, RunRecord
-from pipeline.runfolder.resume import Books
+from pipeline.engines.shard_io import ShardIO
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget, Recorder, RunRecord
+from pipeline.stages.stage import Stage, build_stages
 
 
 class LocalEngine:
-    """Runs steps in this process.
+    """Runs steps in this process; in its record a stage is one step, and nothing travels."""
 
-    Attributes:
-        record: what has been done so far; a stage is one step, and nothing travels.
-    """
-
-    def __init__(self, runtime: Runtime, budget: FailureBudget) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self.record: Recorder = RunRecord(budget)
 
     def __enter__(self) -> LocalEngine:
         """Nothing to start."""
@@ -35,19 +31,15 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         """Nothing to stop."""
 
-    def plan(self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]) -> None:
-        """Nothing to fit: everything runs here."""
+    def record(self, budget: FailureBudget) -> Recorder:
+        """A new record of a run."""
+        return RunRecord(budget)
 
-    def collect(
-        self,
-        steps: Sequence[Step],
-        rows: Sequence[Row],
-        given: Sequence[str],
-        wanted: Sequence[str],
-    ) -> list[Row]:
-        """Runs a few rows (prompts) through the steps."""
-        prepare(steps)
-        return list(run_local(steps, rows, self._runtime.batch_size))
+    def check(
+        self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]
+    ) -> list[Stage]:
+        """The stages; everything fits, since everything runs here."""
+        return build_stages(steps, given, wanted)
 
     def stream(
         self,
@@ -55,7 +47,7 @@ class LocalEngine:
         source: Source,
         given: Sequence[str],
         wanted: Sequence[str],
-        books: Books,
+        shard_io: ShardIO,
     ) -> None:
         """Streams what is left of a source through the steps to the shards.
 
@@ -64,22 +56,24 @@ class LocalEngine:
         """
         prepare(steps)
         keep = {*wanted, *ERROR_COLUMNS}
-        rows = (row for shard in source.shards for row in books.unfinished_rows(shard))
+        rows = (row for shard in source.shards for row in shard_io.unfinished_rows(shard))
         # Without their pixels, so that a part's worth of rows fits in memory.
         slim = (
             {name: value for name, value in row.items() if name in keep}
-            for row in self._finished(steps, rows)
+            for row in self._finished(steps, rows, shard_io.record)
         )
-        with show_progress("images", source.rows, self.record, steps[-1].name):
-            while part := list(islice(slim, self._runtime.part_rows)):
-                books.write(part)
+        with show_progress(source.kind, source.rows, shard_io.record, steps[-1].name):
+            while part := list(islice(slim, shard_io.part_rows)):
+                shard_io.write(part)
 
-    def _finished(self, steps: Sequence[Step], rows: Iterator[Row]) -> Iterator[Row]:
+    def _finished(
+        self, steps: Sequence[Step], rows: Iterator[Row], record: Recorder
+    ) -> Iterator[Row]:
         while batch := list(islice(rows, self._runtime.batch_size)):
             for step in steps:
                 started = time.perf_counter()
                 batch = run_step(step, batch)
-                stop = self.record.end(
+                stop = record.end(
                     step.name,
                     [row["key"] for row in batch],
                     failed=sum(is_failed(row) for row in batch),

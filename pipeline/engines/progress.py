@@ -21,7 +21,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.engines.record import Recorder
+from pipeline.stages.record import Recorder
 
 log = logging.getLogger("ipseg")
 LINE_SECONDS = 10.0
@@ -30,7 +30,7 @@ _REFRESH_SECONDS = 0.5
 
 @contextlib.contextmanager
 def show_progress(label: str, total: int | None, record: Recorder, last: str) -> Iterator[None]:
-    """Shows how far a run is while the body runs.
+    """Reports how far a run is while the body runs.
 
     Args:
         label: what is being done.
@@ -77,7 +77,7 @@ def _follow_live(
         while True:
             ended = stop.wait(_REFRESH_SECONDS)
             stages = record.summary()
-            bar.update(task, completed=record.rows(last) + record.books()["before"])
+            bar.update(task, completed=record.rows(last) + record.progress()["before"])
             live.update(Group(_table(stages, time.monotonic() - started), bar))
             if ended:
                 return
@@ -93,7 +93,7 @@ def _follow_lines(
 ) -> None:
     started = time.monotonic()
     while not stop.wait(LINE_SECONDS):
-        stages, before = record.summary(), record.books()["before"]
+        stages, before = record.summary(), record.progress()["before"]
         done, seconds = record.rows(last), time.monotonic() - started
         of = "" if total is None else f" of {total}"
         text = f"{label}: {done + before}{of}, {done / seconds:.1f}/s"

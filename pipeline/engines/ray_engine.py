@@ -22,22 +22,21 @@ from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data.exceptions import ExecutionTimeoutError
 from ray.exceptions import RayError, RayTaskError
 
-from ipseg.columns import from_table, to_table
 from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
-from ipseg.rows import Row, Step
+from ipseg.rows import Step
 from pipeline.engines.cutting import cut
 from pipeline.engines.progress import show_progress
 from pipeline.engines.ray_io import PartSink, ShardSource
 from pipeline.engines.ray_record import RayRecord
 from pipeline.engines.ray_worker import actor_class, run_in_task
-from pipeline.engines.record import FailureBudget, Recorder
-from pipeline.engines.stage import build_stages
+from pipeline.engines.shard_io import ShardIO
 from pipeline.planning.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
 from pipeline.planning.cluster import Cluster, see_cluster
 from pipeline.planning.plan import Plan, make_plan
-from pipeline.runfolder.resume import Books
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget, Recorder
+from pipeline.stages.stage import Stage, build_stages
 
 log = logging.getLogger("ipseg")
 
@@ -49,10 +48,8 @@ _SETUP_DEATHS = 3  # workers of a stage that may die one after the other while t
 class RayEngine:
     """Runs steps as Ray Data stages. A context, which ends the Ray that was started for it."""
 
-    def __init__(
-        self, runtime: Runtime, budget: FailureBudget, *, calibrated: bool = False
-    ) -> None:
-        self._runtime, self._budget, self._calibrated = runtime, budget, calibrated
+    def __init__(self, runtime: Runtime, *, calibrated: bool = False) -> None:
+        self._runtime, self._calibrated = runtime, calibrated
         self._started = False
 
     def __enter__(self) -> RayEngine:
@@ -64,11 +61,20 @@ class RayEngine:
         if self._started:
             ray.shutdown()
 
-    @cached_property
-    def record(self) -> RayRecord:
-        """What has been done so far."""
+    def record(self, budget: FailureBudget) -> RayRecord:
+        """A new record of a run."""
         self._start()
-        return RayRecord(self._budget)
+        return RayRecord(budget)
+
+    def check(
+        self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]
+    ) -> list[Stage]:
+        """The stages of the steps, which fit the cluster.
+
+        Raises:
+            PlanError: they do not.
+        """
+        return [each.stage for each in self.plan(steps, given, wanted).stages]
 
     def _start(self) -> None:
         """Starts Ray, or joins the session that RAY_ADDRESS names, or that of this process.
@@ -129,33 +135,18 @@ class RayEngine:
         seconds = seconds_per_row(costs)
         return make_plan(stages, self._cluster, self._runtime, seconds, rows=source.rows)
 
-    def collect(
-        self,
-        steps: Sequence[Step],
-        rows: Sequence[Row],
-        given: Sequence[str],
-        wanted: Sequence[str],
-    ) -> list[Row]:
-        """Runs a few rows (prompts) through the steps and brings them back to the driver."""
-        plan = self.plan(steps, given, wanted, len(rows))
-        record = RayRecord(self._budget)  # its own: the run's is about images
-        dataset = _staged(ray.data.from_arrow(to_table(rows, given)), plan, record)
-        with _mendable(record):
-            blocks = dataset.iter_batches(batch_size=None, batch_format="pyarrow")
-            return [row for block in blocks for row in from_table(block)]
-
     def stream(
         self,
         steps: Sequence[Step],
         source: Source,
         given: Sequence[str],
         wanted: Sequence[str],
-        books: Books,
+        shard_io: ShardIO,
     ) -> None:
         """Streams what is left of a source through the steps to the shards.
 
         Raises:
-            IpsegError: what went wrong, as far as a person can mend it.
+            IpsegError: what went wrong, as far as a person can do something about it.
         """
         plan = self.plan(steps, given, wanted, source.rows)
         if self._calibrated:
@@ -163,15 +154,16 @@ class RayEngine:
         for line in plan.lines():
             log.info("%s", line)
         read = ray.data.read_datasource(
-            ShardSource(source.shards, tuple(given), books),
+            ShardSource(source.shards, tuple(given), shard_io),
             num_cpus=plan.task_cpus,
             compute=_reading(plan),
             override_num_blocks=len(source.shards),
         )
-        progress = show_progress("images", source.rows, self.record, plan.last_actors)
-        with _mendable(self.record), progress:
-            _staged(read, plan, self.record).write_datasink(
-                PartSink(books, self._runtime.part_rows),
+        record = shard_io.record
+        progress = show_progress(source.kind, source.rows, record, plan.last_actors)
+        with _own_errors(record), progress:
+            _staged(read, plan, record).write_datasink(
+                PartSink(shard_io),
                 ray_remote_args={"num_cpus": plan.task_cpus},
             )
 
@@ -187,7 +179,7 @@ def _own_sigterm_handler() -> Iterator[None]:
 
 
 @contextmanager
-def _mendable(record: Recorder) -> Iterator[None]:
+def _own_errors(record: Recorder) -> Iterator[None]:
     """Turns Ray's account of an error into the error itself, where it is one of ours."""
     try:
         yield
@@ -204,7 +196,7 @@ def _mendable(record: Recorder) -> Iterator[None]:
             raise cause from error
         if isinstance(cause, OSError):
             raise OutputError(
-                f"{cause}; what is written is kept: mend this and start the same command again"
+                f"{cause}; what is written is kept: fix this and start the same command again"
             ) from error
         raise
 
@@ -233,7 +225,7 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
                 compute=ActorPoolStrategy(size=planned.workers),
                 num_cpus=planned.cpus,
                 num_gpus=planned.gpus or None,
-                batch_size=plan.batch_size,
+                batch_size=planned.batch_size,
                 batch_format="pyarrow",
                 udf_modifying_row_count=False,
                 # A byte sets actors apart from tasks that ask for as many CPUs. Ray would fuse
@@ -245,7 +237,7 @@ def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
                 run_in_task,  # type: ignore[arg-type]  # its type knows no fn_args
                 fn_args=(planned.stage, record),
                 num_cpus=planned.cpus,
-                batch_size=plan.batch_size,
+                batch_size=planned.batch_size,
                 batch_format="pyarrow",
                 udf_modifying_row_count=False,
             )

@@ -12,18 +12,20 @@ from ray.data.block import BlockMetadata
 from ray.data.datasource import Datasink, Datasource, ReadTask
 
 from ipseg.columns import from_table, to_table
-from pipeline.runfolder.resume import Books
+from pipeline.engines.shard_io import ShardIO
 from pipeline.sources.shard import Shard
 
-READ_ROWS = 32  # rows in one block of a read task; encoded pictures are large
+READ_ROWS = 32  # rows in one block of a read task; encoded images are large
 
 
 class ShardSource(Datasource):
     """One read task for each shard of a source."""
 
-    def __init__(self, shards: Sequence[Shard], columns: tuple[str, ...], books: Books) -> None:
+    def __init__(
+        self, shards: Sequence[Shard], columns: tuple[str, ...], shard_io: ShardIO
+    ) -> None:
         super().__init__()  # type: ignore[no-untyped-call]
-        self._shards, self._columns, self._books = shards, columns, books
+        self._shards, self._columns, self._io = shards, columns, shard_io
 
     def estimate_inmemory_data_size(self) -> int | None:
         """Unknown before reading."""
@@ -39,7 +41,7 @@ class ShardSource(Datasource):
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         schema = to_table([], self._columns).schema
         return [
-            ReadTask(_ShardReader(shard, self._columns, self._books), unknown, schema)
+            ReadTask(_ShardReader(shard, self._columns, self._io), unknown, schema)
             for shard in self._shards
         ]
 
@@ -50,25 +52,25 @@ class _ShardReader:
 
     shard: Shard
     columns: tuple[str, ...]
-    books: Books
+    shard_io: ShardIO
 
     def __call__(self) -> Iterator[pa.Table]:
-        rows = self.books.unfinished_rows(self.shard)
+        rows = self.shard_io.unfinished_rows(self.shard)
         while block := list(islice(rows, READ_ROWS)):
             yield to_table(block, self.columns)
 
 
 class PartSink(Datasink[None]):
-    """Hands blocks to the books; a write that is repeated replaces its own parts."""
+    """Writes blocks as parts; a write that is repeated replaces its own parts."""
 
-    def __init__(self, books: Books, part_rows: int) -> None:
-        self._books, self._part_rows = books, part_rows
+    def __init__(self, shard_io: ShardIO) -> None:
+        self._io = shard_io
 
     @property
     def min_rows_per_write(self) -> int:
         """Rows in one part."""
-        return self._part_rows
+        return self._io.part_rows
 
     def write(self, blocks: Iterable[pa.Table], ctx: object) -> None:
         """Writes the rows of these blocks."""
-        self._books.write([row for block in blocks for row in from_table(block)])
+        self._io.write([row for block in blocks for row in from_table(block)])

@@ -10,7 +10,7 @@ from ray.util.metrics import Counter, Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from pipeline.engines.memory import Memory, memory
-from pipeline.engines.record import FailureBudget, RunRecord
+from pipeline.stages.record import FailureBudget, RunRecord
 
 
 class RayRecord:
@@ -48,8 +48,8 @@ class RayRecord:
 
     def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
         """As `Recorder.begin`."""
-        deaths: list[int] = ray.get(self._actor.begin.remote(stage, keys))
-        return deaths
+        crashes: list[int] = ray.get(self._actor.begin.remote(stage, keys))
+        return crashes
 
     def begin_one(self, stage: str, key: str) -> None:
         """As `Recorder.begin_one`."""
@@ -76,10 +76,10 @@ class RayRecord:
         summary: list[dict[str, Any]] = ray.get(self._actor.summary.remote())
         return summary
 
-    def books(self) -> dict[str, Any]:
-        """As `Recorder.books`."""
-        books: dict[str, Any] = ray.get(self._actor.books.remote())
-        return books
+    def progress(self) -> dict[str, Any]:
+        """As `Recorder.progress`."""
+        progress: dict[str, Any] = ray.get(self._actor.progress.remote())
+        return progress
 
     def unfinished(self) -> list[tuple[str, int, str]]:
         """As `Recorder.unfinished`."""

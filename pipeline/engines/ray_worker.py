@@ -5,8 +5,9 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ipseg.runner import prepare
-from pipeline.engines.record import Recorder
-from pipeline.engines.stage import Stage, run_stage
+from pipeline.stages.record import Recorder
+from pipeline.stages.run_stage import run_stage
+from pipeline.stages.stage import Stage
 
 
 class _StageActor:

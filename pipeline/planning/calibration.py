@@ -12,9 +12,10 @@ from ipseg.columns import ERROR_COLUMNS, to_table
 from ipseg.errors import IpsegError, PlanError, StallError
 from ipseg.rows import Row
 from ipseg.runner import prepare
-from pipeline.engines.record import FailureBudget, RunRecord
-from pipeline.engines.stage import Stage, run_stage
 from pipeline.planning.plan import Plan, StagePlan
+from pipeline.stages.record import FailureBudget, RunRecord
+from pipeline.stages.run_stage import run_stage
+from pipeline.stages.stage import Stage
 
 LEAST_ROWS = 16
 _BATCHES = 4  # the first warms up, the others are measured

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from ipseg.config import Runtime
 from ipseg.errors import PlanError
-from pipeline.engines.stage import Stage
 from pipeline.planning.balance import Sizes, balance, fill, largest
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.fit import check_fit
 from pipeline.planning.placement import Claim, fits
+from pipeline.stages.stage import Stage
 
 BLOCKS = 20_000  # at most, where rows allow: Ray keeps 10 to 40 KB about each in the driver
 BLOCK_ROWS = (8, 64)  # at least and at most, unless somebody says otherwise
@@ -38,12 +38,14 @@ class StagePlan:
         cpus: that Ray reserves for one actor or task. Less than 1 where there are more pools
             than cores, which then share them.
         gpus: fraction of a card for one actor.
+        batch_size: rows in one call of a worker.
     """
 
     stage: Stage
     workers: int
     cpus: float
     gpus: float
+    batch_size: int
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,6 @@ class Plan:
         task_cpus: reserved for each read, task-stage and write task.
         slots: of `task_cpus` that the pools leave free: one for reading, the others for task
             stages and writing.
-        batch_size: rows in one call of a worker.
         block_rows: rows in one unit of scheduling.
         cluster: the machines that were seen.
         card_gb: memory of a card that GPU shares were made of.
@@ -64,7 +65,6 @@ class Plan:
     stages: tuple[StagePlan, ...]
     task_cpus: float
     slots: int
-    batch_size: int
     block_rows: int
     cluster: Cluster
     card_gb: float
@@ -146,22 +146,41 @@ def make_plan(
         )
     if costs is not None and (unknown := [s.name for s in stages if s.name not in costs]):
         raise ValueError(f"no costs for the stages {', '.join(unknown)}")
+    stages = [_as_set(stage, runtime) for stage in stages]
     demand = _demand(stages, cluster, runtime)
     sizes = _sizes(demand, stages, runtime, costs)
+    batches = {stage.name: runtime.batch_of(stage.name) for stage in stages}
     planned = tuple(
-        StagePlan(stage, sizes[stage.name], demand.shares[stage.name], demand.gpus[stage.name])
+        StagePlan(
+            stage,
+            sizes[stage.name],
+            demand.shares[stage.name],
+            demand.gpus[stage.name],
+            batches[stage.name],
+        )
         if stage.actor
-        else StagePlan(stage, 0, demand.task_cpus * min(1.0, stage.resources.cpus), 0)
+        else StagePlan(
+            stage, 0, demand.task_cpus * min(1.0, stage.resources.cpus), 0, batches[stage.name]
+        )
         for stage in stages
     )
     return Plan(
         planned,
         demand.task_cpus,
         TASK_SLOTS - 1 + sizes[_TASKS],
-        runtime.batch_size,
-        max(runtime.block_rows or block_rows(rows), runtime.batch_size),
+        max(runtime.block_rows or block_rows(rows), *batches.values()),
         cluster,
         _card_gb(cluster, runtime),
+    )
+
+
+def _as_set(stage: Stage, runtime: Runtime) -> Stage:
+    """The stage with what somebody has set for it."""
+    own = runtime.stages.get(stage.name)
+    if own is None:
+        return stage
+    return replace(
+        stage, cpus=own.cpus, gpu_memory_gb=own.gpu_memory_gb, actors=own.actors or runtime.actors
     )
 
 
@@ -234,7 +253,7 @@ def _squeezed(
     for squeeze in _SQUEEZES:
         task_cpus = min(1.0, cluster.cpus / (2 * TASK_SLOTS)) / squeeze
         free = cluster.cpus - TASK_SLOTS * task_cpus
-        shares = _cpu_shares(pools, free / actors, squeeze)
+        shares = _cpu_shares(pools, free, sizes, squeeze)
         demand = _Demand(shares, gpus, task_cpus, cluster)
         if demand.fits(sizes):
             break
@@ -242,17 +261,20 @@ def _squeezed(
 
 
 def _even(pools: Sequence[Stage], actors: int) -> dict[str, int]:
-    """The same number of actors in each pool, and one slot for task stages and writing."""
-    return {_TASKS: TASK_SLOTS - 1, **{stage.name: actors for stage in pools}}
+    """Actors of each pool, the same number unless set, and a slot for task stages and writing."""
+    return {_TASKS: TASK_SLOTS - 1, **{stage.name: stage.actors or actors for stage in pools}}
 
 
-def _cpu_shares(pools: Sequence[Stage], available: float, squeeze: int) -> dict[str, float]:
-    """What each actor asks for, or a share of it where one of each would not fit."""
+def _cpu_shares(
+    pools: Sequence[Stage], available: float, sizes: Sizes, squeeze: int
+) -> dict[str, float]:
+    """What each actor asks for, or a share of it where pools of these sizes would not fit."""
     asked = {stage.name: stage.resources.cpus for stage in pools}
     least: dict[str, float] = {}  # shares that must not get smaller
     while True:
         scaled = {name: cpus for name, cpus in asked.items() if name not in least}
-        room, wanted = max(0.0, available - sum(least.values())), sum(scaled.values())
+        room = max(0.0, available - sum(cpus * sizes[name] for name, cpus in least.items()))
+        wanted = sum(cpus * sizes[name] for name, cpus in scaled.items())
         scale = min(1.0, room / wanted) / squeeze if wanted else 1.0
         low = [name for name, cpus in scaled.items() if cpus * scale < min(cpus, LEAST_SHARE)]
         if not low:
@@ -275,7 +297,11 @@ def _sizes(
     if runtime.actors is not None:
         return least
     # A pool that asks for nothing would grow without end.
-    growing = [s.name for s in pools if demand.shares[s.name] > 0 or demand.gpus[s.name] > 0]
+    growing = [
+        s.name
+        for s in pools
+        if s.actors is None and (demand.shares[s.name] > 0 or demand.gpus[s.name] > 0)
+    ]
     if costs is None:
         return fill(least, growing, demand.fits)
     of_pools = {stage.name: costs[stage.name] for stage in pools}

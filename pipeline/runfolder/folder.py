@@ -1,7 +1,7 @@
 """The files of a run folder, for those who only look: nothing there is trusted to be whole.
 
-A file that cannot be read is told in one line (`unreadable`) and left out, because a look at a run
-is wanted most when something went wrong with it.
+A file that cannot be read is reported in one line (`unreadable`) and left out: people look at a run
+most when something went wrong with it.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ipseg.storage.files import filesystem, open_input, read_bytes
+from ipseg.storage.files import filesystem, read_bytes
 from ipseg.storage.retry import with_retry
+from pipeline.runfolder.parts import Damage
 
-Damage = (OSError, ValueError, pa.ArrowException)
-
+BANK = "bank"  # folder of the prompts' own run, below that of the images
+SHARDS = "shards.parquet"
 _IN_SHARD = re.compile(r"(?:^|/)shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
 
 
@@ -58,21 +58,6 @@ def list_run(out: str) -> Listing:
         else:
             listing.parts.setdefault(shard, {})[name] = _modified(info)
     return listing
-
-
-def read_columns(part: str, columns: tuple[str, ...]) -> Iterator[pa.RecordBatch]:
-    """Some columns of a part, batch after batch.
-
-    Raises:
-        OSError: it cannot be read.
-        ValueError: it is no Parquet file, or lacks a column.
-    """
-    with open_input(part) as handle:
-        file = pq.ParquetFile(handle)
-        for name in columns:
-            if name not in file.schema_arrow.names:
-                raise ValueError(f"it has no column '{name}'")
-        yield from file.iter_batches(columns=list(columns))
 
 
 def read_json(file: str, problems: list[str]) -> dict[str, Any] | None:
@@ -134,7 +119,7 @@ def read_success(folder: str, problems: list[str]) -> Success | None:
 
 def read_expected(out: str, problems: list[str]) -> dict[str, tuple[int | None, str | None]]:
     """(rows or None, fingerprint) of each shard of the source; none before it was listed."""
-    file = f"{out}/shards.parquet"
+    file = f"{out}/{SHARDS}"
     try:
         table = pq.read_table(io.BytesIO(read_bytes(file)))
         columns = [table[name].to_pylist() for name in ("shard", "rows", "fingerprint")]
@@ -144,6 +129,18 @@ def read_expected(out: str, problems: list[str]) -> dict[str, tuple[int | None, 
         problems.append(unreadable(file, error))
         return {}
     return {shard: (rows, mark) for shard, rows, mark in zip(*columns, strict=True)}
+
+
+def clear(out: str) -> None:
+    """Removes what an earlier run has written, its bank included, and nothing else."""
+    fs, root = filesystem(out)
+    fs.invalidate_cache()
+    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing", f"{root}/{BANK}"]:
+        if fs.isdir(path):
+            fs.rm(path, recursive=True)
+    for name in (SHARDS, "manifest.json", "metrics.json", "report.html"):
+        if fs.isfile(f"{root}/{name}"):
+            fs.rm_file(f"{root}/{name}")
 
 
 def unreadable(file: str, error: BaseException) -> str:

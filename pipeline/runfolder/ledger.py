@@ -25,14 +25,14 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
-from pipeline.runfolder.parts import shard_parts, write_part
+from pipeline.runfolder.parts import read_batches, shard_parts, write_part
 from pipeline.runfolder.sink import SCHEMA_VERSION
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")
 
 BROKEN = ("failed", "poisoned")
-_DONE = ["key_hash", "row_status", "error_type", "run_id"]
+_DONE = ("key_hash", "row_status", "error_type", "incomplete", "run_id")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,8 @@ class Retry:
     """Which finished rows are to be done again.
 
     Attributes:
-        types: error types; empty for all failed and poisoned rows.
+        types: error types; empty for all failed and poisoned rows, and for those of which a chain
+            or a comparison failed.
     """
 
     types: tuple[str, ...] = ()
@@ -58,9 +59,11 @@ class Retry:
             raise ConfigError(f"--retry {text!r} is not of the form failed or failed:TYPE,TYPE")
         return Retry(chosen)
 
-    def wants(self, status: str, error_type: str | None) -> bool:
+    def wants(self, status: str, error_type: str | None, incomplete: int) -> bool:
         """Whether a row of this status and error is to be done again."""
-        return status in BROKEN and (not self.types or error_type in self.types)
+        if not self.types:
+            return status in BROKEN or incomplete > 0
+        return status in BROKEN and error_type in self.types
 
 
 @dataclass(frozen=True)
@@ -72,12 +75,14 @@ class Ledger:
         run_id: of this run, new each time the command is started.
         config_sha256: of everything that changes results.
         retry: rows to do again, None for none.
+        group_rows: as `ShardWriter.group_rows`.
     """
 
     out: str
     run_id: str
     config_sha256: str
     retry: Retry | None = None
+    group_rows: int | None = None
 
     def open_shard(self, shard: Shard) -> dict[bytes, str]:
         """Status of each row that an earlier run has finished, by key hash."""
@@ -92,7 +97,9 @@ class Ledger:
         if success is None or success["fingerprint"] != shard.fingerprint:
             return None
         counts = Counter({str(status): int(n) for status, n in success["counts"].items()})
-        if self.retry is not None and any(counts[status] for status in BROKEN):
+        if self.retry is not None and (
+            success["incomplete"] or any(counts[status] for status in BROKEN)
+        ):
             return None
         return counts
 
@@ -107,10 +114,10 @@ class Ledger:
         Raises:
             OutputError: rows are missing, as when somebody removed a part.
         """
-        counts, parts, repeated = self._audit(shard)
+        counts, incomplete, parts, repeated = self._audit(shard)
         if repeated:
             self._put_in_order(shard, own=True)
-            counts, parts, _ = self._audit(shard)
+            counts, incomplete, parts, _ = self._audit(shard)
         if counts.total() < rows:
             raise OutputError(
                 f"{self.out}/shard={shard} holds {counts.total()} of {rows} rows: parts were lost "
@@ -120,6 +127,7 @@ class Ledger:
             "shard": shard,
             "rows": counts.total(),
             "counts": dict(sorted(counts.items())),
+            "incomplete": incomplete,
             "parts": parts,
             "fingerprint": fingerprint,
             "config_sha256": self.config_sha256,
@@ -163,13 +171,17 @@ class Ledger:
                 _set_aside(part)
                 continue
             keep = []
-            for key, status, error, run_id in zip(
+            for key, status, error, incomplete, run_id in zip(
                 *(done[name].to_pylist() for name in _DONE), strict=True
             ):
                 if run_id == self.run_id and not own:
                     keep.append(True)
                     continue
-                again = self.retry is not None and not own and self.retry.wants(status, error)
+                again = (
+                    self.retry is not None
+                    and not own
+                    and self.retry.wants(status, error, incomplete)
+                )
                 keep.append(not again and key not in seen)
                 seen.add(key)
             if all(keep):
@@ -179,24 +191,24 @@ class Ledger:
                 remove(success)
             whole = _read_part(part, None)
             if any(keep) and whole is not None:
-                write_part(self.out, shard, whole.filter(pa.array(keep)))
+                write_part(self.out, shard, whole.filter(pa.array(keep)), self.group_rows)
             remove(part)
 
-    def _audit(self, shard: str) -> tuple[Counter[str], list[dict[str, Any]], int]:
-        """(unique keys by status, parts with their hashes, keys that stand there again)."""
+    def _audit(self, shard: str) -> tuple[Counter[str], int, list[dict[str, Any]], int]:
+        """(unique keys by status, incomplete ones, parts with hashes, repeated keys)."""
         counts: Counter[str] = Counter()
-        parts, seen, repeated = [], set[bytes](), 0
+        parts, seen, incomplete, repeated = [], set[bytes](), 0, 0
         for part in shard_parts(self.out, shard):
             data = read_bytes(part)
-            table = pq.read_table(io.BytesIO(data), columns=_DONE)
-            for key, status in zip(
-                table["key_hash"].to_pylist(), table["row_status"].to_pylist(), strict=True
-            ):
+            table = pq.read_table(io.BytesIO(data), columns=list(_DONE))
+            names = ("key_hash", "row_status", "incomplete")
+            for key, status, lacks in zip(*(table[n].to_pylist() for n in names), strict=True):
                 if key in seen:
                     repeated += 1
                     continue
                 seen.add(key)
                 counts[status] += 1
+                incomplete += lacks > 0
             parts.append(
                 {
                     "name": part.rpartition("/")[2],
@@ -204,14 +216,15 @@ class Ledger:
                     "sha256": hashlib.sha256(data).hexdigest(),
                 }
             )
-        return counts, parts, repeated
+        return counts, incomplete, parts, repeated
 
 
 def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
     """The part, or some of its columns; None if the file is damaged."""
     try:
-        return pq.read_table(io.BytesIO(read_bytes(part)), columns=columns)
-    except pa.ArrowInvalid as error:
+        batches = list(read_batches(part, columns))
+        return pa.Table.from_batches(batches) if batches else None
+    except ValueError as error:  # storage that cannot be read is no damage
         log.warning("%s is damaged (%s); its rows are done again", part, error)
         return None
 

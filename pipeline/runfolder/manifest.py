@@ -66,14 +66,17 @@ class Manifest:
         }
         write_whole(f"{self.out}/{FILE}", (json.dumps(content, indent=1) + "\n").encode())
 
+    def differences(self, identity: Mapping[str, Any]) -> Iterator[str]:
+        """`key: old -> new` for each leaf in which another identity differs, keys as in `--set`."""
+        return differences(self.identity, json.loads(json.dumps(identity)))
+
     def check_same(self, identity: Mapping[str, Any]) -> None:
         """Refuses to add rows that would not be comparable with those that are there.
 
         Raises:
             ConfigError: names each difference, old -> new.
         """
-        changes = list(differences(self.identity, json.loads(json.dumps(identity))))
-        if changes:
+        if changes := list(self.differences(identity)):
             listed = "\n  ".join(changes)
             raise ConfigError(
                 f"{self.out} holds rows made with other settings:\n  {listed}\n"

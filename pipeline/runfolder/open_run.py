@@ -14,7 +14,7 @@ from uuid import uuid4
 from ipseg.config import Config
 from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
-from pipeline.process import clear
+from pipeline.runfolder.folder import clear
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.sink import check_writable
@@ -49,7 +49,7 @@ class OpenRun:
             dict(self.identity),
             {
                 "profile": config.profile,
-                "method": config.method,
+                "method": config.method_name,
                 "config": config.resolved,
                 "config_sha256": config_sha256,
                 "versions": {

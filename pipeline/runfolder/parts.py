@@ -3,7 +3,7 @@
     OUT/shard=<id>/part-<sha256 of its sorted keys, 16 hex>.parquet
 
 The same rows give the same name, so a repeated write replaces itself. A part appears whole or not
-at all. The same key can still stand in two parts, when a run was killed between two writes;
+at all. The same key can still be in two parts, when a run was killed between two writes;
 `pipeline.runfolder.ledger` repairs that when the shard is opened next, and readers take such a key
 once.
 """
@@ -13,6 +13,7 @@ from __future__ import annotations
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -22,7 +23,24 @@ from ipseg.errors import OutputError
 from ipseg.storage.files import open_input, write_whole
 from ipseg.storage.walk import list_files
 
+Damage = (OSError, ValueError, pa.ArrowException)  # what reading a damaged part raises
+
 _ROWS_AT_ONCE = 1024
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a row is stored.
+
+    Attributes:
+        key: of the row.
+        part: address of the part.
+        index: of the row in that part.
+    """
+
+    key: str
+    part: str
+    index: int
 
 
 def part_name(keys: Sequence[str]) -> str:
@@ -31,12 +49,24 @@ def part_name(keys: Sequence[str]) -> str:
     return f"part-{hashlib.sha256(joined.encode('utf-8', 'replace')).hexdigest()[:16]}.parquet"
 
 
-def write_part(out: str, shard: str, table: pa.Table) -> str:
-    """Writes finished rows, sorted by key, as one part; returns its file name."""
+def write_part(out: str, shard: str, table: pa.Table, group_rows: int | None = None) -> str:
+    """Writes finished rows, sorted by key, as one part.
+
+    Args:
+        out: run folder.
+        shard: id.
+        table: the rows.
+        group_rows: rows that can be read by themselves; None leaves it to Parquet.
+
+    Returns:
+        Its file name.
+    """
     table = table.sort_by("key")
     name = part_name(table["key"].to_pylist())
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", write_page_index=True)
+    pq.write_table(
+        table, buffer, compression="zstd", write_page_index=True, row_group_size=group_rows
+    )
     write_whole(f"{out}/shard={shard}/{name}", buffer.getvalue())
     return name
 
@@ -58,20 +88,82 @@ def part_files(out: str) -> list[str]:
     return parts
 
 
-def read_rows(out: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
-    """Streams the rows of a run, part after part; a key that was written twice comes once."""
-    wanted = None if columns is None else list(dict.fromkeys(["key_hash", *columns]))
+def read_batches(
+    part: str, columns: Sequence[str] | None = None, *, without: tuple[str, ...] = ()
+) -> Iterator[pa.RecordBatch]:
+    """A part, batch after batch. Everything that reads parts reads them here.
+
+    Args:
+        part: its address.
+        columns: to read, None for all.
+        without: paths within nested columns that are left out, such as "objects.list.element.mask".
+
+    Raises:
+        OSError: it cannot be read.
+        ValueError: it is no Parquet file, or lacks a column.
+    """
+    with open_input(part) as handle:
+        file = pq.ParquetFile(handle)
+        for name in columns or ():
+            if name not in file.schema_arrow.names:
+                raise ValueError(f"it has no column '{name}'")
+        wanted = None if columns is None else list(columns)
+        if without:
+            paths = [file.schema.column(index).path for index in range(len(file.schema))]
+            wanted = [
+                path
+                for path in paths
+                if (columns is None or path.split(".")[0] in columns)
+                and not path.startswith(without)
+            ]
+        yield from file.iter_batches(_ROWS_AT_ONCE, columns=wanted)
+
+
+def read_placed(
+    out: str, columns: Sequence[str] | None = None, *, without: tuple[str, ...] = ()
+) -> Iterator[tuple[Place, dict[str, Any]]]:
+    """Streams the rows of a run with their places; a key that was written twice comes once.
+
+    Arguments as for `read_batches`.
+    """
+    wanted = None if columns is None else list(dict.fromkeys(["key", "key_hash", *columns]))
     shard, seen = "", set[bytes]()
     for part in part_files(out):
         folder = part.rpartition("/")[0]
         if folder != shard:  # a key has one shard, so no more need be remembered
             shard, seen = folder, set()
-        with open_input(part) as handle:
-            for batch in pq.ParquetFile(handle).iter_batches(_ROWS_AT_ONCE, columns=wanted):
-                for record in batch.to_pylist():
-                    if record["key_hash"] not in seen:
-                        seen.add(record["key_hash"])
-                        yield record
+        index = -1
+        for batch in read_batches(part, wanted, without=without):
+            for record in batch.to_pylist():
+                index += 1
+                if record["key_hash"] not in seen:
+                    seen.add(record["key_hash"])
+                    yield Place(record["key"], part, index), record
+
+
+def read_rows(out: str, columns: Sequence[str] | None = None) -> Iterator[dict[str, Any]]:
+    """Streams the rows of a run, part after part; a key that was written twice comes once."""
+    return (record for _, record in read_placed(out, columns))
+
+
+def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, Any]:
+    """One row.
+
+    Args:
+        place: where it is.
+        columns: to read, None for all.
+    """
+    with open_input(place.part) as handle:
+        file = pq.ParquetFile(handle)
+        first = 0
+        for group in range(file.num_row_groups):
+            rows = file.metadata.row_group(group).num_rows
+            if place.index < first + rows:
+                table = file.read_row_group(group, columns=columns)
+                row: dict[str, Any] = table.slice(place.index - first, 1).to_pylist()[0]
+                return row
+            first += rows
+    raise IndexError(f"{place.part} has no row {place.index}")
 
 
 def read_row(out: str, key: str) -> dict[str, Any]:
@@ -81,10 +173,10 @@ def read_row(out: str, key: str) -> dict[str, Any]:
         OutputError: the run has no such key.
     """
     for part in part_files(out):
-        with open_input(part) as handle:
-            parquet = pq.ParquetFile(handle)
-            keys = parquet.read(columns=["key"])["key"].to_pylist()
+        index = 0
+        for batch in read_batches(part, ["key"]):
+            keys = batch["key"].to_pylist()
             if key in keys:
-                row: dict[str, Any] = parquet.read().slice(keys.index(key), 1).to_pylist()[0]
-                return row
+                return read_place(Place(key, part, index + keys.index(key)))
+            index += len(keys)
     raise OutputError(f"{out} has no row with key {key!r}")

@@ -9,23 +9,23 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from ipseg.columns import COLUMNS
+from ipseg.columns import COLUMNS, column, to_table
 from ipseg.errors import OutputError
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
 from pipeline.runfolder.parts import write_part
 from pipeline.sources.shard import key_hash
 
-SCHEMA_VERSION = "2"
-STATUSES = ("ok", "empty", "skipped", "failed", "poisoned")
+SCHEMA_VERSION = "3"
+STATUSES = ("ok", "empty", "failed", "poisoned")
 POISONED = "PoisonedRow"
-MASKS = ("objects", "metrics")  # what a segmentation run writes of each row
+OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
 
 _ROW = ("key", "uri", "width", "height")
 _ERROR = ("error_stage", "error_type", "error_message")
 
 
-def output_schema(columns: Sequence[str] = MASKS) -> pa.Schema:
+def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
     """Schema of the parts of a run that writes these columns, the main one first."""
     return pa.schema(
         [
@@ -34,6 +34,7 @@ def output_schema(columns: Sequence[str] = MASKS) -> pa.Schema:
             pa.field("row_status", pa.string()),
             *(pa.field(name, COLUMNS[name].arrow) for name in _ERROR),
             *(pa.field(name, COLUMNS[name].arrow) for name in columns),
+            pa.field("incomplete", pa.int32()),
             pa.field("run_id", pa.string()),
             pa.field("model", pa.string()),
             pa.field("config_sha256", pa.string()),
@@ -67,6 +68,12 @@ def status_of(row: Row, main: str) -> str:
     return "ok" if row[main] else "empty"
 
 
+def incomplete(row: Row) -> int:
+    """How much of a row that has not failed could not be done: chains, and comparisons."""
+    failed = sum(metric["status"] == "failed" for metric in row.get("metrics", ()))
+    return max(failed, len(row.get("chain_errors", ())))
+
+
 @dataclass(frozen=True)
 class Part:
     """What was written at once.
@@ -89,12 +96,14 @@ class ShardWriter:
     Attributes:
         out: a local path or any fsspec URL.
         provenance: written with every row.
-        columns: list columns that hold the results, the main one first.
+        columns: that hold the results, the main one, a list, first.
+        group_rows: rows of a part that can be read by themselves, None for many.
     """
 
     out: str
     provenance: Provenance
-    columns: tuple[str, ...] = MASKS
+    columns: tuple[str, ...] = OBJECTS
+    group_rows: int | None = None
 
     def write(self, rows: Sequence[Row]) -> list[Part]:
         """Writes one part for each shard among the rows."""
@@ -104,28 +113,34 @@ class ShardWriter:
         parts = []
         for shard, members in by_shard.items():
             table = self.table(members)
-            name = write_part(self.out, shard, table)
+            name = write_part(self.out, shard, table, self.group_rows)
             parts.append(Part(shard, name, Counter(table["row_status"].to_pylist())))
         return parts
 
     def table(self, rows: Sequence[Row]) -> pa.Table:
         """Finished rows in the published schema; every row has every column."""
-        records = []
-        for row in rows:
-            done = not is_failed(row)
-            records.append(
-                {
-                    **{name: row.get(name) for name in (*_ROW, *_ERROR)},
-                    "key_hash": key_hash(row["key"]),
-                    "row_status": status_of(row, self.columns[0]),
-                    **{name: row.get(name, []) if done else [] for name in self.columns},
-                    "run_id": self.provenance.run_id,
-                    "model": self.provenance.model,
-                    "config_sha256": self.provenance.config_sha256,
-                    "prompt_ids": list(self.provenance.prompt_ids),
-                }
-            )
-        return pa.Table.from_pylist(records, output_schema(self.columns))
+        lists = [name for name in self.columns if pa.types.is_list(column(name).arrow)]
+        whole = [{**dict.fromkeys(lists, ()), **({} if is_failed(row) else row)} for row in rows]
+        results = to_table(whole, self.columns)
+        about = [
+            {
+                **{name: row.get(name) for name in (*_ROW, *_ERROR)},
+                "key_hash": key_hash(row["key"]),
+                "row_status": status_of(row, self.columns[0]),
+                "incomplete": incomplete(row),
+                "run_id": self.provenance.run_id,
+                "model": self.provenance.model,
+                "config_sha256": self.provenance.config_sha256,
+                "prompt_ids": list(self.provenance.prompt_ids),
+            }
+            for row in rows
+        ]
+        schema = output_schema(self.columns)
+        rest = pa.Table.from_pylist(
+            about, pa.schema([f for f in schema if f.name not in self.columns])
+        )
+        arrays = [(results if n in self.columns else rest)[n] for n in schema.names]
+        return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def check_writable(url: str) -> str:

@@ -24,12 +24,10 @@ import pyarrow.compute as pc
 from ipseg.errors import OutputError
 from ipseg.storage.files import read_bytes
 from pipeline.runfolder.folder import (
-    Damage,
     Listing,
     Success,
     list_run,
     moment,
-    read_columns,
     read_expected,
     read_json,
     read_success,
@@ -37,6 +35,7 @@ from pipeline.runfolder.folder import (
 )
 from pipeline.runfolder.lease import FILE as LEASE
 from pipeline.runfolder.lease import STALE_SECONDS
+from pipeline.runfolder.parts import Damage, read_batches
 from pipeline.runfolder.sink import STATUSES
 from pipeline.runfolder.status import RunStatus, ShardStatus, State
 
@@ -157,7 +156,7 @@ class _Survey:
         hashes, codes, of_run = [_nothing()], [np.empty(0, np.int64)], 0
         for part in parts:
             try:
-                for batch in read_columns(f"{folder}/{part}", _COLUMNS):
+                for batch in read_batches(f"{folder}/{part}", _COLUMNS):
                     keys, statuses = _hashes(batch["key_hash"]), _codes(batch["row_status"])
                     hashes.append(keys)
                     codes.append(statuses)

@@ -26,6 +26,7 @@ from ipseg.storage.files import info, open_input
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.images import IMAGE_SUFFIXES
 from pipeline.sources.listing import Spool
+from pipeline.sources.sequences import as_sequences
 from pipeline.sources.shard import Columns, Kind, Shard, choose_columns
 
 _FOOTERS_AT_ONCE = 16
@@ -97,6 +98,8 @@ def list_source(
     url: str,
     out: str,
     columns: Columns = Columns(),  # noqa: B008  (frozen)
+    *,
+    sequences: bool = False,
 ) -> Iterator[Listed]:
     """Lists a source and finds out what it is; writes nothing to OUT yet.
 
@@ -104,13 +107,15 @@ def list_source(
         url: folder (searched recursively), file or glob; local path or any fsspec URL.
         out: run folder; what lies below it is no input.
         columns: for Parquet.
+        sequences: the images of each folder are one row, the frames of a sequence.
 
     Raises:
         SourceError: it does not exist, holds nothing usable, or holds several kinds of things.
     """
     found = _Found()
-    with Spool(("key", "uri")) as spool:
-        spool.add(found.pictures(url, out))
+    with Spool(("key", "uri", "frame_uris")) as spool:
+        images = found.pictures(url, out)
+        spool.add(as_sequences(images) if sequences else images)
         kind = found.only_kind(url, spool.rows)
         with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
             containers = sorted(found.containers)

@@ -16,13 +16,13 @@ import hurt
 from ipseg.config import Runtime
 from ipseg.rows import Step
 from jobs.bench.rehearsal import rehearsal_steps
-from pipeline.engines.record import FailureBudget
 from pipeline.process import EngineName, Outcome, Work, engine_for, process
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
 
 
 @dataclass(frozen=True)

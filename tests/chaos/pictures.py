@@ -20,8 +20,8 @@ from ipseg.config import load_config
 from ipseg.storage.walk import list_files
 from ipseg.vision.images import encode_jpeg
 from pipeline.process import EngineName
-from pipeline.run import Request, segment
 from pipeline.runfolder.ledger import Retry
+from pipeline.segment import Request, segment
 
 OWN = ("run_id", "uri")  # pictures lie elsewhere in each trial
 COUNT = 12

@@ -38,7 +38,7 @@ def test_imports_run_one_way(package):
         ("import ipseg", {"ray", "torch", "cv2", "skimage", "sklearn", "pyarrow", "numpy"}),
         ("import ipseg; ipseg.load('classical')", {"ray", "torch"}),
         ("import jobs.cli", {"ray", "torch", "cv2", "skimage", "sklearn", "pyarrow"}),
-        ("import pipeline.run", {"ray", "torch"}),
+        ("import pipeline.segment", {"ray", "torch"}),
         # What Ray's workers start with: stages, reading and writing, the record.
         (
             "from pipeline.engines import ray_worker, ray_io, ray_record",

@@ -13,8 +13,8 @@ from jobs.bench.engine import GIVEN, WANTED, Rehearsal, bottleneck
 from jobs.bench.rehearsal import rehearsal_steps, toil
 from jobs.commands.bench import EPILOG, bench
 from pipeline.engines.memory import memory
-from pipeline.engines.stage import build_stages
 from pipeline.planning.plan import make_plan
+from pipeline.stages.stage import build_stages
 
 app = typer.Typer()
 app.command(epilog=EPILOG)(bench)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ipseg.config import load_config
-from pipeline.run import Request, segment
+from pipeline.segment import Request, segment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
 

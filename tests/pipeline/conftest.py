@@ -8,12 +8,12 @@ import pytest
 
 from ipseg.config import Runtime
 from jobs.bench.rehearsal import rehearsal_steps
-from pipeline.engines.record import FailureBudget
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
 
 
 @dataclass

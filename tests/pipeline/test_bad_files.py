@@ -9,8 +9,8 @@ from PIL import Image
 import ipseg
 from ipseg.config import load_config
 from ipseg.vision.images import encode_jpeg
-from pipeline.run import Request, segment
 from pipeline.runfolder.parts import read_rows
+from pipeline.segment import Request, segment
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 

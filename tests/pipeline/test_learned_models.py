@@ -10,8 +10,8 @@ from ipseg.config import load_config
 from ipseg.metrics import Counts
 from ipseg.vision.masks import decode_rle
 from pipeline.planning.plan import make_plan
-from pipeline.run import Request, segment
 from pipeline.runfolder.parts import read_rows
+from pipeline.segment import Request, segment
 
 DINOV2 = ("features.dinov2.size=280",)
 STABLE_DIFFUSION = ("features.stable_diffusion.size=256", "features.stable_diffusion.crop=192")

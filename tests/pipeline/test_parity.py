@@ -3,8 +3,8 @@
 import pytest
 
 from ipseg.config import load_config
-from pipeline.run import Request, segment
 from pipeline.runfolder.parts import read_rows
+from pipeline.segment import Request, segment
 
 
 def finished(images, out, *, engine, settings=(), **prompts):

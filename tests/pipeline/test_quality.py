@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ipseg.config import load_config
-from pipeline.run import Request, segment
+from pipeline.segment import Request, segment
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 

@@ -1,80 +1,94 @@
 """IPSeg: training-free open-world segmentation via image prompts (arXiv 2310.10912).
 
-prompts:  read -> decode -> isolate -> describe                       => prompt bank
+prompts:  read -> decode -> support -> describe                       => bank
 images:   read -> decode -> match -> points -> segment                => objects
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
 
-from ipseg.bank import PromptBank, build_bank
-from ipseg.config import Config
+from ipseg.bank import Bank
+from ipseg.errors import ConfigError
 from ipseg.features import Extractor
-from ipseg.rows import Row, Step
-from ipseg.steps.decode import Decode, Read
-from ipseg.steps.match import MatchConcepts, SelectPoints
-from ipseg.steps.prompt import DescribePrompt, IsolateObject, ShowTruth
-from ipseg.steps.segment import SegmentObjects
-from ipseg.steps.sweep import MatchLooks, SegmentForFinishes, SelectForFinishes
-from ipseg.sweep import Sweep
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.points import PointSelection
+from ipseg.methods.ipseg.scoring import Scoring
+from ipseg.methods.ipseg.steps import DescribePrompt, Match, Segment, SelectPoints, merged
+from ipseg.methods.method import Method
+from ipseg.rows import Arrays, Step
+from ipseg.saliency import Saliency
+from ipseg.segmenters import Segmenter
+from ipseg.segmenters.refinement import Refinement
 
 
 @dataclass(frozen=True)
-class IPSegMethod:
-    """The method as two lists of steps."""
+class IPSeg(Method):
+    """The published method and its variants.
 
-    config: Config
+    Attributes:
+        features: kind -> extractor; those with weight 0 take no part.
+        segmenter: turns points into masks.
+        matching: how similarity maps are fused.
+        saliency: of the image itself, for `matching.saliency_weight` > 0.
+        points: which cells become point prompts.
+        refinement: how often a prompt is decoded.
+        scoring: of masks.
+    """
+
+    features: dict[str, Extractor]
+    segmenter: Segmenter
+    matching: Matching = field(default_factory=Matching)
+    saliency: Saliency | None = None
+    points: PointSelection = field(default_factory=PointSelection)
+    refinement: Refinement = field(default_factory=Refinement)
+    scoring: Scoring = field(default_factory=Scoring)
+
+    def __post_init__(self) -> None:
+        if not self.extractors:
+            raise ConfigError("no features are set, or all have weight 0: set features.KIND.weight")
+        if self.matching.saliency_weight > 0 and self.saliency is None:
+            raise ConfigError(
+                "matching.saliency_weight takes the image's own saliency in: set saliency.kind, or "
+                "matching.saliency_weight=0"
+            )
+        kind = type(self.segmenter).__name__
+        if self.refinement.passes != 1 and not self.segmenter.takes_boxes:
+            raise ConfigError(
+                f"refinement.passes=3 gives the segmenter a box, which {kind} does not take; set "
+                f"refinement.passes=1"
+            )
+        if self.refinement.prior == "similarity" and not self.segmenter.takes_similarity:
+            raise ConfigError(
+                f"refinement.prior=similarity gives the segmenter a similarity map, which {kind} "
+                f"does not take; set refinement.prior=none"
+            )
 
     @property
     def extractors(self) -> dict[str, Extractor]:
         """The extractors that take part: those with a weight."""
-        return {kind: e for kind, e in self.config.features.items() if e.weight != 0}
+        return {kind: each for kind, each in self.features.items() if each.weight != 0}
 
     def prompt_steps(self) -> list[Step]:
-        """Prompt image -> what to remember of its object."""
+        """See `Method.prompt_steps`."""
+        return [DescribePrompt(_unweighted(self.extractors))]
+
+    def merge(self, shots: Sequence[Arrays]) -> Arrays:
+        """See `Method.merge`; each extractor merges its own arrays."""
+        return merged(self.extractors, shots)
+
+    def image_steps(self, bank: Bank) -> list[Step]:
+        """See `Method.image_steps`; one mask for each concept."""
+        weights = {kind: each.weight for kind, each in self.extractors.items()}
+        own = self.saliency if self.matching.saliency_weight > 0 else None
         return [
-            Read(),
-            Decode(self.config.images),
-            IsolateObject(self.config.saliency, self.config.models),
-            DescribePrompt(self.extractors, self.config.models),
+            Match(_unweighted(self.extractors), weights, self.matching, bank, own),
+            SelectPoints(self.points),
+            Segment(self.segmenter, self.refinement, self.scoring, bank),
         ]
 
-    def support_steps(self, extractors: dict[str, Extractor]) -> list[Step]:
-        """Support of an episode -> what to remember of it, for every extractor of a pass."""
-        read, decode, *rest = self.prompt_steps()
-        return [
-            read,
-            decode,
-            ShowTruth(),
-            *rest[:-1],
-            DescribePrompt(extractors, self.config.models),
-        ]
 
-    def sweep_steps(self, sweep: Sweep, extractors: dict[str, Extractor]) -> list[Step]:
-        """Image -> an answer for each of its episodes and each setting of a pass."""
-        config = self.config
-        return [
-            Read(),
-            Decode(config.images),
-            MatchLooks(extractors, sweep, config.saliency, config.models),
-            SelectForFinishes(sweep),
-            SegmentForFinishes(config.segmenter, sweep, config.models),
-        ]
-
-    def bank(self, rows: list[Row]) -> PromptBank:
-        """The prompt bank from the rows that came out of `prompt_steps`."""
-        return build_bank(rows, self.extractors, self.config)
-
-    def image_steps(self, bank: PromptBank) -> list[Step]:
-        """Image -> one mask for each concept of the bank."""
-        config = self.config
-        return [
-            Read(),
-            Decode(config.images),
-            MatchConcepts(self.extractors, config.matching, config.saliency, bank, config.models),
-            SelectPoints(config.points),
-            SegmentObjects(
-                config.segmenter, config.refinement, config.scoring, bank, config.models
-            ),
-        ]
+def _unweighted(extractors: dict[str, Extractor]) -> dict[str, Extractor]:
+    """The same with weights of 1, so that steps whose features are equal are equal."""
+    return {kind: replace(each, weight=1.0) for kind, each in extractors.items()}  # type: ignore[type-var]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,14 +10,11 @@ import numpy as np
 from ipseg.rows import Map
 from ipseg.segmenters.decoded import Decoded
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.masks import encode_rle, rle_area, rle_bbox
-
-NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
 
 
 @dataclass(frozen=True)
 class Scoring:
-    """How sure an object is and when it is left out.
+    """How an object is scored and when it is left out.
 
     Attributes:
         presence: how strongly the evidence that the concept is there at all weighs in the score,
@@ -58,35 +54,3 @@ def similarity_statistics(
         "similarity_inside": float(similarity[inside].mean()) if inside.any() else None,
         "similarity_outside": float(similarity[~inside].mean()) if not inside.all() else None,
     }
-
-
-def make_object(
-    concept: str, category_id: int, mask: np.ndarray[Any, np.dtype[np.bool_]]
-) -> dict[str, Any]:
-    """The geometric fields of one entry of the column `objects`, all taken from the RLE."""
-    rle = encode_rle(mask)
-    return {
-        "concept": concept,
-        "category_id": category_id,
-        "bbox": rle_bbox(rle),
-        "area": float(rle_area(rle)),
-        "iscrowd": 0,
-        "segmentation": rle,
-        "status": "auto",
-    }
-
-
-def highest(scores: Mapping[str, float]) -> str | None:
-    """The concept with the highest score, the last by name among equals; None if there is none."""
-    return max(scores, key=lambda concept: (scores[concept], concept), default=None)
-
-
-def notable(scores: Mapping[str, float], min_score: float | None = None) -> list[str]:
-    """Concepts worth showing: those with at least `min_score`, or else those near the best."""
-    if min_score is not None:
-        return [concept for concept, score in scores.items() if score >= min_score]
-    best = highest(scores)
-    if best is None:
-        return []
-    least = max(NOTABLE_SHARE * scores[best], NOTABLE_SCORE)
-    return [concept for concept, score in scores.items() if score >= least] or [best]

@@ -6,7 +6,7 @@ import time
 import pytest
 
 from pipeline.engines import progress
-from pipeline.engines.record import FailureBudget, RunRecord
+from pipeline.stages.record import FailureBudget, RunRecord
 
 
 @pytest.fixture

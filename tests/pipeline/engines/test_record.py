@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pipeline.engines.record import FailureBudget, RunRecord
+from pipeline.stages.record import FailureBudget, RunRecord
 
 
 @pytest.fixture

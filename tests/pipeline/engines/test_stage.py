@@ -4,9 +4,9 @@ from ipseg.columns import from_table, is_local, to_table
 from ipseg.config import load_config
 from ipseg.methods import create_method
 from ipseg.rows import Resources
-from pipeline.engines.record import FailureBudget, RunRecord
-from pipeline.engines.stage import build_stages, run_stage
-from pipeline.run import OUTPUT_COLUMNS, SOURCE_COLUMNS
+from pipeline.segment import OUTPUT_COLUMNS, SOURCE_COLUMNS
+from pipeline.stages.record import FailureBudget, RunRecord
+from pipeline.stages.stage import build_stages, run_stage
 
 
 @pytest.fixture(scope="module")

@@ -8,8 +8,8 @@ from ipseg.columns import ERROR_COLUMNS, to_table
 from ipseg.errors import PlanError, WeightsError
 from ipseg.rows import Step
 from jobs.bench.rehearsal import RehearseMatch, rehearsal_steps
-from pipeline.engines.stage import build_stages
 from pipeline.planning.calibration import calibrate, calibration_rows, seconds_per_row, time_stage
+from pipeline.stages.stage import build_stages
 
 ROWS = [{"key": f"{i}", "uri": ""} for i in range(16)]
 

@@ -5,11 +5,11 @@ import pytest
 from ipseg.config import Runtime
 from ipseg.rows import Resources
 from jobs.bench.rehearsal import RehearseMatch, rehearsal_steps
-from pipeline.engines.stage import build_stages
 from pipeline.planning.calibration import calibrate, on_ray
 from pipeline.planning.cards import card_memory_gb, visible_card_gb
 from pipeline.planning.cluster import Cluster, Node, see_cluster
 from pipeline.planning.plan import DEFAULT_CARD_GB, make_plan
+from pipeline.stages.stage import build_stages
 
 
 class OnCard(RehearseMatch):

@@ -7,11 +7,11 @@ from hypothesis import strategies as st
 
 from ipseg.config import Runtime
 from ipseg.rows import Resources, Step
-from pipeline.engines.stage import Stage
 from pipeline.planning.calibration import StageCost
 from pipeline.planning.cluster import Cluster, Node
 from pipeline.planning.estimate import CPUS, GPUS, TASKS, estimate
 from pipeline.planning.plan import make_plan
+from pipeline.stages.stage import Stage
 
 
 @dataclass

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from ipseg.config import Runtime
 from ipseg.errors import PlanError
 from ipseg.rows import Resources, Step
-from pipeline.engines.stage import Stage
 from pipeline.planning.cluster import Cluster, Node
 from pipeline.planning.placement import Claim, fits
 from pipeline.planning.plan import TASK_SLOTS, gpu_fraction, make_plan
+from pipeline.stages.stage import Stage
 
 
 @dataclass

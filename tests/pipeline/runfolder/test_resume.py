@@ -11,9 +11,9 @@ import pytest
 from ipseg.config import Runtime
 from ipseg.errors import FailureBudgetError, OutputError
 from ipseg.rows import Step
-from pipeline.engines.record import FailureBudget
 from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.parts import part_files, write_part
+from pipeline.stages.record import FailureBudget
 
 KEYS = [f"{n:03d}.jpg" for n in range(40)]
 

@@ -1,15 +1,14 @@
-"""A run before it is started: what it would run on, how it is cut up, how long it might take."""
+"""`ipseg plan` as a function: what a run would run on, how it is cut up, how long it might take."""
 
 from __future__ import annotations
 
 import logging
 import tempfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import islice
 
-from ipseg.bank import PromptBank
-from ipseg.methods import create_method
-from ipseg.rows import Row, check_chain
+from ipseg.rows import Row
+from pipeline.job import OUTPUT_COLUMNS, SOURCE_COLUMNS, image_steps
 from pipeline.planning.calibration import (
     StageCost,
     calibrate,
@@ -19,14 +18,10 @@ from pipeline.planning.calibration import (
 )
 from pipeline.planning.estimate import Estimate, estimate
 from pipeline.planning.plan import Plan, make_plan
-from pipeline.run import (
-    BANK_COLUMNS,
-    OUTPUT_COLUMNS,
-    PROMPT_COLUMNS,
-    SOURCE_COLUMNS,
-    Request,
-    load_prompts,
-)
+from pipeline.prompts import OUTPUT_COLUMNS as BANK_COLUMNS
+from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
+from pipeline.prompts import Prompts, banks_of, chains_of, describe
+from pipeline.segment import Request, job_of
 from pipeline.sources.source import list_source
 
 log = logging.getLogger("ipseg")
@@ -65,32 +60,35 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         count: images to estimate for; None counts those of the source.
 
     Raises:
-        IpsegError: something the caller can mend; a plan that does not fit is a PlanError.
+        IpsegError: something the caller can fix; a plan that does not fit is a PlanError.
     """
     from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
 
     runtime = request.config.runtime
-    prompt_rows, bank = load_prompts(request)
-    method = create_method(request.config)
-    rows, first = count, list[Row]()
-    if calibrated or count is None:
-        wanted = calibration_rows(runtime.batch_size) if calibrated else 0
-        listed, first = _look(request, wanted)
-        rows = count or listed
-    with RayEngine(runtime, request.budget) as engine:
+    with tempfile.TemporaryDirectory(prefix="ipseg-plan-") as scratch, RayEngine(runtime) as engine:
+        job = job_of(replace(request, out=scratch))
+        rows, first = count, list[Row]()
+        if calibrated or count is None:
+            wanted = calibration_rows(runtime.batch_size) if calibrated else 0
+            listed, first = _first_rows(request, scratch, wanted)
+            rows = count or listed
         prompts, costs = None, None
-        if bank is None:
-            steps = method.prompt_steps()
-            prompts = engine.plan(steps, PROMPT_COLUMNS, BANK_COLUMNS, len(prompt_rows))
-            if calibrated:
-                log.info("describing %d prompt images", len(prompt_rows))
-                done = engine.collect(steps, prompt_rows, PROMPT_COLUMNS, BANK_COLUMNS)
-                bank = method.bank(done)
-        # What a step needs of the machines does not depend on what it looks for.
-        steps = method.image_steps(bank or PromptBank((), ""))
-        check_chain(steps, SOURCE_COLUMNS)
+        chains = chains_of(job.variants, job.prompts or Prompts((), {}))
+        if job.prompts is not None:
+            number = len(job.prompts.rows)
+            prompts = engine.plan(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS, number)
+        steps = image_steps(job, banks_of(job.bank_folder, job.variants, chains))
         images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, rows)
         if calibrated:
+            if job.prompts is not None:
+                describe(
+                    job.bank_folder,
+                    job.prompts,
+                    job.variants,
+                    engine,
+                    about={},
+                    engine_name="ray",
+                )
             log.info("measuring the stages on %d images", len(first))
             stages = [each.stage for each in images.stages]
             timer = on_ray(images, runtime.stall_seconds)
@@ -101,12 +99,10 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
     return Preview(images, prompts, rows, costs, guess)
 
 
-def _look(request: Request, wanted: int) -> tuple[int | None, list[Row]]:
+def _first_rows(request: Request, scratch: str, wanted: int) -> tuple[int | None, list[Row]]:
     """How many images there are, if the listing tells, and the first of them."""
-    with (
-        tempfile.TemporaryDirectory(prefix="ipseg-plan-") as scratch,
-        list_source(request.images, scratch, request.columns) as listed,
-    ):
+    sequences = request.config.method.row_is == "sequence"
+    with list_source(request.images, scratch, request.columns, sequences=sequences) as listed:
         if not wanted:
             return listed.rows, []
         return listed.rows, list(islice(listed.write(scratch).read(), wanted))

@@ -87,7 +87,7 @@ class ShardRecord:
 
     @property
     def ready(self) -> bool:
-        """Whether all its rows are written, but nobody has said so yet."""
+        """Whether all its rows are written, but it has no success file yet."""
         return self.rows is not None and not self.finished and self.counts.total() >= self.rows
 
 
@@ -121,8 +121,8 @@ class Recorder(Protocol):
         """Notes that a worker starts on rows, unless one of them has ended a worker before.
 
         Returns:
-            For each row, how many workers have ended while they were at it. If any has, nothing is
-            noted: the caller goes on row by row with `begin_one`.
+            For each row, how many workers have crashed while they worked on it. If any has, nothing
+            is noted: the caller goes on row by row with `begin_one`.
         """
 
     def begin_one(self, stage: str, key: str) -> None:
@@ -146,7 +146,7 @@ class Recorder(Protocol):
     def summary(self) -> list[dict[str, Any]]:
         """For each stage its rows, seconds, and bytes per row with and without the picture."""
 
-    def books(self) -> dict[str, Any]:
+    def progress(self) -> dict[str, Any]:
         """Rows of the source that were read, in the output by status, and done before this run."""
 
     def unfinished(self) -> list[tuple[str, int, str]]:
@@ -190,10 +190,10 @@ class RunRecord:
 
     def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
         """As `Recorder.begin`."""
-        deaths = [self._begun.get((stage, key), 0) for key in keys]
-        if not any(deaths):
+        crashes = [self._begun.get((stage, key), 0) for key in keys]
+        if not any(crashes):
             self._begun.update({(stage, key): 1 for key in keys})
-        return deaths
+        return crashes
 
     def begin_one(self, stage: str, key: str) -> None:
         """As `Recorder.begin_one`."""
@@ -245,8 +245,8 @@ class RunRecord:
             for stage, sums in self._stages.items()
         ]
 
-    def books(self) -> dict[str, Any]:
-        """As `Recorder.books`."""
+    def progress(self) -> dict[str, Any]:
+        """As `Recorder.progress`."""
         records = self._shards.values()
         counts = sum((record.counts for record in records), Counter())
         return {

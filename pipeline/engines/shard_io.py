@@ -7,25 +7,27 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ipseg.rows import Row
-from pipeline.engines.record import Recorder
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.shard import Shard, key_hash
+from pipeline.stages.record import Recorder
 
 
 @dataclass(frozen=True)
-class Books:
-    """Reads what is left and writes what is done, and keeps the record of both. Picklable.
+class ShardIO:
+    """Reads what is left, writes what is done, and records both. Picklable.
 
     Attributes:
         ledger: what earlier runs have done.
         writer: of finished rows.
         record: of this run.
+        part_rows: rows in one output file.
     """
 
     ledger: Ledger
     writer: ShardWriter
     record: Recorder
+    part_rows: int
 
     def unfinished_rows(self, shard: Shard) -> Iterator[Row]:
         """The rows of a shard that no earlier run has finished."""
@@ -45,14 +47,14 @@ class Books:
         )
 
     def write(self, rows: Sequence[Row]) -> None:
-        """Writes finished rows; a shard that is complete with them says so."""
+        """Writes finished rows; a shard that is complete with them gets its success file."""
         for part in self.writer.write(rows):
             self._finish(
                 part.shard, self.record.part_written(part.shard, part.name, dict(part.counts))
             )
 
     def finish(self) -> None:
-        """Finishes shards whose worker was lost between its last part and saying so."""
+        """Finishes shards whose worker was lost between its last part and the success file."""
         for shard, rows, fingerprint in self.record.unfinished():
             self._finish(shard, (rows, fingerprint))
 

@@ -1,0 +1,138 @@
+"""Puts what all methods share around their steps, and variants side by side."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from ipseg.bank import Bank
+from ipseg.errors import ConfigError
+from ipseg.methods.method import Method
+from ipseg.methods.side_by_side import side_by_side
+from ipseg.networks.models import Models
+from ipseg.parts import settings_of, without
+from ipseg.rows import Step
+from ipseg.steps.decode import Decode, OpenFrames, Read
+from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.prompt import KeepPrompt, Thumbnail
+from ipseg.steps.support import Support
+from ipseg.vision.images import ImageLimits
+
+
+class Settings(Protocol):
+    """What chains take from a configuration."""
+
+    @property
+    def method(self) -> Method:
+        """With its settings."""
+
+    @property
+    def support(self) -> Support:
+        """How the object of a prompt is found."""
+
+    @property
+    def images(self) -> ImageLimits:
+        """Sizes that are accepted."""
+
+    @property
+    def models(self) -> Models:
+        """Where weights come from and how they run."""
+
+
+@dataclass(frozen=True)
+class PromptChains:
+    """How the prompts of several variants are described; what two of them share is done once.
+
+    Attributes:
+        steps: prompt image -> `prompts` (and `thumbnail`, `image_sha256`).
+        chain_of: label of a variant -> label of its chain: a number, "" where there is one chain.
+        settings: label of a chain -> all that its results depend on, as plain data.
+    """
+
+    steps: list[Step]
+    chain_of: dict[str, str]
+    settings: dict[str, list[dict[str, Any]]]
+
+
+def prompt_chains(variants: Mapping[str, Settings], *, drawn: bool = False) -> PromptChains:
+    """The chains of all variants, side by side.
+
+    Args:
+        variants: label -> settings, at least one.
+        drawn: some prompts come with a box or points, which go through a segmenter.
+
+    Raises:
+        ConfigError: a part that a support needs is not set.
+    """
+    every = {label: _prompt_steps(settings, drawn) for label, settings in variants.items()}
+    chains: list[tuple[object, list[Step]]] = []
+    number_of: dict[str, int] = {}
+    for label, steps in every.items():
+        same = (type(variants[label].method).merge, steps)
+        if same not in chains:
+            chains.append(same)
+        number_of[label] = chains.index(same)
+    names = [""] if len(chains) == 1 else [str(number) for number in range(len(chains))]
+    heads = 3 if all(v.method.prompted_by == "image" for v in variants.values()) else 0
+    joined = side_by_side(
+        {name: steps for name, (_, steps) in zip(names, chains, strict=True)}, "prompts", heads
+    )
+    return PromptChains(
+        [*joined, Thumbnail()] if heads else joined,
+        {label: names[number] for label, number in number_of.items()},
+        {
+            name: [_plain(step) for step in steps]
+            for name, (_, steps) in zip(names, chains, strict=True)
+        },
+    )
+
+
+def _prompt_steps(settings: Settings, drawn: bool) -> list[Step]:
+    first: list[Step] = []
+    if settings.method.prompted_by == "image":
+        own = getattr(settings.method, "segmenter", None)
+        first = [Read(), Decode(settings.images), settings.support.step(own, drawn=drawn)]
+    return _bound([*first, *settings.method.prompt_steps(), KeepPrompt()], settings.models)
+
+
+def _plain(step: Step) -> dict[str, Any]:
+    settings = without(settings_of(step), "models", "gpu_memory_gb", "batch")
+    if isinstance(step, NetworkStep):
+        settings["precision"] = step.models.precision
+    return {"step": step.name, **settings}
+
+
+def image_chain(variants: Mapping[str, Settings], banks: Mapping[str, Bank]) -> list[Step]:
+    """Image or sequence -> `objects`, for all variants at once.
+
+    Args:
+        variants: label -> settings, at least one.
+        banks: label -> what to look for.
+
+    Raises:
+        ConfigError: some methods take images and others sequences.
+    """
+    kinds = {settings.method.row_is for settings in variants.values()}
+    if len(kinds) > 1:
+        raise ConfigError("methods for images and for sequences cannot be compared in one run")
+    chains = {
+        label: _bound(
+            [*_heads(settings), *settings.method.image_steps(banks[label])], settings.models
+        )
+        for label, settings in variants.items()
+    }
+    return side_by_side(chains, "objects", len(_heads(next(iter(variants.values())))))
+
+
+def _heads(settings: Settings) -> list[Step]:
+    if settings.method.row_is == "sequence":
+        return [OpenFrames(settings.images)]
+    return [Read(), Decode(settings.images)]
+
+
+def _bound(steps: list[Step], models: Models) -> list[Step]:
+    for step in steps:
+        if isinstance(step, NetworkStep):
+            step.models = models
+    return steps

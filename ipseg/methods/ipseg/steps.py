@@ -1,0 +1,206 @@
+"""The steps of IPSeg: describe a prompt, match an image, choose points, segment."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.bank import Bank, Entry
+from ipseg.features import Extractor
+from ipseg.features.similarity import Similarity
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.points import PointSelection
+from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
+from ipseg.objects import Object
+from ipseg.rows import Arrays, Map, Row, Step
+from ipseg.saliency import Saliency
+from ipseg.segmenters import Segmenter
+from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.refinement import Refinement
+from ipseg.steps.network_step import NetworkStep
+from ipseg.vision.masks import read_soft_mask
+
+_BETWEEN = "/"  # extractor and array, in the name of a prompt feature
+
+
+def features_of(entry: Entry, extractor: str) -> Arrays:
+    """What one extractor keeps of a concept."""
+    start = f"{extractor}{_BETWEEN}"
+    return {n.removeprefix(start): a for n, a in entry.features.items() if n.startswith(start)}
+
+
+@dataclass
+class DescribePrompt(NetworkStep):
+    """Features of the prompt's object, by every extractor."""
+
+    extractors: dict[str, Extractor]
+
+    name: ClassVar[str] = "describe"
+    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
+    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `prompt_features`: EXTRACTOR/NAME -> array."""
+        return [{**row, "prompt_features": self._features(row)} for row in rows]
+
+    def _features(self, row: Row) -> Arrays:
+        mask = read_soft_mask(row["support_mask"])
+        return {
+            f"{kind}{_BETWEEN}{name}": array
+            for kind, extractor in self.extractors.items()
+            for name, array in extractor.describe(row["image"], mask).items()
+        }
+
+
+@dataclass
+class Match(NetworkStep):
+    """Features and similarity in one worker: only small similarity maps come out.
+
+    Attributes:
+        extractors: kind -> extractor.
+        weights: kind -> share of its maps in the fused map.
+        matching: how maps are fused.
+        bank: what to look for.
+        saliency: of the image itself, where the fused map takes it in; else None.
+    """
+
+    extractors: dict[str, Extractor]
+    weights: dict[str, float]
+    matching: Matching
+    bank: Bank
+    saliency: Saliency | None = None
+
+    name: ClassVar[str] = "match"
+    requires: ClassVar[tuple[str, ...]] = ("image", "width", "height")
+    provides: ClassVar[tuple[str, ...]] = ("similarity", "presence")
+    uses: ClassVar[tuple[str, ...]] = ("asks",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `similarity` (P, gh, gw) and `presence` (P,) for the P concepts of each row."""
+        images = [row["image"] for row in rows]
+        grids = [self.matching.grid_of(row["width"], row["height"]) for row in rows]
+        asked = [self.bank.asked(row) for row in rows]
+        # Each concept of the batch once; few rows ask for different ones, but for benchmarks.
+        every = list({entry.concept: entry for entries in asked for entry in entries}.values())
+        place = {entry.concept: index for index, entry in enumerate(every)}
+        compared = {
+            kind: extractor.compare(images, [features_of(e, kind) for e in every], grids)
+            if every
+            else [_of_nothing(grid) for grid in grids]
+            for kind, extractor in self.extractors.items()
+        }
+        done = []
+        for index, (row, entries) in enumerate(zip(rows, asked, strict=True)):
+            chosen = [place[entry.concept] for entry in entries]
+            found = {
+                kind: Similarity(each[index].maps[chosen], each[index].presence[chosen])
+                for kind, each in compared.items()
+            }
+            done.append({**row, **self._fused(found, row)})
+        return done
+
+    def _fused(self, found: dict[str, Similarity], row: Row) -> Row:
+        saliency = None if self.saliency is None else self.saliency.predict(row["image"])
+        # Independent witnesses: the concept is missing only if every extractor is wrong.
+        absent = np.prod([1.0 - each.presence for each in found.values()], axis=0)
+        maps, weights = [each.maps for each in found.values()], [self.weights[k] for k in found]
+        return {
+            "similarity": self.matching.fuse(maps, weights, saliency),
+            "presence": (1.0 - absent).astype(np.float32),
+        }
+
+
+def _of_nothing(grid: tuple[int, int]) -> Similarity:
+    return Similarity(np.zeros((0, *grid), np.float32), np.zeros(0, np.float32))
+
+
+@dataclass
+class SelectPoints(Step):
+    """The most and least similar cells of each concept become point prompts."""
+
+    selection: PointSelection
+
+    name: ClassVar[str] = "points"
+    requires: ClassVar[tuple[str, ...]] = ("similarity", "width", "height")
+    provides: ClassVar[tuple[str, ...]] = ("points",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `points`: for each concept (n, 3) float32, x and y in pixels and the label."""
+        return [
+            {**row, "points": [self._points(m, row) for m in row["similarity"]]} for row in rows
+        ]
+
+    def _points(self, similarity: Map, row: Row) -> npt.NDArray[np.float32]:
+        coords, labels = self.selection.select(similarity, row["width"], row["height"])
+        return np.column_stack([coords, labels]).astype(np.float32)
+
+
+@dataclass
+class Segment(NetworkStep):
+    """One mask for each concept that a row asks for, with the numbers to judge it by."""
+
+    segmenter: Segmenter
+    refinement: Refinement
+    scoring: Scoring
+    bank: Bank
+
+    name: ClassVar[str] = "segment"
+    requires: ClassVar[tuple[str, ...]] = ("image", "similarity", "presence", "points")
+    provides: ClassVar[tuple[str, ...]] = ("objects",)
+    uses: ClassVar[tuple[str, ...]] = ("asks",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `objects`, in the bank's order; none for a concept of which nothing was found."""
+        embeddings = self.segmenter.encode([row["image"] for row in rows])
+        return [
+            {**row, "objects": list(self._objects(row, embedding))}
+            for row, embedding in zip(rows, embeddings, strict=True)
+        ]
+
+    def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+        prompts = [point_prompt(points) for points in row["points"]]
+        decoded = self.refinement.run_many(self.segmenter, embedding, prompts, row["similarity"])
+        for index, (entry, each) in enumerate(zip(self.bank.asked(row), decoded, strict=True)):
+            best = self.scoring.best(each)
+            if best is None:
+                continue
+            predicted_iou = float(each.predicted_iou[best])
+            presence = float(row["presence"][index])
+            score = self.scoring.score(predicted_iou, presence)
+            if score < self.scoring.min_score:
+                continue
+            mask = each.masks[best]
+            yield Object.of(
+                entry.concept,
+                entry.category_id,
+                mask,
+                score,
+                predicted_iou=predicted_iou,
+                evidence={
+                    "presence": presence,
+                    **similarity_statistics(row["similarity"][index], mask),
+                },
+                points=row["points"][index],
+            )
+
+
+def point_prompt(points: npt.NDArray[np.float32]) -> PointPrompt:
+    """(n, 3) x, y, label as the segmenter takes them."""
+    return PointPrompt(points[:, :2].astype(np.float32), points[:, 2].astype(np.int8))
+
+
+def merged(extractors: dict[str, Extractor], shots: Sequence[Arrays]) -> Arrays:
+    """One entry of the bank from the features of a concept's prompts, extractor by extractor."""
+    found: Arrays = {}
+    for kind, extractor in extractors.items():
+        start = f"{kind}{_BETWEEN}"
+        views = [
+            {n.removeprefix(start): a for n, a in shot.items() if n.startswith(start)}
+            for shot in shots
+        ]
+        found |= {f"{start}{name}": array for name, array in extractor.merge(views).items()}
+    return found

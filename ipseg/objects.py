@@ -1,0 +1,147 @@
+"""The object: what methods find, shards store, reports draw and metrics judge."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from ipseg.rows import Mask
+from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
+
+RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
+_POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
+OBJECT = pa.struct(
+    [
+        ("variant", pa.string()),  # settings that found it; "" where there is one set of settings
+        ("concept", pa.string()),
+        ("category_id", pa.int32()),
+        ("instance", pa.int32()),
+        ("frame", pa.int32()),
+        ("bbox", pa.list_(pa.float32(), 4)),  # x, y, width, height, pixels
+        ("area", pa.float32()),  # pixels of the mask
+        ("iscrowd", pa.int8()),
+        ("segmentation", RLE_TYPE),
+        ("score", pa.float32()),
+        ("predicted_iou", pa.float32()),
+        ("evidence", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float32())]))),
+        ("status", pa.string()),
+        ("points", pa.list_(_POINT)),
+    ]
+)
+
+
+@dataclass(frozen=True)
+class Object:
+    """One mask of one concept in one image or frame.
+
+    Attributes:
+        concept: name of the entry of the bank that it matches.
+        category_id: of the concept, from 1; 0 is background.
+        segmentation: the mask as COCO run lengths.
+        score: confidence in [0, 1] that it is the concept, well outlined.
+        predicted_iou: the segmenter's own estimate of the outline; None where there is none.
+        instance: number among the objects of its concept in its image or sequence, from 0; in a
+            sequence the same instance has the same number in every frame.
+        frame: index in the sequence; 0 in a still image.
+        evidence: further numbers that speak for or against it, by name.
+        points: (n, 3) float32: x, y in pixels of the image, label 1 on the object and 0 off it.
+        variant: label of the settings that found it, "" where there is one set of settings.
+        status: "auto" until somebody reviews it.
+    """
+
+    concept: str
+    category_id: int
+    segmentation: RLE = field(repr=False)
+    score: float
+    predicted_iou: float | None = None
+    instance: int = 0
+    frame: int = 0
+    evidence: Mapping[str, float | None] = field(default_factory=dict)
+    points: npt.NDArray[np.float32] = field(
+        default_factory=lambda: np.zeros((0, 3), np.float32), repr=False, compare=False
+    )
+    variant: str = ""
+    status: str = "auto"
+
+    @staticmethod
+    def of(concept: str, category_id: int, mask: Mask, score: float, **more: Any) -> Object:  # noqa: ANN401
+        """An object from its (H, W) bool mask; `more` are other fields."""
+        return Object(concept, category_id, encode_rle(mask), score, **more)
+
+    @cached_property
+    def mask(self) -> Mask:
+        """(H, W) bool. Raises ValueError if the run lengths are damaged."""
+        return decode_rle(self.segmentation)
+
+    @property
+    def area(self) -> int:
+        """Pixels of the mask."""
+        return rle_area(self.segmentation)
+
+    @property
+    def bbox(self) -> list[float]:
+        """[x, y, width, height] in pixels, zeros if the mask is empty."""
+        return rle_bbox(self.segmentation)
+
+    def record(self) -> dict[str, Any]:
+        """As stored in shards, type `OBJECT`; box and area are computed from the run lengths."""
+        return {
+            **{name: getattr(self, name) for name in _STORED},
+            "bbox": self.bbox,
+            "area": float(self.area),
+            "iscrowd": 0,
+            "evidence": [{"name": n, "value": value} for n, value in self.evidence.items()],
+            "points": [{"x": x, "y": y, "label": int(label)} for x, y, label in self.points],
+        }
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> Object:
+        """The inverse of `record`; fields that are missing or null take their defaults."""
+        points = [(p["x"], p["y"], p["label"]) for p in record.get("points") or ()]
+        return Object(
+            **{name: record[name] for name in _STORED if record.get(name) is not None},
+            evidence={each["name"]: each["value"] for each in record.get("evidence") or ()},
+            points=np.array(points, np.float32).reshape(-1, 3),
+        )
+
+
+_STORED = (
+    *("variant", "concept", "category_id", "instance", "frame", "segmentation"),
+    *("score", "predicted_iou", "status"),
+)
+
+
+def best_scores(objects: Iterable[Object]) -> dict[str, float]:
+    """Concept -> highest score of its objects."""
+    scores: dict[str, float] = {}
+    for each in objects:
+        scores[each.concept] = max(each.score, scores.get(each.concept, each.score))
+    return scores
+
+
+NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
+
+
+def highest(scores: Mapping[str, float]) -> str | None:
+    """The concept with the highest score, the last by name among equals; None if there is none."""
+    return max(scores, key=lambda concept: (scores[concept], concept), default=None)
+
+
+def notable(scores: Mapping[str, float], min_score: float | None = None) -> list[str]:
+    """Concepts worth drawing: those with at least `min_score`, or else those near the best.
+
+    Near the best: half of the best score and at least 0.1; the best one alone where none is.
+    """
+    if min_score is not None:
+        return [concept for concept, score in scores.items() if score >= min_score]
+    best = highest(scores)
+    if best is None:
+        return []
+    least = max(NOTABLE_SHARE * scores[best], NOTABLE_SCORE)
+    return [concept for concept, score in scores.items() if score >= least] or [best]

@@ -1,0 +1,216 @@
+"""Which part of a prompt image is the object: a mask, a box, a point, or what stands out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, ClassVar, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.benchmarks.truth import read_truth
+from ipseg.errors import ConfigError, PromptError
+from ipseg.rows import Image, Map, Mask, Row
+from ipseg.saliency import Saliency
+from ipseg.saliency.weak import is_weak
+from ipseg.segmenters import Segmenter
+from ipseg.steps.network_step import NetworkStep
+from ipseg.vision.images import encode_png
+
+SupportKind = Literal["mask", "saliency", "box", "point", "none"]
+# An object smaller or larger than this share of its image is more often a saliency that caught a
+# speck or the background than a prompt somebody meant.
+USUAL_AREA = (0.01, 0.9)
+
+
+@dataclass(frozen=True)
+class Support:
+    """How the object of a prompt image is found: the `-Z` settings of any method.
+
+    Attributes:
+        kind: `saliency` takes the mask, box or point that lies beside a prompt, or else what
+            stands out. `mask` refuses a prompt without a mask. `box` and `point` go through the
+            segmenter; where a prompt has a mask instead, they take its bounding box, or the point
+            farthest from its border. `none` takes the whole image.
+        saliency: finds what stands out.
+        segmenter: turns boxes and points into masks; the method's own where it is left out.
+    """
+
+    kind: SupportKind = "saliency"
+    saliency: Saliency | None = None
+    segmenter: Segmenter | None = None
+
+    def step(self, own: Segmenter | None, *, drawn: bool) -> FindSupport:
+        """The step that does it.
+
+        Args:
+            own: segmenter of the method, if it has one.
+            drawn: some prompts come with a box or points of their own.
+
+        Raises:
+            ConfigError: a part that the kind needs is not set.
+        """
+        segmenter = self.segmenter or own
+        if self.kind == "saliency" and self.saliency is None:
+            raise ConfigError(
+                "support 'saliency' needs a saliency model: set support.saliency.kind, or "
+                "support.kind=mask"
+            )
+        if self.kind in ("box", "point") and segmenter is None:
+            raise ConfigError(
+                f"support '{self.kind}' needs a segmenter, and the method has none: set "
+                f"support.segmenter.kind"
+            )
+        return FindSupport(
+            kind=self.kind,
+            saliency=self.saliency if self.kind == "saliency" else None,
+            segmenter=segmenter if drawn or self.kind in ("box", "point") else None,
+        )
+
+
+@dataclass
+class FindSupport(NetworkStep):
+    """Finds the object of a prompt image.
+
+    Attributes:
+        kind: see `Support`.
+        saliency: for kind `saliency`.
+        segmenter: for boxes and points; None refuses them.
+    """
+
+    kind: SupportKind
+    saliency: Saliency | None = None
+    segmenter: Segmenter | None = None
+
+    name: ClassVar[str] = "support"
+    requires: ClassVar[tuple[str, ...]] = ("image",)
+    provides: ClassVar[tuple[str, ...]] = ("support_mask", "mask_source", "warning")
+    uses: ClassVar[tuple[str, ...]] = (
+        *("uri", "crop", "given_mask", "given_box", "given_points", "ground_truth"),
+    )
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds the mask as an 8-bit PNG, where it comes from, and a warning or None.
+
+        Raises:
+            PromptError: there is no object, or what is given does not fit the image.
+        """
+        return [self._find(row) for row in rows]
+
+    def _find(self, row: Row) -> Row:
+        mask, source = self._mask(row)
+        if not mask.any():
+            raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
+        return {
+            **row,
+            "support_mask": encode_png(np.round(mask * 255).astype(np.uint8)),
+            "mask_source": source,
+            "warning": _warning(mask) if source != "none" else None,
+        }
+
+    def _mask(self, row: Row) -> tuple[Map, str]:
+        """(H, W) float32 in [0, 1], and its source."""
+        image = row["image"]
+        if self.kind == "none":
+            return np.ones(image.shape[:2], np.float32), "none"
+        given = row.get("given_mask")
+        if self.kind != "saliency":
+            given = given or row.get("ground_truth")
+        if self.kind in ("mask", "saliency"):
+            if given:
+                return read_support(given, row).astype(np.float32), "mask"
+            if self.kind == "mask":
+                raise PromptError(
+                    f"prompt {row['uri']} has no mask: put NAME.mask.png beside NAME.jpg (same "
+                    f"size, object non-zero), or choose another support.kind"
+                )
+        if box := self._from(row, "given_box", "box", given, box_of):
+            return self._prompted(image, box=np.array(box, np.float64)), "box"
+        if points := self._from(row, "given_points", "point", given, innermost):
+            coords = np.array([(p["x"], p["y"]) for p in points], np.float32)
+            labels = np.array([p["label"] for p in points], np.int8)
+            return self._prompted(image, coords, labels), "point"
+        if self.saliency is None:
+            raise PromptError(
+                f"prompt {row['uri']} has no {self.kind}: put NAME.{self.kind}.json beside "
+                f"NAME.jpg, or give --prompt-{self.kind}"
+            )
+        return self.saliency.isolate(image), "saliency"
+
+    def _from(
+        self, row: Row, column: str, kind: str, given: str | None, derive: Callable[[Mask], Any]
+    ) -> Any:  # noqa: ANN401  (a box or points)
+        """The row's own box or points, or those of its mask if the kind asks for them."""
+        if row.get(column) and self.kind in ("saliency", kind):
+            return row[column]
+        return derive(read_support(given, row)) if given and self.kind == kind else None
+
+    def _prompted(
+        self,
+        image: Image,
+        coords: npt.NDArray[np.float32] | None = None,
+        labels: npt.NDArray[np.int8] | None = None,
+        box: npt.NDArray[np.float64] | None = None,
+    ) -> Map:
+        if self.segmenter is None:
+            raise PromptError(
+                "a box or a point needs a segmenter, and the method has none: set "
+                "support.segmenter.kind, or give a mask"
+            )
+        decoded = self.segmenter.decode(
+            self.segmenter.encode([image])[0],
+            np.zeros((0, 2), np.float32) if coords is None else coords,
+            np.zeros(0, np.int8) if labels is None else labels,
+            boxes=box,
+        )
+        best = int(np.argmax(decoded.predicted_iou))
+        return decoded.masks[best].astype(np.float32)
+
+
+def read_support(address: str, row: Row) -> Mask:
+    """The (H, W) bool mask of a prompt at an address, of the part of the image that counts.
+
+    Raises:
+        PromptError: it is empty or of another size than the image.
+    """
+    mask = read_truth(address).mask
+    if row.get("crop") is not None:
+        x0, y0, x1, y1 = row["crop"]
+        mask = mask[y0:y1, x0:x1]
+    height, width = row["image"].shape[:2]
+    if mask.shape != (height, width):
+        raise PromptError(
+            f"the mask of {row['uri']} is {mask.shape[1]}x{mask.shape[0]} pixels, the image "
+            f"{width}x{height}; they must be the same"
+        )
+    if not mask.any():
+        raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
+    return mask
+
+
+def box_of(mask: Mask) -> list[float]:
+    """Bounding box x0, y0, x1, y1 of a (H, W) mask that is not empty, in pixels, ends included."""
+    columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
+    return [float(v) for v in (columns[0], rows[0], columns[-1], rows[-1])]
+
+
+def innermost(mask: Mask) -> list[dict[str, float]]:
+    """The pixel of a (H, W) mask farthest from its border, as one point on the object."""
+    padded = np.pad(mask.astype(np.uint8), 1)  # what touches the image's border has one there
+    distance = cv2.distanceTransform(padded, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[1:-1, 1:-1]
+    y, x = np.unravel_index(int(distance.argmax()), mask.shape)
+    return [{"x": float(x), "y": float(y), "label": 1}]
+
+
+def _warning(mask: Map) -> str | None:
+    if is_weak(mask):
+        return "nothing stands out in this image; the object is a guess"
+    share = float((mask > 0.5).mean())
+    low, high = USUAL_AREA
+    if share < low:
+        return f"the object covers only {share:.1%} of the image"
+    if share > high:
+        return f"the object covers {share:.0%} of the image, so the background may be in it"
+    return None

@@ -1,0 +1,192 @@
+"""`ipseg evaluate` as a function: episodes are rows that ask for their supports."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import pyarrow as pa
+
+from ipseg.bank import Bank
+from ipseg.benchmarks.benchmark import Protocol
+from ipseg.benchmarks.episode import Episode, Example, to_table
+from ipseg.config import Config
+from ipseg.prompts import MASK_SUFFIX
+from ipseg.rows import Row, Step
+from ipseg.steps.judge import Judge
+from pipeline.job import Done, Job, Listed, run_job
+from pipeline.process import EngineName
+from pipeline.prompts import Prompts
+from pipeline.runfolder.ledger import Retry
+from pipeline.sources.listing import Spool
+from pipeline.sources.sequences import as_sequences
+from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Episodes to run, and how.
+
+    Attributes:
+        benchmark: its name.
+        episodes: of all folds.
+        protocol: how masks are compared.
+        variants: label -> settings to run them with, at least one; "" for the only one.
+        out: run folder, path or fsspec URL.
+        engine: 'ray', or 'local' for this process alone.
+        overwrite: start over, instead of going on with what is there.
+        retry: finished queries to do again, None for none. Without types it also covers supports
+            and ground truth that could not be read.
+        budget: failed queries after which the run is stopped.
+    """
+
+    benchmark: str
+    episodes: Sequence[Episode] = field(repr=False)
+    protocol: Protocol
+    variants: Mapping[str, Config]
+    out: str
+    engine: EngineName = "ray"
+    overwrite: bool = False
+    retry: Retry | None = None
+    budget: FailureBudget = field(default_factory=lambda: FailureBudget(1.0))
+
+    @property
+    def identity(self) -> dict[str, Any]:
+        """What the run folder is bound to beside settings and weights."""
+        first = self.episodes[0]
+        sink = io.BytesIO()
+        table = to_table(self.episodes)
+        with pa.ipc.new_stream(sink, table.schema) as writer:
+            writer.write_table(table)
+        return {
+            "benchmark": self.benchmark,
+            "episodes": {
+                "folds": list(dict.fromkeys(episode.fold for episode in self.episodes)),
+                "shot": first.shot,
+                "seed": first.seed,
+                "count": len(self.episodes),
+                "sha256": hashlib.sha256(sink.getvalue()).hexdigest(),
+            },
+            "protocol": asdict(self.protocol),
+        }
+
+    @property
+    def of_sequences(self) -> bool:
+        """Whether a row is a sequence rather than an image."""
+        return next(iter(self.variants.values())).method.row_is == "sequence"
+
+    @property
+    def asked(self) -> dict[str, list[Episode]]:
+        """Key of a row -> the episodes that it answers."""
+        episodes: dict[str, list[Episode]] = {}
+        for episode in self.episodes:
+            key = episode.query.key.rpartition("/")[0] if self.of_sequences else episode.query.key
+            episodes.setdefault(key, []).append(episode)
+        return episodes
+
+
+def evaluate(work: Evaluation) -> Done:
+    """Runs all episodes with all settings, or goes on with what is there.
+
+    Raises:
+        IpsegError: something the caller can fix.
+    """
+
+    def judge(banks: dict[str, Bank]) -> list[Step]:
+        return [Judge(work.protocol, banks)]
+
+    job = Job(
+        out=work.out,
+        variants=work.variants,
+        listing=_listed(work),
+        prompts=supports_of(work.episodes),
+        identity=work.identity,
+        about={"concepts": [], "images": work.benchmark},
+        judge=judge,
+        engine=work.engine,
+        overwrite=work.overwrite,
+        retry=work.retry,
+        budget=work.budget,
+    )
+    return run_job(job)
+
+
+@contextmanager
+def _listed(work: Evaluation) -> Iterator[Listed]:
+    rows: Iterator[Row] = iter(_queries(work.episodes))
+    with Spool(("key", "uri", "frame_uris", "crop", "asks")) as spool:
+        spool.add(as_sequences(rows) if work.of_sequences else rows)
+        yield _Queries(work.benchmark, spool)
+
+
+@dataclass(frozen=True)
+class _Queries:
+    """The queries of a benchmark, each image once."""
+
+    benchmark: str
+    spool: Spool
+
+    def write(self, out: str, shards: int | None = None) -> Source:
+        """See `pipeline.job.Listed`."""
+        listed = self.spool.write(out, shards)
+        return Source(self.benchmark, "queries", listed, self.spool.rows, {})
+
+
+def _queries(episodes: Sequence[Episode]) -> list[Row]:
+    """One row for each image that is a query, with all that it is asked for."""
+    rows: dict[str, Row] = {}
+    for episode in episodes:
+        query = episode.query
+        row = rows.setdefault(
+            query.key,
+            {
+                "key": query.key,
+                "uri": query.uri,
+                "crop": None if query.crop is None else list(query.crop),
+                "asks": [],
+            },
+        )
+        row["asks"].append(
+            {
+                **{"concept": entry_of(episode), "episode": episode.episode},
+                **{"fold": episode.fold, "class_id": episode.class_id},
+                **{"class_name": episode.class_name, "frame": 0, "ground_truth": query.truth},
+            }
+        )
+    return list(rows.values())
+
+
+def entry_of(episode: Episode) -> str:
+    """Name of the bank entry of an episode's supports: the same for the same supports."""
+    listed = "\n".join(f"{support.key} {support.truth}" for support in episode.supports)
+    return hashlib.sha256(listed.encode()).hexdigest()[:16]
+
+
+def supports_of(episodes: Sequence[Episode]) -> Prompts:
+    """The supports of episodes as prompts: each image and mask once, whatever uses it."""
+    rows: dict[str, Row] = {}
+    concepts: dict[str, list[str]] = {}
+    for episode in episodes:
+        made = [_support(support, episode.class_name) for support in episode.supports]
+        rows |= {row["key"]: row for row in made}
+        concepts[entry_of(episode)] = [row["key"] for row in made]
+    return Prompts(list(rows.values()), concepts, needed=False)
+
+
+def _support(support: Example, class_name: str) -> Row:
+    # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
+    beside = f"{MASK_SUFFIX}#" in support.truth
+    return {
+        # An image may be an example of several classes, each with a mask of its own.
+        "key": f"{support.key} {hashlib.sha256(support.truth.encode()).hexdigest()[:8]}",
+        "uri": support.uri,
+        "concept": class_name,
+        "crop": None if support.crop is None else list(support.crop),
+        "given_mask": support.truth if beside else None,
+        "ground_truth": support.truth,
+    }

@@ -1,1 +1,0 @@
-"""Episodes of benchmarks through the pipeline."""

@@ -1,0 +1,249 @@
+"""Images and prompts to objects in a run folder: what `segment` and `evaluate` have in common.
+
+The same command started again goes on where the last one ended, whatever ended it.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol
+
+from ipseg.bank import Bank
+from ipseg.config import Config
+from ipseg.errors import ConfigError
+from ipseg.methods.chain import image_chain
+from ipseg.parts import unknown
+from ipseg.rows import Step, check_chain
+from pipeline.process import (
+    EngineName,
+    Outcome,
+    Work,
+    earlier_shard_count,
+    engine_for,
+    process,
+    write_shards,
+)
+from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
+from pipeline.prompts import STORED as PROMPTS_STORED
+from pipeline.prompts import Prompts, banks_of, chains_of, describe
+from pipeline.runfolder.bank import bank_rows
+from pipeline.runfolder.folder import BANK
+from pipeline.runfolder.identity import config_sha256, weights_identity
+from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.open_run import open_run
+from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
+from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
+
+if TYPE_CHECKING:
+    from pipeline.engines.local_engine import LocalEngine
+    from pipeline.engines.ray_engine import RayEngine
+
+log = logging.getLogger("ipseg")
+
+SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes", "frame_uris", "crop", "asks")
+OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *OBJECTS)
+
+
+class Listed(Protocol):
+    """A collection that was looked through and can be cut into shards."""
+
+    def write(self, out: str, shards: int | None = None) -> Source:
+        """The source; what has to be listed is written below OUT."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to look for, where, with which settings, and where to write it.
+
+    Attributes:
+        out: run folder, path or fsspec URL.
+        variants: label -> configuration; one with the label "", or several to compare.
+        listing: context that gives the collection.
+        prompts: what to look for; None with a `bank`.
+        bank: folder of a bank that an earlier run has made.
+        identity: what the run folder is bound to beside settings and weights.
+        about: what else the manifest says.
+        judge: steps that compare objects with ground truth, given the banks; none by default.
+        prompt_ids: write the prompts' ids into each row.
+        engine: 'ray', or 'local' for this process alone.
+        overwrite: replace a run that is there already, instead of going on with it.
+        retry: finished rows to do again, None for none.
+        budget: failed rows after which the run is stopped.
+        calibrated: size the pools by what stages cost on the first rows.
+        steps: of one's own, after those of the method and before the judge.
+    """
+
+    out: str
+    variants: Mapping[str, Config]
+    listing: AbstractContextManager[Listed]
+    prompts: Prompts | None
+    bank: str | None = None
+    identity: Mapping[str, Any] = field(default_factory=dict)
+    about: Mapping[str, Any] = field(default_factory=dict)
+    judge: Sequence[Step] | JudgeSteps = ()
+    prompt_ids: bool = False
+    engine: EngineName = "ray"
+    overwrite: bool = False
+    retry: Retry | None = None
+    budget: FailureBudget = field(default_factory=FailureBudget)
+    calibrated: bool = False
+    steps: Sequence[Step] = ()
+
+    @property
+    def config(self) -> Config:
+        """Of the first variant: batches, pools and places of weights are taken from here."""
+        return next(iter(self.variants.values()))
+
+    @property
+    def bank_folder(self) -> str:
+        """Where the bank is, or will be."""
+        return self.bank or f"{self.out}/{BANK}"
+
+
+class JudgeSteps(Protocol):
+    """Makes the steps that compare objects with ground truth."""
+
+    def __call__(self, banks: dict[str, Bank]) -> list[Step]:
+        """The steps for these banks."""
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished job.
+
+    Attributes:
+        outcome: of the images.
+        banks: label -> bank.
+        seconds: of everything, prompts included.
+    """
+
+    outcome: Outcome
+    banks: dict[str, Bank]
+    seconds: float
+
+
+def run_job(job: Job) -> Done:
+    """Describes the prompts, streams the images through all variants, writes the run folder.
+
+    Raises:
+        IpsegError: something the caller can fix, found before any work is done where possible.
+    """
+    identity = run_identity(job)
+    clock = time.perf_counter()
+    with (
+        job.listing as listed,
+        open_run(job.out, identity, overwrite=job.overwrite) as run,
+        engine_for(job.engine, job.config.runtime, calibrated=job.calibrated) as engine,
+    ):
+        source = listed.write(job.out, earlier_shard_count(job.out))
+        write_shards(job.out, source.shards)
+        banks = _banks(job)
+        steps = image_steps(job, banks)
+        _check_stages(job, engine, steps)
+        if job.prompts is not None:
+            describe(
+                job.bank_folder,
+                job.prompts,
+                job.variants,
+                engine,
+                about=_bank_about(job),
+                engine_name=job.engine,
+                retry=job.retry,
+            )
+        ids = _prompt_ids(job)
+        sha256 = config_sha256(identity)
+        run.begin(
+            job.config,
+            sha256,
+            job.engine,
+            prompt_ids=ids,
+            bank=job.bank or BANK,
+            source_kind=source.kind,
+            ignored_files=source.ignored,
+            **job.about,
+        )
+        model = f"{job.config.method_name}/{job.config.profile}"
+        writer = ShardWriter(job.out, Provenance(run.run_id, model, sha256, tuple(ids)))
+        outcome = process(
+            engine,
+            Work(
+                source,
+                steps,
+                SOURCE_COLUMNS,
+                OUTPUT_COLUMNS,
+                writer,
+                job.config.runtime.part_rows,
+                job.retry,
+            ),
+            job.budget,
+        )
+        run.finish(outcome.counts)
+    return Done(outcome, banks, time.perf_counter() - clock)
+
+
+def run_identity(job: Job) -> dict[str, Any]:
+    """What the run folder is bound to: settings by their names, under their label in a comparison.
+
+    Raises:
+        WeightsError: weights are missing; says how to get them.
+    """
+    settings = {label: config.relevant for label, config in job.variants.items()}
+    weights: dict[str, Any] = {}
+    for config in job.variants.values():
+        weights |= weights_identity(config.resolved, config)
+    alone = list(settings) == [""]
+    return {
+        **(settings[""] if alone else {"variants": settings}),
+        "weights": weights,
+        **job.identity,
+    }
+
+
+def image_steps(job: Job, banks: Mapping[str, Bank]) -> list[Step]:
+    """What is done with an image.
+
+    Raises:
+        ConfigError: a step needs a column that none before it provides.
+    """
+    judge = job.judge(dict(banks)) if callable(job.judge) else job.judge
+    steps = [*image_chain(job.variants, banks), *job.steps, *judge]
+    check_chain(steps, SOURCE_COLUMNS)
+    return steps
+
+
+def _banks(job: Job) -> dict[str, Bank]:
+    return banks_of(
+        job.bank_folder, job.variants, chains_of(job.variants, job.prompts or Prompts((), {}))
+    )
+
+
+def _check_stages(job: Job, engine: LocalEngine | RayEngine, steps: Sequence[Step]) -> None:
+    """Refuses a plan that does not fit, and settings of stages that there are not."""
+    stages = [stage.name for stage in engine.check(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS)]
+    if job.prompts is not None:
+        chains = chains_of(job.variants, job.prompts)
+        prompts = engine.check(chains.steps, PROMPT_COLUMNS, ("key", "shard", *PROMPTS_STORED))
+        stages += [stage.name for stage in prompts]
+    for name in job.config.runtime.stages:
+        if name not in stages:
+            raise ConfigError(unknown("stage", f"runtime.stages.{name}", stages))
+
+
+def _bank_about(job: Job) -> dict[str, Any]:
+    known = ("prompts", "benchmark", "episodes")
+    return {name: value for name, value in job.identity.items() if name in known}
+
+
+def _prompt_ids(job: Job) -> list[str]:
+    if not job.prompt_ids:
+        return []
+    return [
+        f"{row['concept']}:{row['image_sha256'][:16]}"
+        for row in bank_rows(job.bank_folder)
+        if row["image_sha256"]
+    ]

@@ -1,0 +1,181 @@
+"""Prompts into a bank: a run of their own, below that of the images that are matched with them."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from ipseg.bank import Bank
+from ipseg.config import Config
+from ipseg.errors import PromptError
+from ipseg.methods.chain import PromptChains, prompt_chains
+from ipseg.rows import Row, check_chain
+from ipseg.storage.files import read_bytes
+from pipeline.process import EngineName, Outcome, Work, earlier_shard_count, process, write_shards
+from pipeline.runfolder.bank import GROUP_ROWS, StoredBank, bank_rows, write_entries
+from pipeline.runfolder.identity import config_sha256, weights_identity
+from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.open_run import open_run
+from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.sources.listing import Spool
+from pipeline.sources.source import Source
+from pipeline.stages.record import FailureBudget
+
+if TYPE_CHECKING:
+    from pipeline.engines.local_engine import LocalEngine
+    from pipeline.engines.ray_engine import RayEngine
+
+log = logging.getLogger("ipseg")
+
+GIVEN = ("key", "uri", "concept", "crop", "given_mask", "given_box", "given_points", "ground_truth")
+SOURCE_COLUMNS = (*GIVEN, "shard")
+STORED = ("prompts", "concept", "image_sha256", "thumbnail", "chain_errors")
+OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *STORED)
+PART_ROWS = 16  # a prompt may be megabytes of features
+
+
+@dataclass(frozen=True)
+class Prompts:
+    """Prompt images and what they are examples of.
+
+    Attributes:
+        rows: columns `GIVEN`, keys unique; each image once, whatever it is used for.
+        concepts: name in the bank -> keys of its prompts, in the order in which they are merged.
+        needed: a prompt that cannot be used ends the run; otherwise its concepts are left out.
+    """
+
+    rows: Sequence[Row] = field(repr=False)
+    concepts: Mapping[str, Sequence[str]] = field(repr=False)
+    needed: bool = True
+
+    @property
+    def drawn(self) -> bool:
+        """Whether a prompt comes with a box or points."""
+        return any(row.get("given_box") or row.get("given_points") for row in self.rows)
+
+    @property
+    def identity(self) -> dict[str, str]:
+        """A hash of each prompt's image and of what is given with it."""
+        return {row["key"]: _hash(row) for row in self.rows}
+
+
+def _hash(row: Row) -> str:
+    digest = hashlib.sha256(read_bytes(row["uri"]))
+    mask = row.get("given_mask", "")
+    digest.update(b"\0" + (read_bytes(mask.rpartition("#")[0]) if "#" in mask else mask.encode()))
+    digest.update(repr([row.get("given_box"), row.get("given_points")]).encode())
+    return digest.hexdigest()[:32]
+
+
+def chains_of(variants: Mapping[str, Config], prompts: Prompts) -> PromptChains:
+    """How the prompts are described for all variants.
+
+    Raises:
+        ConfigError: a part that a support needs is not set.
+    """
+    chains = prompt_chains(variants, drawn=prompts.drawn)
+    check_chain(chains.steps, SOURCE_COLUMNS)
+    return chains
+
+
+def describe(
+    folder: str,
+    prompts: Prompts,
+    variants: Mapping[str, Config],
+    engine: LocalEngine | RayEngine,
+    *,
+    about: Mapping[str, Any],
+    engine_name: EngineName,
+    retry: Retry | None = None,
+) -> Outcome:
+    """Describes the prompts, or goes on with what an earlier run has described of them.
+
+    Args:
+        folder: of the bank.
+        prompts: to describe.
+        variants: label -> configuration, at least one.
+        engine: that runs it.
+        about: what else the bank is bound to: hashes of the prompts, or of a list of episodes.
+        engine_name: for the manifest.
+        retry: prompts to do again, None for none.
+
+    Raises:
+        PromptError: a prompt that is needed cannot be used; names it and the reason.
+        ConfigError: the bank there was made with other settings.
+    """
+    chains = chains_of(variants, prompts)
+    config = next(iter(variants.values()))
+    identity = {**bank_identity(chains, config), **about}
+    with open_run(folder, identity, overwrite=False) as run:
+        run.begin(config, config_sha256(identity), engine_name, concepts=len(prompts.concepts))
+        with Spool(GIVEN) as spool:
+            spool.add(prompts.rows)
+            shards = spool.write(folder, earlier_shard_count(folder))
+        write_shards(folder, shards)
+        by = Provenance(run.run_id, f"{config.method_name}/{config.profile}", run.run_id, ())
+        writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
+        source = Source(folder, "prompts", shards, len(prompts.rows), {})
+        if prompts.rows:
+            log.info("describing %d prompts", len(prompts.rows))
+        outcome = process(
+            engine,
+            Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
+            FailureBudget(1.0),
+        )
+        if prompts.needed:
+            _refuse_failed(folder)
+        write_entries(folder, prompts.concepts)
+        run.finish(outcome.counts)
+    return outcome
+
+
+def _refuse_failed(folder: str) -> None:
+    for row in bank_rows(folder):
+        why = row["error_message"] or next((e["error_message"] for e in row["chain_errors"]), None)
+        if why:
+            raise PromptError(f"prompt {row['uri']} cannot be used: {why}")
+
+
+def bank_identity(chains: PromptChains, config: Config) -> dict[str, Any]:
+    """What a bank is bound to: settings of each chain and the weights that they name."""
+    steps = {
+        f"chain {name}" if name else "prompt": {step["step"]: step for step in steps}
+        for name, steps in chains.settings.items()
+    }
+    return {**steps, "weights": weights_identity(steps, config)}
+
+
+def check_bank(folder: str, config: Config) -> None:
+    """Refuses a bank that was made by other settings, weights or another method.
+
+    Raises:
+        PromptError: names the first differences, or there is no bank.
+    """
+    manifest = Manifest.read(folder)
+    if manifest is None:
+        raise PromptError(
+            f"{folder} is no bank: give the run folder of an earlier run, or its folder 'bank'"
+        )
+    drawn = bool(manifest.identity.get("prompt", {}).get("support", {}).get("segmenter"))
+    now = bank_identity(prompt_chains({"": config}, drawn=drawn), config)
+    then = {name: manifest.identity.get(name) for name in now}
+    if listed := list(Manifest(folder, then, {}, []).differences(now)):
+        shown = "\n  ".join(listed[:8])
+        raise PromptError(
+            f"the bank {folder} was made with other settings or weights than profile "
+            f"'{config.profile}' has now:\n  {shown}\nmake it again with --prompts DIR"
+        )
+
+
+def banks_of(folder: str, variants: Mapping[str, Config], chains: PromptChains) -> dict[str, Bank]:
+    """Label of each variant -> its bank; nothing is read yet."""
+    return {
+        label: StoredBank(
+            folder, chains.chain_of[label], config.method.merge, config.runtime.bank_cache_mb
+        )
+        for label, config in variants.items()
+    }

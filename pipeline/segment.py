@@ -1,0 +1,238 @@
+"""`ipseg segment` as a function: check the request, run the job, measure it."""
+
+from __future__ import annotations
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from ipseg.bank import Bank
+from ipseg.benchmarks.benchmark import Protocol
+from ipseg.config import Config
+from ipseg.errors import PromptError, SourceError
+from ipseg.prompts import check_prompts, find_prompts, with_drawn
+from ipseg.rows import Step
+from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
+from ipseg.storage.files import is_folder, write_whole
+from pipeline.job import Done, Job, run_job
+from pipeline.process import EngineName
+from pipeline.prompts import Prompts, check_bank
+from pipeline.results import measure_quality
+from pipeline.runfolder.bank import bank_folder, bank_rows
+from pipeline.runfolder.ledger import Retry
+from pipeline.sources.shard import Columns
+from pipeline.sources.source import list_source
+from pipeline.stages.record import FailureBudget
+
+log = logging.getLogger("ipseg")
+
+
+@dataclass(frozen=True)
+class Request:
+    """What to segment, with what, and where to.
+
+    Attributes:
+        images: folder, glob or file; path or fsspec URL.
+        out: run folder, path or fsspec URL.
+        config: from `load_config`.
+        prompts: folder of prompt images; this or `bank` must be given.
+        boxes: "NAME=x0,y0,x1,y1": boxes on prompts.
+        points: "NAME=x,y": points on prompts.
+        bank: run folder of an earlier run, or the bank in it.
+        masks: ground truth to compare with, or None.
+        columns: for Parquet sources.
+        engine: 'ray', or 'local' for this process alone.
+        overwrite: replace a run that is there already, instead of going on with it.
+        retry: finished rows to do again, None for none.
+        budget: failed rows after which the run is stopped.
+        calibrated: size the pools by what stages cost on the first rows.
+        steps: of one's own, after those of the method.
+    """
+
+    images: str
+    out: str
+    config: Config
+    prompts: str | None = None
+    boxes: Sequence[str] = ()
+    points: Sequence[str] = ()
+    bank: str | None = None
+    masks: str | None = None
+    columns: Columns = field(default_factory=Columns)
+    engine: EngineName = "ray"
+    overwrite: bool = False
+    retry: Retry | None = None
+    budget: FailureBudget = field(default_factory=FailureBudget)
+    calibrated: bool = False
+    steps: Sequence[Step] = ()
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        out: its folder.
+        counts: rows by status.
+        metrics: what metrics.json holds.
+        warnings: about prompts and ground truth.
+    """
+
+    out: str
+    counts: dict[str, int]
+    metrics: dict[str, Any]
+    warnings: tuple[str, ...]
+
+
+def segment(request: Request) -> Run:
+    """Segments a collection and writes the run folder, or goes on with the run that is there.
+
+    Raises:
+        IpsegError: something the caller can fix, found before any work is done where possible.
+    """
+    job = job_of(request)
+    done = run_job(job)
+    bank = done.banks[""]
+    metrics = _metrics(done)
+    warnings = prompt_warnings(job.bank_folder)
+    if request.masks is not None:
+        metrics["quality"] = measure_quality(job.out)
+        warnings += _without_masks(request.masks, metrics["quality"], bank.categories)
+    for warning in warnings:
+        log.warning("%s", warning)
+    write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
+    if not sum(done.outcome.counts.values()):
+        raise SourceError(f"no image in {request.images}")
+    return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
+
+
+def job_of(request: Request) -> Job:
+    """The job that does it.
+
+    Raises:
+        PromptError: nothing usable is there; names the file.
+        SourceError: the ground truth is not there, or not as it has to be.
+    """
+    prompts, bank = load_prompts(request)
+    sequences = request.config.method.row_is == "sequence"
+    out = request.out.rstrip("/")
+    names = sorted(prompts.concepts) if prompts else _names(str(bank))
+    identity: dict[str, Any] = {
+        "prompts": prompts.identity if prompts else {"bank": bank},
+        "source": request.images,
+        "ground_truth": request.masks,
+    }
+    if request.steps:
+        identity["steps"] = [step.name for step in request.steps]
+    return Job(
+        out=out,
+        variants={"": request.config},
+        listing=list_source(request.images, out, request.columns, sequences=sequences),
+        prompts=prompts,
+        bank=bank,
+        identity=identity,
+        about={"concepts": names, "images": request.images, "masks": request.masks},
+        judge=_judge(request.masks, names),
+        prompt_ids=True,
+        engine=request.engine,
+        overwrite=request.overwrite,
+        retry=request.retry,
+        budget=request.budget,
+        calibrated=request.calibrated,
+        steps=request.steps,
+    )
+
+
+def load_prompts(request: Request) -> tuple[Prompts | None, str | None]:
+    """The prompts, checked, or the folder of a bank that fits the configuration.
+
+    Raises:
+        PromptError: nothing usable is there; names the file.
+    """
+    if (request.prompts is None) == (request.bank is None):
+        raise PromptError("give either a folder of prompt images or a prompt bank")
+    if request.bank is not None:
+        folder = bank_folder(request.bank)
+        check_bank(folder, request.config)
+        return None, folder
+    rows = with_drawn(find_prompts(str(request.prompts)), request.boxes, request.points)
+    check_prompts(rows, request.config.images)
+    concepts: dict[str, list[str]] = {}
+    for row in rows:
+        concepts.setdefault(row["concept"], []).append(row["key"])
+    return Prompts(rows, concepts), None
+
+
+def prompt_warnings(folder: str) -> list[str]:
+    """One line for each prompt of a bank that looks wrong."""
+    return [
+        f"prompt {row['key']} ({row['concept']}): {prompt['warning']}"
+        for row in bank_rows(folder)
+        for prompt in row["prompts"]
+        if prompt["warning"]
+    ]
+
+
+def _names(folder: str) -> list[str]:
+    return sorted({row["concept"] for row in bank_rows(folder)})
+
+
+def _judge(masks: str | None, names: Sequence[str]) -> Any:  # noqa: ANN401  (a function)
+    if masks is None:
+        return ()
+    by_concept = _masks_by_concept(masks, names)
+
+    def steps(banks: dict[str, Bank]) -> list[Step]:
+        categories = {name: number for number, name in enumerate(names, start=1)}
+        return [FindGroundTruth(masks, categories, by_concept), Judge(Protocol(), banks)]
+
+    return steps
+
+
+def _metrics(done: Done) -> dict[str, Any]:
+    outcome = done.outcome
+    return {
+        "rows": outcome.counts,
+        "rows_before": outcome.before,
+        "seconds": round(done.seconds, 3),
+        "images_seconds": round(outcome.seconds, 3),
+        "images_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "stages": [
+            {**stage, "rows_per_second": round(stage["rows"] / outcome.seconds, 3)}
+            for stage in outcome.stages
+        ],
+        "quality": None,
+        "baselines": None,
+    }
+
+
+def _without_masks(
+    masks: str, quality: dict[str, Any] | None, names: Mapping[str, int]
+) -> list[str]:
+    """A line for each concept that no image has by the ground truth."""
+    measured = {} if quality is None else quality["concepts"]
+    unseen = [name for name in names if name not in measured or not measured[name]["present"]]
+    by_concept = _masks_by_concept(masks, list(names))
+    return [
+        f"no image has '{name}' by its masks in {masks}, so there is nothing to compare with; if "
+        f"that is wrong, look at their names: that of a/b.jpg is "
+        f"{mask_path(masks, 'a/b.jpg', name if by_concept else None)}"
+        for name in unseen
+    ]
+
+
+def _masks_by_concept(masks: str, concepts: Sequence[str]) -> bool:
+    """Whether the ground truth has a folder for each concept, or is flat for a single one."""
+    root = masks.rstrip("/")
+    if not is_folder(root):
+        raise SourceError(f"mask folder {masks} does not exist")
+    missing = [name for name in concepts if not is_folder(f"{root}/{name}")]
+    if not missing:
+        return True
+    if len(concepts) == 1:
+        return False
+    raise SourceError(
+        f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
+        f"{mask_path(masks, 'a/b.jpg', missing[0])}"
+    )

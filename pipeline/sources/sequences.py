@@ -1,0 +1,44 @@
+"""Images of a folder as the frames of a sequence."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any
+
+from ipseg.rows import Row, is_failed
+
+
+def as_sequences(rows: Iterable[Row]) -> list[Row]:
+    """One row for each folder, with the addresses of its images in natural order of their names.
+
+    Args:
+        rows: images (key, uri, maybe asks); the folder is all of a key but its last part. What an
+            image is asked for is asked of its frame. Failed rows stay as they are.
+    """
+    folders: dict[str, list[Row]] = {}
+    broken: list[Row] = []
+    for row in rows:
+        if is_failed(row):
+            broken.append(row)
+        else:
+            folders.setdefault(row["key"].rpartition("/")[0], []).append(row)
+    return [*broken, *(_sequence(folder, frames) for folder, frames in folders.items())]
+
+
+def _sequence(folder: str, frames: list[Row]) -> Row:
+    frames = sorted(frames, key=lambda row: _natural(row["key"]))
+    row: Row = {
+        "key": folder or ".",
+        "uri": frames[0]["uri"],
+        "frame_uris": [frame["uri"] for frame in frames],
+    }
+    asks = [
+        {**ask, "frame": number} for number, f in enumerate(frames) for ask in f.get("asks") or ()
+    ]
+    return row | ({"asks": asks} if asks else {})
+
+
+def _natural(name: str) -> list[Any]:
+    """So that 10 comes after 9."""
+    return [(0, int(p), "") if p.isdecimal() else (1, 0, p) for p in re.split(r"(\d+)", name)]
