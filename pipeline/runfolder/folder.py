@@ -22,7 +22,8 @@ from pipeline.runfolder.parts import Damage
 
 BANK = "bank"  # folder of the prompts' own run, below that of the images
 SHARDS = "shards.parquet"
-_IN_SHARD = re.compile(r"(?:^|/)shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
+# Directly below the run's folder: the bank has shards of its own.
+_IN_SHARD = re.compile(r"^/?shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
 
 
 @dataclass
@@ -49,7 +50,7 @@ def list_run(out: str) -> Listing:
     found: dict[str, dict[str, Any]] = with_retry(out, lambda: fs.find(root, detail=True))
     listing = Listing()
     for path, info in found.items():
-        match = _IN_SHARD.search(path[len(root) :])
+        match = _IN_SHARD.match(path[len(root) :])
         if match is None:
             continue
         shard, name = match.groups()
