@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ipseg.storage.files import filesystem, read_bytes
 from ipseg.storage.retry import with_retry
-from pipeline.runfolder.parts import Damage
+from pipeline.runfolder.parts import Damage, DamagedPartError
 
 BANK = "bank"  # folder of the prompts' own run, below that of the images
 SHARDS = "shards.parquet"
@@ -146,6 +146,8 @@ def clear(out: str) -> None:
 
 def unreadable(file: str, error: BaseException) -> str:
     """A file that cannot be read, and why, in one line."""
+    if isinstance(error, DamagedPartError):  # has both in it
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return f"{file}: gone since it was listed; a run is rewriting it, look again"
     return f"{file}: cannot be read ({str(error).partition(chr(10))[0]})"
