@@ -32,7 +32,7 @@ def sequence_of(key: str) -> str:
 
 
 def _sequence(key: str, frames: list[Row]) -> Row:
-    frames = sorted(frames, key=lambda row: _natural(row["key"]))
+    frames = sorted(frames, key=lambda row: (_natural(row["key"]), row["key"]))
     row: Row = {
         "key": key,
         "uri": frames[0]["uri"],
