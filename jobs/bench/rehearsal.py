@@ -14,7 +14,7 @@ from typing import Any, ClassVar, Literal
 
 import numpy as np
 
-from ipseg.methods.ipseg.scoring import make_object
+from ipseg.objects import Object
 from ipseg.rows import Row, Step
 
 Toil = Literal["sleep", "spin"]
@@ -73,7 +73,7 @@ class RehearsePoints(Step):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds the most similar cell."""
         with toil(self.seconds * len(rows), self.kind):
-            return [{**row, "points": [[_point(row["similarity"][0])]]} for row in rows]
+            return [{**row, "points": [_point(row["similarity"][0])]} for row in rows]
 
 
 @dataclass
@@ -110,14 +110,14 @@ def _map(key: str) -> np.ndarray[Any, np.dtype[np.float32]]:
     return np.random.default_rng(seed).random((1, *_GRID), dtype=np.float32)
 
 
-def _point(similarity: np.ndarray[Any, np.dtype[np.float32]]) -> dict[str, float]:
+def _point(similarity: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, Any]:
     row, column = np.unravel_index(int(similarity.argmax()), similarity.shape)
     cell = _SIDE / similarity.shape[1], _SIDE / similarity.shape[0]
-    return {"x": (int(column) + 0.5) * cell[0], "y": (int(row) + 0.5) * cell[1], "label": 1}
+    return np.array([[(column + 0.5) * cell[0], (row + 0.5) * cell[1], 1]], np.float32)
 
 
-def _object(points: list[dict[str, float]]) -> dict[str, Any]:
-    x, y = int(points[0]["x"]), int(points[0]["y"])
+def _object(points: np.ndarray[Any, Any]) -> Object:
+    x, y = int(points[0, 0]), int(points[0, 1])
     mask = np.zeros((_SIDE, _SIDE), bool)
     mask[max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = True
-    return {**make_object("thing", 1, mask), "score": 1.0, "points": points}
+    return Object.of("thing", 1, mask, 1.0, points=points)

@@ -1,6 +1,8 @@
-"""A run of the rehearsal steps over keys, as the pipeline runs the real ones."""
+"""Runs of steps without models over keys, as the pipeline runs the real ones."""
 
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import pyarrow.parquet as pq
@@ -10,15 +12,17 @@ from ipseg.config import Runtime
 from jobs.bench.rehearsal import rehearsal_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
-from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
+sys.path.append(str(Path(__file__).parent))  # where `tint` is, the method of these tests
+
 
 @dataclass
-class Rehearsed:
-    """Settings of a run; `go` runs it once, as often as wanted."""
+class KeysRun:
+    """Settings of a run; `go` starts it, as often as wanted."""
 
     out: str
     keys: list[str]
@@ -28,22 +32,24 @@ class Rehearsed:
     budget: FailureBudget = field(default_factory=FailureBudget)
     retry: object = None
     shards: int = 2
+    group_rows: int | None = None
 
     def go(self):
         with Spool(("key", "uri")) as spool:
             spool.add({"key": key, "uri": ""} for key in self.keys)
             shards = spool.write(self.out, self.shards)
         source = Source("keys", "images", shards, len(self.keys), {})
-        by = Provenance(uuid4().hex, "rehearsal", "0" * 64, ())
+        by = Provenance(uuid4().hex, "synthetic", "0" * 64, ())
         work = Work(
             source,
             self.steps,
             ("key", "shard", "uri"),
-            ("key", "shard", "uri", "width", "height", "objects"),
-            ShardWriter(self.out, by),
+            ("key", "shard", "uri", "width", "height", *OBJECTS),
+            ShardWriter(self.out, by, group_rows=self.group_rows),
+            self.runtime.part_rows,
             self.retry,
         )
-        with engine_for(self.engine, self.runtime, self.budget) as engine:
+        with engine_for(self.engine, self.runtime) as engine:
             return process(engine, work, self.budget)
 
 
@@ -56,9 +62,9 @@ def _contents(out):
 
 
 @pytest.fixture(scope="session")
-def rehearsed():
-    """The class of rehearsed runs."""
-    return Rehearsed
+def keys_run():
+    """The class of runs over keys."""
+    return KeysRun
 
 
 @pytest.fixture(scope="session")
