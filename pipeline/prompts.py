@@ -101,7 +101,8 @@ def describe(
         engine: that runs it.
         about: what else the bank is bound to: hashes of the prompts, or of a list of episodes.
         engine_name: for the manifest.
-        retry: prompts to do again, None for none.
+        retry: prompts to do again, None for none. Prompts that are needed and have failed are done
+            again in any case: a run that ended because of them can be started again.
 
     Raises:
         PromptError: a prompt that is needed cannot be used; names it and the reason.
@@ -109,6 +110,7 @@ def describe(
     """
     chains = chains_of(variants, prompts)
     config = next(iter(variants.values()))
+    retry = Retry() if prompts.needed else retry
     identity = {**bank_identity(chains, config), **about}
     with open_run(folder, identity, overwrite=False) as run:
         run.begin(config, config_sha256(identity), engine_name, concepts=len(prompts.concepts))
