@@ -100,7 +100,8 @@ def _plain(step: Step) -> dict[str, Any]:
     settings = without(settings_of(step), "models", "gpu_memory_gb", "batch")
     if isinstance(step, NetworkStep):
         settings["precision"] = step.models.precision
-    return {"step": step.name, **settings}
+    # Steps of two methods may have the same name and settings.
+    return {"step": step.name, "class": type(step).__qualname__, **settings}
 
 
 def image_chain(variants: Mapping[str, Settings], banks: Mapping[str, Bank]) -> list[Step]:
