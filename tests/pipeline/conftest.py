@@ -1,23 +1,71 @@
 """Runs of steps without models over keys, as the pipeline runs the real ones."""
 
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from ipseg.config import Runtime
+from ipseg.config import Config, Runtime, load_config
 from jobs.bench.rehearsal import rehearsal_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
 from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
+from pipeline.segment import Request, segment
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
-sys.path.append(str(Path(__file__).parent))  # where `tint` is, the method of these tests
+TINT = str(Path(__file__).with_name("tint.yaml"))
+COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200), "green": (40, 180, 60)}
+
+
+def paint(path, boxes, size=(60, 40)):
+    """Writes a grey image, width x height, with boxes of a colour: (name, x, y, width, height)."""
+    image = np.full((size[1], size[0], 3), 120, np.uint8)
+    for name, x, y, width, height in boxes:
+        image[y : y + height, x : x + width] = COLOURS[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
+
+
+@dataclass
+class Painted:
+    """Prompts for `tint` and images to look through, below a folder."""
+
+    root: Path
+
+    def prompt(self, concept, name=None, colour=None):
+        """Writes a prompt with its mask."""
+        path = self.root / "prompts" / f"{name or concept}.png"
+        paint(path, [(colour or concept, 5, 5, 30, 30)])
+        mask = np.zeros((40, 60), np.uint8)
+        mask[5:35, 5:35] = 255
+        Image.fromarray(mask).save(path.with_suffix(".mask.png"))
+
+    def image(self, key, *boxes):
+        """Writes an image with boxes of colours."""
+        paint(self.root / "images" / key, boxes)
+
+    def config(self, *settings) -> Config:
+        """Of `tint`; everything it works on is noted below `notes`."""
+        return load_config(TINT, settings)
+
+    def request(self, out="run", *settings, **more) -> Request:
+        """Of a run over the images, in this process unless said otherwise."""
+        given = {"engine": "local", **more}
+        if "bank" not in given:
+            given.setdefault("prompts", f"{self.root}/prompts")
+        given.setdefault("config", self.config(*settings))
+        return Request(f"{self.root}/images", f"{self.root}/{out}", **given)
+
+    def segment(self, out="run", *settings, **more):
+        """A finished run, and its rows by key without their run."""
+        run = segment(self.request(out, *settings, **more))
+        return run, _contents(run.out)[0]
 
 
 @dataclass
@@ -59,6 +107,20 @@ def _contents(out):
     for row in rows.values():
         del row["run_id"]
     return rows, sum(pq.read_metadata(part).num_rows for part in part_files(out))
+
+
+@pytest.fixture
+def painted(tmp_path):
+    """Two concepts, and images with one of them, both, and none."""
+    world = Painted(tmp_path)
+    for name in ("red", "blue"):
+        world.prompt(name)
+    world.image("a.png", ("red", 4, 6, 20, 20))
+    world.image("b.png", ("blue", 30, 10, 20, 20))
+    world.image("deep/c.png", ("red", 2, 2, 20, 20), ("blue", 30, 10, 20, 25))
+    world.image("d.png")
+    world.image("e.png", ("green", 4, 6, 20, 20))
+    return world
 
 
 @pytest.fixture(scope="session")

@@ -63,6 +63,14 @@ class Tint(Method):
 
 
 @dataclass(frozen=True)
+class TintByMedian(Tint):
+    """The same, but for what it keeps of a prompt."""
+
+    def prompt_steps(self) -> list[Step]:
+        return [MedianColour(self.gain, self.notes)]
+
+
+@dataclass(frozen=True)
 class TintInSequences(Method):
     """One object for each piece of such pixels in each frame, numbered from left to right."""
 
@@ -92,6 +100,13 @@ class MeanColour(Step):
     def _colour(self, row: Row) -> np.ndarray:
         inside = read_soft_mask(row["support_mask"]) > 0.5
         return (row["image"][inside].mean(axis=0) * self.gain).astype(np.float32)
+
+
+@dataclass
+class MedianColour(MeanColour):
+    def _colour(self, row: Row) -> np.ndarray:
+        inside = read_soft_mask(row["support_mask"]) > 0.5
+        return np.median(row["image"][inside], axis=0).astype(np.float32)
 
 
 def near(image: Image, entry: Entry, distance: float) -> np.ndarray:
