@@ -29,6 +29,7 @@ from ipseg.metrics.boundary import Boundary
 from ipseg.metrics.counts import Counts, Region
 from ipseg.metrics.formulas import FORMULAS, Formula, formula_of
 from ipseg.metrics.iou import ClassIoU, ExactMean, MeanIoU
+from ipseg.metrics.paired import paired_difference
 from ipseg.metrics.ranking import average_precision
 from ipseg.metrics.table import FoldValues, measure, over_folds, per_class
 from ipseg.metrics.tracks import Tracks
@@ -51,5 +52,6 @@ __all__ = [
     "interval_over_folds",
     "measure",
     "over_folds",
+    "paired_difference",
     "per_class",
 ]

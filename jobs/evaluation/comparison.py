@@ -81,15 +81,15 @@ def counterpart(
         ours: as in `compare`.
 
     Returns:
-        In the sweep of a paper's table, the number of the row of this label; in a run with one
-        setting, the first number of the same method in the run's own formula. None where there is
-        none.
+        In the sweep of a paper's table, the number of the row of this label; else the first number
+        of the same method in the run's own formula, if nothing but the method and the profile sets
+        this setting apart. None where there is none.
     """
     if evaluation["table"] is not None:
         return _table_row(evaluation, variant["label"], ours)
-    if len(evaluation["variants"]) > 1:
+    if variant["settings"]:
         return None
-    name = evaluation["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
+    name = variant["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
     same = (
         each
         for each in comparisons

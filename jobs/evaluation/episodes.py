@@ -8,23 +8,22 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.episode import Episode, Example, from_table
 from ipseg.benchmarks.truth import Truth, read_truth
 from ipseg.errors import IpsegError
+from ipseg.objects import Object
 from ipseg.rows import Image
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
-from ipseg.vision.masks import decode_rle
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
 from jobs.report.tiles import QUALITY, data_uri, reason_of, resized
 
 Key = tuple[str, int, str]  # fold, episode, variant
-Predictions = Callable[[str, Collection[Key]], Mapping[Key, Mapping[str, Any]]]
+Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]
 
 SHOWN = 6  # episodes of one gallery
 LONG_SIDE = 400  # pixels of one picture
@@ -189,25 +188,20 @@ def _masked(example: Example, colour: tuple[int, int, int]) -> Image:
     return draw(image, drawn, fill=0.35)
 
 
-def _found(query: Example, found: Mapping[str, Any] | None) -> Image:
+def _found(query: Example, found: Sequence[Object] | None) -> Image:
     """The answer filled, with its points, and the outline of the ground truth where it is known."""
     image = _picture(query)
     try:
         painted = draw(image, [Drawn(TRUE, _truth(query, image).mask)], fill=0.0)
     except (OSError, IpsegError):
         painted = image  # the picture of the truth beside this one says why
-    if found is None:
-        return painted
-    segmentation = found["segmentation"]
     size = (image.shape[1], image.shape[0])
-    height, width = segmentation["size"]
-    points = np.array([(p["x"], p["y"], p["label"]) for p in found["points"] or ()], np.float64)
-    answer = Drawn(
-        FOUND,
-        resized(decode_rle(segmentation), size),
-        points.reshape(-1, 3) * (size[0] / width, size[1] / height, 1.0),
-    )
-    return draw(painted, [answer], fill=0.35)
+    drawn = []
+    for each in found or ():
+        height, width = each.segmentation["size"]
+        points = each.points * (size[0] / width, size[1] / height, 1.0)
+        drawn.append(Drawn(FOUND, resized(each.mask, size), points))
+    return draw(painted, drawn, fill=0.35)
 
 
 def _picture(example: Example) -> Image:

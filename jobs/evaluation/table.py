@@ -67,12 +67,25 @@ def sweep_table(summary: Summary) -> Table:
     """One line for each setting."""
     published = next((v.counterpart for v in summary.variants if v.counterpart), None)
     table = _table("setting", published)
+    first = summary.variants[0].label
+    for heading in (f"minus {first}", "95 % interval (paired)"):
+        table.add_column(plain(heading), justify="right")
     for variant in summary.variants:
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
-        table.add_row(plain(variant.label), *_cells(variant, bool(published)), style=style)
+        cells = [*_cells(variant, bool(published)), *difference_cells(variant)]
+        table.add_row(plain(variant.label), *cells, style=style)
     return table
+
+
+def difference_cells(variant: Variant) -> list[str]:
+    """Difference to the first setting in percentage points, and its interval."""
+    found = variant.difference
+    if found is None or found.value is None:
+        return [wording.NONE, wording.NONE]
+    span = [wording.points(100 * end) for end in found.interval or ()]
+    return [wording.points(100 * found.value), " to ".join(span) or wording.NONE]
 
 
 def nearest(variant: Variant) -> list[Comparison]:
