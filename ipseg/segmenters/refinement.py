@@ -38,11 +38,14 @@ class Refinement:
             only the classical segmenter understands it. `none` goes by the points.
         empty_box: the box when pass 2 finds nothing. `full` is the whole image; `degenerate` is
             what the released code gives: its corners mixed up, a box of no area.
+        frame: `image` gives masks at the size of the image; `segmenter` as the segmenter saw it,
+            where the released code compares them with the ground truth.
     """
 
     passes: Literal[1, 3] = 1
     prior: Literal["similarity", "none"] = "none"
     empty_box: Literal["full", "degenerate"] = "full"
+    frame: Literal["image", "segmenter"] = "image"
 
     def run(
         self,

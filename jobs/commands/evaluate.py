@@ -101,6 +101,14 @@ def evaluate(
     table: Annotated[
         int | None, typer.Option(help="Run the rows of the paper's table 3, 4, 5, 6 or 7.")
     ] = None,
+    mask_frame: Annotated[
+        str | None,
+        typer.Option(
+            metavar="image|segmenter",
+            help="Compare masks at the size of the image (default), or as the segmenter saw it, "
+            "as IPSeg's released code does.",
+        ),
+    ] = None,
     formula: Annotated[
         str | None,
         typer.Option(help="Formula of the headline number: A, A', B, C, D, P, JF, J, F."),
@@ -158,6 +166,7 @@ def evaluate(
         table=table,
         folds=fold or (),
         support=support,
+        mask_frame=mask_frame,
         formula=formula,
         limit=limit,
         engine="local" if engine == "local" else "ray",

@@ -35,6 +35,8 @@ class EvaluationRequest:
         table: of the paper, whose rows are compared; None for none.
         folds: to run; empty for all.
         support: how the object of a support is found; None leaves it to protocol and profile.
+        mask_frame: 'segmenter' compares masks as the segmenter saw the image, as IPSeg's released
+            code does; None at the size of the image.
         formula: of the headline number; None leaves it to the protocol.
         limit: episodes of each fold; None for all.
         engine: 'ray' or 'local'.
@@ -53,6 +55,7 @@ class EvaluationRequest:
     table: int | None = None
     folds: Sequence[str] = ()
     support: str | None = None
+    mask_frame: str | None = None
     formula: str | None = None
     limit: int | None = None
     engine: EngineName = "ray"
@@ -129,10 +132,18 @@ def resolve(request: EvaluationRequest) -> Resolved:
             f"formula {formula.id} compares outlines, which {benchmark.name} does not; choose "
             f"among {', '.join(benchmark.formulas)}"
         )
+    overrides = list(request.settings)
+    if request.mask_frame is not None:
+        if protocol.side is None:
+            raise ConfigError(
+                f"--mask-frame needs a protocol that compares at one size; that of "
+                f"{benchmark.name} compares at the size of each image"
+            )
+        overrides.append(f"refinement.frame={request.mask_frame}")
     choice = Choice(
         request.profiles,
         request.methods,
-        request.settings,
+        overrides,
         request.sweep,
         request.support,
         protocol.given_mask,

@@ -74,18 +74,9 @@ def sweep_table(summary: Summary) -> Table:
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
-        cells = [*_cells(variant, bool(published)), *difference_cells(variant)]
+        cells = [*_cells(variant, bool(published)), *wording.difference(variant.difference)]
         table.add_row(plain(variant.label), *cells, style=style)
     return table
-
-
-def difference_cells(variant: Variant) -> list[str]:
-    """Difference to the first setting in percentage points, and its interval."""
-    found = variant.difference
-    if found is None or found.value is None:
-        return [wording.NONE, wording.NONE]
-    span = [wording.points(100 * end) for end in found.interval or ()]
-    return [wording.points(100 * found.value), " to ".join(span) or wording.NONE]
 
 
 def nearest(variant: Variant) -> list[Comparison]:

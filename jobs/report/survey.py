@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from ipseg.methods.ipseg.scoring import notable
+from ipseg.objects import notable
 from ipseg.storage.files import filesystem
 from pipeline.runfolder.parts import part_files
 
