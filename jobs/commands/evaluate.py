@@ -156,7 +156,7 @@ def evaluate(
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
-        benchmark=open_benchmark(benchmark, data_root, shot, cache=cache, progress=reading),
+        benchmark=open_benchmark(benchmark, data_root, shot=shot, cache=cache, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
         profiles=_listed(profile),

@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ipseg.benchmarks.paper_tables import FORMULA as PAPER_FORMULA
-from ipseg.benchmarks.paper_tables import paper_table
-from ipseg.benchmarks.published import Published, published
+from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
+from ipseg.benchmarks.published.paper_tables import paper_table
+from ipseg.benchmarks.published.published import Published, published
 
 _UNKNOWN = "not stated"
 _WITH_MASK = " with ground-truth mask"  # how the published numbers name a method that is given it

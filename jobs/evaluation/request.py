@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
-from ipseg.benchmarks.drawing import PROMPT_SET, check_request
-from ipseg.benchmarks.paper_tables import FORMULA as PAPER_FORMULA
-from ipseg.benchmarks.paper_tables import PaperTable, paper_table
+from ipseg.benchmarks.datasets.drawing import PROMPT_SET, check_request
+from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
+from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.judged import BOUNDARY

@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from ipseg.benchmarks.benchmark import Benchmark
-from ipseg.benchmarks.drawing import episode_csv, is_published
 from ipseg.benchmarks.episode import Episode, to_table
-from ipseg.benchmarks.paper_tables import PaperTable, paper_table
+from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
+from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import write_whole
 from jobs.evaluation.page import write_page

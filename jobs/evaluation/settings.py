@@ -7,7 +7,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ipseg.benchmarks.paper_tables import PROFILES, PaperTable
+from ipseg.benchmarks.published.paper_tables import PROFILES, PaperTable
 from ipseg.config import Config, load_config
 from ipseg.errors import ConfigError
 
