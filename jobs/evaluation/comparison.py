@@ -118,7 +118,7 @@ def _table_row(
 def _means(listed: Sequence[Published]) -> list[Comparison]:
     """Each mean with the folds that were printed behind it."""
     means: list[Comparison] = []
-    latest: dict[tuple[str, ...], Comparison] = {}  # a mean stands before its folds
+    latest: dict[tuple[str, ...], Comparison] = {}  # a mean comes before its folds
     for each in listed:
         printed = (each.method, each.backbone, each.formula, each.source, each.note)
         if each.fold:

@@ -47,7 +47,7 @@ def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
         Whether every episode was measured.
 
     Raises:
-        IpsegError: something the caller can mend.
+        IpsegError: something the caller can fix.
     """
     request = as_the_paper(request)
     resolved = resolve(request)
@@ -116,8 +116,8 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> _Measured:
     )
     if not work.episodes:
         raise SourceError(
-            f"{benchmark.title} in {benchmark.root} has nothing to ask: every picture is a prompt; "
-            f"add pictures, or ask about the prompts too with --include-prompt"
+            f"{benchmark.title} in {benchmark.root} has no query: every image is a prompt; "
+            f"add images, or evaluate the prompts too with --include-prompt"
         )
     log.info("%d episodes of %s", len(work.episodes), benchmark.title)
     started = datetime.now(UTC)

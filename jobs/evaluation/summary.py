@@ -28,7 +28,7 @@ Classes = Mapping[str, Collection[int]]  # fold -> ids
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many episodes of a list stand behind a number.
+    """How many episodes of a list a number is computed from.
 
     Attributes:
         total: episodes in the list.
@@ -47,7 +47,7 @@ class Coverage:
 
     @property
     def partial(self) -> bool:
-        """Whether the number stands for less than the list."""
+        """Whether it is computed from less than the list."""
         return self.ok < self.total
 
     @property
@@ -63,7 +63,7 @@ class Number:
     Attributes:
         formula: id in `ipseg.metrics.FORMULAS`.
         value: mean over the folds, in [0, 1]; None where a fold has no value.
-        interval: its 95 % bootstrap interval over episodes; None where it cannot be told.
+        interval: its 95 % bootstrap interval over episodes; None where it cannot be computed.
         folds: fold -> value.
         fold_intervals: fold -> interval, of the first formula only.
     """

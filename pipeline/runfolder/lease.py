@@ -1,6 +1,6 @@
 """One run at a time in one run folder: a file that says who writes there, kept fresh while it does.
 
-Two runs at once would each do what the other has not written yet, and every such row would stand
+Two runs at once would each do what the other has not written yet, and every such row would be
 there twice.
 """
 

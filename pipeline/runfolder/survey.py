@@ -1,4 +1,4 @@
-"""Looks at what stands in a run folder: its rows, its shards, and keys that repeat.
+"""Looks at what is in a run folder: its rows, its shards, and keys that repeat.
 
 Everything is read from the folder itself, so it can be asked from anywhere, while a run goes on or
 long after. Only the columns that are needed are read, part by part. What is remembered are 16
@@ -50,10 +50,10 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
 
     Args:
         out: a path or any fsspec URL.
-        check_keys: read the key of every row, to tell whether any stands there twice. Within a
+        check_keys: read the key of every row, to see whether any is there twice. Within a
             shard keys are compared by 128 bits, across shards by 64: among 100 million keys, two
             different ones meet with a probability of 0.0003. Without it the parts of complete
-            shards are not read, and the newest run's rows in them are told by the time of the file.
+            shards are not read, and the newest run's rows in them are counted by the files' times.
 
     Raises:
         OutputError: there is no run at this place.
