@@ -172,6 +172,12 @@ def test_decoding_from_the_embedding_is_the_whole_model_at_once(segmenter, photo
         assert ours.masks.shape[1:] == (128, 128)
 
 
+def test_the_feature_map_is_the_embedding_that_is_decoded(segmenter, photos):
+    embedding = segmenter.encode(photos[:1])[0]
+    assert segmenter.feature_map(embedding).shape == (64, 8, 8)
+    assert segmenter.on_features(embedding, photos[0]).shape == (3, 8, 8)
+
+
 def test_images_together_are_as_each_alone(segmenter, photos, monkeypatch):
     with monkeypatch.context() as as_on_a_gpu:
         as_on_a_gpu.setattr(segmenter, "_at_once", None)

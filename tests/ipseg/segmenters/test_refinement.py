@@ -120,27 +120,23 @@ def test_the_similarity_map_is_handed_on_only_when_asked_for(segmenter, golden, 
     assert (recorded.asked[0]["mask_input"] is own) is given_map
 
 
-def candidates(masks, iou, frame_masks=None):
-    logits = np.zeros((len(iou), 4, 4), np.float32)
-    return Decoded(masks, np.asarray(iou, np.float32), logits, frame_masks)
+def answered(mask, frame_mask=None):
+    frame = None if frame_mask is None else frame_mask[None]
+    return Decoded(mask[None], np.ones(1, np.float32), np.zeros((1, 4, 4), np.float32), frame)
 
 
 @pytest.mark.parametrize(
     ("empty_box", "corners"), [("full", (0, 0, 31, 15)), ("degenerate", (0, 15, 0, 15))]
 )
 def test_nothing_found_in_the_second_pass(empty_box, corners):
-    masks = np.zeros((3, 16, 32), bool)
-    masks[0, 4:8, 4:8] = True  # of a candidate that is not the best
-    pick, box = Refinement(empty_box=empty_box).choose(candidates(masks, [0.1, 0.9, 0.3]))
-    assert pick == 1
-    assert tuple(box) == corners
+    nothing = answered(np.zeros((16, 32), bool))
+    assert tuple(Refinement(empty_box=empty_box).box(nothing)) == corners
 
 
 def test_the_box_is_measured_in_the_frame_and_given_in_the_image():
-    frame = np.zeros((1, 16, 16), bool)
-    frame[0, 3:9, 2:5] = True
-    decoded = candidates(np.ones((1, 8, 40), bool), [0.5], frame)
-    assert tuple(Refinement().choose(decoded)[1]) == (5, 1.5, 10, 4)
+    frame = np.zeros((16, 16), bool)
+    frame[3:9, 2:5] = True
+    assert tuple(Refinement().box(answered(np.ones((8, 40), bool), frame))) == (5, 1.5, 10, 4)
 
 
 @given(mask=arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))
