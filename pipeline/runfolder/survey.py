@@ -7,7 +7,6 @@ bytes for each row of the shards being read, and 8 bytes for each row of the run
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import read_bytes
 from pipeline.runfolder.folder import (
     Listing,
     Success,
@@ -33,8 +31,7 @@ from pipeline.runfolder.folder import (
     read_success,
     unreadable,
 )
-from pipeline.runfolder.lease import FILE as LEASE
-from pipeline.runfolder.lease import STALE_SECONDS
+from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
 from pipeline.runfolder.parts import Damage, read_batches
 from pipeline.runfolder.sink import STATUSES
 from pipeline.runfolder.status import RunStatus, ShardStatus, State
@@ -202,10 +199,10 @@ def _state(
         return "finished"
     now = time.time()
     try:
-        refreshed = float(json.loads(read_bytes(f"{out}/.{LEASE}"))["refreshed"])
-    except FileNotFoundError:
+        refreshed = last_refreshed(out)
+    except Damage:  # a lease that nobody can read holds nothing
+        return "stopped"
+    if refreshed is None:
         sign = max(last or 0.0, started.timestamp() if started else 0.0)
         return "unknown" if now - sign < QUIET_SECONDS else "stopped"
-    except (KeyError, TypeError, *Damage):  # a lease that nobody can read holds nothing
-        return "stopped"
     return "running" if now - refreshed <= STALE_SECONDS else "stopped"
