@@ -17,7 +17,7 @@ from pipeline.runfolder.parts import write_part
 from pipeline.sources.shard import key_hash
 
 SCHEMA_VERSION = "2"
-STATUSES = ("ok", "empty", "skipped", "failed", "poisoned")
+STATUSES = ("ok", "empty", "failed", "poisoned")
 POISONED = "PoisonedRow"
 MASKS = ("objects", "metrics")  # what a segmentation run writes of each row
 
