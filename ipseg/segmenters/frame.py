@@ -49,15 +49,10 @@ class Frame:
 
     def from_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) x, y in pixels of the image -> the same in pixels of the square."""
-        return np.asarray(points, dtype=np.float64) * self._scale
-
-    def to_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 2) x, y in pixels of the square -> the same in pixels of the image."""
-        return np.asarray(points, dtype=np.float64) / self._scale
-
-    @property
-    def _scale(self) -> npt.NDArray[np.float64]:
-        return np.array([self.inside[1] / self.image[1], self.inside[0] / self.image[0]])
+        return np.asarray(points, dtype=np.float64) * (
+            self.inside[1] / self.image[1],
+            self.inside[0] / self.image[0],
+        )
 
     def masks(self, logits: Tensor) -> tuple[Tensor, Tensor]:
         """Low-resolution logits -> masks, as SAM does it: `enlarge`, then cut at 0.

@@ -47,30 +47,6 @@ class Refinement:
     empty_box: Literal["full", "degenerate"] = "full"
     frame: Literal["image", "segmenter"] = "image"
 
-    def run(
-        self,
-        segmenter: Segmenter,
-        embedding: Any,  # noqa: ANN401
-        point_coords: npt.NDArray[np.float32],
-        point_labels: npt.NDArray[np.integer[Any]],
-        similarity: Map,
-    ) -> Decoded:
-        """Candidates to choose from by predicted IoU.
-
-        Args:
-            segmenter: what `embedding` comes from.
-            embedding: of the image.
-            point_coords: (n, 2) x, y in pixels of the image.
-            point_labels: (n,) 1 for object, 0 for background.
-            similarity: (gh, gw) fused similarity map over the image.
-
-        Returns:
-            All candidates of the only pass, or the one that the third pass settles for; that one
-            may be empty.
-        """
-        prompt = PointPrompt(point_coords, point_labels)
-        return next(self.run_many(segmenter, embedding, [prompt], [similarity]))
-
     def run_many(
         self,
         segmenter: Segmenter,
@@ -78,10 +54,20 @@ class Refinement:
         prompts: Sequence[PointPrompt],
         similarities: Sequence[Map],
     ) -> Iterator[Decoded]:
-        """What `run` answers to each prompt, in order.
+        """For each prompt, candidates to choose from by predicted IoU; in order.
 
         Prompts are decoded together where the segmenter can, a few at a time: the masks of
         hundreds of concepts on a large image would not fit into memory.
+
+        Args:
+            segmenter: made `embedding`.
+            embedding: of the image.
+            prompts: points in pixels of the image.
+            similarities: for each prompt, (gh, gw) fused similarity map over the image.
+
+        Yields:
+            All candidates of the only pass, or the best one of the third pass; that one may be
+            empty.
         """
         if self.prior == "similarity":
             pairs = zip(prompts, similarities, strict=True)

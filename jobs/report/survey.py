@@ -153,8 +153,6 @@ class Survey:
             failure = Failure(place.key, *cause, row["error_message"] or "")
             self._failures.add(_chance(place.key), place.key, failure)
             return
-        if status == "skipped":
-            return
         scores = best_scores(row)
         if row["metrics"]:
             self.has_truth = True

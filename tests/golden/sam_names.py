@@ -1,14 +1,8 @@
-"""The names SAM's tensors have: as released, and in transformers' `SamModel`."""
+"""Released SAM weights under the names of `transformers.SamModel`, to compare the two."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
-
-from torch import Tensor
-from transformers import SamConfig
-
-from ipseg.segmenters.sam_architecture import DECODER_HEADS, SamArchitecture
 
 # Beginnings of names, released and in transformers; {} stands for a number. First match wins.
 _NAMES = (
@@ -62,63 +56,15 @@ _POSITIONS = "shared_image_embedding.positional_embedding"
 _POSITIONS_AGAIN = "prompt_encoder.shared_embedding.positional_embedding"  # one tensor, two names
 
 
-def to_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def to_transformers(state):
     """A state dict in the released layout -> in that of `transformers.SamModel`."""
-    rename = _renaming(_NAMES)
     renamed = {rename(name): tensor for name, tensor in state.items()}
     return renamed | {_POSITIONS_AGAIN: renamed[_POSITIONS]}
 
 
-def from_transformers(state: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """A state dict in the layout of `transformers.SamModel` -> in the released one."""
-    rename = _renaming([(theirs, released) for released, theirs in _NAMES])
-    return {rename(name): tensor for name, tensor in state.items() if name != _POSITIONS_AGAIN}
-
-
-def transformers_config(architecture: SamArchitecture) -> SamConfig:
-    """The configuration with which `transformers.SamModel` is the same network."""
-    sizes = {"image_size": architecture.side, "patch_size": architecture.patch}
-    return SamConfig(
-        vision_config={
-            **sizes,
-            "hidden_size": architecture.width,
-            "num_hidden_layers": architecture.depth,
-            "num_attention_heads": architecture.heads,
-            "mlp_dim": architecture.mlp,
-            "window_size": architecture.window,
-            "global_attn_indexes": list(architecture.global_blocks),
-            "output_channels": architecture.embed,
-            "num_pos_feats": architecture.embed // 2,
-        },
-        prompt_encoder_config={
-            **sizes,
-            "hidden_size": architecture.embed,
-            "mask_input_channels": architecture.mask_channels,
-        },
-        mask_decoder_config={
-            "hidden_size": architecture.embed,
-            "num_hidden_layers": architecture.decoder_depth,
-            "num_attention_heads": DECODER_HEADS,
-            "mlp_dim": architecture.decoder_mlp,
-            "num_multimask_outputs": architecture.candidates,
-            "iou_head_depth": architecture.iou_depth,
-            "iou_head_hidden_dim": architecture.iou_hidden,
-            # The released two-way blocks keep PyTorch's default; transformers has 1e-6.
-            "layer_norm_eps": 1e-5,
-        },
-    )
-
-
-def _renaming(names: list[tuple[str, str]] | tuple[tuple[str, str], ...]) -> Callable[[str], str]:
-    rules = [
-        (re.compile(re.escape(old).replace(r"\{\}", r"(\d+)")), new.replace("{}", r"\1"))
-        for old, new in names
-    ]
-
-    def rename(name: str) -> str:
-        for pattern, new in rules:
-            if match := pattern.match(name):
-                return match.expand(new) + name[match.end() :]
-        return name
-
-    return rename
+def rename(name):
+    for old, new in _NAMES:
+        pattern = re.escape(old).replace(r"\{\}", r"(\d+)")
+        if match := re.match(pattern, name):
+            return match.expand(new.replace("{}", r"\1")) + name[match.end() :]
+    return name
