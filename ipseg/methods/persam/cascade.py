@@ -39,7 +39,9 @@ def refine_in_box(
     """
     boxes = [tight_box(answer.masks[0]) for answer in found]
     filled = [index for index, box in enumerate(boxes) if box is not None]
-    again = [replace(prompts[i], box=boxes[i], mask_input=found[i].low_res_logits[0]) for i in filled]
+    again = [
+        replace(prompts[i], box=boxes[i], mask_input=found[i].low_res_logits[0]) for i in filled
+    ]
     answers = dict(enumerate(otherwise))
     answers.update(zip(filled, refine(segmenter, embedding, again), strict=True))
     return list(answers.values())
