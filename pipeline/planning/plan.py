@@ -11,7 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ipseg.config import Runtime
-from ipseg.errors import PlanError
+from ipseg.errors import ConfigError, PlanError
+from ipseg.parts import unknown
 from pipeline.planning.balance import Sizes, balance, fill, largest
 from pipeline.planning.cluster import Cluster
 from pipeline.planning.fit import check_fit
@@ -172,6 +173,21 @@ def make_plan(
         cluster,
         _card_gb(cluster, runtime),
     )
+
+
+def check_settings(runtime: Runtime, stages: Sequence[str]) -> None:
+    """Refuses settings of stages that there are not.
+
+    Args:
+        runtime: has settings of stages by their names.
+        stages: names of all stages, those of prompts included.
+
+    Raises:
+        ConfigError: names the stage, and the nearest one that there is.
+    """
+    for name in runtime.stages:
+        if name not in stages:
+            raise ConfigError(f"runtime.stages: {unknown('stage', name, stages)}")
 
 
 def _as_set(stage: Stage, runtime: Runtime) -> Stage:

@@ -74,7 +74,7 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             chains = [("", row["error_message"])]
         stored[place.key] = {
             "key": place.key,
-            "part": place.part[place.part.index("/shard=") + 1 :],
+            "part": place.part[place.part.rindex("/shard=") + 1 :],
             "index": place.index,
             "errors": [f"{chain}:{row['uri']} cannot be used: {why}" for chain, why in chains],
         }
