@@ -150,7 +150,10 @@ def _class_of(where: str, registry: Mapping[str, str], kind: object) -> type:
     if name in registry:
         return load_class(registry[name])
     if ":" in name:
-        return own_class(f"{where}.kind", name)
+        found = own_class(f"{where}.kind", name)
+        if not dataclasses.is_dataclass(found):
+            raise ConfigError(f"{where}.kind: {name} is no dataclass; its settings are its fields")
+        return found
     raise ConfigError(unknown(f"{where} kind", name, list(registry)))
 
 
