@@ -194,6 +194,12 @@ def test_a_part_that_cannot_be_loaded_is_one_clear_error(own_module, text, name,
         build(Saliency, "saliency", {"kind": kind})
 
 
+def test_a_part_without_fields_for_its_settings_is_refused(own_module):
+    kind = f"{own_module('class Plain: pass')}:Plain"
+    with pytest.raises(ConfigError, match=f"saliency.kind: {kind} is no dataclass"):
+        build(Saliency, "saliency", {"kind": kind})
+
+
 nested = st.recursive(
     st.integers(), lambda below: st.dictionaries(st.sampled_from("abc"), below, max_size=3)
 )
