@@ -63,6 +63,12 @@ class Support:
                 f"support '{self.kind}' needs a segmenter, and the method has none: set "
                 f"support.segmenter.kind"
             )
+        if self.kind == "box" and segmenter is not None and not segmenter.takes_boxes:
+            raise ConfigError(
+                f"support 'box' needs a segmenter that takes boxes, which "
+                f"{type(segmenter).__name__} does not: set support.segmenter.kind, or take "
+                f"support.kind=point"
+            )
         return FindSupport(
             kind=self.kind,
             saliency=self.saliency if self.kind == "saliency" else None,
@@ -144,6 +150,7 @@ class FindSupport(NetworkStep):
     ) -> Any:  # noqa: ANN401  (a box or points)
         """The row's own box or points, or those of its mask if the kind asks for them."""
         if row.get(column) and self.kind in ("saliency", kind):
+            _check_inside(row[column], kind, row)
             return row[column]
         return derive(read_support(given, row)) if given and self.kind == kind else None
 
@@ -188,6 +195,17 @@ def read_support(address: str, row: Row) -> Mask:
     if not mask.any():
         raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
     return mask
+
+
+def _check_inside(drawn: Any, kind: str, row: Row) -> None:  # noqa: ANN401  (a box or points)
+    height, width = row["image"].shape[:2]
+    places = [(drawn[0], drawn[1])] if kind == "box" else [(p["x"], p["y"]) for p in drawn]
+    for x, y in places:
+        if x >= width or y >= height:
+            raise PromptError(
+                f"a {kind} of {row['uri']} is at {x:g}, {y:g}, outside of its image of "
+                f"{width}x{height} pixels"
+            )
 
 
 def box_of(mask: Mask) -> list[float]:

@@ -87,6 +87,7 @@ class Success:
     Attributes:
         rows: in its parts, each key once.
         counts: rows by status.
+        incomplete: rows that have not failed, but of which a chain or a comparison has.
         parts: name of each part -> its rows.
         fingerprint: of the source that was read.
         run_id: of the run that finished it.
@@ -94,6 +95,7 @@ class Success:
 
     rows: int
     counts: dict[str, int]
+    incomplete: int
     parts: dict[str, int]
     fingerprint: str
     run_id: str
@@ -109,6 +111,7 @@ def read_success(folder: str, problems: list[str]) -> Success | None:
         return Success(
             rows=int(content["rows"]),
             counts={str(status): int(n) for status, n in content["counts"].items()},
+            incomplete=int(content["incomplete"]),
             parts={str(part["name"]): int(part["rows"]) for part in content["parts"]},
             fingerprint=str(content["fingerprint"]),
             run_id=str(content["run_id"]),

@@ -48,6 +48,11 @@ class Place:
     part: str
     index: int
 
+    @property
+    def shard(self) -> str:
+        """Id of the shard that the part is of."""
+        return self.part.rpartition("/")[0].rpartition("/shard=")[2]
+
 
 def part_name(keys: Sequence[str]) -> str:
     """File name of a part with these keys, in whatever order."""
@@ -206,7 +211,12 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
 
 
 def read_row(out: str, key: str) -> dict[str, Any]:
-    """The row of one key.
+    """The row of one key; raises as `find_place`."""
+    return read_place(find_place(out, key))
+
+
+def find_place(out: str, key: str) -> Place:
+    """Where the row of one key is.
 
     Raises:
         OutputError: the run has no such key.
@@ -216,6 +226,6 @@ def read_row(out: str, key: str) -> dict[str, Any]:
         for batch in read_batches(part, ["key"]):
             keys = batch["key"].to_pylist()
             if key in keys:
-                return read_place(Place(key, part, index + keys.index(key)))
+                return Place(key, part, index + keys.index(key))
             index += len(keys)
     raise OutputError(f"{out} has no row with key {key!r}")

@@ -118,14 +118,11 @@ def _networks(group: Sequence[Step]) -> set[tuple[object, ...]]:
 
 
 def _with_local(group: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
-    """The group and the providers of its local columns, and of what these need in turn.
-
-    In the order of the chain: what a provider needs may come from the group itself.
-    """
+    """The group and the providers of its local columns, and of what these need, in their order."""
     needed = {column for step in group for column in step.requires if is_local(column)}
     chosen = {id(step) for step in group}
     for step in reversed(steps):
-        if id(step) not in chosen and needed & set(step.provides):
+        if needed & set(step.provides) and id(step) not in chosen:
             chosen.add(id(step))
             needed |= {column for column in step.requires if is_local(column)}
     return [step for step in steps if id(step) in chosen]

@@ -19,7 +19,7 @@ def test_the_published_method_needs_four():
 
 def test_weights_that_two_parts_share_are_needed_once():
     need = named("ipseg-light")["facebook/dinov2-small"]
-    assert need.parts == ("saliency", "features.dinov2")
+    assert need.parts == ("support.saliency", "features.dinov2")
 
 
 def test_the_odise_term_needs_its_checkpoint_and_clip():
