@@ -106,7 +106,7 @@ def test_a_frame_that_cannot_be_read_fails_its_sequence_and_no_other(sequences):
     (sequences.root / "images" / "walk" / "3.png").write_text("no image")
     run, rows = sequences.segment("run", "method=tint:TintInSequences")
     assert run.counts == {"ok": 1, "empty": 0, "failed": 1, "poisoned": 0}
-    assert "not a picture" in rows["walk"]["error_message"]
+    assert "it starts with" in rows["walk"]["error_message"]
     assert rows["still"]["row_status"] == "ok"
 
 
