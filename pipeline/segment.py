@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from ipseg.benchmarks.benchmark import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
 from ipseg.prompts import check_prompts, find_prompts, with_drawn
-from ipseg.rows import Step
+from ipseg.rows import Row, Step
+from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
 from ipseg.storage.files import is_folder, write_whole
 from pipeline.job import Done, Job, run_job
@@ -48,7 +49,8 @@ class Request:
         retry: finished rows to do again, None for none.
         budget: failed rows after which the run is stopped.
         calibrated: size the pools by what stages cost on the first rows.
-        steps: of one's own, after those of the method.
+        steps: of one's own, after those of the method: steps, or plain functions rows -> rows that
+            change `objects`.
     """
 
     images: str
@@ -65,7 +67,7 @@ class Request:
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=FailureBudget)
     calibrated: bool = False
-    steps: Sequence[Step] = ()
+    steps: Sequence[Step | Callable[[list[Row]], list[Row]]] = ()
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,9 @@ def job_of(request: Request) -> Job:
         "source": request.images,
         "ground_truth": request.masks,
     }
-    if request.steps:
-        identity["steps"] = [step.name for step in request.steps]
+    steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
+    if steps:
+        identity["steps"] = [step.name for step in steps]
     return Job(
         out=out,
         variants={"": request.config},
@@ -140,7 +143,7 @@ def job_of(request: Request) -> Job:
         retry=request.retry,
         budget=request.budget,
         calibrated=request.calibrated,
-        steps=request.steps,
+        steps=steps,
     )
 
 

@@ -63,6 +63,12 @@ class Support:
                 f"support '{self.kind}' needs a segmenter, and the method has none: set "
                 f"support.segmenter.kind"
             )
+        if self.kind == "box" and segmenter is not None and not segmenter.takes_boxes:
+            raise ConfigError(
+                f"support 'box' needs a segmenter that takes boxes, which "
+                f"{type(segmenter).__name__} does not: set support.segmenter.kind, or take "
+                f"support.kind=point"
+            )
         return FindSupport(
             kind=self.kind,
             saliency=self.saliency if self.kind == "saliency" else None,

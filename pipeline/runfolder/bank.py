@@ -128,7 +128,7 @@ class StoredBank(Bank):
             raise PromptError(f"cannot read the bank at {self.folder}: {error}") from error
 
     @cached_property
-    def categories(self) -> Mapping[str, int]:  # type: ignore[override]  # read once
+    def categories(self) -> Mapping[str, int]:
         """See `Bank.categories`."""
         columns = (self._entries[name].to_pylist() for name in ("concept", "category_id"))
         return dict(zip(*columns, strict=True))

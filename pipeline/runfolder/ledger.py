@@ -1,4 +1,4 @@
-"""The output is the ledger: what stands in the parts of a shard is done.
+"""The output is the ledger: what is in the parts of a shard is done.
 
 A shard is opened when it is read: its parts are put in order (rows that are to be tried again are
 taken out, repeats dropped) and the keys they hold are skipped. When every row of a shard is in its
@@ -161,7 +161,7 @@ class Ledger:
     def _put_in_order(self, shard: str, *, own: bool = False) -> None:
         """Rewrites the parts that hold rows to try again, or rows that another part has too.
 
-        A rewritten part is there before the old one goes: killed in between, both stand there and
+        A rewritten part is there before the old one goes: killed in between, both are there and
         the next run drops the repeats. Rows of this run are left alone unless `own`.
         """
         seen: set[bytes] = set()

@@ -91,5 +91,5 @@ def differences(old: object, new: object, where: str = "") -> Iterator[str]:
             place = f"{where}.{key}" if where else str(key)
             yield from differences(old.get(key), new.get(key), place)
     elif old != new:
-        shown = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
-        yield f"{where}: {shown[0]} -> {shown[1]}"
+        texts = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
+        yield f"{where}: {texts[0]} -> {texts[1]}"

@@ -52,7 +52,7 @@ class Provenance:
         run_id: points to the run in the manifest.
         model: method and profile.
         config_sha256: over all that changes results.
-        prompt_ids: concept and picture hash of each prompt.
+        prompt_ids: concept and image hash of each prompt.
     """
 
     run_id: str
