@@ -133,9 +133,12 @@ class FindSupport(NetworkStep):
                     f"size, object non-zero), or choose another support.kind"
                 )
         if box := self._from(row, "given_box", "box", given, box_of):
-            return self._prompted(image, box=np.array(box, np.float64)), "box"
+            corners = np.array(box, np.float64)
+            _check_inside(corners.reshape(2, 2), "box", row)
+            return self._prompted(image, box=corners), "box"
         if points := self._from(row, "given_points", "point", given, innermost):
             coords = np.array([(p["x"], p["y"]) for p in points], np.float32)
+            _check_inside(coords, "point", row)
             labels = np.array([p["label"] for p in points], np.int8)
             return self._prompted(image, coords, labels), "point"
         if self.saliency is None:
@@ -165,6 +168,12 @@ class FindSupport(NetworkStep):
                 "a box or a point needs a segmenter, and the method has none: set "
                 "support.segmenter.kind, or give a mask"
             )
+        if box is not None and not self.segmenter.takes_boxes:
+            raise PromptError(
+                f"a box needs a segmenter that takes boxes, which "
+                f"{type(self.segmenter).__name__} does not: set support.segmenter.kind, or give "
+                f"points or a mask"
+            )
         decoded = self.segmenter.decode(
             self.segmenter.encode([image])[0],
             np.zeros((0, 2), np.float32) if coords is None else coords,
@@ -173,6 +182,17 @@ class FindSupport(NetworkStep):
         )
         best = int(np.argmax(decoded.predicted_iou))
         return decoded.masks[best].astype(np.float32)
+
+
+def _check_inside(coords: npt.NDArray[np.floating[Any]], what: str, row: Row) -> None:
+    """Refuses (n, 2) x, y in pixels of which one lies outside of the image."""
+    height, width = row["image"].shape[:2]
+    outside = coords[(coords > (width, height)).any(axis=1)]
+    if len(outside):
+        x, y = outside[0]
+        raise PromptError(
+            f"the {what} of {row['uri']} lies outside of it: {x:g},{y:g} in {width}x{height} pixels"
+        )
 
 
 def read_support(address: str, row: Row) -> Mask:
