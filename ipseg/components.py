@@ -28,7 +28,11 @@ SEGMENTERS = {
     "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
-METHODS = {"ipseg": "ipseg.methods.ipseg.method:IPSeg"}
+METHODS = {
+    "ipseg": "ipseg.methods.ipseg.method:IPSeg",
+    "persam": "ipseg.methods.persam.method:PerSAMMethod",
+    "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
+}
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.datasets.ipseg_layout:IpsegLayoutBenchmark",

@@ -188,8 +188,11 @@ def _method_class(name: str) -> type[Method]:
         found = own_class("method", name)
     else:
         raise ConfigError(unknown("method", name, list(METHODS)) + ", or package.module:Class")
-    if not issubclass(found, Method) or not dataclasses.is_dataclass(found):
+    # A class without the decorator inherits the fields of `Method`, so `is_dataclass` says yes.
+    if not issubclass(found, Method) or "__dataclass_fields__" not in vars(found):
         raise ConfigError(f"method {name} is no dataclass derived from ipseg.Method")
+    if missing := sorted(found.__abstractmethods__):
+        raise ConfigError(f"method {name} does not define {', '.join(missing)}")
     return found
 
 

@@ -101,9 +101,12 @@ def mapping(where: str, value: object) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def unknown(what: str, name: str, known: Sequence[str]) -> str:
-    """The message for a name that does not exist, with the nearest one that does."""
-    near = difflib.get_close_matches(name, known, n=1, cutoff=0.5)
+def unknown(what: str, name: object, known: Sequence[str]) -> str:
+    """The message for a name that does not exist, with the nearest one that does.
+
+    The name is as YAML gives it, which may be a number.
+    """
+    near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
     hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
     return f"unknown {what} '{name}'; {hint}"
 
@@ -146,11 +149,17 @@ def _checked(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
 
 
 def _class_of(where: str, registry: Mapping[str, str], kind: object) -> type:
-    if kind in registry:
-        return load_class(registry[str(kind)])
-    if isinstance(kind, str) and ":" in kind:
-        return own_class(f"{where}.kind", kind)
-    raise ConfigError(unknown(f"{where} kind", str(kind), list(registry)))
+    if kind is None:
+        raise ConfigError(f"'{where}.kind' is not set; choose from {', '.join(registry)}")
+    name = str(kind)
+    if name in registry:
+        return load_class(registry[name])
+    if ":" in name:
+        found = own_class(f"{where}.kind", name)
+        if not dataclasses.is_dataclass(found):
+            raise ConfigError(f"{where}.kind: {name} is no dataclass; its settings are its fields")
+        return found
+    raise ConfigError(unknown(f"{where} kind", name, list(registry)))
 
 
 def own_class(where: str, location: str) -> type:

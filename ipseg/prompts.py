@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -129,7 +130,8 @@ def parse_points(value: Any, where: str) -> list[dict[str, float]]:  # noqa: ANN
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
+    # JSON as Python reads it has Infinity and NaN, too.
+    return isinstance(value, int | float) and not isinstance(value, bool) and isfinite(value)
 
 
 def _numbers(path: str) -> Any:  # noqa: ANN401  (anything JSON can hold)

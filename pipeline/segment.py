@@ -215,7 +215,8 @@ def _without_masks(
 ) -> list[str]:
     """A line for each concept that no image has by the ground truth."""
     measured = {} if quality is None else quality["concepts"]
-    unseen = [name for name in names if name not in measured or not measured[name]["present"]]
+    tried = {name for name, each in measured.items() if each["present"] or each["failed"]}
+    unseen = [name for name in names if name not in tried]
     by_concept = _masks_by_concept(masks, list(names))
     return [
         f"no image has '{name}' by its masks in {masks}, so there is nothing to compare with; if "

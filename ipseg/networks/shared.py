@@ -66,7 +66,7 @@ class LastBatch:
 
     def __init__(self) -> None:
         self._images: list[Any] = []
-        self._key: object = None
+        self._key: object = object()  # of no batch yet, not even of an empty one
         self._result: Any = None
 
     def get(

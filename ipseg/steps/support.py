@@ -153,6 +153,7 @@ class FindSupport(NetworkStep):
     ) -> Any:  # noqa: ANN401  (a box or points)
         """The row's own box or points, or those of its mask if the kind asks for them."""
         if row.get(column) and self.kind in ("saliency", kind):
+            _check_inside(row[column], kind, row)
             return row[column]
         return derive(read_support(given, row)) if given and self.kind == kind else None
 
@@ -214,6 +215,17 @@ def read_support(address: str, row: Row) -> Mask:
     if not mask.any():
         raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
     return mask
+
+
+def _check_inside(drawn: Any, kind: str, row: Row) -> None:  # noqa: ANN401  (a box or points)
+    height, width = row["image"].shape[:2]
+    places = [(drawn[0], drawn[1])] if kind == "box" else [(p["x"], p["y"]) for p in drawn]
+    for x, y in places:
+        if x >= width or y >= height:
+            raise PromptError(
+                f"a {kind} of {row['uri']} is at {x:g}, {y:g}, outside of its image of "
+                f"{width}x{height} pixels"
+            )
 
 
 def box_of(mask: Mask) -> list[float]:

@@ -25,8 +25,13 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
-from pipeline.runfolder.parts import read_batches, shard_parts, write_part
-from pipeline.runfolder.sink import SCHEMA_VERSION
+from pipeline.runfolder.parts import (
+    SCHEMA_VERSION,
+    DamagedPartError,
+    read_batches,
+    shard_parts,
+    write_part,
+)
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")
@@ -224,8 +229,8 @@ def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
     try:
         batches = list(read_batches(part, columns))
         return pa.Table.from_batches(batches) if batches else None
-    except ValueError as error:  # storage that cannot be read is no damage
-        log.warning("%s is damaged (%s); its rows are done again", part, error)
+    except DamagedPartError as error:  # storage that cannot be read is no damage
+        log.warning("%s; its rows are done again", error)
         return None
 
 

@@ -13,10 +13,9 @@ from ipseg.columns import COLUMNS, column, to_table
 from ipseg.errors import OutputError
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
-from pipeline.runfolder.parts import write_part
+from pipeline.runfolder.parts import SCHEMA_VERSION, write_part
 from pipeline.sources.shard import key_hash
 
-SCHEMA_VERSION = "3"
 STATUSES = ("ok", "empty", "failed", "poisoned")
 POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image

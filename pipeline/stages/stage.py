@@ -22,7 +22,7 @@ class Stage:
 
     Attributes:
         name: of its main steps.
-        steps: in order, with the local steps they need in front.
+        steps: in order, with the local steps they need.
         actor: True if a model is loaded, so that workers are kept.
         columns: what leaves the stage: all that a later stage or the output needs.
         cpus: cores of one worker where somebody has set them; None for what its steps declare.

@@ -1,79 +1,47 @@
+import json
+
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from ipseg.bank import PromptBank
-from ipseg.config import load_config
 from ipseg.errors import PromptError
-from ipseg.methods import create_method
-from ipseg.prompts import check_prompts, find_prompts
-from ipseg.runner import prepare, run_local
-from ipseg.vision.images import ImageLimits, encode_jpeg, encode_png
-from ipseg.vision.masks import decode_rle
+from ipseg.prompts import check_prompts, find_prompts, parse_box, parse_points, with_drawn
+from ipseg.vision.images import ImageLimits, encode_jpeg
 
 
-@pytest.fixture(scope="module")
-def config():
-    return load_config("classical")
-
-
-@pytest.fixture(scope="module")
-def described(prompt_folder, config):
-    steps = create_method(config).prompt_steps()
-    prepare(steps)
-    return list(run_local(steps, find_prompts(str(prompt_folder))))
+def write(folder, files):
+    for name, data in files.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(data)
+    return str(folder)
 
 
 def test_concepts_are_files_or_folders_and_masks_stand_beside(prompt_folder):
     rows = find_prompts(str(prompt_folder))
     assert [(r["concept"], r["key"]) for r in rows] == [("cat", "cat/1.jpg"), ("cup", "cup.jpg")]
-    assert rows[0]["mask_bytes"] is not None
-    assert rows[1]["mask_bytes"] is None
+    assert rows[0]["given_mask"] == f"{prompt_folder}/cat/1.mask.png#object"
+    assert "given_mask" not in rows[1]
 
 
-def test_a_bank_comes_back_from_its_file(described, config, tmp_path):
-    bank = create_method(config).bank(described)
-    (tmp_path / "bank.parquet").write_bytes(bank.to_parquet())
-    again = PromptBank.read(str(tmp_path / "bank.parquet"))
-    again.check_settings(config, "bank")
-    assert again.names == bank.names == ("cat", "cup")
-    assert [concept.category_id for concept in again.concepts] == [1, 2]
-    assert again.prompt_ids == bank.prompt_ids
-    for old, new in zip(bank.concepts, again.concepts, strict=True):
-        for kind, arrays in old.description.items():
-            for name, array in arrays.items():
-                assert np.array_equal(array, new.description[kind][name])
-    assert bank.to_parquet() == again.to_parquet()
-
-
-def test_the_order_of_prompt_rows_does_not_matter(described, config):
-    method = create_method(config)
-    assert method.bank(described).to_parquet() == method.bank(described[::-1]).to_parquet()
-
-
-def test_the_given_mask_is_used_as_it_is(described, config):
-    prompts = create_method(config).bank(described).concepts[0].prompts
-    assert prompts[0]["mask_source"] == "given"
-    rows, columns = np.nonzero(decode_rle(prompts[0]["mask"]))
-    assert (columns.min(), columns.max()) == (40, 260)
-    assert (rows.min(), rows.max()) >= (0, 190)
-
-
-def test_a_bank_of_other_settings_is_refused(described, config):
-    bank = create_method(config).bank(described)
-    bank.check_settings(load_config("classical", ["points.k=8"]), "bank")
-    with pytest.raises(PromptError, match="other saliency or feature settings"):
-        bank.check_settings(load_config("classical", ["images.min_side=8"]), "bank")
-
-
-def test_several_prompts_of_one_concept_make_one_entry(config, photos, tmp_path):
-    (tmp_path / "cup").mkdir()
-    for name, image in {"a": photos["cup"], "b": photos["cup"][:, ::-1].copy()}.items():
-        (tmp_path / "cup" / f"{name}.jpg").write_bytes(encode_jpeg(image))
-    steps = create_method(config).prompt_steps()
-    prepare(steps)
-    bank = create_method(config).bank(list(run_local(steps, find_prompts(str(tmp_path)))))
-    assert bank.names == ("cup",)
-    assert [p["key"] for p in bank.concepts[0].prompts] == ["cup/a.jpg", "cup/b.jpg"]
+def test_boxes_and_points_stand_beside_too(tmp_path):
+    folder = write(
+        tmp_path,
+        {
+            "cup.jpg": b"",
+            "cup.box.json": b"[1, 2, 30, 40.5]",
+            "cat/1.jpg": b"",
+            "cat/1.point.json": b"[[1, 2], [3, 4]]",
+            "cat/2.png": b"",
+            "cat/2.point.json": b"[5, 6]",
+            "notes.txt": b"",
+        },
+    )
+    rows = {row["key"]: row for row in find_prompts(folder)}
+    assert rows["cup.jpg"]["given_box"] == [1, 2, 30, 40.5]
+    assert [(p["x"], p["y"]) for p in rows["cat/1.jpg"]["given_points"]] == [(1, 2), (3, 4)]
+    assert rows["cat/2.png"]["given_points"] == [{"x": 5, "y": 6, "label": 1}]
+    assert rows.keys() == {"cup.jpg", "cat/1.jpg", "cat/2.png"}
 
 
 @pytest.mark.parametrize(
@@ -83,16 +51,24 @@ def test_several_prompts_of_one_concept_make_one_entry(config, photos, tmp_path)
         ({"a.txt": b""}, "no prompt image in"),
         ({"cup/deep/a.jpg": b""}, "lies too deep"),
         ({"cup.mask.png": b""}, "has no prompt image beside it"),
-        ({"cup.jpg": b"text"}, "cup.jpg cannot be used: not a picture"),
+        ({"cup.box.json": b"[1,2,3,4]"}, "has no prompt image beside it"),
+        ({"cup.jpg": b"", "cup.box.json": b"[1,2,"}, "cup.box.json is not valid JSON"),
+        ({"cup.jpg": b"", "cup.box.json": b"[9,2,3,4]"}, "cup.box.json: a box is"),
+        ({"cup.jpg": b"", "cup.point.json": b"{}"}, "cup.point.json: a point is"),
+        ({"cup.jpg": b"text"}, "cup.jpg cannot be used: not a"),
         ({"cup.jpg": b""}, r"cup.jpg cannot be used: the file is empty"),
     ],
 )
 def test_unusable_prompts_are_one_clear_error(tmp_path, files, message):
-    for name, data in files.items():
-        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / name).write_bytes(data)
     with pytest.raises(PromptError, match=message):
-        check_prompts(find_prompts(str(tmp_path)), ImageLimits())
+        check_prompts(find_prompts(write(tmp_path, files)), ImageLimits())
+
+
+def test_a_prompt_outside_of_the_accepted_sizes_is_refused(tmp_path):
+    folder = write(tmp_path, {"cup.jpg": encode_jpeg(np.zeros((20, 30, 3), np.uint8))})
+    check_prompts(find_prompts(folder), ImageLimits(min_side=20))
+    with pytest.raises(PromptError, match=r"cup.jpg cannot be used: .*images.min_side = 21"):
+        check_prompts(find_prompts(folder), ImageLimits(min_side=21))
 
 
 def test_a_missing_folder_and_a_file_in_its_place(tmp_path):
@@ -103,27 +79,71 @@ def test_a_missing_folder_and_a_file_in_its_place(tmp_path):
         find_prompts(str(tmp_path / "file"))
 
 
+ROWS = [
+    {"key": "cup.jpg", "concept": "cup"},
+    {"key": "cat/1.jpg", "concept": "cat"},
+    {"key": "cat/2.jpg", "concept": "cat"},
+]
+
+
+def test_boxes_and_points_of_a_command_line_go_to_the_prompt_that_they_name():
+    drawn = with_drawn(ROWS, ["cup=1,2,3,4"], ["cat/2.jpg=5,6", "cat/2.jpg=7,8"])
+    assert [row.get("given_box") for row in drawn] == [[1, 2, 3, 4], None, None]
+    points = [[(p["x"], p["y"]) for p in row.get("given_points", ())] for row in drawn]
+    assert points == [[], [], [(5, 6), (7, 8)]]
+    assert all(row.keys() == {"key", "concept"} for row in ROWS), "the rows given stay as they are"
+
+
 @pytest.mark.parametrize(
-    ("mask", "message"),
+    ("box", "message"),
     [
-        (np.zeros((9, 9), np.uint8), "the mask of .* is 9x9 pixels, the picture"),
-        (None, "is empty: no pixel is non-zero"),
+        ("dog=1,2,3,4", "'dog' must name one prompt, such as cup.jpg, cat/1.jpg"),
+        ("cat=1,2,3,4", "'cat' must name one prompt"),
+        ("1,2,3,4", "'' must name one prompt"),
+        ("cup=1,2,x,4", "'1,2,x,4' are no numbers"),
+        ("cup=1,2,3", "a box is"),
     ],
 )
-def test_a_wrong_mask_is_refused(config, photos, tmp_path, mask, message):
-    image = photos["cup"]
-    (tmp_path / "cup.jpg").write_bytes(encode_jpeg(image))
-    blank = np.zeros(image.shape[:2], np.uint8)
-    (tmp_path / "cup.mask.png").write_bytes(encode_png(blank if mask is None else mask))
-    steps = create_method(config).prompt_steps()
-    prepare(steps)
-    rows = list(run_local(steps, find_prompts(str(tmp_path))))
-    with pytest.raises(PromptError, match=message):
-        create_method(config).bank(rows)
+def test_a_box_of_a_command_line_that_cannot_be_used_is_refused(box, message):
+    with pytest.raises(PromptError, match=f"--prompt-box .*{message}"):
+        with_drawn(ROWS, [box], [])
 
 
-def test_no_file_but_a_bank_is_read_as_a_bank(tmp_path):
-    (tmp_path / "x.parquet").write_bytes(b"nonsense")
-    for name in ("x.parquet", "missing.parquet"):
-        with pytest.raises(PromptError, match="cannot read prompt bank"):
-            PromptBank.read(str(tmp_path / name))
+anything = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda below: (
+        st.lists(below, max_size=5) | st.dictionaries(st.text(max_size=2), below, max_size=2)
+    ),
+    max_leaves=8,
+)
+
+
+@given(anything | st.lists(st.floats(-5, 5), min_size=4, max_size=4))
+def test_a_box_is_one_or_is_refused(value):
+    try:
+        x0, y0, x1, y1 = parse_box(value, "here")
+    except PromptError as error:
+        assert str(error).startswith("here: a box is")
+    else:
+        assert [x0, y0, x1, y1] == value
+        assert 0 <= x0 < x1 < np.inf
+        assert 0 <= y0 < y1 < np.inf
+
+
+@given(anything | st.lists(st.lists(st.floats(-2, 9), min_size=2, max_size=2), max_size=3))
+def test_points_are_points_or_are_refused(value):
+    try:
+        points = parse_points(value, "here")
+    except PromptError as error:
+        assert str(error).startswith("here: a point is")
+    else:
+        listed = value if isinstance(value[0], list) else [value]
+        assert [[p["x"], p["y"]] for p in points] == listed
+        assert all(
+            p["label"] == 1 and 0 <= min(p["x"], p["y"]) <= max(p["x"], p["y"]) < np.inf
+            for p in points
+        )
+
+
+def test_whole_numbers_from_json_are_good_boxes():
+    assert parse_box(json.loads("[0, 0, 1, 1]"), "here") == [0.0, 0.0, 1.0, 1.0]

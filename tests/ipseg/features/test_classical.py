@@ -13,6 +13,10 @@ def coffee():
     return image, mask
 
 
+def compared(extractor, image, bank, grid):
+    return extractor.compare([image], bank, [grid])[0]
+
+
 @pytest.fixture(scope="module")
 def extractor():
     return ClassicalDescriptors()
@@ -25,13 +29,13 @@ def entry(extractor):
 
 def test_the_object_is_more_alike_than_the_rest(extractor, entry):
     image, mask = coffee()
-    scores = extractor.similarity(image[:, ::-1], [entry], (40, 60)).maps[0]
+    scores = compared(extractor, image[:, ::-1], [entry], (40, 60)).maps[0]
     inside = cv2.resize(mask[:, ::-1], (60, 40), interpolation=cv2.INTER_AREA) > 0.5
     assert scores[inside].mean() > scores[~inside].mean() + 1
 
 
 def test_maps_are_standard_scores(extractor, entry):
-    scores = extractor.similarity(data.astronaut(), [entry, entry], (60, 60)).maps
+    scores = compared(extractor, data.astronaut(), [entry, entry], (60, 60)).maps
     np.testing.assert_allclose(scores.mean(axis=(1, 2)), 0, atol=1e-5)
     np.testing.assert_allclose(scores.std(axis=(1, 2)), 1, atol=1e-5)
     assert np.array_equal(scores[0], scores[1])
@@ -40,20 +44,20 @@ def test_maps_are_standard_scores(extractor, entry):
 def test_joint_standardisation_forgets_unit_and_offset_of_each_number(monkeypatch, extractor):
     image, mask = coffee()
     other = data.rocket()
-    before = extractor.similarity(other, [extractor.describe(image, mask)], (40, 60)).maps
+    before = compared(extractor, other, [extractor.describe(image, mask)], (40, 60)).maps
     random = np.random.default_rng(0)
     gain, offset = random.uniform(0.5, 2, 42), random.uniform(-1, 1, 42)
     monkeypatch.setattr(
         "ipseg.features.classical.describe_cells",
         lambda work, grid: (describe_cells(work, grid) * gain + offset).astype(np.float32),
     )
-    after = extractor.similarity(other, [extractor.describe(image, mask)], (40, 60)).maps
+    after = compared(extractor, other.copy(), [extractor.describe(image, mask)], (40, 60)).maps
     np.testing.assert_allclose(before, after, atol=2e-2)
 
 
 def test_presence_prefers_the_object_and_stays_below_one_half(extractor, entry):
     pictures = [data.coffee()[:, ::-1], data.rocket(), np.dstack([data.camera()] * 3)]
-    presence = [extractor.similarity(p, [entry], (40, 60)).presence[0] for p in pictures]
+    presence = [compared(extractor, p, [entry], (40, 60)).presence[0] for p in pictures]
     assert presence[0] == max(presence)
     assert presence[0] <= 0.5
     assert min(presence) < 0.25
@@ -70,7 +74,24 @@ def test_merged_views_are_the_mean(extractor, entry):
 def test_blank_pictures_give_zero_maps(extractor, entry, shape):
     blank = np.full((*shape, 3), 90, np.uint8)
     alone = extractor.describe(blank, np.zeros(shape, np.float32))
-    found = extractor.similarity(blank, [entry, alone], (3, 7))
+    found = compared(extractor, blank, [entry, alone], (3, 7))
     assert np.isfinite(found.maps).all()
     assert np.abs(found.maps).max() < 10
     assert ((found.presence >= 0) & (found.presence <= 0.5)).all()
+
+
+def test_an_image_is_described_once_for_all_that_look_at_it(monkeypatch, extractor, entry):
+    described = []
+    monkeypatch.setattr(
+        "ipseg.features.classical.describe_cells",
+        lambda work, grid: described.append(grid) or describe_cells(work, grid),
+    )
+    images = [data.rocket(), data.astronaut()]
+    grids = [(40, 60), (60, 60)]
+    first = extractor.compare(images, [entry], grids)
+    second = extractor.compare(images, [entry, entry], grids)
+    assert described == grids
+    for one, other in zip(first, second, strict=True):
+        assert np.array_equal(one.maps[0], other.maps[1])
+    extractor.compare(images, [entry], [(20, 30), (60, 60)])
+    assert described == [*grids, (20, 30), (60, 60)], "another grid is another description"

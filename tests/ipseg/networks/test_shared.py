@@ -1,0 +1,129 @@
+"""One network for equal settings, and one computation for equal batches."""
+
+import gc
+import weakref
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ipseg.features.classical import ClassicalDescriptors
+from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch, Part, network_key, shared
+
+
+@dataclass
+class Loaded:
+    """A part with something that only `setup` makes."""
+
+    weights: str = "a"
+    weight: float = 1.0
+    gpu_memory_gb: float = 0.0
+    network: list[str] = field(init=False, default_factory=list)
+
+    def setup(self, models):
+        self.network.append(models.device)
+
+
+@dataclass
+class Other(Loaded):
+    """The same settings of another class."""
+
+
+HERE = Models(root="here")
+
+
+def test_equal_settings_are_one_network_and_the_given_part_is_left_as_it_was():
+    part = Loaded()
+    one, other = shared(part, HERE), shared(Loaded(weight=0.1), HERE)
+    assert one is other
+    assert one.network == ["auto"], "loaded once"
+    assert part.network == []
+    assert isinstance(part, Part)
+
+
+@pytest.mark.parametrize(
+    ("part", "models"),
+    [
+        (Loaded("b"), HERE),
+        (Other(), HERE),
+        (Loaded(), Models(root="there")),
+        (Loaded(), Models(root="here", precision="float16")),
+    ],
+)
+def test_any_other_setting_is_another_network(part, models):
+    one = shared(Loaded(), HERE)
+    assert shared(part, models) is not one
+    assert shared(Loaded(), HERE) is one
+
+
+def test_a_network_that_nobody_holds_is_let_go():
+    gone = weakref.ref(shared(Loaded("for a moment"), HERE))
+    gc.collect()
+    assert gone() is None
+
+
+@given(st.text(max_size=3), st.text(max_size=3), st.floats(0, 1), st.floats(0, 1))
+def test_a_key_is_made_of_all_settings_but_the_weight(one, other, first, second):
+    keys = network_key(Loaded(one, first)), network_key(Loaded(other, second))
+    assert (keys[0] == keys[1]) == (one == other)
+    assert hash(keys[0]) == hash(network_key(Loaded(one)))
+
+
+def test_what_a_part_has_seen_is_no_setting():
+    used, fresh = ClassicalDescriptors(), ClassicalDescriptors()
+    used.compare([np.zeros((20, 30, 3), np.uint8)], [], [(2, 3)])
+    assert network_key(used) == network_key(fresh)
+
+
+images = [np.full((2, 2), number) for number in range(4)]
+
+
+@given(
+    st.lists(
+        st.tuples(st.lists(st.integers(0, 3), max_size=3), st.sampled_from([None, "grid"])),
+        max_size=12,
+    )
+)
+def test_the_last_batch_is_computed_once_and_every_answer_is_right(batches):
+    last, computed = LastBatch(), []
+    before = None
+    for numbers, key in batches:
+        batch = [images[number] for number in numbers]
+
+        def compute(batch=batch, key=key):
+            computed.append(key)
+            return key, [int(image[0, 0]) for image in batch]
+
+        count = len(computed)
+        assert last.get(batch, compute, key) == (key, numbers)
+        assert len(computed) - count == ((numbers, key) != before)
+        before = numbers, key
+
+
+def test_equal_pixels_in_other_arrays_are_another_batch():
+    """Identity is what is compared: no time is spent on looking at pixels."""
+    last = LastBatch()
+    first = last.get([images[0]], lambda: object())
+    assert last.get([images[0]], lambda: object()) is first
+    assert last.get([images[0].copy()], lambda: object()) is not first
+
+
+def test_an_array_cannot_take_the_place_of_one_that_was_remembered():
+    """What is remembered is held, so that no new array gets its address."""
+    last = LastBatch()
+    results = []
+    for number in range(50):
+        image = np.full((2, 2), number)
+        results.append(last.get([image], lambda image=image: int(image[0, 0])))
+        del image
+    assert results == list(range(50))
+
+
+def test_a_computation_that_failed_is_done_again():
+    last = LastBatch()
+    with pytest.raises(ZeroDivisionError):
+        last.get([images[0]], lambda: 1 // 0)
+    assert last.get([images[0]], lambda: 5) == 5
