@@ -133,12 +133,9 @@ class FindSupport(NetworkStep):
                     f"size, object non-zero), or choose another support.kind"
                 )
         if box := self._from(row, "given_box", "box", given, box_of):
-            corners = np.array(box, np.float64)
-            _check_inside(corners.reshape(2, 2), "box", row)
-            return self._prompted(image, box=corners), "box"
+            return self._prompted(image, box=np.array(box, np.float64)), "box"
         if points := self._from(row, "given_points", "point", given, innermost):
             coords = np.array([(p["x"], p["y"]) for p in points], np.float32)
-            _check_inside(coords, "point", row)
             labels = np.array([p["label"] for p in points], np.int8)
             return self._prompted(image, coords, labels), "point"
         if self.saliency is None:
@@ -183,17 +180,6 @@ class FindSupport(NetworkStep):
         )
         best = int(np.argmax(decoded.predicted_iou))
         return decoded.masks[best].astype(np.float32)
-
-
-def _check_inside(coords: npt.NDArray[np.floating[Any]], what: str, row: Row) -> None:
-    """Refuses (n, 2) x, y in pixels of which one lies outside of the image."""
-    height, width = row["image"].shape[:2]
-    outside = coords[(coords > (width, height)).any(axis=1)]
-    if len(outside):
-        x, y = outside[0]
-        raise PromptError(
-            f"the {what} of {row['uri']} lies outside of it: {x:g},{y:g} in {width}x{height} pixels"
-        )
 
 
 def read_support(address: str, row: Row) -> Mask:
