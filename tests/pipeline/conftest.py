@@ -11,7 +11,7 @@ import pytest
 
 from ipseg.config import Runtime
 from ipseg.storage import retry
-from jobs.bench.rehearsal import rehearsal_steps
+from jobs.bench.synthetic import synthetic_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
 from pipeline.runfolder.sink import Provenance, ShardWriter
@@ -28,7 +28,7 @@ class Rehearsed:
 
     out: str
     keys: list[str]
-    steps: list = field(default_factory=rehearsal_steps)
+    steps: list = field(default_factory=synthetic_steps)
     engine: str = "local"
     runtime: Runtime = field(default_factory=lambda: Runtime(part_rows=4, batch_size=2))
     budget: FailureBudget = field(default_factory=FailureBudget)
