@@ -45,7 +45,7 @@ def find_prompts(url: str) -> list[Row]:
         if len(relative.parts) > 2:
             raise PromptError(f"{url}/{name} lies too deep; put it in {url}/<concept>/")
         own = {suffix: beside.pop(str(relative.with_suffix(suffix)), None) for suffix in _BESIDE}
-        row = {
+        row: Row = {
             "key": name,
             "uri": path,
             "concept": relative.parts[0] if len(relative.parts) == 2 else relative.stem,

@@ -221,7 +221,7 @@ def test_a_segmenter_that_finds_nothing_leaves_no_prompt():
         def decode(self, embedding, *points, **more):
             return Decoded(np.zeros((1, *embedding), bool), np.ones(1), np.zeros((1, 4, 4)))
 
-    with pytest.raises(PromptError, match="the mask of cup.jpg is empty"):
+    with pytest.raises(PromptError, match=r"the mask of cup.jpg is empty"):
         found(Support("box"), {"given_box": [1, 2, 9, 9]}, Blind())
 
 
