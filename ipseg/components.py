@@ -28,22 +28,26 @@ SEGMENTERS = {
     "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
-METHODS = {"ipseg": "ipseg.methods.ipseg.method:IPSeg"}
+METHODS = {
+    "ipseg": "ipseg.methods.ipseg.method:IPSeg",
+    "persam": "ipseg.methods.persam.method:PerSAMMethod",
+    "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
+}
 BENCHMARKS = {
-    "folder": "ipseg.benchmarks.folder:FolderBenchmark",
-    "ipseg-layout": "ipseg.benchmarks.ipseg_layout:IpsegLayoutBenchmark",
-    "perseg": "ipseg.benchmarks.perseg:PersegBenchmark",
-    "persense-d": "ipseg.benchmarks.persense:PersenseBenchmark",
-    "coco-20i": "ipseg.benchmarks.coco20i:Coco20iBenchmark",
-    "fss-1000": "ipseg.benchmarks.fss1000:Fss1000Benchmark",
-    "pascal-5i": "ipseg.benchmarks.pascal5i:Pascal5iBenchmark",
-    "lvis-92i": "ipseg.benchmarks.lvis92i:Lvis92iBenchmark",
-    "pascal-part": "ipseg.benchmarks.pascal_part:PascalPartBenchmark",
-    "paco-part": "ipseg.benchmarks.paco_part:PacoPartBenchmark",
-    "davis-2017": "ipseg.benchmarks.davis2017:Davis2017Benchmark",
-    "coco-stuff": "ipseg.benchmarks.coco_stuff:CocoStuffBenchmark",
-    "pascal-voc": "ipseg.benchmarks.pascal_zero_shot:PascalVocBenchmark",
-    "pascal-context": "ipseg.benchmarks.pascal_zero_shot:PascalContextBenchmark",
+    "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",
+    "ipseg-layout": "ipseg.benchmarks.datasets.ipseg_layout:IpsegLayoutBenchmark",
+    "perseg": "ipseg.benchmarks.datasets.perseg:PersegBenchmark",
+    "persense-d": "ipseg.benchmarks.datasets.persense:PersenseBenchmark",
+    "coco-20i": "ipseg.benchmarks.datasets.coco20i:Coco20iBenchmark",
+    "fss-1000": "ipseg.benchmarks.datasets.fss1000:Fss1000Benchmark",
+    "pascal-5i": "ipseg.benchmarks.datasets.pascal5i:Pascal5iBenchmark",
+    "lvis-92i": "ipseg.benchmarks.datasets.lvis92i:Lvis92iBenchmark",
+    "pascal-part": "ipseg.benchmarks.datasets.pascal_part:PascalPartBenchmark",
+    "paco-part": "ipseg.benchmarks.datasets.paco_part:PacoPartBenchmark",
+    "davis-2017": "ipseg.benchmarks.datasets.davis2017:Davis2017Benchmark",
+    "coco-stuff": "ipseg.benchmarks.datasets.coco_stuff:CocoStuffBenchmark",
+    "pascal-voc": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalVocBenchmark",
+    "pascal-context": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalContextBenchmark",
 }
 
 

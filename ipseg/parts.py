@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
+import sys
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
@@ -23,6 +25,9 @@ _REGISTRIES: dict[Any, Mapping[str, str]] = {
     Segmenter: SEGMENTERS,
     Extractor: FEATURES,
 }
+
+
+_own: set[str] = set()  # names of modules
 
 
 def build(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
@@ -164,12 +169,22 @@ def own_class(where: str, location: str) -> type:
         ConfigError: it cannot be imported; says why.
     """
     try:
-        return load_class(location)
+        found = load_class(location)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(
             f"{where}: cannot load {location} ({error}); it is package.module:Class, and the "
             f"module must lie beside the profile, in the current folder or on PYTHONPATH"
         ) from error
+    _own.add(found.__module__)
+    return found
+
+
+def own_modules() -> list[types.ModuleType]:
+    """Modules of somebody's own classes and what lies beside them, which workers may not have."""
+    files = {name: getattr(module, "__file__", None) for name, module in sys.modules.items()}
+    folders = {Path(str(files[name])).parent for name in _own if files.get(name)}
+    beside = [name for name, file in files.items() if file and Path(file).parent in folders]
+    return [sys.modules[name] for name in beside]
 
 
 def _kind_of(cls: type) -> str | None:

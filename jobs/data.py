@@ -21,10 +21,10 @@ if TYPE_CHECKING:
 
 # Benchmark -> function that builds what its loader reads from official annotation files.
 PREPARED = {
-    "coco-20i": "ipseg.benchmarks.prepare_coco:prepare",
-    "lvis-92i": "ipseg.benchmarks.prepare_lvis:prepare",
-    "paco-part": "ipseg.benchmarks.prepare_parts:prepare_paco_part",
-    "pascal-part": "ipseg.benchmarks.prepare_parts:prepare_pascal_part",
+    "coco-20i": "ipseg.benchmarks.annotations.prepare_coco:prepare",
+    "lvis-92i": "ipseg.benchmarks.annotations.prepare_lvis:prepare",
+    "paco-part": "ipseg.benchmarks.annotations.prepare_parts:prepare_paco_part",
+    "pascal-part": "ipseg.benchmarks.annotations.prepare_parts:prepare_pascal_part",
 }
 _ROOT = "."  # nothing is read there
 

@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from ipseg.bank import Bank
 from ipseg.config import Config
-from ipseg.errors import ConfigError
 from ipseg.methods.chain import image_chain
-from ipseg.parts import unknown
 from ipseg.rows import Step, check_chain
+from pipeline.planning.plan import check_settings
 from pipeline.process import (
     EngineName,
     Outcome,
@@ -27,8 +26,8 @@ from pipeline.process import (
     process,
     write_shards,
 )
+from pipeline.prompts import OUTPUT_COLUMNS as PROMPT_OUTPUT
 from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
-from pipeline.prompts import STORED as PROMPTS_STORED
 from pipeline.prompts import Prompts, banks_of, chains_of, describe
 from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
@@ -38,6 +37,7 @@ from pipeline.runfolder.open_run import open_run
 from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
+from pipeline.stages.stage import build_stages
 
 if TYPE_CHECKING:
     from pipeline.engines.local_engine import LocalEngine
@@ -224,14 +224,12 @@ def _banks(job: Job) -> dict[str, Bank]:
 
 def _check_stages(job: Job, engine: LocalEngine | RayEngine, steps: Sequence[Step]) -> None:
     """Refuses a plan that does not fit, and settings of stages that there are not."""
-    stages = [stage.name for stage in engine.check(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS)]
-    if job.prompts is not None:
-        chains = chains_of(job.variants, job.prompts)
-        prompts = engine.check(chains.steps, PROMPT_COLUMNS, ("key", "shard", *PROMPTS_STORED))
-        stages += [stage.name for stage in prompts]
-    for name in job.config.runtime.stages:
-        if name not in stages:
-            raise ConfigError(unknown("stage", f"runtime.stages.{name}", stages))
+    stages = engine.check(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS)
+    prompts = chains_of(job.variants, job.prompts or Prompts((), {})).steps
+    # With a bank from elsewhere they are not run, but a profile may have settings for them.
+    check = engine.check if job.prompts is not None else build_stages
+    stages += check(prompts, PROMPT_COLUMNS, PROMPT_OUTPUT)
+    check_settings(job.config.runtime, [stage.name for stage in stages])
 
 
 def _bank_about(job: Job) -> dict[str, Any]:

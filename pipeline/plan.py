@@ -17,12 +17,13 @@ from pipeline.planning.calibration import (
     seconds_per_row,
 )
 from pipeline.planning.estimate import Estimate, estimate
-from pipeline.planning.plan import Plan, make_plan
+from pipeline.planning.plan import Plan, check_settings, make_plan
 from pipeline.prompts import OUTPUT_COLUMNS as BANK_COLUMNS
 from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
 from pipeline.prompts import Prompts, banks_of, chains_of, describe
 from pipeline.segment import Request, job_of
 from pipeline.sources.source import list_source
+from pipeline.stages.stage import build_stages
 
 log = logging.getLogger("ipseg")
 
@@ -79,6 +80,9 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
             prompts = engine.plan(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS, number)
         steps = image_steps(job, banks_of(job.bank_folder, job.variants, chains))
         images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, rows)
+        described = build_stages(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS)
+        stages = [*(each.stage for each in images.stages), *described]
+        check_settings(runtime, [stage.name for stage in stages])
         if calibrated:
             if job.prompts is not None:
                 describe(

@@ -164,10 +164,10 @@ def check_bank(folder: str, config: Config) -> None:
     now = bank_identity(prompt_chains({"": config}, drawn=drawn), config)
     then = {name: manifest.identity.get(name) for name in now}
     if listed := list(Manifest(folder, then, {}, []).differences(now)):
-        shown = "\n  ".join(listed[:8])
+        first = "\n  ".join(listed[:8])
         raise PromptError(
             f"the bank {folder} was made with other settings or weights than profile "
-            f"'{config.profile}' has now:\n  {shown}\nmake it again with --prompts DIR"
+            f"'{config.profile}' has now:\n  {first}\nmake it again with --prompts DIR"
         )
 
 

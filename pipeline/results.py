@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any
@@ -85,26 +86,33 @@ def measure_quality(out: str) -> dict[str, Any] | None:
     """Mean IoU over (image, concept present), and how well scores say what is present.
 
     Returns:
-        {"mean_iou", "pairs", "average_precision", "concepts": {name: {"mean_iou", "present",
-        "images", "average_precision"}}} with formula B (mean over images of the IoU in one image);
-        None if no row has ground truth. An average precision is None where a concept is in every
-        image or in none.
+        {"mean_iou", "pairs", "average_precision", "failed", "concepts": {name: {"mean_iou",
+        "present", "images", "average_precision", "failed"}}} with formula B (mean over images of
+        the IoU in one image); None if no row has ground truth. A mean IoU is None where no image
+        has the concept, an average precision where it is in every image or in none. `failed` counts
+        comparisons that could not be made, which are in none of the other numbers.
     """
-    results = _table(
-        {**metric, "episode": number, "query": ""}
-        for number, row in enumerate(read_rows(out, ["metrics"]))
-        for metric in row["metrics"]
-        if metric["status"] == "ok"
-    )
-    if not results.num_rows:
+    failed = Counter[str]()
+
+    def compared() -> Iterator[dict[str, Any]]:
+        for number, row in enumerate(read_rows(out, ["metrics"])):
+            for metric in row["metrics"]:
+                if metric["status"] == "ok":
+                    yield {**metric, "episode": number, "query": ""}
+                else:
+                    failed[metric["class_name"]] += 1
+
+    results = _table(compared())
+    names = sorted({*results["class_name"].to_pylist(), *failed})
+    if not names:
         return None
-    names = sorted(set(results["class_name"].to_pylist()))
     return {
         "formula": "B",
         **_quality(results),
+        "failed": failed.total(),
         "concepts": {
             name: {key: value for key, value in _quality(of).items() if key != "pairs"}
-            | {"present": _present(of).num_rows, "images": of.num_rows}
+            | {"present": _present(of).num_rows, "images": of.num_rows, "failed": failed[name]}
             for name, of in ((n, results.filter(pc.equal(results["class_name"], n))) for n in names)
         },
     }

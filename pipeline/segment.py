@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,7 +13,8 @@ from ipseg.benchmarks.benchmark import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
 from ipseg.prompts import check_prompts, find_prompts, with_drawn
-from ipseg.rows import Step
+from ipseg.rows import Row, Step
+from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
 from ipseg.storage.files import is_folder, write_whole
 from pipeline.job import Done, Job, run_job
@@ -48,7 +49,8 @@ class Request:
         retry: finished rows to do again, None for none.
         budget: failed rows after which the run is stopped.
         calibrated: size the pools by what stages cost on the first rows.
-        steps: of one's own, after those of the method.
+        steps: of one's own, after those of the method: steps, or plain functions rows -> rows that
+            change `objects`.
     """
 
     images: str
@@ -65,7 +67,7 @@ class Request:
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=FailureBudget)
     calibrated: bool = False
-    steps: Sequence[Step] = ()
+    steps: Sequence[Step | Callable[[list[Row]], list[Row]]] = ()
 
 
 @dataclass(frozen=True)
@@ -123,8 +125,9 @@ def job_of(request: Request) -> Job:
         "source": request.images,
         "ground_truth": request.masks,
     }
-    if request.steps:
-        identity["steps"] = [step.name for step in request.steps]
+    steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
+    if steps:
+        identity["steps"] = [step.name for step in steps]
     return Job(
         out=out,
         variants={"": request.config},
@@ -140,7 +143,7 @@ def job_of(request: Request) -> Job:
         retry=request.retry,
         budget=request.budget,
         calibrated=request.calibrated,
-        steps=request.steps,
+        steps=steps,
     )
 
 
@@ -212,7 +215,8 @@ def _without_masks(
 ) -> list[str]:
     """A line for each concept that no image has by the ground truth."""
     measured = {} if quality is None else quality["concepts"]
-    unseen = [name for name in names if name not in measured or not measured[name]["present"]]
+    tried = {name for name, each in measured.items() if each["present"] or each["failed"]}
+    unseen = [name for name in names if name not in tried]
     by_concept = _masks_by_concept(masks, list(names))
     return [
         f"no image has '{name}' by its masks in {masks}, so there is nothing to compare with; if "

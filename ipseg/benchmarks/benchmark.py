@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
 from ipseg.benchmarks.episode import Episode
+from ipseg.errors import ConfigError, SourceError
+
+Progress = Callable[[int, int], None]  # done, of how many: bytes of a file, or files
 
 
 @dataclass(frozen=True)
@@ -69,9 +73,27 @@ class Benchmark(ABC):
     protocol: ClassVar[Protocol] = Protocol()
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D")
 
-    def __init__(self, root: str) -> None:
-        """Takes the data root (local path or fsspec URL); reads nothing yet."""
+    def __init__(
+        self,
+        root: str,
+        *,
+        shot: int = 1,
+        cache: str | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        """Takes the data root; reads nothing yet.
+
+        Args:
+            root: local path or fsspec URL.
+            shot: supports of each episode, on which the folds of some benchmarks depend.
+            cache: folder for an index of label maps; None keeps it in the data root.
+            progress: called with (done, all) while annotations or label maps are read for the
+                first time.
+        """
         self.root = root.rstrip("/")
+        self.shot = shot
+        self._cache = cache
+        self._progress = progress
 
     def protocol_of(self, rule: str) -> Protocol:
         """How masks are compared under a sampling rule; most rules share the paper's protocol."""
@@ -101,3 +123,30 @@ class Benchmark(ABC):
         Raises:
             SourceError: an annotation is malformed (names the file), or the rule is unknown.
         """
+
+
+def check_rule(benchmark: Benchmark, sampling: Sampling) -> None:
+    """Refuses a sampling rule the benchmark does not know.
+
+    Raises:
+        SourceError: names the rules it knows.
+    """
+    if sampling.rule and sampling.rule not in benchmark.rules:
+        known = ", ".join(f"'{rule}'" for rule in benchmark.rules)
+        raise SourceError(
+            f"{benchmark.name} has no sampling rule '{sampling.rule}'; "
+            + (f"it knows {known}" if known else "it has only its reference, the empty name")
+        )
+
+
+def check_one_shot(benchmark: Benchmark, sampling: Sampling) -> None:
+    """Refuses more supports than one where only one is defined.
+
+    Raises:
+        ConfigError: says so.
+    """
+    if sampling.shot != 1:
+        raise ConfigError(
+            f"{benchmark.name} with rule '{sampling.rule}' shows one example; "
+            f"shot must be 1, not {sampling.shot}"
+        )

@@ -5,20 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 
-from ipseg.benchmarks.benchmark import Benchmark, Sampling
-from ipseg.errors import ConfigError, SourceError
+from ipseg.errors import SourceError
 from ipseg.storage.files import filesystem, info, is_folder, read_bytes
 
 _NAME = re.compile(r"(?!\.)[\w.+\-]+")  # one file name: no folder, nothing hidden
 
 
-def locate(benchmark: Benchmark, places: Sequence[str], needed: Sequence[str]) -> str:
+def locate(
+    root: str, places: Sequence[str], needed: Sequence[str], *, title: str, layout: str
+) -> str:
     """The first place at or below the root where everything needed is.
 
     Args:
-        benchmark: whose root is searched.
+        root: of the data set.
         places: folders below the root, "" for the root itself.
         needed: files, and folders (with a slash at the end), below a place.
+        title: of the data set, for the error.
+        layout: all files it needs, for the error.
 
     Returns:
         Its `absolute` address.
@@ -26,7 +29,7 @@ def locate(benchmark: Benchmark, places: Sequence[str], needed: Sequence[str]) -
     Raises:
         SourceError: names what is missing, where it was looked for, and the layout.
     """
-    tried = [f"{benchmark.root}/{place}".rstrip("/") for place in places]
+    tried = [f"{root}/{place}".rstrip("/") for place in places]
     lacking: dict[str, list[str]] = {}
     for folder in tried:
         missing = [name for name in needed if not _is_there(f"{folder}/{name}")]
@@ -36,9 +39,9 @@ def locate(benchmark: Benchmark, places: Sequence[str], needed: Sequence[str]) -
     best = min(tried, key=lambda folder: len(lacking[folder]))
     below = [place for place in places if place]
     raise SourceError(
-        f"{benchmark.title} is not complete: no {', '.join(lacking[best])} in {best} (looked in "
-        f"{benchmark.root}{''.join(f', its {place}' for place in below)}); it needs\n"
-        f"{benchmark.layout}"
+        f"{title} is not complete: no {', '.join(lacking[best])} in {best} (looked in "
+        f"{root}{''.join(f', its {place}' for place in below)}); it needs\n"
+        f"{layout}"
     )
 
 
@@ -55,33 +58,6 @@ def is_file(url: str) -> bool:
     """
     known = info(url)
     return known is not None and known["type"] == "file"
-
-
-def check_rule(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses a sampling rule the benchmark does not know.
-
-    Raises:
-        SourceError: names the rules it knows.
-    """
-    if sampling.rule and sampling.rule not in benchmark.rules:
-        known = ", ".join(f"'{rule}'" for rule in benchmark.rules)
-        raise SourceError(
-            f"{benchmark.name} has no sampling rule '{sampling.rule}'; "
-            + (f"it knows {known}" if known else "it has only its reference, the empty name")
-        )
-
-
-def check_one_shot(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses more supports than one where only one is defined.
-
-    Raises:
-        ConfigError: says so.
-    """
-    if sampling.shot != 1:
-        raise ConfigError(
-            f"{benchmark.name} with rule '{sampling.rule}' shows one example; "
-            f"shot must be 1, not {sampling.shot}"
-        )
 
 
 def read_lines(url: str) -> list[str]:

@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Callable
-from typing import Any
 
-from ipseg.benchmarks.annotated import AnnotatedBenchmark
-from ipseg.benchmarks.benchmark import Benchmark
-from ipseg.benchmarks.zero_shot import ZeroShotBenchmark
+from ipseg.benchmarks.benchmark import Benchmark, Progress
 from ipseg.components import BENCHMARKS, load_class
 from ipseg.errors import ConfigError
 
@@ -29,10 +25,10 @@ def benchmark_class(name: str) -> type[Benchmark]:
 def open_benchmark(
     name: str,
     root: str,
-    shot: int = 1,
     *,
+    shot: int = 1,
     cache: str | None = None,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Benchmark:
     """The benchmark on its data root; reads nothing yet.
 
@@ -47,12 +43,4 @@ def open_benchmark(
     Raises:
         ConfigError: there is no such benchmark; names the nearest.
     """
-    cls: Any = benchmark_class(name)
-    opened: Benchmark
-    if issubclass(cls, AnnotatedBenchmark):
-        opened = cls(root, shot, progress)
-    elif issubclass(cls, ZeroShotBenchmark):
-        opened = cls(root, cache, progress)
-    else:
-        opened = cls(root)
-    return opened
+    return benchmark_class(name)(root, shot=shot, cache=cache, progress=progress)

@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -21,6 +20,7 @@ from ipseg.features.stable_diffusion_network import TAPS, Layer, load_diffusion
 from ipseg.features.windows import paste, window_starts
 from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
+from ipseg.networks.pixels import to_pixels
 from ipseg.networks.pretrained import Network
 from ipseg.rows import Image
 from ipseg.vision.letterbox import letterbox
@@ -127,8 +127,7 @@ class StableDiffusion(DenseExtractor):
         return self.crop if self.window == "sliding" else self.size
 
     def _states(self, crops: Sequence[Image]) -> list[dict[str, Tensor]]:
-        pixels = torch.from_numpy(np.stack(crops)).to(self._network.text.device)
-        pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        pixels = to_pixels(crops, self._network.text.device)
         with torch.inference_mode(), self.models.autocast():
             term = self._conditioning(pixels) if self._conditioning is not None else None
             states = self._network(pixels, term)

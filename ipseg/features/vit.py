@@ -8,7 +8,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
-import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -18,6 +17,7 @@ from ipseg.errors import ConfigError
 from ipseg.features.dense import DenseExtractor
 from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
+from ipseg.networks.pixels import to_pixels
 from ipseg.networks.pretrained import Network, load_network, normalisation
 from ipseg.rows import Image
 from ipseg.vision.letterbox import letterbox
@@ -92,8 +92,7 @@ class VitExtractor(DenseExtractor):
         return in_micro_batches(self._grids, canvases, self.batch)
 
     def _grids(self, canvases: Sequence[Image]) -> list[dict[str, Tensor]]:
-        pixels = torch.from_numpy(np.stack(canvases)).to(self._mean.device)
-        pixels = pixels.permute(0, 3, 1, 2).float() / 255
+        pixels = to_pixels(canvases, self._mean.device)
         with torch.inference_mode(), self.models.autocast():
             tokens = self.tokens(self._network, (pixels - self._mean) / self._std)
         cells = self._side // int(self._network.config.patch_size)

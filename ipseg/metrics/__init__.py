@@ -17,39 +17,36 @@ each but AP what it is and where it comes from.
 
 Pixels are counted once (`Region`, `Boundary`); everything after works on integers, so results in
 any order or grouping give the same value to the last bit. `measure`, `per_class`, `interval` and
-`over_folds` work on tables of `ipseg.benchmarks.results.RESULTS`; `MeanIoU`, `ClassIoU`,
-`ClassRegions` and `Tracks` are sums that are merged with `+`.
+`over_folds` work on tables of `ipseg.benchmarks.results.RESULTS`; `MeanIoU` is a sum over images
+that merges with `+`.
 """
 
 from __future__ import annotations
 
-from ipseg.metrics.aggregate import ClassRegions
 from ipseg.metrics.bootstrap import interval, interval_over_folds
 from ipseg.metrics.boundary import Boundary
 from ipseg.metrics.counts import Counts, Region
 from ipseg.metrics.formulas import FORMULAS, Formula, formula_of
-from ipseg.metrics.iou import ClassIoU, ExactMean, MeanIoU
+from ipseg.metrics.iou import ExactMean, MeanIoU
+from ipseg.metrics.paired import paired_difference
 from ipseg.metrics.ranking import average_precision
 from ipseg.metrics.table import FoldValues, measure, over_folds, per_class
-from ipseg.metrics.tracks import Tracks
 
 __all__ = [
     "FORMULAS",
     "Boundary",
-    "ClassIoU",
-    "ClassRegions",
     "Counts",
     "ExactMean",
     "FoldValues",
     "Formula",
     "MeanIoU",
     "Region",
-    "Tracks",
     "average_precision",
     "formula_of",
     "interval",
     "interval_over_folds",
     "measure",
     "over_folds",
+    "paired_difference",
     "per_class",
 ]

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.metrics.counts import Region
 from ipseg.metrics.estimator import Estimator, draw
-from ipseg.metrics.judged import REGION, Integers, Judged
+from ipseg.metrics.judged import Integers, Judged
 
 Sums = dict[str, Integers]
 
@@ -96,39 +94,3 @@ class ForegroundBackground(Estimator):
         return np.array(
             [self.of_sums(judged.sums(draw(len(judged), rng)), classes) for _ in range(samples)]
         )
-
-
-@dataclass
-class ClassRegions:
-    """Sums of regions for each class: what A, A', D, P and P.mAcc are made of.
-
-    Attributes:
-        classes: summed regions of each class that occurred.
-    """
-
-    classes: dict[int, Region] = field(default_factory=dict)
-
-    def add(self, class_id: int, region: Region) -> None:
-        """Count one image of one class."""
-        self.classes[class_id] = self.classes.get(class_id, Region()) + region
-
-    def __add__(self, other: ClassRegions) -> ClassRegions:
-        merged = ClassRegions(dict(self.classes))
-        for class_id, region in other.classes.items():
-            merged.add(class_id, region)
-        return merged
-
-    def value(
-        self, estimator: ClassMean | ForegroundBackground, classes: Collection[int]
-    ) -> float | None:
-        """A formula over these sums, in [0, 1]; None if nothing was counted.
-
-        Args:
-            estimator: that of one of `FORMULAS`.
-            classes: ids of all the classes there are.
-        """
-        if not self.classes:
-            return None
-        counted = [asdict(self.classes[class_id]) for class_id in sorted(self.classes)]
-        sums = {name: np.array([each[name] for each in counted], np.int64) for name in REGION}
-        return estimator.of_sums(sums, len(set(classes)))

@@ -47,7 +47,7 @@ def interval(
         ConfigError, ValueError: as `measure`, or a value outside of these ranges.
     """
     _check(confidence, samples)
-    return _ends(_redrawn(formula, results, classes, samples, (seed, 0)), confidence)
+    return ends(bootstrap_samples(formula, results, classes, samples, (seed, 0)), confidence)
 
 
 def interval_over_folds(
@@ -78,20 +78,21 @@ def interval_over_folds(
     _check(confidence, samples)
     total = np.zeros(samples)
     for position, (fold, part) in enumerate(by_fold(results, classes).items()):
-        redrawn = _redrawn(formula, part, classes[fold], samples, (seed, position))
+        redrawn = bootstrap_samples(formula, part, classes[fold], samples, (seed, position))
         if redrawn is None:
             return None
         total += redrawn
-    return _ends(total / len(classes), confidence) if classes else None
+    return ends(total / len(classes), confidence) if classes else None
 
 
-def _redrawn(
+def bootstrap_samples(
     formula: str,
     results: pa.Table,
     classes: Collection[int],
     samples: int,
     seed: tuple[int, int],
 ) -> npt.NDArray[np.float64] | None:
+    """(samples,) values of a formula, each over as many episodes drawn with replacement."""
     judged = judged_of(formula, results, classes)
     return formula_of(formula).estimator.redrawn(
         judged, len(set(classes)), samples, np.random.default_rng(seed)
@@ -105,7 +106,8 @@ def _check(confidence: float, samples: int) -> None:
         raise ValueError(f"samples is at least 1, not {samples}")
 
 
-def _ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:
+def ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:
+    """The interval that holds this share of the values; None without values."""
     if values is None:
         return None
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])

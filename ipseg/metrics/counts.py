@@ -37,13 +37,10 @@ class Counts:
         """Intersection over union in [0, 1]; None, i.e. undefined, if both masks are empty."""
         return self.intersection / self.union if self.union else None
 
-    def __add__(self, other: Counts) -> Counts:
-        return Counts(self.intersection + other.intersection, self.union + other.union)
-
 
 @dataclass(frozen=True)
 class Region:
-    """All that formulas on regions need of one comparison, or of a sum of them.
+    """All that formulas on regions need of one comparison.
 
     The fields have the names of the columns they are stored in. Pixels that are not judged are in
     none of them.
@@ -91,25 +88,6 @@ class Region:
         shared = int(np.count_nonzero(predicted & truth))
         inside, found = int(np.count_nonzero(truth)), int(np.count_nonzero(predicted))
         return Region(pixels, shared, inside + found - shared, inside, found)
-
-    @property
-    def foreground(self) -> Counts:
-        """The object's counts."""
-        return Counts(self.intersection, self.union)
-
-    @property
-    def background(self) -> Counts:
-        """The same of what is left of the image around the masks."""
-        return Counts(self.pixels - self.union, self.pixels - self.intersection)
-
-    def __add__(self, other: Region) -> Region:
-        return Region(
-            self.pixels + other.pixels,
-            self.intersection + other.intersection,
-            self.union + other.union,
-            self.truth + other.truth,
-            self.predicted + other.predicted,
-        )
 
 
 def check_shapes(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> None:

@@ -1,13 +1,11 @@
-"""Sums of IoUs that merge in any order and grouping, to the last bit: they hold integers only.
+"""Means of IoUs that merge in any order and grouping, to the last bit: they hold integers only.
 
-Source: A as in HSNet (Min et al., ICCV 2021) and Matcher, A' as in SEGIC, B as in IPSeg's release.
+Source: formula B as in IPSeg's release.
 """
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from ipseg.metrics.counts import Counts
 
@@ -56,41 +54,3 @@ class MeanIoU(ExactMean):
 
     def __add__(self, other: ExactMean) -> MeanIoU:
         return MeanIoU(self.total + other.total, self.count + other.count)
-
-
-@dataclass
-class ClassIoU:
-    """Formulas A and A': pixels are summed for each class first, so large objects weigh more.
-
-    Attributes:
-        classes: summed counts of each class that occurred.
-    """
-
-    classes: dict[str, Counts] = field(default_factory=dict)
-
-    def add(self, name: str, counts: Counts) -> None:
-        """Count one image of one class."""
-        self.classes[name] = self.classes.get(name, Counts()) + counts
-
-    def __add__(self, other: ClassIoU) -> ClassIoU:
-        merged = ClassIoU(dict(self.classes))
-        for name, counts in other.classes.items():
-            merged.add(name, counts)
-        return merged
-
-    def all_classes(self, names: Iterable[str]) -> float | None:
-        """Formula A over these classes; one that never occurred counts as 0. None over none."""
-        return _class_mean(self.classes, sorted(set(names)))
-
-    @property
-    def seen_classes(self) -> float | None:
-        """Formula A' over the classes that occurred, None if none did."""
-        return _class_mean(self.classes, sorted(self.classes))
-
-
-def _class_mean(classes: Mapping[str, Counts], names: Sequence[str]) -> float | None:
-    if not names:
-        return None
-    counts = [classes.get(name, Counts()) for name in names]
-    # fsum rounds once, so the order of the classes does not matter.
-    return math.fsum(each.intersection / max(each.union, 1) for each in counts) / len(names)

@@ -12,7 +12,6 @@ import pyarrow.compute as pc
 from ipseg.errors import ConfigError
 
 Integers = npt.NDArray[np.int64]
-REGION = ("pixels", "intersection", "union", "truth", "predicted")
 BOUNDARY = ("truth_boundary", "truth_matched", "predicted_boundary", "predicted_matched")
 
 

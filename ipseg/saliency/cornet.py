@@ -15,6 +15,7 @@ from torch import Tensor
 
 from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
+from ipseg.networks.pixels import to_pixels
 from ipseg.saliency.cornet_network import INPUT_SIDE, CorNet
 from ipseg.saliency.weak import never_empty
 
@@ -83,9 +84,8 @@ def to_input(image: npt.NDArray[np.uint8]) -> Tensor:
     small = PillowImage.fromarray(image).resize(
         (INPUT_SIDE, INPUT_SIDE), PillowImage.Resampling.BICUBIC
     )
-    pixels = torch.from_numpy(np.array(small)).permute(2, 0, 1).float() / 255
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
-    return ((pixels - mean) / std)[None]
+    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
+    return (to_pixels([np.array(small)]) - mean) / std
 
 
 def to_8bit(probability: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:

@@ -16,6 +16,7 @@ from transformers import Dinov2Model, Dinov2WithRegistersModel
 
 from ipseg.errors import ConfigError
 from ipseg.networks.models import Models
+from ipseg.networks.pixels import to_pixels
 from ipseg.networks.pretrained import Network, load_network, normalisation
 from ipseg.saliency.foreground import clean, grabcut, overlap
 from ipseg.saliency.normalised_cut import bipartition, main_part
@@ -142,8 +143,7 @@ class TokenCut:
         mean, std = (
             torch.tensor(values, device=device).view(1, 3, 1, 1) for values in self._normalisation
         )
-        pixels = torch.from_numpy(small).to(device).permute(2, 0, 1)[None].float() / 255
-        return (pixels - mean) / std
+        return (to_pixels([np.asarray(small, np.uint8)], device) - mean) / std
 
 
 def _last_block(network: Network, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, ClassVar, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,10 @@ import numpy.typing as npt
 from ipseg.networks.models import Models
 from ipseg.rows import Image, Map
 from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Guidance, PointPrompt
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class Segmenter(Protocol):
@@ -71,3 +74,29 @@ class BatchedSegmenter(Segmenter, Protocol):
         multimask: bool = True,
     ) -> list[Decoded]:
         """What `decode` would answer to each."""
+
+
+@runtime_checkable
+class FeatureSegmenter(BatchedSegmenter, Protocol):
+    """A segmenter whose image embedding also serves to compare images (PerSAM)."""
+
+    def feature_map(self, embedding: Any) -> Tensor:  # noqa: ANN401
+        """(c, gh, gw) float32 image embedding over the segmenter's whole square."""
+
+    def on_features(self, embedding: Any, image: Image) -> Tensor:  # noqa: ANN401
+        """(3, gh, gw) float32: an image of the same size, fitted and normalised like it."""
+
+
+@runtime_checkable
+class GuidedSegmenter(FeatureSegmenter, Protocol):
+    """A segmenter whose decoder can be guided by a target (PerSAM)."""
+
+    def decode_guided(
+        self,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+        guidance: Sequence[Guidance],
+        *,
+        multimask: bool = True,
+    ) -> list[Decoded]:
+        """What `decode_many` would answer, each prompt with its guidance."""

@@ -49,22 +49,15 @@ class Frame:
 
     def from_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
         """(..., 2) x, y in pixels of the image -> the same in pixels of the square."""
-        return np.asarray(points, dtype=np.float64) * self._scale
-
-    def to_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 2) x, y in pixels of the square -> the same in pixels of the image."""
-        return np.asarray(points, dtype=np.float64) / self._scale
-
-    @property
-    def _scale(self) -> npt.NDArray[np.float64]:
-        return np.array([self.inside[1] / self.image[1], self.inside[0] / self.image[0]])
+        return np.asarray(points, dtype=np.float64) * (
+            self.inside[1] / self.image[1],
+            self.inside[0] / self.image[0],
+        )
 
     def masks(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Low-resolution logits -> masks, as SAM does it.
+        """Low-resolution logits -> masks, as SAM does it: `enlarge`, then cut at 0.
 
-        The logits are enlarged to the square (bilinear), the padding is cut off, the rest is
-        resized to the image (bilinear) and cut at 0. For an image of the square's own size the
-        second resize changes nothing.
+        For an image of the square's own size the second resize changes nothing.
 
         Args:
             logits: (C, h, w) float32 over the whole square.
@@ -72,11 +65,32 @@ class Frame:
         Returns:
             (C, H, W) bool at the size of the image, and (C, *inside) bool in the square.
         """
+        seen = self._inside(logits)
+        return self._full(seen) > 0, seen > 0
+
+    def enlarge(self, maps: Tensor) -> Tensor:
+        """Maps over the square -> the same over the image, as SAM enlarges its logits.
+
+        They are enlarged to the square (bilinear), the padding is cut off, and the rest is resized
+        to the image (bilinear).
+
+        Args:
+            maps: (C, h, w) float32 over the whole square.
+
+        Returns:
+            (C, H, W) float32.
+        """
+        return self._full(self._inside(maps))
+
+    def _inside(self, maps: Tensor) -> Tensor:
         square = (self.side, self.side)
-        seen = functional.interpolate(logits[None], square, mode="bilinear", align_corners=False)
-        seen = seen[..., : self.inside[0], : self.inside[1]]
-        full = functional.interpolate(seen, self.image, mode="bilinear", align_corners=False)
-        return full[0] > 0, seen[0] > 0
+        seen = functional.interpolate(maps[None], square, mode="bilinear", align_corners=False)[0]
+        return seen[:, : self.inside[0], : self.inside[1]]
+
+    def _full(self, seen: Tensor) -> Tensor:
+        return functional.interpolate(seen[None], self.image, mode="bilinear", align_corners=False)[
+            0
+        ]
 
 
 def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:

@@ -69,6 +69,9 @@ class HFSam(PromptableNetwork):
             maps = [found]
         return [tuple(one[i : i + 1] for one in maps) for i in range(len(pixels))]
 
+    def _embedding_at(self) -> int:
+        return -1 if isinstance(self._network, Sam2Model) else 0
+
     def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         model = self._network
         # One image for each prompt: the classes take a mask input per image, not per prompt.

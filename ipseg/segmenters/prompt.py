@@ -26,3 +26,16 @@ class PointPrompt:
     labels: npt.NDArray[np.integer[Any]]
     box: npt.NDArray[np.float64] | None = None
     mask_input: Map | None = None
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What goes with a prompt to a decoder that a target can guide (PerSAM).
+
+    Attributes:
+        attention: (gh, gw) float32 in [0, 1], where the target is, over the network's square.
+        target: (c,) float32, mean of the target's features, not normalised.
+    """
+
+    attention: Map
+    target: npt.NDArray[np.float32]

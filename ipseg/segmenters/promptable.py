@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from ipseg.errors import ConfigError
 from ipseg.networks.batching import in_micro_batches
@@ -126,6 +127,47 @@ class PromptableNetwork(ABC):
             for features, frame in zip(encoded, frames, strict=True)
         ]
 
+    def feature_map(self, embedding: Embedding) -> Tensor:
+        """The image embedding that the mask decoder reads.
+
+        Returns:
+            (c, gh, gw) float32 over the whole square, padding included, on the model's device;
+            (256, 64, 64) for SAM.
+        """
+        return embedding.features[self._embedding_at()][0]
+
+    def _embedding_at(self) -> int:
+        """Which of a network's features is the image embedding."""
+        return 0
+
+    def on_features(self, embedding: Embedding, image: Image) -> Tensor:
+        """An image on the grid of another one's features, by the way that one's pixels took.
+
+        It is resized, normalised and padded with 0 as `encode` does it, then brought to the
+        grid (bilinear, which there means: from the two middle pixels of a cell along each axis).
+        Meant for a mask drawn as an image.
+
+        Args:
+            embedding: says where the image lies in the square, and how large the grid is.
+            image: (H, W, 3) uint8, of the size of the image that was encoded.
+
+        Returns:
+            (3, gh, gw) float32 in units of the network's input, on the model's device.
+
+        Raises:
+            ValueError: the sizes differ.
+        """
+        frame = embedding.frame
+        if image.shape[:2] != frame.image:
+            raise ValueError(
+                f"{image.shape[:2]} is not the size of the encoded image {frame.image}"
+            )
+        pixels = to_batch([fit(image, frame, self._aspect())], self._side)
+        grid = self.feature_map(embedding)
+        return functional.interpolate(
+            pixels.to(grid.device), grid.shape[1:], mode="bilinear", align_corners=False
+        )[0]
+
     def decode(
         self,
         embedding: Embedding,
@@ -164,23 +206,38 @@ class PromptableNetwork(ABC):
         Runs in float32 whatever the precision: it is 1 % of the work at most, and in 16 bits a
         point would be known to 4 pixels only.
         """
+
+        def decode(batch: PromptBatch, _: Sequence[int]) -> tuple[Tensor, Tensor]:
+            return self._decode(embedding.features, batch)
+
+        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+
+    def _in_groups(
+        self,
+        decode: Callable[[PromptBatch, Sequence[int]], tuple[Tensor, Tensor]],
+        frame: Frame,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool,
+    ) -> list[Decoded]:
+        """Answers in the order of the prompts; `decode` gets those of one form, and which."""
         groups: dict[tuple[int, bool, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             self._check(prompt)
             form = (len(prompt.labels), prompt.box is not None, prompt.mask_input is not None)
             groups.setdefault(form, []).append(index)
 
-        def decode(chosen: Sequence[int]) -> list[Decoded]:
-            batch = self._batch(embedding.frame, [prompts[i] for i in chosen], multimask)
-            logits, predicted_iou = self._decode(embedding.features, batch)
+        def answer(chosen: Sequence[int]) -> list[Decoded]:
+            batch = self._batch(frame, [prompts[i] for i in chosen], multimask)
+            logits, predicted_iou = decode(batch, chosen)
             return [
-                _decoded(embedding.frame, *answer)
-                for answer in zip(logits.float(), predicted_iou.float(), strict=True)
+                _decoded(frame, *each)
+                for each in zip(logits.float(), predicted_iou.float(), strict=True)
             ]
 
         found: dict[int, Decoded] = {}
         for indices in groups.values():
-            answers = in_micro_batches(decode, indices, self._at_once)
+            answers = in_micro_batches(answer, indices, self._at_once)
             found.update(zip(indices, answers, strict=True))
         return [found[index] for index in range(len(prompts))]
 

@@ -14,7 +14,7 @@ from ipseg.segmenters import BatchedSegmenter, Segmenter
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.prompt import PointPrompt
 
-_TOGETHER = 16  # prompts; more would not make a GPU faster
+TOGETHER = 16  # prompts; more would not make a GPU faster
 
 Box = npt.NDArray[np.float64]  # (4,) x, y, x, y
 
@@ -38,35 +38,14 @@ class Refinement:
             only the classical segmenter understands it. `none` goes by the points.
         empty_box: the box when pass 2 finds nothing. `full` is the whole image; `degenerate` is
             what the released code gives: its corners mixed up, a box of no area.
+        frame: `image` gives masks at the size of the image; `segmenter` as the segmenter saw it,
+            where the released code compares them with the ground truth.
     """
 
     passes: Literal[1, 3] = 1
     prior: Literal["similarity", "none"] = "none"
     empty_box: Literal["full", "degenerate"] = "full"
-
-    def run(
-        self,
-        segmenter: Segmenter,
-        embedding: Any,  # noqa: ANN401
-        point_coords: npt.NDArray[np.float32],
-        point_labels: npt.NDArray[np.integer[Any]],
-        similarity: Map,
-    ) -> Decoded:
-        """Candidates to choose from by predicted IoU.
-
-        Args:
-            segmenter: what `embedding` comes from.
-            embedding: of the image.
-            point_coords: (n, 2) x, y in pixels of the image.
-            point_labels: (n,) 1 for object, 0 for background.
-            similarity: (gh, gw) fused similarity map over the image.
-
-        Returns:
-            All candidates of the only pass, or the one that the third pass settles for; that one
-            may be empty.
-        """
-        prompt = PointPrompt(point_coords, point_labels)
-        return next(self.run_many(segmenter, embedding, [prompt], [similarity]))
+    frame: Literal["image", "segmenter"] = "image"
 
     def run_many(
         self,
@@ -75,16 +54,26 @@ class Refinement:
         prompts: Sequence[PointPrompt],
         similarities: Sequence[Map],
     ) -> Iterator[Decoded]:
-        """What `run` answers to each prompt, in order.
+        """For each prompt, candidates to choose from by predicted IoU; in order.
 
         Prompts are decoded together where the segmenter can, a few at a time: the masks of
         hundreds of concepts on a large image would not fit into memory.
+
+        Args:
+            segmenter: made `embedding`.
+            embedding: of the image.
+            prompts: points in pixels of the image.
+            similarities: for each prompt, (gh, gw) fused similarity map over the image.
+
+        Yields:
+            All candidates of the only pass, or the best one of the third pass; that one may be
+            empty.
         """
         if self.prior == "similarity":
             pairs = zip(prompts, similarities, strict=True)
             prompts = [replace(prompt, mask_input=similarity) for prompt, similarity in pairs]
-        for start in range(0, len(prompts), _TOGETHER):
-            yield from self._run(segmenter, embedding, prompts[start : start + _TOGETHER])
+        for start in range(0, len(prompts), TOGETHER):
+            yield from self._run(segmenter, embedding, prompts[start : start + TOGETHER])
 
     def _run(
         self,
@@ -93,47 +82,49 @@ class Refinement:
         prompts: Sequence[PointPrompt],
     ) -> list[Decoded]:
         if self.passes == 1:
-            return _decode(segmenter, embedding, prompts)
-        first = _decode(segmenter, embedding, prompts, multimask=False)
-        prompts = [
-            replace(prompt, mask_input=answer.low_res_logits[0])
-            for prompt, answer in zip(prompts, first, strict=True)
-        ]
-        second = _decode(segmenter, embedding, prompts)
-        prompts = [
-            self._third(prompt, answer) for prompt, answer in zip(prompts, second, strict=True)
-        ]
-        third = _decode(segmenter, embedding, prompts)
-        return [only(answer, int(np.argmax(answer.predicted_iou))) for answer in third]
+            return decode_all(segmenter, embedding, prompts)
+        first = decode_all(segmenter, embedding, prompts, multimask=False)
+        second = refine(
+            segmenter,
+            embedding,
+            [
+                replace(prompt, mask_input=answer.low_res_logits[0])
+                for prompt, answer in zip(prompts, first, strict=True)
+            ],
+        )
+        return refine(
+            segmenter,
+            embedding,
+            [
+                replace(prompt, box=self.box(answer), mask_input=answer.low_res_logits[0])
+                for prompt, answer in zip(prompts, second, strict=True)
+            ],
+        )
 
-    def _third(self, prompt: PointPrompt, second: Decoded) -> PointPrompt:
-        pick, box = self.choose(second)
-        return replace(prompt, box=box, mask_input=second.low_res_logits[pick])
+    def box(self, second: Decoded) -> Box:
+        """The box that pass 3 takes over from the one candidate of pass 2.
 
-    def choose(self, second: Decoded) -> tuple[int, Box]:
-        """What pass 3 takes over from pass 2: index of the best candidate, and its box.
-
-        The box is measured where the segmenter saw the image, in whole pixels of its frame, and
+        It is measured where the segmenter saw the image, in whole pixels of its frame, and
         given in pixels of the image without rounding, so that nothing is lost on the way back.
         """
-        pick = int(np.argmax(second.predicted_iou))
-        seen = second.masks if second.frame_masks is None else second.frame_masks
-        height, width = seen.shape[1:]
-        box = tight_box(seen[pick])
+        seen = (second.masks if second.frame_masks is None else second.frame_masks)[0]
+        height, width = seen.shape
+        box = tight_box(seen)
         if box is None:
             x, y = width - 1, height - 1
             box = np.array([0, 0, x, y] if self.empty_box == "full" else [0, y, 0, y], np.float64)
         rows, columns = second.masks.shape[1:]
-        return pick, box * np.array([columns / width, rows / height] * 2)
+        return box * np.array([columns / width, rows / height] * 2)
 
 
-def _decode(
+def decode_all(
     segmenter: Segmenter,
     embedding: Any,  # noqa: ANN401
     prompts: Sequence[PointPrompt],
     *,
     multimask: bool = True,
 ) -> list[Decoded]:
+    """The answer to each prompt on one image; together where the segmenter can."""
     if isinstance(segmenter, BatchedSegmenter):
         return segmenter.decode_many(embedding, prompts, multimask=multimask)
     return [
@@ -147,6 +138,16 @@ def _decode(
         )
         for prompt in prompts
     ]
+
+
+def refine(
+    segmenter: Segmenter,
+    embedding: Any,  # noqa: ANN401
+    prompts: Sequence[PointPrompt],
+) -> list[Decoded]:
+    """Of the candidates for each prompt the one with the highest predicted IoU, a leading 1."""
+    answers = decode_all(segmenter, embedding, prompts)
+    return [only(answer, int(np.argmax(answer.predicted_iou))) for answer in answers]
 
 
 def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:

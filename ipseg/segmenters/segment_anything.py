@@ -6,13 +6,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
+import numpy as np
+import numpy.typing as npt
+import torch
 from pydantic import Field
 from torch import Tensor
 
 from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
+from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect
-from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
+from ipseg.segmenters.guided import guided_decode
+from ipseg.segmenters.prompt import Guidance, PointPrompt
+from ipseg.segmenters.promptable import Embedding, Features, PromptableNetwork, PromptBatch
 from ipseg.segmenters.sam_architecture import recognise
 
 
@@ -56,13 +62,57 @@ class SegmentAnything(PromptableNetwork):
     def _encode(self, pixels: Tensor) -> Sequence[Features]:
         return [(features[None],) for features in self._network.image_encoder(pixels)]
 
+    @torch.inference_mode()
+    def decode_guided(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        guidance: Sequence[Guidance],
+        *,
+        multimask: bool = True,
+    ) -> list[Decoded]:
+        """What `decode_many` answers, but each prompt with a target that guides the decoder.
+
+        See `ipseg.segmenters.guided`. In float32, as all decoding.
+
+        Args:
+            embedding: of the image, from `encode`.
+            prompts: one for each mask.
+            guidance: of each prompt.
+            multimask: as in `decode`; PerSAM's first pass has one candidate.
+
+        Raises:
+            ValueError: there is not one guidance for each prompt, or one has the wrong shape.
+        """
+        if len(guidance) != len(prompts):
+            raise ValueError(f"{len(prompts)} prompts with {len(guidance)} guidances")
+        grid = self.feature_map(embedding)
+        for each in guidance:
+            shapes = (*each.target.shape, *each.attention.shape)
+            if shapes != grid.shape:
+                raise ValueError(f"a guidance of shapes {shapes} for features {tuple(grid.shape)}")
+
+        def stack(arrays: Sequence[npt.NDArray[np.float32]]) -> Tensor:
+            return torch.from_numpy(np.stack(arrays)).float().to(grid.device)
+
+        def decode(batch: PromptBatch, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
+            sparse, dense = self._embed(batch)
+            return guided_decode(
+                self._network.mask_decoder,
+                grid[None],
+                self._network.prompt_encoder.get_dense_pe(),
+                sparse,
+                dense,
+                attention=stack([guidance[i].attention for i in chosen]),
+                target=stack([guidance[i].target for i in chosen]),
+                multimask=batch.multimask,
+            )
+
+        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+
     def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         sam = self._network
-        sparse, dense = sam.prompt_encoder(
-            points=(prompts.coords, prompts.labels),
-            boxes=prompts.boxes,
-            masks=None if prompts.logits is None else prompts.logits[:, None],
-        )
+        sparse, dense = self._embed(prompts)
         logits, predicted_iou = sam.mask_decoder(
             image_embeddings=features[0],
             image_pe=sam.prompt_encoder.get_dense_pe(),
@@ -71,3 +121,12 @@ class SegmentAnything(PromptableNetwork):
             multimask_output=prompts.multimask,
         )
         return logits, predicted_iou
+
+    def _embed(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
+        """Prompts as the mask decoder takes them: (B, n, c) and (B, c, gh, gw)."""
+        sparse, dense = self._network.prompt_encoder(
+            points=(prompts.coords, prompts.labels),
+            boxes=prompts.boxes,
+            masks=None if prompts.logits is None else prompts.logits[:, None],
+        )
+        return sparse, dense

@@ -65,8 +65,9 @@ class Support:
             )
         if self.kind == "box" and segmenter is not None and not segmenter.takes_boxes:
             raise ConfigError(
-                f"support 'box' gives the segmenter a box, which {type(segmenter).__name__} does "
-                f"not take; set support.segmenter.kind, or support.kind=point"
+                f"support 'box' needs a segmenter that takes boxes, which "
+                f"{type(segmenter).__name__} does not: set support.segmenter.kind, or take "
+                f"support.kind=point"
             )
         return FindSupport(
             kind=self.kind,

@@ -92,6 +92,11 @@ def is_transient(error: BaseException) -> bool:
     return status in _STATUSES or (isinstance(error, OSError) and error.errno in _ERRNOS)
 
 
+def status_of(error: BaseException) -> int | None:
+    """The HTTP status behind an error of a driver; None where no service has answered."""
+    return _answer(error)[0]
+
+
 def with_retry(address: str, call: Callable[[], _Result]) -> _Result:
     """The result of a call that may be made again, waiting longer and longer between attempts.
 

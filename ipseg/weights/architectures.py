@@ -35,7 +35,7 @@ from transformers import (
 
 from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
-from ipseg.segmenters.sam_keys import transformers_config
+from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]
 # The libraries build their classes at run time; types tell nothing about what is inside.

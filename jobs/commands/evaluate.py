@@ -15,7 +15,7 @@ PARTIAL = 3  # exit code
 EPILOG = """
 [bold]Examples[/bold]
 
-Your own pictures and masks, images/<class>/NAME.jpg and masks/<class>/NAME.png:
+Your own images and masks, images/<class>/NAME.jpg and masks/<class>/NAME.png:
 
     ipseg evaluate folder --data-root data/ --profile classical --out run/
 
@@ -23,15 +23,23 @@ One fold of COCO-20i with five examples for each question:
 
     ipseg evaluate coco-20i --data-root datasets/ --shot 5 --fold 0 --out run/
 
-Settings side by side; features and embeddings are computed once:
+Settings side by side; features and embeddings are computed once, whatever they share:
 
     ipseg evaluate folder --data-root data/ --out run/ --sweep points.k=8,32 points.clusters=2,4
+
+Methods and profiles side by side, with the differences and their intervals:
+
+    ipseg evaluate perseg --data-root data/ --profile ipseg-light,persam,persam-f --out run/
+
+Every example given by a box, which the segmenter turns into a mask:
+
+    ipseg evaluate perseg --data-root data/ --support box --out run/
 
 An ablation of the paper:
 
     ipseg evaluate perseg --data-root data/ --table 4 --out run/
 
-Five per cent of the pictures could not be read, and are mended now:
+Five per cent of the images could not be read, and are repaired now:
 
     ipseg evaluate folder --data-root data/ --out run/ --retry failed
 
@@ -48,9 +56,21 @@ def evaluate(
     data_root: Annotated[str, typer.Option(help="Where the data is; a path or URL.")] = ".",
     out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")] = "",
     profile: Annotated[
-        str, typer.Option("--profile", "-p", help="Name of a shipped profile, or a YAML file.")
+        str,
+        typer.Option(
+            "--profile",
+            "-p",
+            metavar="NAME[,NAME...]",
+            help="Shipped profiles or YAML files; several are compared.",
+        ),
     ] = "ipseg",
-    method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            metavar="NAME[,NAME...]",
+            help="Replaces the method of the profiles; several are compared.",
+        ),
+    ] = None,
     settings: Settings = None,
     shot: Annotated[int, typer.Option(min=1, help="Examples for each question.")] = 1,
     fold: Annotated[
@@ -64,13 +84,14 @@ def evaluate(
     ] = "",
     seed: Annotated[int, typer.Option(help="Of the episodes that are drawn.")] = 0,
     include_prompt: Annotated[
-        bool, typer.Option("--include-prompt", help="Ask about the examples themselves, too.")
+        bool, typer.Option("--include-prompt", help="Evaluate the examples themselves, too.")
     ] = False,
-    given_mask: Annotated[
-        bool | None,
+    support: Annotated[
+        str | None,
         typer.Option(
-            "--given-mask/--no-given-mask",
-            help="Show examples with their ground-truth mask; by default as the protocol has it.",
+            metavar="KIND",
+            help="How the object of an example is found: mask (its ground truth), saliency, box, "
+            "point or none; by default as the protocol has it.",
         ),
     ] = None,
     sweep: Annotated[
@@ -80,8 +101,17 @@ def evaluate(
     table: Annotated[
         int | None, typer.Option(help="Run the rows of the paper's table 3, 4, 5, 6 or 7.")
     ] = None,
+    mask_frame: Annotated[
+        str | None,
+        typer.Option(
+            metavar="image|segmenter",
+            help="Compare masks at the size of the image (default), or as the segmenter saw it, "
+            "as IPSeg's released code does.",
+        ),
+    ] = None,
     formula: Annotated[
-        str | None, typer.Option(help="Number that stands first: A, A', B, C, D, P, JF, J, F.")
+        str | None,
+        typer.Option(help="Formula of the headline number: A, A', B, C, D, P, JF, J, F."),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")
@@ -118,24 +148,25 @@ def evaluate(
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
     benchmark_class(benchmark)
     from ipseg.benchmarks.benchmark import Sampling
-    from jobs.evaluation.asked import Asked
+    from jobs.evaluation.request import EvaluationRequest
     from jobs.evaluation.run import run_evaluation
     from jobs.reading import Reading
     from pipeline.runfolder.ledger import Retry
 
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
-    asked = Asked(
-        benchmark=open_benchmark(benchmark, data_root, shot, cache=cache, progress=reading),
+    request = EvaluationRequest(
+        benchmark=open_benchmark(benchmark, data_root, shot=shot, cache=cache, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
-        profile=profile,
-        method=method,
+        profiles=_listed(profile),
+        methods=_listed(method or ""),
         settings=settings or (),
         sweep=(*(sweep or ()), *(more or ())),
         table=table,
         folds=fold or (),
-        given_mask=given_mask,
+        support=support,
+        mask_frame=mask_frame,
         formula=formula,
         limit=limit,
         engine="local" if engine == "local" else "ray",
@@ -144,9 +175,13 @@ def evaluate(
         max_failure_rate=max_failure_rate,
     )
     with reading:
-        whole = run_evaluation(asked, as_json=json)
+        whole = run_evaluation(request, as_json=json)
     if not whole:
         raise typer.Exit(PARTIAL)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())
 
 
 def _rule(text: str) -> tuple[str, int | None]:

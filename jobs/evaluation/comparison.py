@@ -7,9 +7,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ipseg.benchmarks.paper_tables import FORMULA as PAPER_FORMULA
-from ipseg.benchmarks.paper_tables import paper_table
-from ipseg.benchmarks.published import Published, published
+from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
+from ipseg.benchmarks.published.paper_tables import paper_table
+from ipseg.benchmarks.published.published import Published, published
 
 _UNKNOWN = "not stated"
 _WITH_MASK = " with ground-truth mask"  # how the published numbers name a method that is given it
@@ -81,15 +81,15 @@ def counterpart(
         ours: as in `compare`.
 
     Returns:
-        In the sweep of a paper's table, the number of the row of this label; in a run with one
-        setting, the first number of the same method in the run's own formula. None where there is
-        none.
+        In the sweep of a paper's table, the number of the row of this label; else the first number
+        of the same method in the run's own formula, if nothing but the method and the profile sets
+        this setting apart. None where there is none.
     """
     if evaluation["table"] is not None:
         return _table_row(evaluation, variant["label"], ours)
-    if len(evaluation["variants"]) > 1:
+    if variant["settings"]:
         return None
-    name = evaluation["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
+    name = variant["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
     same = (
         each
         for each in comparisons
@@ -118,7 +118,7 @@ def _table_row(
 def _means(listed: Sequence[Published]) -> list[Comparison]:
     """Each mean with the folds that were printed behind it."""
     means: list[Comparison] = []
-    latest: dict[tuple[str, ...], Comparison] = {}  # a mean stands before its folds
+    latest: dict[tuple[str, ...], Comparison] = {}  # a mean comes before its folds
     for each in listed:
         printed = (each.method, each.backbone, each.formula, each.source, each.note)
         if each.fold:

@@ -1,4 +1,4 @@
-"""Which episodes are worth a look, and their pictures: the example, the answer, the truth."""
+"""Episodes for the galleries of a report: the example, the answer, the ground truth."""
 
 from __future__ import annotations
 
@@ -8,29 +8,28 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.episode import Episode, Example, from_table
 from ipseg.benchmarks.truth import Truth, read_truth
 from ipseg.errors import IpsegError
+from ipseg.objects import Object
 from ipseg.rows import Image
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
-from ipseg.vision.masks import decode_rle
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
 from jobs.report.tiles import QUALITY, data_uri, reason_of, resized
 
 Key = tuple[str, int, str]  # fold, episode, variant
-Predictions = Callable[[str, Collection[Key]], Mapping[Key, Mapping[str, Any]]]
+Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]
 
-SHOWN = 6  # episodes of one gallery
-LONG_SIDE = 400  # pixels of one picture
+GALLERY = 6  # episodes of one gallery
+LONG_SIDE = 400  # pixels of one image
 FOUND, TRUE, EXAMPLE = COLOURS[0], COLOURS[3], COLOURS[1]
 _NOT_JUDGED = (128, 128, 128)
-# The run has accepted the picture already, by limits of its own.
+# The run has accepted the image already, by limits of its own.
 _ANY_SHAPE = ImageLimits(min_side=1, max_aspect=float("inf"))
 
 
@@ -53,16 +52,16 @@ class Judged:
 
 @dataclass(frozen=True)
 class View:
-    """One picture, or what stands in for it.
+    """One image, or the reason why there is none.
 
     Attributes:
         title: what it shows.
-        picture: data URI, "" if it could not be had.
+        data: data URI, "" if it could not be had.
         reason: why not.
     """
 
     title: str
-    picture: str
+    data: str
     reason: str = ""
 
 
@@ -72,9 +71,9 @@ class EpisodeTile:
 
     Attributes:
         fold, episode, class_name, iou: of the episode.
-        key: of the query picture.
+        key: of the query image.
         support: key of the first example.
-        more: number of further examples, which are not shown.
+        more: number of further examples, which are left out.
         views: the query with what was found, the example, the ground truth.
     """
 
@@ -114,15 +113,15 @@ def best(episodes: Sequence[Judged]) -> list[Judged]:
 
 def by_lot(episodes: Sequence[Judged]) -> list[Judged]:
     """Some episodes, drawn by the hash of their numbers."""
-    return sorted(episodes, key=_chance)[:SHOWN]
+    return sorted(episodes, key=_chance)[:GALLERY]
 
 
 def draw_episodes(
     outcome: Outcome, variant: str, wanted: Collection[Judged], predictions: Predictions
 ) -> dict[Judged, EpisodeTile]:
-    """The pictures of some episodes of one setting.
+    """The images of some episodes of one setting.
 
-    A picture that cannot be read any more, because it has moved since the run, is said to be gone.
+    An image that cannot be read any more (it has moved since the run) is replaced by the reason.
     """
     if not wanted:
         return {}
@@ -144,11 +143,11 @@ def _in_turn(ordered: Sequence[Judged]) -> list[Judged]:
     for position, each in enumerate(ordered):
         ranked.append((taken[each.class_name], position))
         taken[each.class_name] += 1
-    return [ordered[position] for _, position in sorted(ranked)[:SHOWN]]
+    return [ordered[position] for _, position in sorted(ranked)[:GALLERY]]
 
 
 def _chance(each: Judged) -> bytes:
-    """Looks drawn by lot but belongs to the episode."""
+    """Looks random but belongs to the episode."""
     return hashlib.sha256(f"{each.fold}/{each.episode}".encode("utf-8", "replace")).digest()
 
 
@@ -176,7 +175,7 @@ def _view(title: str, paint: Callable[[], Image]) -> View:
     try:
         return View(title, data_uri(encode_jpeg(paint(), QUALITY)))
     except Exception as error:  # noqa: BLE001  (each storage raises its own)
-        # The run is finished; that a picture has moved since is no reason to have no report.
+        # The run is finished; that an image has moved since is no reason to have no report.
         return View(title, "", reason_of(error))
 
 
@@ -189,25 +188,20 @@ def _masked(example: Example, colour: tuple[int, int, int]) -> Image:
     return draw(image, drawn, fill=0.35)
 
 
-def _found(query: Example, found: Mapping[str, Any] | None) -> Image:
+def _found(query: Example, found: Sequence[Object] | None) -> Image:
     """The answer filled, with its points, and the outline of the ground truth where it is known."""
     image = _picture(query)
     try:
         painted = draw(image, [Drawn(TRUE, _truth(query, image).mask)], fill=0.0)
     except (OSError, IpsegError):
-        painted = image  # the picture of the truth beside this one says why
-    if found is None:
-        return painted
-    segmentation = found["segmentation"]
+        painted = image  # the view of the ground truth says why
     size = (image.shape[1], image.shape[0])
-    height, width = segmentation["size"]
-    points = np.array([(p["x"], p["y"], p["label"]) for p in found["points"] or ()], np.float64)
-    answer = Drawn(
-        FOUND,
-        resized(decode_rle(segmentation), size),
-        points.reshape(-1, 3) * (size[0] / width, size[1] / height, 1.0),
-    )
-    return draw(painted, [answer], fill=0.35)
+    drawn = []
+    for each in found or ():
+        height, width = each.segmentation["size"]
+        points = each.points * (size[0] / width, size[1] / height, 1.0)
+        drawn.append(Drawn(FOUND, resized(each.mask, size), points))
+    return draw(painted, drawn, fill=0.35)
 
 
 def _picture(example: Example) -> Image:
@@ -216,7 +210,7 @@ def _picture(example: Example) -> Image:
 
 
 def _truth(example: Example, image: Image) -> Truth:
-    """The ground truth at the size of the reduced picture."""
+    """The ground truth at the size of the reduced image."""
     size = (image.shape[1], image.shape[0])
     truth = read_truth(example.truth)
     mask = resized(_cropped(truth.mask, example), size)

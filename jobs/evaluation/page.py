@@ -123,7 +123,11 @@ def _sweep(variants: Sequence[Variant]) -> dict[str, Any]:
         "sweep_axis": scale,
         "has_published": any(v.counterpart for v in variants),
         "sweep": [
-            {"variant": v, "mark": mark(scale, v.headline.value, v.headline.interval, published)}
+            {
+                "variant": v,
+                "mark": mark(scale, v.headline.value, v.headline.interval, published),
+                "difference": wording.difference(v.difference),
+            }
             for v, published in zip(variants, theirs, strict=True)
         ],
     }

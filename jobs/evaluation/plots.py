@@ -1,4 +1,4 @@
-"""Where dots and intervals stand on a common axis, for inline SVG; no drawing library."""
+"""Where dots and intervals are on a common axis, for inline SVG; no drawing library."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class Axis:
     ticks: tuple[float, ...]
 
     def place(self, percent: float) -> float:
-        """How far along the axis a value stands, 0 to 100; values beyond it stand at its end."""
+        """How far along the axis a value is, 0 to 100; values beyond it are put at its end."""
         return min(100.0, max(0.0, 100 * (percent - self.low) / (self.high - self.low)))
 
 
@@ -45,7 +45,7 @@ class Mark:
 
 
 def axis(values: Iterable[float | None]) -> Axis:
-    """The shortest axis with round ends on which all values (percent) stand.
+    """The shortest axis with round ends that holds all values (percent).
 
     It need not begin at 0: dots are read by their place, not by their length.
     """

@@ -6,26 +6,25 @@ import hashlib
 import io
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pyarrow.parquet as pq
-from pipeline.evaluation.evaluation import Evaluation
 from rich.console import Console
 
 from ipseg.benchmarks.benchmark import Benchmark
-from ipseg.benchmarks.drawing import episode_csv, is_published
 from ipseg.benchmarks.episode import Episode, to_table
-from ipseg.benchmarks.paper_tables import PaperTable, paper_table
+from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
+from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import write_whole
-from jobs.evaluation.asked import Asked, Resolved, as_the_paper, resolve
 from jobs.evaluation.page import write_page
+from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
-from pipeline.evaluate import evaluate
+from pipeline.evaluate import Evaluation, evaluate
 from pipeline.process import Outcome
 from pipeline.results import predictions, results_table
 from pipeline.stages.record import FailureBudget
@@ -41,22 +40,22 @@ class _Measured:
     page: str
 
 
-def run_evaluation(asked: Asked, *, as_json: bool) -> bool:
+def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
     """Runs an evaluation, writes its tables and report, and prints its table.
 
     Returns:
         Whether every episode was measured.
 
     Raises:
-        IpsegError: something the caller can mend.
+        IpsegError: something the caller can fix.
     """
-    asked = as_the_paper(asked)
-    resolved = resolve(asked)
-    table = None if asked.table is None else paper_table(asked.table)
+    request = as_the_paper(request)
+    resolved = resolve(request)
+    table = None if request.table is None else paper_table(request.table)
     if table is not None and any(row.prompt_set is not None for row in table.rows):
-        return _run_prompt_sets(asked, resolved, table, as_json=as_json)
-    asked.benchmark.check()
-    done = _measure(asked, resolved)
+        return _run_prompt_sets(request, resolved, table, as_json=as_json)
+    request.benchmark.check()
+    done = _measure(request, resolved)
     if as_json:
         _print_json(_data(done))
     else:
@@ -66,22 +65,24 @@ def run_evaluation(asked: Asked, *, as_json: bool) -> bool:
     return not done.summary.partial
 
 
-def _run_prompt_sets(asked: Asked, resolved: Resolved, table: PaperTable, *, as_json: bool) -> bool:
+def _run_prompt_sets(
+    request: EvaluationRequest, resolved: Resolved, table: PaperTable, *, as_json: bool
+) -> bool:
     """One evaluation for each set, in OUT/<set>/, and one table of all."""
-    asked.benchmark.check()
+    request.benchmark.check()
     done: dict[str, _Measured] = {}
-    for row, variant in zip(table.rows, resolved.variants, strict=True):
+    for row, setting in zip(table.rows, resolved.settings, strict=True):
         if row.prompt_set is None:
             raise ConfigError(f"table {table.number}: row '{row.label}' names no set of prompts")
         name, seed = row.prompt_set.name, row.prompt_set.seed
         log.info("%s: prompts drawn with seed %d", row.label, seed)
         done[name] = _measure(
             replace(
-                asked,
-                out=f"{asked.out.rstrip('/')}/{name}",
-                sampling=replace(asked.sampling, seed=seed),
+                request,
+                out=f"{request.out.rstrip('/')}/{name}",
+                sampling=replace(request.sampling, seed=seed),
             ),
-            replace(resolved, variants=[variant]),
+            replace(resolved, settings=[setting]),
         )
     summaries = [each.summary for each in done.values()]
     if as_json:
@@ -97,34 +98,36 @@ def _run_prompt_sets(asked: Asked, resolved: Resolved, table: PaperTable, *, as_
     return not any(each.partial for each in summaries)
 
 
-def _measure(asked: Asked, resolved: Resolved) -> _Measured:
-    benchmark, sampling, protocol = asked.benchmark, asked.sampling, resolved.protocol
-    by_fold = {fold: _episodes(asked, fold) for fold in resolved.folds}
+def _measure(request: EvaluationRequest, resolved: Resolved) -> _Measured:
+    benchmark, sampling, protocol = request.benchmark, request.sampling, resolved.protocol
+    by_fold = {fold: _episodes(request, fold) for fold in resolved.folds}
     work = Evaluation(
         benchmark=benchmark.name,
         episodes=[episode for episodes in by_fold.values() for episode in episodes],
         protocol=protocol,
-        variants=resolved.variants,
-        out=asked.out.rstrip("/"),
-        engine=asked.engine,
-        overwrite=asked.overwrite,
-        retry=asked.retry,
-        budget=FailureBudget.of(1.0 if asked.max_failure_rate is None else asked.max_failure_rate),
+        variants={setting.label: setting.config for setting in resolved.settings},
+        out=request.out.rstrip("/"),
+        engine=request.engine,
+        overwrite=request.overwrite,
+        retry=request.retry,
+        budget=FailureBudget.of(
+            1.0 if request.max_failure_rate is None else request.max_failure_rate
+        ),
     )
     if not work.episodes:
         raise SourceError(
-            f"{benchmark.title} in {benchmark.root} has nothing to ask: every picture is a prompt; "
-            f"add pictures, or ask about the prompts too with --include-prompt"
+            f"{benchmark.title} in {benchmark.root} has no query: every image is a prompt; "
+            f"add images, or evaluate the prompts too with --include-prompt"
         )
     log.info("%d episodes of %s", len(work.episodes), benchmark.title)
     started = datetime.now(UTC)
-    outcomes = evaluate(work)
-    config = resolved.variants[0].config
+    done = evaluate(work)
+    configs = [setting.config for setting in resolved.settings]
     evaluation = {
         "benchmark": benchmark.name,
         "title": benchmark.title,
-        "method": config.method,
-        "profile": config.profile,
+        "method": _names(config.method_name for config in configs),
+        "profile": _names(config.profile for config in configs),
         "shot": sampling.shot,
         "seed": sampling.seed,
         "rule": sampling.rule,
@@ -133,23 +136,32 @@ def _measure(asked: Asked, resolved: Resolved) -> _Measured:
         "protocol": asdict(protocol),
         "folds": {fold: _fold(benchmark, fold, episodes) for fold, episodes in by_fold.items()},
         "all_folds": list(benchmark.folds),
-        "variants": [{"label": v.label, "settings": list(v.settings)} for v in resolved.variants],
-        "table": asked.table,
-        "config_sha256": config.sha256,
+        "variants": [
+            {
+                **{"label": setting.label, "settings": list(setting.overrides)},
+                "method": setting.config.method_name,
+                "profile": setting.config.profile,
+            }
+            for setting in resolved.settings
+        ],
+        "table": request.table,
+        "config_sha256": configs[0].sha256,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        **_speed(outcomes),
+        **_speed(done.outcome),
     }
     _write_parquet(f"{work.out}/episodes.parquet", to_table(work.episodes))
-    _write_parquet(f"{work.out}/results.parquet", results_table(work))
+    _write_parquet(
+        f"{work.out}/results.parquet", results_table(work.out, work.asked, list(work.variants))
+    )
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)
-    return _Measured(summary, write_page(summary, lambda _, wanted: predictions(work, wanted)))
+    return _Measured(summary, write_page(summary, predictions))
 
 
-def _episodes(asked: Asked, fold: str) -> list[Episode]:
-    episodes = asked.benchmark.episodes(fold, asked.sampling)
-    return episodes if asked.limit is None else episodes[: asked.limit]
+def _episodes(request: EvaluationRequest, fold: str) -> list[Episode]:
+    episodes = request.benchmark.episodes(fold, request.sampling)
+    return episodes if request.limit is None else episodes[: request.limit]
 
 
 def _fold(benchmark: Benchmark, fold: str, episodes: Sequence[Episode]) -> dict[str, Any]:
@@ -161,14 +173,16 @@ def _fold(benchmark: Benchmark, fold: str, episodes: Sequence[Episode]) -> dict[
     }
 
 
-def _speed(outcomes: Sequence[Outcome]) -> dict[str, Any]:
-    seconds = sum(outcome.seconds for outcome in outcomes)
-    rows = sum(outcome.done_now for outcome in outcomes)
+def _speed(outcome: Outcome) -> dict[str, Any]:
     return {
-        "seconds": round(seconds, 3),
-        "rows_per_second": round(rows / seconds, 3) if seconds else 0.0,
-        "stages": [stage for outcome in outcomes for stage in outcome.stages],
+        "seconds": round(outcome.seconds, 3),
+        "rows_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "stages": outcome.stages,
     }
+
+
+def _names(names: Iterable[str]) -> str:
+    return ", ".join(dict.fromkeys(names))
 
 
 def _write_parquet(url: str, table: Any) -> None:  # noqa: ANN401

@@ -6,14 +6,15 @@ import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from ipseg.metrics import interval, interval_over_folds, over_folds, per_class
+from ipseg.metrics import interval, interval_over_folds, over_folds, paired_difference, per_class
+from ipseg.metrics.paired import Difference
 from ipseg.storage.files import write_whole
 from jobs.evaluation.comparison import Comparison, compare, counterpart
 from jobs.evaluation.outcome import Outcome, read_outcome
@@ -27,7 +28,7 @@ Classes = Mapping[str, Collection[int]]  # fold -> ids
 
 @dataclass(frozen=True)
 class Coverage:
-    """How many episodes of a list stand behind a number.
+    """How many episodes of a list a number is computed from.
 
     Attributes:
         total: episodes in the list.
@@ -46,7 +47,7 @@ class Coverage:
 
     @property
     def partial(self) -> bool:
-        """Whether the number stands for less than the list."""
+        """Whether it is computed from less than the list."""
         return self.ok < self.total
 
     @property
@@ -62,7 +63,7 @@ class Number:
     Attributes:
         formula: id in `ipseg.metrics.FORMULAS`.
         value: mean over the folds, in [0, 1]; None where a fold has no value.
-        interval: its 95 % bootstrap interval over episodes; None where it cannot be told.
+        interval: its 95 % bootstrap interval over episodes; None where it cannot be computed.
         folds: fold -> value.
         fold_intervals: fold -> interval, of the first formula only.
     """
@@ -87,6 +88,7 @@ class Variant:
         comparisons: published numbers, those that can be compared first.
         counterpart: the number it is measured by: of the same method, or of the same line of the
             paper's table; None if there is none.
+        difference: to the first variant in the headline formula; None for the first itself.
     """
 
     label: str
@@ -96,6 +98,7 @@ class Variant:
     numbers: dict[str, Number]
     comparisons: tuple[Comparison, ...]
     counterpart: Comparison | None
+    difference: Difference | None = None
 
     @property
     def headline(self) -> Number:
@@ -172,7 +175,8 @@ def summarise(out: str) -> Summary:
         OutputError: there is no evaluation at this place, or its files do not belong together.
     """
     outcome = read_outcome(out)
-    variants = tuple(_variant(outcome, each) for each in outcome.evaluation["variants"])
+    first, *others = (_variant(outcome, each) for each in outcome.evaluation["variants"])
+    variants = (first, *(_compared(outcome, each, first) for each in others))
     summary = Summary(outcome, variants, _per_class(outcome), _never_drawn(outcome))
     buffer = io.BytesIO()
     pq.write_table(summary.per_class, buffer)
@@ -199,6 +203,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
                 "numbers": {name: asdict(number) for name, number in variant.numbers.items()},
                 "comparisons": [asdict(each) for each in variant.comparisons],
                 "counterpart": variant.counterpart and asdict(variant.counterpart),
+                "difference": variant.difference and asdict(variant.difference),
             }
             for variant in summary.variants
         ],
@@ -235,6 +240,13 @@ def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
         comparisons=comparisons,
         counterpart=counterpart(outcome.evaluation, asked, comparisons, ours),
     )
+
+
+def _compared(outcome: Outcome, variant: Variant, first: Variant) -> Variant:
+    one, other = (outcome.of_variant(each.label) for each in (variant, first))
+    formula = variant.headline.formula
+    difference = paired_difference(formula, one, other, outcome.classes)
+    return replace(variant, difference=difference)
 
 
 def _number(

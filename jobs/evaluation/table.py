@@ -67,11 +67,15 @@ def sweep_table(summary: Summary) -> Table:
     """One line for each setting."""
     published = next((v.counterpart for v in summary.variants if v.counterpart), None)
     table = _table("setting", published)
+    first = summary.variants[0].label
+    for heading in (f"minus {first}", "95 % interval (paired)"):
+        table.add_column(plain(heading), justify="right")
     for variant in summary.variants:
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
-        table.add_row(plain(variant.label), *_cells(variant, bool(published)), style=style)
+        cells = [*_cells(variant, bool(published)), *wording.difference(variant.difference)]
+        table.add_row(plain(variant.label), *cells, style=style)
     return table
 
 

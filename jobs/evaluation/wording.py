@@ -5,6 +5,8 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
+from ipseg.metrics.paired import Difference
+
 NONE = "–"
 
 
@@ -23,6 +25,14 @@ def points(delta: float | None) -> str:
     if delta is None:
         return NONE
     return f"{delta:+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def difference(found: Difference | None) -> tuple[str, str]:
+    """A difference of two settings in percentage points, and its interval."""
+    if found is None or found.value is None:
+        return NONE, NONE
+    ends = " to ".join(points(100 * end) for end in found.interval or ())
+    return points(100 * found.value), ends or NONE
 
 
 def moment(text: str | None) -> str:
@@ -55,8 +65,8 @@ def protocol_lines(protocol: dict[str, Any]) -> list[tuple[str, str]]:
         "linear": "linear, then above zero, which grows it by a border",
     }
     assigned = {
-        "binary": "each class judged by itself, in pictures that show it",
-        "argmax": "each pixel goes to the class that is surest, or to the background",
+        "binary": "each class judged by itself, in images that have it",
+        "argmax": "each pixel goes to the class with the highest score, or to the background",
     }
     return [
         ("Compared at", "the original size" if side is None else f"{side} × {side} px, squashed"),

@@ -17,7 +17,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.parquet as pq
 
-from ipseg.methods.ipseg.scoring import notable
+from ipseg.objects import notable
 from ipseg.storage.files import filesystem
 from pipeline.runfolder.parts import part_files
 
@@ -152,8 +152,6 @@ class Survey:
             self.causes[cause] += 1
             failure = Failure(place.key, *cause, row["error_message"] or "")
             self._failures.add(_chance(place.key), place.key, failure)
-            return
-        if status == "skipped":
             return
         scores = best_scores(row)
         if row["metrics"]:

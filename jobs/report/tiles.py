@@ -10,7 +10,7 @@ from typing import Any
 import cv2
 import numpy as np
 
-from ipseg.methods.ipseg.scoring import highest, notable
+from ipseg.objects import highest, notable
 from ipseg.rows import Image, Mask
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail

@@ -24,7 +24,7 @@ class Memory:
 
 
 def memory() -> Memory:
-    """Of this process. Where the system has no /proc, only the peak is known, and stands twice."""
+    """Of this process. Where the system has no /proc, only the peak is known, and given twice."""
     if not _STATUS.exists():
         unit = 1 if sys.platform == "darwin" else 1024
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit

@@ -24,6 +24,7 @@ from ray.exceptions import RayError, RayTaskError
 
 from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
+from ipseg.parts import own_modules
 from ipseg.rows import Step
 from pipeline.engines.cutting import cut
 from pipeline.engines.progress import show_progress
@@ -94,6 +95,8 @@ class RayEngine:
                     configure_logging=False,
                 )
             self._started = True
+        for module in own_modules():  # no worker has to have them installed
+            ray.cloudpickle.register_pickle_by_value(module)
         context = DataContext.get_current()
         context.enable_progress_bars = False
         context.print_on_execution_start = False

@@ -83,7 +83,7 @@ def calibrate(
             at, kind, text = (table[f"error_{name}"][0] for name in ("stage", "type", "message"))
             raise PlanError(
                 f"calibration: all of the first {len(errors)} rows failed, the first of them in "
-                f"step '{at}' ({kind}: {text}); mend that, or leave --calibrate out"
+                f"step '{at}' ({kind}: {text}); fix that, or leave --calibrate out"
             )
     return costs
 

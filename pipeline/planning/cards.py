@@ -8,7 +8,7 @@ import logging
 log = logging.getLogger("ipseg")
 
 _WAIT_SECONDS = 20.0
-_SLIVER = 0.001  # of a card: enough to be shown one, too little to keep anybody else from it
+_SLIVER = 0.001  # of a card: enough to be given one, too little to keep anybody else from it
 
 
 def card_memory_gb() -> dict[str, float]:
@@ -18,7 +18,7 @@ def card_memory_gb() -> dict[str, float]:
     tell (no NVIDIA driver: logical GPUs, other makers) or do not answer in time are left out.
 
     Returns:
-        node id -> GB (10^9 bytes) of the smallest card that the task was shown.
+        node id -> GB (10^9 bytes) of the smallest card that the task was given.
     """
     import ray
     from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy

@@ -114,6 +114,6 @@ def _amounts(claim: Claim) -> str:
 
 
 def _machines(cluster: Cluster) -> str:
-    shown = [f"{node.cpus:g} CPU + {node.gpus:g} GPU" for node in cluster.nodes[:6]]
-    more = len(cluster.nodes) - len(shown)
-    return "; ".join([*shown, *([f"and {more} more"] if more else [])])
+    listed = [f"{node.cpus:g} CPU + {node.gpus:g} GPU" for node in cluster.nodes[:6]]
+    more = len(cluster.nodes) - len(listed)
+    return "; ".join([*listed, *([f"and {more} more"] if more else [])])

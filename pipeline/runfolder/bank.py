@@ -13,6 +13,7 @@ import io
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
@@ -54,8 +55,12 @@ _caches: dict[str, RecentlyUsed] = {}
 
 
 def bank_folder(url: str) -> str:
-    """The bank's folder, given that or the run folder that it is part of."""
+    """The bank's folder, given that or the run folder that it is part of.
+
+    Absolute on a disk: a manifest names it, and is read from other working directories.
+    """
     url = url.rstrip("/")
+    url = url if "://" in url else str(Path(url).absolute())
     return f"{url}/{BANK}" if exists(f"{url}/{BANK}/{ENTRIES}") else url
 
 
@@ -74,7 +79,7 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             chains = [("", row["error_message"])]
         stored[place.key] = {
             "key": place.key,
-            "part": place.part[place.part.index("/shard=") + 1 :],
+            "part": place.part[place.part.rindex("/shard=") + 1 :],
             "index": place.index,
             "errors": [f"{chain}:{row['uri']} cannot be used: {why}" for chain, why in chains],
         }
@@ -128,7 +133,7 @@ class StoredBank(Bank):
             raise PromptError(f"cannot read the bank at {self.folder}: {error}") from error
 
     @cached_property
-    def categories(self) -> Mapping[str, int]:  # type: ignore[override]  # read once
+    def categories(self) -> Mapping[str, int]:
         """See `Bank.categories`."""
         columns = (self._entries[name].to_pylist() for name in ("concept", "category_id"))
         return dict(zip(*columns, strict=True))

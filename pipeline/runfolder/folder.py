@@ -18,11 +18,12 @@ import pyarrow.parquet as pq
 
 from ipseg.storage.files import filesystem, read_bytes
 from ipseg.storage.retry import with_retry
-from pipeline.runfolder.parts import Damage
+from pipeline.runfolder.parts import Damage, DamagedPartError
 
 BANK = "bank"  # folder of the prompts' own run, below that of the images
 SHARDS = "shards.parquet"
-_IN_SHARD = re.compile(r"(?:^|/)shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
+# Directly below the run's folder: the bank has shards of its own.
+_IN_SHARD = re.compile(r"^/?shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
 
 
 @dataclass
@@ -49,7 +50,7 @@ def list_run(out: str) -> Listing:
     found: dict[str, dict[str, Any]] = with_retry(out, lambda: fs.find(root, detail=True))
     listing = Listing()
     for path, info in found.items():
-        match = _IN_SHARD.search(path[len(root) :])
+        match = _IN_SHARD.match(path[len(root) :])
         if match is None:
             continue
         shard, name = match.groups()
@@ -86,6 +87,7 @@ class Success:
     Attributes:
         rows: in its parts, each key once.
         counts: rows by status.
+        incomplete: rows that have not failed, but of which a chain or a comparison has.
         parts: name of each part -> its rows.
         fingerprint: of the source that was read.
         run_id: of the run that finished it.
@@ -93,6 +95,7 @@ class Success:
 
     rows: int
     counts: dict[str, int]
+    incomplete: int
     parts: dict[str, int]
     fingerprint: str
     run_id: str
@@ -108,6 +111,7 @@ def read_success(folder: str, problems: list[str]) -> Success | None:
         return Success(
             rows=int(content["rows"]),
             counts={str(status): int(n) for status, n in content["counts"].items()},
+            incomplete=int(content["incomplete"]),
             parts={str(part["name"]): int(part["rows"]) for part in content["parts"]},
             fingerprint=str(content["fingerprint"]),
             run_id=str(content["run_id"]),
@@ -145,6 +149,8 @@ def clear(out: str) -> None:
 
 def unreadable(file: str, error: BaseException) -> str:
     """A file that cannot be read, and why, in one line."""
+    if isinstance(error, DamagedPartError):  # has both in it
+        return str(error)
     if isinstance(error, FileNotFoundError):
         return f"{file}: gone since it was listed; a run is rewriting it, look again"
     return f"{file}: cannot be read ({str(error).partition(chr(10))[0]})"

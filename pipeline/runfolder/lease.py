@@ -1,7 +1,12 @@
 """One run at a time in one run folder: a file that says who writes there, kept fresh while it does.
 
-Two runs at once would each do what the other has not written yet, and every such row would stand
+Two runs at once would each do what the other has not written yet, and every such row would be
 there twice.
+
+Each holder has a file of its own, `.lease/00000001.json` and on; the highest number counts. To take
+the lease, new or from a run that is gone, is to create the next number, which only one can do. The
+highest file stays when the lease is given back: if numbers could come again, a process that has
+been looking at an old one for long would take what another holds by now.
 """
 
 from __future__ import annotations
@@ -13,15 +18,19 @@ import socket
 import threading
 import time
 from types import TracebackType
+from typing import Any
 
 from ipseg.errors import OutputError
+from ipseg.storage.creation import create
 from ipseg.storage.files import read_bytes, remove, write_whole
+from ipseg.storage.walk import list_files
 
 log = logging.getLogger("ipseg")
 
 REFRESH_SECONDS = 10.0
 STALE_SECONDS = 45.0
-FILE = "lease.json"
+
+_held_here: set[str] = set()  # ids of the runs of this process
 
 
 class Lease:
@@ -32,8 +41,9 @@ class Lease:
     """
 
     def __init__(self, out: str, run_id: str) -> None:
-        self._url = f"{out}/.{FILE}"
+        self._out = out.rstrip("/")
         self._run_id = run_id
+        self._number = 0
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._keep_fresh, name="lease", daemon=True)
 
@@ -43,10 +53,13 @@ class Lease:
         Raises:
             OutputError: another run is writing there.
         """
-        holder = self._holder()
-        if holder is not None and holder["run_id"] != self._run_id:
-            self._wait_until_stale(holder)
-        self._write()
+        _held_here.add(self._run_id)
+        try:
+            while not self._take():
+                pass  # somebody else was quicker; what is there now is looked at
+        except BaseException:
+            _held_here.discard(self._run_id)
+            raise
         self._thread.start()
         return self
 
@@ -59,60 +72,147 @@ class Lease:
         """Gives it back."""
         self._released.set()
         self._thread.join()
-        holder = self._holder()
-        if holder is not None and holder["run_id"] == self._run_id:
-            remove(self._url)
-
-    def _holder(self) -> dict[str, str] | None:
+        _held_here.discard(self._run_id)
         try:
-            holder: dict[str, str] = json.loads(read_bytes(self._url))
-        except (FileNotFoundError, ValueError):
-            return None
-        return holder
+            write_whole(_file(self._out, self._number), self._content(released=True))
+        except OSError as problem:  # a full disk; without the mark the lease goes stale
+            log.warning("cannot give the lease of %s back: %s", self._out, problem)
 
-    def _wait_until_stale(self, holder: dict[str, str]) -> None:
-        if holder["host"] == socket.gethostname():
-            if _is_alive(int(holder["pid"])):
+    def _take(self) -> bool:
+        newest = max(_numbers(self._out), default=0)
+        return (not newest or self._is_free(newest)) and self._claim(newest + 1)
+
+    def _claim(self, number: int) -> bool:
+        """Whether the lease is ours with this number, which was free a moment ago."""
+        self._number = number
+        if not create(_file(self._out, number), self._content()):
+            return False
+        numbers = _numbers(self._out)
+        if numbers[-1] != number:  # used and cleared away since it was looked at
+            remove(_file(self._out, number))
+            return False
+        for earlier in numbers[:-1]:
+            try:
+                remove(_file(self._out, earlier))
+            except FileNotFoundError:  # its holder is alive after all, or a late one was here too
+                continue
+        return True
+
+    def _is_free(self, number: int) -> bool:
+        """Whether nobody holds a number; False where something has changed while it was watched."""
+        seen = _content(self._out, number)
+        holder = _parse(seen)
+        if holder is not None and holder["released"]:
+            return True
+        if holder is not None and holder["host"] == socket.gethostname():
+            if _is_alive(holder):
                 raise self._refusal(holder)
-            return
-        log.info("waiting to see whether the run on %s is still alive", holder["host"])
+            return True
+        log.info("waiting to see whether the run that holds %s is alive", self._out)
         deadline = time.monotonic() + STALE_SECONDS
         while time.monotonic() < deadline:
             time.sleep(REFRESH_SECONDS / 5)
-            now = self._holder()
-            if now is None:
-                return
-            if now["refreshed"] != holder["refreshed"]:
-                raise self._refusal(holder)
+            now = _content(self._out, number)
+            if now != seen:
+                fresh = _parse(now)
+                if holder is None or fresh is None or fresh["released"]:
+                    return False
+                raise self._refusal(fresh)
+        return True
 
-    def _refusal(self, holder: dict[str, str]) -> OutputError:
+    def _refusal(self, holder: dict[str, Any]) -> OutputError:
         return OutputError(
             f"another run (process {holder['pid']} on {holder['host']}) is writing to "
-            f"{self._url.rpartition('/')[0]}; wait for it, stop it, or choose another --out"
+            f"{self._out}; wait for it, stop it, or choose another --out"
         )
 
-    def _write(self) -> None:
+    def _content(self, *, released: bool = False) -> bytes:
         lease = {
             "run_id": self._run_id,
             "host": socket.gethostname(),
-            "pid": str(os.getpid()),
-            "refreshed": str(time.time()),
+            "pid": os.getpid(),
+            "refreshed": time.time(),
+            "released": released,
         }
-        write_whole(self._url, json.dumps(lease).encode())
+        return json.dumps(lease).encode()
 
     def _keep_fresh(self) -> None:
         while not self._released.wait(REFRESH_SECONDS):
             try:
-                self._write()
+                if max(_numbers(self._out), default=0) > self._number:
+                    log.error(
+                        "another run has taken %s over, because this one could not say for %.0f s "
+                        "that it is alive; stop one of them",
+                        self._out,
+                        STALE_SECONDS,
+                    )
+                    return
+                write_whole(_file(self._out, self._number), self._content())
             except OSError as error:  # the run itself will say so when it matters
-                log.warning("cannot refresh %s: %s", self._url, error)
+                log.warning("cannot refresh the lease of %s: %s", self._out, error)
 
 
-def _is_alive(pid: int) -> bool:
+def last_refreshed(out: str) -> float | None:
+    """When the run that holds the lease said last that it is alive; None if none holds it.
+
+    Returns:
+        Seconds since 1970.
+
+    Raises:
+        OSError: the lease cannot be read.
+        ValueError: it is damaged.
+    """
+    content = None
+    while content is None:  # gone where a new holder has cleared it away since it was listed
+        numbers = _numbers(out)
+        if not numbers:
+            return None
+        content = _content(out, numbers[-1])
+    holder = _parse(content)
+    if holder is None:
+        raise ValueError(f"the lease of {out} is damaged")
+    return None if holder["released"] else float(holder["refreshed"])
+
+
+def _file(out: str, number: int) -> str:
+    return f"{out}/.lease/{number:08d}.json"
+
+
+def _numbers(out: str) -> list[int]:
+    names = (file.rpartition("/")[2] for file in list_files(f"{out}/.lease", "*.json"))
+    stems = (name.removesuffix(".json") for name in names)
+    return sorted(int(stem) for stem in stems if stem.isdecimal())
+
+
+def _content(out: str, number: int) -> bytes | None:
     try:
-        os.kill(pid, 0)
+        return read_bytes(_file(out, number))
+    except FileNotFoundError:
+        return None
+
+
+def _parse(content: bytes | None) -> dict[str, Any] | None:
+    """A lease; None if it is gone, half written or damaged."""
+    try:
+        lease = json.loads(content or b"")
+        return {
+            "run_id": str(lease["run_id"]),
+            "host": str(lease["host"]),
+            "pid": int(lease["pid"]),
+            "refreshed": float(lease["refreshed"]),
+            "released": bool(lease["released"]),
+        }
+    except (ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_alive(holder: dict[str, Any]) -> bool:
+    if holder["pid"] == os.getpid():  # or a process that had the same number has died
+        return holder["run_id"] in _held_here
+    try:
+        os.kill(holder["pid"], 0)
     except ProcessLookupError:
         return False
-    except PermissionError:
+    except PermissionError:  # of another user
         return True
-    return pid != os.getpid()  # a process that died in the middle of a run and began again
+    return True

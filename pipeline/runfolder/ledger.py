@@ -1,4 +1,4 @@
-"""The output is the ledger: what stands in the parts of a shard is done.
+"""The output is the ledger: what is in the parts of a shard is done.
 
 A shard is opened when it is read: its parts are put in order (rows that are to be tried again are
 taken out, repeats dropped) and the keys they hold are skipped. When every row of a shard is in its
@@ -25,8 +25,13 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
-from pipeline.runfolder.parts import read_batches, shard_parts, write_part
-from pipeline.runfolder.sink import SCHEMA_VERSION
+from pipeline.runfolder.parts import (
+    SCHEMA_VERSION,
+    DamagedPartError,
+    read_batches,
+    shard_parts,
+    write_part,
+)
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")
@@ -161,7 +166,7 @@ class Ledger:
     def _put_in_order(self, shard: str, *, own: bool = False) -> None:
         """Rewrites the parts that hold rows to try again, or rows that another part has too.
 
-        A rewritten part is there before the old one goes: killed in between, both stand there and
+        A rewritten part is there before the old one goes: killed in between, both are there and
         the next run drops the repeats. Rows of this run are left alone unless `own`.
         """
         seen: set[bytes] = set()
@@ -224,8 +229,8 @@ def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
     try:
         batches = list(read_batches(part, columns))
         return pa.Table.from_batches(batches) if batches else None
-    except ValueError as error:  # storage that cannot be read is no damage
-        log.warning("%s is damaged (%s); its rows are done again", part, error)
+    except DamagedPartError as error:  # storage that cannot be read is no damage
+        log.warning("%s; its rows are done again", error)
         return None
 
 

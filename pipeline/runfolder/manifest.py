@@ -14,7 +14,7 @@ from typing import Any
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import read_bytes, write_whole
-from pipeline.runfolder.sink import SCHEMA_VERSION
+from pipeline.runfolder.parts import SCHEMA_VERSION, other_version
 
 FILE = "manifest.json"
 
@@ -49,10 +49,7 @@ class Manifest:
         except ValueError as error:
             raise OutputError(f"{out}/{FILE} is damaged ({error}); choose another --out") from error
         if content.get("schema_version") != SCHEMA_VERSION:
-            raise OutputError(
-                f"{out} was written in version {content.get('schema_version')} of the run format, "
-                f"this is version {SCHEMA_VERSION}; choose another --out, or use --overwrite"
-            )
+            raise OutputError(other_version(out, content.get("schema_version")))
         identity, runs = content.pop("identity"), content.pop("runs")
         return Manifest(out, identity, content, runs)
 
@@ -91,5 +88,5 @@ def differences(old: object, new: object, where: str = "") -> Iterator[str]:
             place = f"{where}.{key}" if where else str(key)
             yield from differences(old.get(key), new.get(key), place)
     elif old != new:
-        shown = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
-        yield f"{where}: {shown[0]} -> {shown[1]}"
+        texts = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
+        yield f"{where}: {texts[0]} -> {texts[1]}"

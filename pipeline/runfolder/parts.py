@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,9 +24,14 @@ from ipseg.errors import OutputError
 from ipseg.storage.files import open_input, write_whole
 from ipseg.storage.walk import list_files
 
-Damage = (OSError, ValueError, pa.ArrowException)  # what reading a damaged part raises
+SCHEMA_VERSION = "3"  # of the run format
+Damage = (OSError, ValueError, pa.ArrowException)  # what reading a damaged file raises
 
 _ROWS_AT_ONCE = 1024
+
+
+class DamagedPartError(OutputError, ValueError):
+    """A part whose bytes can be read, but are not those of a part."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,11 @@ class Place:
     key: str
     part: str
     index: int
+
+    @property
+    def shard(self) -> str:
+        """Id of the shard that the part is of."""
+        return self.part.rpartition("/")[0].rpartition("/shard=")[2]
 
 
 def part_name(keys: Sequence[str]) -> str:
@@ -100,13 +111,10 @@ def read_batches(
 
     Raises:
         OSError: it cannot be read.
-        ValueError: it is no Parquet file, or lacks a column.
+        DamagedPartError: it is no Parquet file, or lacks a column; names it.
+        OutputError: it was written in another version of the run format.
     """
-    with open_input(part) as handle:
-        file = pq.ParquetFile(handle)
-        for name in columns or ():
-            if name not in file.schema_arrow.names:
-                raise ValueError(f"it has no column '{name}'")
+    with _opened(part, columns) as file:
         wanted = None if columns is None else list(columns)
         if without:
             paths = [file.schema.column(index).path for index in range(len(file.schema))]
@@ -117,6 +125,39 @@ def read_batches(
                 and not path.startswith(without)
             ]
         yield from file.iter_batches(_ROWS_AT_ONCE, columns=wanted)
+
+
+@contextmanager
+def _opened(part: str, columns: Sequence[str] | None) -> Iterator[pq.ParquetFile]:
+    """A part that has these columns, and whose faults bear its name."""
+    with open_input(part) as handle:
+        try:
+            file = pq.ParquetFile(handle)
+            _check_version(part, file.schema_arrow.metadata or {})
+            for name in columns or ():
+                if name not in file.schema_arrow.names:
+                    raise ValueError(f"it has no column '{name}'")
+            yield file
+        except Damage as error:
+            # Those of storage have a number, or a class of their own.
+            if isinstance(error, OSError) and (type(error) is not OSError or error.errno):
+                raise
+            why = str(error).partition("\n")[0]
+            raise DamagedPartError(f"{part}: cannot be read ({why})") from error
+
+
+def _check_version(part: str, metadata: Mapping[bytes, bytes]) -> None:
+    version = metadata.get(b"schema_version", SCHEMA_VERSION.encode()).decode()
+    if version != SCHEMA_VERSION:
+        raise OutputError(other_version(part.rpartition("/shard=")[0], version))
+
+
+def other_version(out: str, version: object) -> str:
+    """The message for a run folder of another version of the run format."""
+    return (
+        f"{out} was written in version {version} of the run format, this is version "
+        f"{SCHEMA_VERSION}; choose another --out, or use --overwrite"
+    )
 
 
 def read_placed(
@@ -152,9 +193,12 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
     Args:
         place: where it is.
         columns: to read, None for all.
+
+    Raises:
+        IndexError: the part has no such row.
+        OSError, OutputError: as `read_batches`.
     """
-    with open_input(place.part) as handle:
-        file = pq.ParquetFile(handle)
+    with _opened(place.part, columns) as file:
         first = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
@@ -167,7 +211,12 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
 
 
 def read_row(out: str, key: str) -> dict[str, Any]:
-    """The row of one key.
+    """The row of one key; raises as `find_place`."""
+    return read_place(find_place(out, key))
+
+
+def find_place(out: str, key: str) -> Place:
+    """Where the row of one key is.
 
     Raises:
         OutputError: the run has no such key.
@@ -177,6 +226,6 @@ def read_row(out: str, key: str) -> dict[str, Any]:
         for batch in read_batches(part, ["key"]):
             keys = batch["key"].to_pylist()
             if key in keys:
-                return read_place(Place(key, part, index + keys.index(key)))
+                return Place(key, part, index + keys.index(key))
             index += len(keys)
     raise OutputError(f"{out} has no row with key {key!r}")

@@ -13,10 +13,9 @@ from ipseg.columns import COLUMNS, column, to_table
 from ipseg.errors import OutputError
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
-from pipeline.runfolder.parts import write_part
+from pipeline.runfolder.parts import SCHEMA_VERSION, write_part
 from pipeline.sources.shard import key_hash
 
-SCHEMA_VERSION = "3"
 STATUSES = ("ok", "empty", "failed", "poisoned")
 POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
@@ -52,7 +51,7 @@ class Provenance:
         run_id: points to the run in the manifest.
         model: method and profile.
         config_sha256: over all that changes results.
-        prompt_ids: concept and picture hash of each prompt.
+        prompt_ids: concept and image hash of each prompt.
     """
 
     run_id: str

@@ -49,7 +49,7 @@ class RunStatus:
         last_written: the newest part.
         rows_of_run: rows that the newest start has written.
         shards: in order of their ids.
-        repeated_across: keys that stand in more than one shard; None if not looked for.
+        repeated_across: keys that are in more than one shard; None if not looked for.
         problems: files that cannot be read and what else is not as it should be.
     """
 
@@ -102,7 +102,7 @@ class RunStatus:
 
     @property
     def repeated(self) -> int | None:
-        """Rows whose key stands there already, which should be none; None if not looked for."""
+        """Rows whose key is there already, which should be none; None if not looked for."""
         if self.repeated_across is None:
             return None
         return self.repeated_across + sum(shard.repeated or 0 for shard in self.shards)

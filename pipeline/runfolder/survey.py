@@ -1,4 +1,4 @@
-"""Looks at what stands in a run folder: its rows, its shards, and keys that repeat.
+"""Looks at what is in a run folder: its rows, its shards, and keys that repeat.
 
 Everything is read from the folder itself, so it can be asked from anywhere, while a run goes on or
 long after. Only the columns that are needed are read, part by part. What is remembered are 16
@@ -7,7 +7,6 @@ bytes for each row of the shards being read, and 8 bytes for each row of the run
 
 from __future__ import annotations
 
-import json
 import time
 from collections import Counter
 from collections.abc import Mapping
@@ -22,7 +21,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import read_bytes
 from pipeline.runfolder.folder import (
     Listing,
     Success,
@@ -33,8 +31,7 @@ from pipeline.runfolder.folder import (
     read_success,
     unreadable,
 )
-from pipeline.runfolder.lease import FILE as LEASE
-from pipeline.runfolder.lease import STALE_SECONDS
+from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
 from pipeline.runfolder.parts import Damage, read_batches
 from pipeline.runfolder.sink import STATUSES
 from pipeline.runfolder.status import RunStatus, ShardStatus, State
@@ -50,10 +47,10 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
 
     Args:
         out: a path or any fsspec URL.
-        check_keys: read the key of every row, to tell whether any stands there twice. Within a
+        check_keys: read the key of every row, to see whether any is there twice. Within a
             shard keys are compared by 128 bits, across shards by 64: among 100 million keys, two
             different ones meet with a probability of 0.0003. Without it the parts of complete
-            shards are not read, and the newest run's rows in them are told by the time of the file.
+            shards are not read, and the newest run's rows in them are counted by the files' times.
 
     Raises:
         OutputError: there is no run at this place.
@@ -202,10 +199,10 @@ def _state(
         return "finished"
     now = time.time()
     try:
-        refreshed = float(json.loads(read_bytes(f"{out}/.{LEASE}"))["refreshed"])
-    except FileNotFoundError:
+        refreshed = last_refreshed(out)
+    except Damage:  # a lease that nobody can read holds nothing
+        return "stopped"
+    if refreshed is None:
         sign = max(last or 0.0, started.timestamp() if started else 0.0)
         return "unknown" if now - sign < QUIET_SECONDS else "stopped"
-    except (KeyError, TypeError, *Damage):  # a lease that nobody can read holds nothing
-        return "stopped"
     return "running" if now - refreshed <= STALE_SECONDS else "stopped"

@@ -20,9 +20,9 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ipseg.columns import ERROR_COLUMNS, to_table
+from ipseg.columns import ERROR_COLUMNS, from_table, to_table
 from ipseg.rows import Row
-from ipseg.storage.files import write_whole
+from ipseg.storage.files import open_input, write_whole
 from pipeline.sources.shard import Shard, key_hash
 
 ROWS_PER_SHARD = 4096
@@ -97,7 +97,7 @@ class Spool:
             name = f"{index:05d}-of-{count:05d}"
             buffer = io.BytesIO()
             pq.write_table(table, buffer, compression="zstd")
-            address = f"{out}/listing/{name}.parquet"
+            address = _address(out, name)
             write_whole(address, buffer.getvalue())
             keys = "\n".join(table["key"].to_pylist())
             fingerprint = hashlib.sha256(keys.encode()).hexdigest()[:32]
@@ -111,3 +111,29 @@ class Spool:
         first = int(np.searchsorted(hashes, np.uint64(low)))
         last = len(hashes) if high >= 2**64 else int(np.searchsorted(hashes, np.uint64(high)))
         return table.slice(first, last - first)
+
+
+def read_listed(out: str, shard: str, key: str) -> Row | None:
+    """A row as it was listed: its address, and its frames or crop where it has some.
+
+    Args:
+        out: run folder.
+        shard: id of the row's shard.
+        key: of the row.
+
+    Returns:
+        None where the run has no such listing, as for rows of container files.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        with open_input(_address(out, shard)) as handle:
+            table = pq.read_table(handle, filters=[("key", "=", key)])
+    except FileNotFoundError:
+        return None
+    return next(iter(from_table(table)), None)
+
+
+def _address(out: str, shard: str) -> str:
+    return f"{out.rstrip('/')}/listing/{shard}.parquet"

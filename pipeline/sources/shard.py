@@ -1,6 +1,6 @@
 """One piece of a source, read on its own; its name is that of the output shard.
 
-Reading yields one row (key, shard, uri, maybe image_bytes) for each picture. Whatever is wrong with
+Reading yields one row (key, shard, uri, maybe image_bytes) for each image. Whatever is wrong with
 one file or row becomes a failed row, so that nothing is lost silently. A shard read twice yields
 the same rows in the same order: Ray reads again what was lost with a machine.
 """
@@ -24,7 +24,7 @@ from ipseg.storage.files import open_input
 from ipseg.vision.images import IMAGE_SUFFIXES
 
 Kind = Literal["listed", "parquet", "webdataset"]
-PARQUET_BATCH = 32  # rows decoded at a time: encoded pictures are large
+PARQUET_BATCH = 32  # rows decoded at a time: encoded images are large
 KEY_COLUMNS = ("key", "__key__", "image_id", "id", "file_name")
 BYTES_COLUMNS = ("image", "image_bytes", "bytes", "jpg", "jpeg", "png")
 PATH_COLUMNS = ("path", "uri", "url", "image_path", "file_name")
@@ -40,7 +40,7 @@ class Columns:
 
     Attributes:
         key: column with a unique id; without one, keys are `FILE#ROW`.
-        image: column with encoded pictures, or with their paths or URLs.
+        image: column with encoded images, or with their paths or URLs.
     """
 
     key: str | None = None
@@ -56,7 +56,7 @@ class Shard:
         kind: "listed" is a Parquet file of rows that `pipeline.sources.listing` wrote.
         address: of the listing or the container file.
         name: of the container within the source; keys begin with it. "" for a listing.
-        rows: pictures in it, None if only reading tells.
+        rows: images in it, None if only reading would say.
         fingerprint: changes when rows may have been added.
         columns: for Parquet.
     """
@@ -114,8 +114,8 @@ class Shard:
                         "key": f"{self.name}#{position}" if key is None else str(key),
                         "shard": self.id,
                     }
-                    picture = record[image_column]
-                    yield row | _parquet_picture(picture, self.address, position, image_column)
+                    cell = record[image_column]
+                    yield row | _parquet_image(cell, self.address, position, image_column)
                     position += 1
 
     def _tar(self) -> Iterator[Row]:
@@ -130,7 +130,7 @@ class Shard:
                 if not member.isfile() or f".{extension.lower()}" not in IMAGE_SUFFIXES or not stem:
                     continue
                 sample = f"{folder}/{stem}" if folder else stem
-                if sample == last:  # a sample may hold its picture in several formats
+                if sample == last:  # a sample may hold its image in several formats
                     continue
                 last = sample
                 content = tar.extractfile(member)
@@ -143,7 +143,7 @@ class Shard:
 
 
 def key_hash(key: str) -> bytes:
-    """16 bytes that stand for a key in part files and joins."""
+    """16 bytes that identify a key in part files and joins."""
     return hashlib.sha256(key.encode("utf-8", "replace")).digest()[:16]
 
 
@@ -151,7 +151,7 @@ def choose_columns(schema: pa.Schema, columns: Columns, file: str) -> tuple[str 
     """(key column or None, image column) of a Parquet file.
 
     Raises:
-        SourceError: a named column is missing, or no column looks like pictures or paths.
+        SourceError: a named column is missing, or no column looks like images or paths.
     """
     for name in (columns.key, columns.image):
         if name is not None and name not in schema.names:
@@ -164,7 +164,7 @@ def choose_columns(schema: pa.Schema, columns: Columns, file: str) -> tuple[str 
             if name in schema.names and fits(schema.field(name).type):
                 return key, name
     raise SourceError(
-        f"{file} has no column that looks like pictures or paths (it has "
+        f"{file} has no column that looks like images or paths (it has "
         f"{', '.join(schema.names)}); name one with --image-column"
     )
 
@@ -179,7 +179,7 @@ def _holds_text(kind: pa.DataType) -> bool:
     return bool(pa.types.is_string(kind) or pa.types.is_large_string(kind))
 
 
-def _parquet_picture(cell: Any, file: str, position: int, column: str) -> Row:  # noqa: ANN401
+def _parquet_image(cell: Any, file: str, position: int, column: str) -> Row:  # noqa: ANN401
     path = cell.get("path") if isinstance(cell, dict) and cell.get("bytes") is None else cell
     if isinstance(path, str):
         absolute = "://" in path or path.startswith("/")

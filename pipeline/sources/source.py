@@ -1,7 +1,7 @@
-"""Where the pictures are: folders, globs, Parquet, WebDataset tars, on any fsspec URL.
+"""Where the images are: folders, globs, Parquet, WebDataset tars, on any fsspec URL.
 
 A source is cut into shards, each a bounded piece that is read on its own
-(`pipeline.sources.shard`). Loose pictures are listed once and the listing is cut by hash of the
+(`pipeline.sources.shard`). Loose images are listed once and the listing is cut by hash of the
 key; a container file is a shard.
 """
 
@@ -34,14 +34,14 @@ _FOOTERS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class Source:
-    """A collection of pictures, cut into shards, not yet read.
+    """A collection of images, cut into shards, not yet read.
 
     Attributes:
         url: as the user gave it.
         kind: "images" (loose files), "parquet" or "webdataset".
         shards: at least one, in order.
-        rows: number of pictures, where the listing tells; None if only reading would.
-        ignored: files that are no pictures, counted by suffix.
+        rows: number of images, where the listing has it; None if only reading would.
+        ignored: files that are no images, counted by suffix.
     """
 
     url: str
@@ -64,7 +64,7 @@ class Listed:
         url: as the user gave it.
         kind: as `Source.kind`.
         containers: shards of container files.
-        spool: loose pictures.
+        spool: loose images.
         ignored: as `Source.ignored`.
     """
 
@@ -83,11 +83,11 @@ class Listed:
         return None if None in counts else sum(n for n in counts if n is not None)
 
     def write(self, out: str, shards: int | None = None) -> Source:
-        """The source in shards; the listing of loose pictures is written below OUT.
+        """The source in shards; the listing of loose images is written below OUT.
 
         Args:
             out: run folder.
-            shards: number of shards for loose pictures; None chooses.
+            shards: number of shards for loose images; None chooses.
         """
         loose = self.spool.write(out, shards) if self.kind == "images" else ()
         return Source(self.url, self.kind, (*loose, *self.containers), self.rows, self.ignored)
@@ -114,7 +114,7 @@ def list_source(
     """
     found = _Found()
     with Spool(("key", "uri", "frame_uris")) as spool:
-        images = found.pictures(url, out)
+        images = found.loose_images(url, out)
         spool.add(as_sequences(images) if sequences else images)
         kind = found.only_kind(url, spool.rows)
         with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
@@ -135,8 +135,8 @@ class _Found:
         self.ignored: Counter[str] = Counter()
         self.containers: list[tuple[Kind, str, str]] = []
 
-    def pictures(self, url: str, out: str) -> Iterator[Row]:
-        """Rows of the loose pictures; the rest is noted. What a run wrote below OUT is no input."""
+    def loose_images(self, url: str, out: str) -> Iterator[Row]:
+        """Rows of the loose images; the rest is noted. What a run wrote below OUT is no input."""
         own = f"{_path(out)}/"
         for name, address, folder in iterate_files(url):
             if _path(address).startswith(own):
@@ -144,7 +144,7 @@ class _Found:
             suffix = PurePosixPath(name).suffix.lower()
             kind = _kind_of(suffix)
             if folder and kind != "images":
-                # A folder named like a picture is a row: the user should hear that it is none.
+                # A folder named like an image is a row, which fails: the user should know of it.
                 continue
             if kind == "images":
                 yield _picture_row(name, address)
@@ -153,7 +153,7 @@ class _Found:
             else:
                 self.containers.append((kind, name, address))
 
-    def only_kind(self, url: str, pictures: int) -> str:
+    def only_kind(self, url: str, images: int) -> str:
         """What the source is.
 
         Raises:
@@ -161,13 +161,13 @@ class _Found:
         """
         counts = Counter(kind for kind, _, _ in self.containers)
         present: dict[str, int] = {str(kind): count for kind, count in counts.items()}
-        if pictures:
-            present = {"images": pictures, **present}
+        if images:
+            present = {"images": images, **present}
         if not present:
             hint = ", ".join(f"{n} {suffix}" for suffix, n in self.ignored.most_common(5))
             raise SourceError(
                 f"no image matched {url} ({'found only ' + hint if hint else 'it is empty'}); "
-                f"give a folder, glob or URL of pictures, .parquet or .tar files"
+                f"give a folder, glob or URL of images, .parquet or .tar files"
             )
         if len(present) > 1:
             listed = ", ".join(f"{count} {kind}" for kind, count in present.items())
@@ -187,12 +187,12 @@ def _picture_row(key: str, uri: str) -> Row:
     try:
         uri.encode()
     except UnicodeEncodeError:
-        shown = {
+        printable = {
             name: text.encode("utf-8", "backslashreplace").decode()
             for name, text in (("key", key), ("uri", uri))
         }
         error = SourceError("the file name is not valid UTF-8; rename the file")
-        return failed(shown, "read", error)
+        return failed(printable, "read", error)
     return {"key": key, "uri": uri}
 
 

@@ -51,8 +51,8 @@ class StageRecord:
         rows: handed on.
         failed: of these, failed here or before.
         seconds: spent by its workers, added up over all of them.
-        row_bytes: Arrow bytes handed on, without the encoded pictures.
-        image_bytes: bytes of the encoded pictures handed on.
+        row_bytes: Arrow bytes handed on, without the encoded images.
+        image_bytes: bytes of the encoded images handed on.
     """
 
     rows: int = 0
@@ -134,7 +134,7 @@ class Recorder(Protocol):
     def end(
         self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
     ) -> str | None:
-        """Adds a finished batch: failed rows among them, and bytes without and of pictures.
+        """Adds a finished batch: failed rows among them, and bytes without and of images.
 
         Returns:
             Why the run must stop, None if it may go on.
@@ -144,7 +144,7 @@ class Recorder(Protocol):
         """Rows that a stage has handed on so far."""
 
     def summary(self) -> list[dict[str, Any]]:
-        """For each stage its rows, seconds, and bytes per row with and without the picture."""
+        """For each stage its rows, seconds, and bytes per row with and without the image."""
 
     def progress(self) -> dict[str, Any]:
         """Rows of the source that were read, in the output by status, and done before this run."""

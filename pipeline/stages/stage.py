@@ -22,7 +22,7 @@ class Stage:
 
     Attributes:
         name: of its main steps.
-        steps: in order, with the local steps they need in front.
+        steps: in order, with the local steps they need.
         actor: True if a model is loaded, so that workers are kept.
         columns: what leaves the stage: all that a later stage or the output needs.
         cpus: cores of one worker where somebody has set them; None for what its steps declare.
@@ -118,11 +118,11 @@ def _networks(group: Sequence[Step]) -> set[tuple[object, ...]]:
 
 
 def _with_local(group: Sequence[Step], steps: Sequence[Step]) -> list[Step]:
-    """The group with the providers of its local columns in front, and what these need in turn."""
+    """The group and the providers of its local columns, and of what these need, in their order."""
     needed = {column for step in group for column in step.requires if is_local(column)}
-    local: list[Step] = []
+    chosen = {id(step) for step in group}
     for step in reversed(steps):
-        if needed & set(step.provides) and step not in group:
-            local.insert(0, step)
+        if needed & set(step.provides) and id(step) not in chosen:
+            chosen.add(id(step))
             needed |= {column for column in step.requires if is_local(column)}
-    return [*local, *group]
+    return [step for step in steps if id(step) in chosen]

@@ -56,7 +56,7 @@ def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     (code, out, err), folder = finished
     assert code == 0
     result = json.loads(out)
-    assert result["rows"] == {"ok": 1, "empty": 0, "skipped": 0, "failed": 1, "poisoned": 0}
+    assert result["rows"] == {"ok": 1, "empty": 0, "failed": 1, "poisoned": 0}
     assert result["out"] == str(folder)
     assert "Traceback" not in err
     manifest = json.loads((folder / "manifest.json").read_text())

@@ -58,7 +58,7 @@ def test_what_was_prepared_before_is_not_written_again(tmp_path, ipseg):
     (tmp_path / "val2014").mkdir()
     photo = "COCO_val2014_000000000001.jpg"
     Image.new("RGB", (12, 10)).save(tmp_path / "val2014" / photo)
-    from ipseg.benchmarks.coco_instances import COCO_CLASSES
+    from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
 
     gaps = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}
     ids = [n for n in range(1, 91) if n not in gaps]

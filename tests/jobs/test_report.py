@@ -182,7 +182,7 @@ def write_run(
 ) -> None:
     fs, root = fsspec.core.url_to_fs(out)
     fs.makedirs(root, exist_ok=True)
-    counts = dict.fromkeys(("ok", "empty", "skipped", "failed", "poisoned"), 0)
+    counts = dict.fromkeys(("ok", "empty", "failed", "poisoned"), 0)
     for each in rows:
         counts[each["row_status"]] += 1
     stages = [("decode", 1.25, 0.0, 31_000.0), ("match", 4.5, 14_400.0, 31_000.0)]

@@ -1,12 +1,16 @@
-"""A run of the rehearsal steps over keys, as the pipeline runs the real ones."""
+"""A run of the rehearsal steps over keys, as the pipeline runs the real ones; and an S3 server."""
 
+import importlib.util
+import sys
 from dataclasses import dataclass, field
+from pathlib import Path
 from uuid import uuid4
 
 import pyarrow.parquet as pq
 import pytest
 
 from ipseg.config import Runtime
+from ipseg.storage import retry
 from jobs.bench.rehearsal import rehearsal_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
@@ -14,6 +18,8 @@ from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
+
+S3_SERVER = Path(__file__).parents[1] / "s3" / "server.py"
 
 
 @dataclass
@@ -65,3 +71,37 @@ def rehearsed():
 def contents():
     """Function: run folder -> (rows by key without their run, rows that the parts hold)."""
     return _contents
+
+
+@pytest.fixture(scope="module")
+def program():
+    """tests/s3/server.py as a module."""
+    spec = importlib.util.spec_from_file_location("s3_server_for_tests", S3_SERVER)
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def serving(program):
+    from s3fs import S3FileSystem
+
+    with program.s3_server() as server, pytest.MonkeyPatch.context() as patch:
+        for name, value in server.environment().items():
+            patch.setenv(name, value)
+        S3FileSystem.clear_instance_cache()
+        yield server
+        S3FileSystem.clear_instance_cache()
+
+
+@pytest.fixture
+def server(serving, monkeypatch):
+    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.002)
+    yield serving
+    serving.inject(type(serving.faults)())
+
+
+@pytest.fixture
+def bucket(server):
+    return server.make_bucket(f"bucket-{uuid4().hex}")

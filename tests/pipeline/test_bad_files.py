@@ -53,7 +53,7 @@ def test_sixty_rows_come_out(folder, photos, tmp_path):
     run = segment(Request(str(folder), str(tmp_path / "run"), config, prompt_bank=str(bank)))
     rows = list(read_rows(run.out))
     assert len(rows) == len({row["key"] for row in rows}) == 60
-    assert run.counts == {"ok": 32, "empty": 0, "skipped": 0, "failed": 28, "poisoned": 0}
+    assert run.counts == {"ok": 32, "empty": 0, "failed": 28, "poisoned": 0}
     reasons = {
         "empty": ("decode", "0 bytes"),
         "truncated": ("decode", "cut off"),

@@ -1,7 +1,6 @@
 """Against a real S3 server on loopback that fails on purpose (tests/s3/server.py)."""
 
 import http.client
-import importlib.util
 import io
 import json
 import signal
@@ -11,7 +10,6 @@ import tarfile
 import time
 import urllib.request
 from pathlib import Path
-from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,47 +17,12 @@ import pytest
 
 from ipseg.config import load_config
 from ipseg.errors import SourceError, StorageError
-from ipseg.storage import retry
 from ipseg.storage.addresses import fetch, parquet_uri, tar_uri
 from ipseg.storage.files import exists, info, is_folder, open_input, read_bytes, remove, write_whole
 from ipseg.storage.walk import iterate_files, list_files
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"
-
-
-@pytest.fixture(scope="module")
-def program():
-    """tests/s3/server.py as a module."""
-    spec = importlib.util.spec_from_file_location("s3_server_for_tests", SERVER)
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
-    return module
-
-
-@pytest.fixture(scope="module")
-def serving(program):
-    from s3fs import S3FileSystem
-
-    with program.s3_server() as server, pytest.MonkeyPatch.context() as patch:
-        for name, value in server.environment().items():
-            patch.setenv(name, value)
-        S3FileSystem.clear_instance_cache()
-        yield server
-        S3FileSystem.clear_instance_cache()
-
-
-@pytest.fixture
-def server(serving, monkeypatch):
-    monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.002)
-    yield serving
-    serving.inject(type(serving.faults)())
-
-
-@pytest.fixture
-def bucket(server):
-    return server.make_bucket(f"bucket-{uuid4().hex}")
 
 
 @pytest.fixture

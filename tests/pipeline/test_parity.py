@@ -25,7 +25,7 @@ def local(image_folder, prompt_folder, tmp_path_factory):
 
 def test_local_run_finds_the_concepts_and_keeps_the_broken_file(local):
     run, rows = local
-    assert run.counts == {"ok": 6, "empty": 0, "skipped": 0, "failed": 1, "poisoned": 0}
+    assert run.counts == {"ok": 6, "empty": 0, "failed": 1, "poisoned": 0}
     assert rows["broken.jpg"]["row_status"] == "failed"
     assert rows["broken.jpg"]["error_stage"] == "decode"
     assert rows["broken.jpg"]["objects"] == []

@@ -36,6 +36,7 @@ _ERRORS = {
     "error": ("500 Internal Server Error", _XML.format("InternalError", "We are sorry.")),
     "gateway": ("502 Bad Gateway", "<html>a proxy that knows nothing of S3</html>"),
     "forbidden": ("403 Forbidden", _XML.format("AccessDenied", "Access Denied")),
+    "unknown": ("501 Not Implemented", _XML.format("NotImplemented", "A header you provided")),
 }
 
 
@@ -51,6 +52,8 @@ class Faults:
             reset and nothing is done), "lost" (it is done, but the answer never comes).
         delay_s: added to a slow answer.
         methods: only these, where given.
+        conditions: what becomes of "write only if there is none": "kept", or as in stores that are
+            not quite S3, "ignored" or "refused" (501).
     """
 
     rate: float = 0.0
@@ -58,6 +61,7 @@ class Faults:
     kinds: tuple[str, ...] = KINDS
     delay_s: float = 0.2
     methods: tuple[str, ...] = ()
+    conditions: str = "kept"
 
 
 @dataclass
@@ -158,26 +162,42 @@ class _Faulty:
 
     app: Callable[..., Iterable[bytes]]
     server: Server
+    _one_at_a_time: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
         kind = self.server.choose(environ["REQUEST_METHOD"])
         if kind is None:
-            return self.app(environ, start)
+            return self._serve(environ, start)
         if kind == "reset":
             _reset(environ["werkzeug.socket"])
         if kind in _ERRORS:
-            # Closing with something unread would reset the connection before the answer is there.
-            environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-            status, text = _ERRORS[kind]
-            body = text.encode()
-            start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
-            return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [body]
-        whole = b"".join(self.app(environ, start))
+            return _fail(kind, environ, start)
+        whole = b"".join(self._serve(environ, start))
         if kind == "slow":
             return _dribble(whole, self.server.faults.delay_s)
         if kind == "lost" or not whole:
             _reset(environ["werkzeug.socket"])
         return [whole[: len(whole) // 2]]
+
+    def _serve(self, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+        if "HTTP_IF_NONE_MATCH" not in environ:
+            return self.app(environ, start)
+        if self.server.faults.conditions == "refused":
+            return _fail("unknown", environ, start)
+        if self.server.faults.conditions == "ignored":
+            del environ["HTTP_IF_NONE_MATCH"]
+            return self.app(environ, start)
+        with self._one_at_a_time:  # moto looks first and writes then, S3 does both at once
+            return list(self.app(environ, start))
+
+
+def _fail(kind: str, environ: dict[str, Any], start: Callable[..., Any]) -> Iterable[bytes]:
+    # Closing with something unread would reset the connection before the answer is there.
+    environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
+    status, text = _ERRORS[kind]
+    body = text.encode()
+    start(status, [("Content-Type", "application/xml"), ("Content-Length", str(len(body)))])
+    return [b""] if environ["REQUEST_METHOD"] == "HEAD" else [body]
 
 
 def _dribble(whole: bytes, delay_s: float, pieces: int = 4) -> Iterator[bytes]:

@@ -173,7 +173,8 @@ class Segment(NetworkStep):
             score = self.scoring.score(predicted_iou, presence)
             if score < self.scoring.min_score:
                 continue
-            mask = each.masks[best]
+            seen = each.frame_masks if self.refinement.frame == "segmenter" else None
+            mask = (each.masks if seen is None else seen)[best]
             yield Object.of(
                 entry.concept,
                 entry.category_id,

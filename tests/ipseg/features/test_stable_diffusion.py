@@ -217,6 +217,15 @@ def test_stopping_early_changes_no_bit(checkpoint, layers):
         assert torch.equal(found[layer], expected[layer])
 
 
+@torch.inference_mode()
+def test_pixels_plane_after_plane_lose_no_bit(checkpoint, images):
+    extractor = ready(checkpoint, window="single")
+    pixels = torch.from_numpy(letterbox(images[0], SIZE)).permute(2, 0, 1)[None] / 255
+    planes = extractor._network(pixels.contiguous())
+    for layer, found in extractor.features(images[:1])[0].items():
+        assert torch.equal(found, planes[layer][0])
+
+
 def test_what_is_not_needed_is_not_kept(checkpoint):
     names = list(load_diffusion(str(checkpoint), TIMESTEP, ["s5", "s4", "s3"]).state_dict())
     gone = ("vae.decoder", "vae.post_quant_conv", "unet.up_blocks.3", "unet.up_blocks.2.upsamplers")

@@ -50,9 +50,6 @@ def test_a_region_against_sets_of_pixels(masks):
     assert region == Region(
         len(judged), len(ours & theirs), len(ours | theirs), len(theirs), len(ours)
     )
-    around = judged - ours, judged - theirs
-    assert region.foreground == Counts(len(ours & theirs), len(ours | theirs))
-    assert region.background == Counts(len(around[0] & around[1]), len(around[0] | around[1]))
     assert all(type(number) is int for number in vars(region).values())
 
 
@@ -60,7 +57,6 @@ def test_a_region_against_sets_of_pixels(masks):
 def test_a_region_without_pixels_to_ignore_judges_all(pair):
     predicted, truth = pair
     assert Region.of(predicted, truth) == Region.of(predicted, truth, np.zeros_like(truth))
-    assert Region.of(predicted, truth).foreground == Counts.of(predicted, truth)
     assert Region.of(predicted, truth).pixels == truth.size
 
 

@@ -14,8 +14,18 @@ GOLDEN = Path(__file__).parents[2] / "golden"
 
 @pytest.fixture(scope="session")
 def golden() -> ModuleType:
-    """The script that made the golden numbers: weights, picture, points."""
-    spec = importlib.util.spec_from_file_location("make_sam", GOLDEN / "make_sam.py")
+    """The script that made the golden numbers: weights, image, points."""
+    return load("make_sam")
+
+
+@pytest.fixture(scope="session")
+def sam_names() -> ModuleType:
+    """How released SAM weights are named in transformers."""
+    return load("sam_names")
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(name, GOLDEN / f"{name}.py")
     assert spec is not None
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)

@@ -20,8 +20,8 @@ from ipseg.errors import WeightsError
 from ipseg.segmenters.hf_sam import HFSam
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement
-from ipseg.segmenters.sam_keys import from_transformers, to_transformers, transformers_config
 from ipseg.segmenters.segment_anything import SegmentAnything
+from ipseg.weights.sam_config import transformers_config
 
 SIZES = {"image_size": 128, "patch_size": 16}
 DECODER = {"hidden_size": 64, "mlp_dim": 64, "iou_head_hidden_dim": 32}
@@ -95,15 +95,16 @@ def photos():
 
 POINTS = np.array([[60, 70], [100, 40], [10, 15]], np.float32)
 LABELS = np.array([1, 1, 0])
+MAPS = [np.zeros((60, 60), np.float32)]
 
 
 @pytest.fixture(scope="module")
-def both(sam_pth, golden, models, tmp_path_factory):
+def both(sam_pth, golden, sam_names, models, tmp_path_factory):
     """The same weights through `segment_anything` and through `hf_sam`."""
     released = SegmentAnything(weights=sam_pth)
     released.setup(models)
     converted = SamModel(transformers_config(golden.TINY))
-    converted.load_state_dict(to_transformers(golden.tiny_state()))
+    converted.load_state_dict(sam_names.to_transformers(golden.tiny_state()))
     folder = tmp_path_factory.mktemp("converted")
     converted.save_pretrained(folder)
     theirs = HFSam(weights=str(folder))
@@ -120,24 +121,14 @@ def test_the_same_weights_give_the_same_masks_as_the_released_package(both, gold
         segmenter.aspect = aspect
         embedding = segmenter.encode([photo])[0]
         points = golden.POINTS * 1.5
-        similarity = np.zeros((60, 60), np.float32)
-        run = Refinement(passes=passes).run
-        answers.append(run(segmenter, embedding, points, golden.LABELS, similarity))
+        prompt = PointPrompt(points, golden.LABELS)
+        answers += Refinement(passes=passes).run_many(segmenter, embedding, [prompt], MAPS)
     ours, theirs = answers
     np.testing.assert_allclose(ours.low_res_logits, theirs.low_res_logits, atol=1e-3)
     np.testing.assert_allclose(ours.predicted_iou, theirs.predicted_iou, atol=1e-4)
     assert ours.masks.any(axis=(1, 2)).any()
     for one, other in zip(ours.masks, theirs.masks, strict=True):
         assert (one & other).sum() >= 0.999 * (one | other).sum()
-
-
-def test_names_convert_both_ways(golden):
-    released = golden.tiny_state()
-    converted = to_transformers(released)
-    assert set(converted) == set(SamModel(transformers_config(golden.TINY)).state_dict())
-    back = from_transformers(converted)
-    assert set(back) == set(released)
-    assert all(torch.equal(back[name], released[name]) for name in released)
 
 
 def test_decoding_from_the_embedding_is_the_whole_model_at_once(segmenter, photos):
@@ -172,6 +163,12 @@ def test_decoding_from_the_embedding_is_the_whole_model_at_once(segmenter, photo
         assert ours.masks.shape[1:] == (128, 128)
 
 
+def test_the_feature_map_is_the_embedding_that_is_decoded(segmenter, photos):
+    embedding = segmenter.encode(photos[:1])[0]
+    assert segmenter.feature_map(embedding).shape == (64, 8, 8)
+    assert segmenter.on_features(embedding, photos[0]).shape == (3, 8, 8)
+
+
 def test_images_together_are_as_each_alone(segmenter, photos, monkeypatch):
     with monkeypatch.context() as as_on_a_gpu:
         as_on_a_gpu.setattr(segmenter, "_at_once", None)
@@ -188,12 +185,11 @@ def test_prompts_together_are_as_each_alone_through_three_passes(segmenter, phot
     embedding = segmenter.encode(photos[:1])[0]
     prompts = [PointPrompt(POINTS + shift, LABELS) for shift in (0, 20, 40)]
     refinement = Refinement(passes=3)
-    maps = [np.zeros((60, 60), np.float32)] * 3
     with monkeypatch.context() as as_on_a_gpu:
         as_on_a_gpu.setattr(segmenter, "_at_once", None)
-        together = list(refinement.run_many(segmenter, embedding, prompts, maps))
+        together = list(refinement.run_many(segmenter, embedding, prompts, MAPS * 3))
     for prompt, answer in zip(prompts, together, strict=True):
-        alone = refinement.run(segmenter, embedding, prompt.coords, LABELS, maps[0])
+        (alone,) = refinement.run_many(segmenter, embedding, [prompt], MAPS)
         assert answer.masks.shape == (1, *photos[0].shape[:2])
         np.testing.assert_allclose(answer.low_res_logits, alone.low_res_logits, atol=1e-3)
         assert (answer.masks != alone.masks).mean() < 1e-3

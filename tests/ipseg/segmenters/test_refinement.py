@@ -27,6 +27,11 @@ class Recorded:
         return answer
 
 
+def run(refinement, segmenter, embedding, point_coords, point_labels, similarity=MAP):
+    prompt = PointPrompt(point_coords, point_labels)
+    return next(refinement.run_many(segmenter, embedding, [prompt], [similarity]))
+
+
 @pytest.fixture(scope="module")
 def segmenter(sam_pth, models):
     segmenter = SegmentAnything(weights=sam_pth, aspect="squash")
@@ -38,7 +43,7 @@ def test_three_passes_give_the_numbers_of_three_full_runs_of_the_package(segment
     numbers = np.load(f"{golden.__file__.removesuffix('make_sam.py')}sam.npz")
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([golden.photo()])[0]
-    final = Refinement(passes=3).run(recorded, embedding, golden.POINTS, golden.LABELS, MAP)
+    final = run(Refinement(passes=3), recorded, embedding, golden.POINTS, golden.LABELS)
 
     for index, answer in enumerate(recorded.answered, 1):
         best = int(np.argmax(answer.predicted_iou))
@@ -56,7 +61,7 @@ def test_three_passes_give_the_numbers_of_three_full_runs_of_the_package(segment
 def test_each_pass_is_told_what_the_one_before_found(segmenter, golden):
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([golden.photo()])[0]
-    Refinement(passes=3).run(recorded, embedding, golden.POINTS, golden.LABELS, MAP)
+    run(Refinement(passes=3), recorded, embedding, golden.POINTS, golden.LABELS)
     first, second, third = recorded.asked
     assert first == {"boxes": None, "mask_input": None, "multimask": False}
     assert np.array_equal(second["mask_input"], recorded.answered[0].low_res_logits[0])
@@ -72,8 +77,9 @@ def test_the_box_is_that_of_the_frame_to_the_pixel_whatever_the_image_s_size(seg
     photo = cv2.resize(golden.photo(), (173, 331))
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([photo])[0]
-    points = embedding.frame.to_image(golden.POINTS).astype(np.float32)
-    Refinement(passes=3).run(recorded, embedding, points, golden.LABELS, MAP)
+    rows, columns = embedding.frame.inside
+    points = (golden.POINTS * (173 / columns, 331 / rows)).astype(np.float32)
+    run(Refinement(passes=3), recorded, embedding, points, golden.LABELS)
     second = recorded.answered[1]
     seen = second.frame_masks[np.argmax(second.predicted_iou)]
     box = embedding.frame.from_image(recorded.asked[2]["boxes"].reshape(2, 2)).ravel()
@@ -82,7 +88,7 @@ def test_the_box_is_that_of_the_frame_to_the_pixel_whatever_the_image_s_size(seg
 
 def test_one_pass_offers_all_candidates(segmenter, golden):
     embedding = segmenter.encode([golden.photo()])[0]
-    decoded = Refinement().run(segmenter, embedding, golden.POINTS, golden.LABELS, MAP)
+    decoded = run(Refinement(), segmenter, embedding, golden.POINTS, golden.LABELS)
     plain = segmenter.decode(embedding, golden.POINTS, golden.LABELS)
     assert len(decoded.masks) == 3
     assert np.array_equal(decoded.low_res_logits, plain.low_res_logits)
@@ -104,7 +110,7 @@ def test_many_prompts_together_are_as_each_alone(segmenter, golden, passes, monk
     assert len(together) == 21
     together = together[-3:]
     for prompt, answer in zip(prompts, together, strict=True):
-        alone = refinement.run(segmenter, embedding, prompt.coords, prompt.labels, MAP)
+        alone = run(refinement, segmenter, embedding, prompt.coords, prompt.labels)
         np.testing.assert_allclose(answer.low_res_logits, alone.low_res_logits, atol=1e-4)
         np.testing.assert_allclose(answer.predicted_iou, alone.predicted_iou, atol=1e-5)
         assert (answer.masks != alone.masks).mean() < 1e-4
@@ -115,32 +121,27 @@ def test_the_similarity_map_is_handed_on_only_when_asked_for(segmenter, golden, 
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([golden.photo()])[0]
     own = np.ones((64, 64), np.float32)
-    refinement = Refinement(prior=prior)
-    refinement.run(recorded, embedding, golden.POINTS, golden.LABELS, own)
+    run(Refinement(prior=prior), recorded, embedding, golden.POINTS, golden.LABELS, own)
     assert (recorded.asked[0]["mask_input"] is own) is given_map
 
 
-def candidates(masks, iou, frame_masks=None):
-    logits = np.zeros((len(iou), 4, 4), np.float32)
-    return Decoded(masks, np.asarray(iou, np.float32), logits, frame_masks)
+def answered(mask, frame_mask=None):
+    frame = None if frame_mask is None else frame_mask[None]
+    return Decoded(mask[None], np.ones(1, np.float32), np.zeros((1, 4, 4), np.float32), frame)
 
 
 @pytest.mark.parametrize(
     ("empty_box", "corners"), [("full", (0, 0, 31, 15)), ("degenerate", (0, 15, 0, 15))]
 )
 def test_nothing_found_in_the_second_pass(empty_box, corners):
-    masks = np.zeros((3, 16, 32), bool)
-    masks[0, 4:8, 4:8] = True  # of a candidate that is not the best
-    pick, box = Refinement(empty_box=empty_box).choose(candidates(masks, [0.1, 0.9, 0.3]))
-    assert pick == 1
-    assert tuple(box) == corners
+    nothing = answered(np.zeros((16, 32), bool))
+    assert tuple(Refinement(empty_box=empty_box).box(nothing)) == corners
 
 
 def test_the_box_is_measured_in_the_frame_and_given_in_the_image():
-    frame = np.zeros((1, 16, 16), bool)
-    frame[0, 3:9, 2:5] = True
-    decoded = candidates(np.ones((1, 8, 40), bool), [0.5], frame)
-    assert tuple(Refinement().choose(decoded)[1]) == (5, 1.5, 10, 4)
+    frame = np.zeros((16, 16), bool)
+    frame[3:9, 2:5] = True
+    assert tuple(Refinement().box(answered(np.ones((8, 40), bool), frame))) == (5, 1.5, 10, 4)
 
 
 @given(mask=arrays(bool, st.tuples(st.integers(1, 12), st.integers(1, 12))))

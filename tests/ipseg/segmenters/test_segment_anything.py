@@ -78,6 +78,33 @@ def test_letterbox_equals_the_predictor_of_the_package(
     assert (decoded.masks != masks).mean() < 1e-4
 
 
+def test_logits_are_enlarged_as_in_the_package(letterbox, predictor, golden, photos):
+    predictor.set_image(photos[1])
+    points = golden.POINTS * 0.6
+    full, _, low = predictor.predict(points, golden.LABELS, return_logits=True)
+    frame = letterbox.encode([photos[1]])[0].frame
+    np.testing.assert_allclose(frame.enlarge(torch.from_numpy(low)), full, atol=1e-6)
+
+
+@pytest.mark.parametrize("index", range(4))
+def test_an_image_comes_to_the_features_by_the_package_s_own_way(
+    letterbox, predictor, photos, index
+):
+    embedding = letterbox.encode([photos[index]])[0]
+    other = np.ascontiguousarray(photos[index][::-1])
+    fitted = torch.from_numpy(predictor.transform.apply_image(other)).permute(2, 0, 1)
+    pixels = predictor.model.preprocess(fitted[None].float())
+    # Two pixels of 16 along each axis.
+    middle = pixels.unfold(2, 16, 16).unfold(3, 16, 16)[..., 7:9, 7:9].mean(dim=(-2, -1))
+    np.testing.assert_allclose(letterbox.on_features(embedding, other), middle[0], atol=1e-5)
+    predictor.set_image(photos[index])
+    torch.testing.assert_close(
+        letterbox.feature_map(embedding), predictor.features[0], atol=1e-5, rtol=1e-4
+    )
+    with pytest.raises(ValueError, match="encoded image"):
+        letterbox.on_features(embedding, other[1:])
+
+
 @pytest.mark.parametrize("kind", ["letterbox", "squash"])
 def test_images_of_many_sizes_together_are_as_each_alone(
     kind, request, photos, golden, monkeypatch

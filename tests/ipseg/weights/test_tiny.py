@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 
 from ipseg.components import FEATURES, SALIENCY, SEGMENTERS, load_class
 from ipseg.errors import OutputError
+from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement
 from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
 from ipseg.weights.catalogue import CATALOGUE
@@ -153,7 +154,10 @@ def test_segmenters(tiny, photos, kind, weights):
         decoded = segmenter.decode(embedding, points, labels)
         assert decoded.masks.shape == (3, *photo.shape[:2])
         assert 0 < decoded.masks.mean() < 1
-        refined = Refinement(passes=3).run(
-            segmenter, embedding, points, labels, np.zeros((60, 60), np.float32)
+        (refined,) = Refinement(passes=3).run_many(
+            segmenter,
+            embedding,
+            [PointPrompt(points, labels)],
+            [np.zeros((60, 60), np.float32)],
         )
         assert np.isfinite(refined.low_res_logits).all()

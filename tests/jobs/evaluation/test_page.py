@@ -12,7 +12,7 @@ import numpy as np
 import PIL.Image
 import pytest
 
-from ipseg.benchmarks.paper_tables import paper_table
+from ipseg.benchmarks.published.paper_tables import paper_table
 from jobs.evaluation.episodes import by_lot, judged, worst
 from jobs.evaluation.outcome import read_outcome
 from jobs.evaluation.page import write_page

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipseg.benchmarks.paper_tables import paper_table
-from ipseg.benchmarks.published import published
+from ipseg.benchmarks.published.paper_tables import paper_table
+from ipseg.benchmarks.published.published import published
 from ipseg.errors import OutputError
 from jobs.evaluation.comparison import compare
 from jobs.evaluation.plots import axis, mark

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from ipseg.benchmarks.paper_tables import paper_table
+from ipseg.benchmarks.published.paper_tables import paper_table
 from jobs.evaluation.summary import summarise
 from jobs.evaluation.table import nearest, print_summary
 

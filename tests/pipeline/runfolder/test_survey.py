@@ -77,6 +77,11 @@ class Folder:
         self.fs.makedirs(f"{self.root}/{name}".rpartition("/")[0], exist_ok=True)
         self.fs.pipe_file(f"{self.root}/{name}", data.encode() if isinstance(data, str) else data)
 
+    def lease(self, refreshed, released=False):
+        holder = {"run_id": "run-1", "host": "here", "pid": 1}
+        content = {**holder, "refreshed": refreshed, "released": released}
+        self.put(f".lease/{1 + released:08d}.json", json.dumps(content))
+
     def age(self, name, seconds):
         when = time.time() - seconds
         os.utime(f"{self.root}/{name}", (when, when))
@@ -223,6 +228,8 @@ def test_a_part_that_somebody_removed_makes_its_shard_incomplete_again(folder):
         (5, 3000, 4000, "running"),
         (400, 10, 4000, "stopped"),
         (None, 10, 4000, "unknown"),
+        ("given back", 10, 4000, "unknown"),
+        ("given back", 3000, 4000, "stopped"),
         (None, 3000, 4000, "stopped"),
         (None, None, 10, "unknown"),
     ],
@@ -231,8 +238,10 @@ def test_whether_it_runs_is_told_by_lease_and_last_part(
     folder, lease_age, part_age, start_age, state
 ):
     folder.start(ago=start_age).source("a", 2)
-    if lease_age is not None:
-        folder.put(".lease.json", json.dumps({"refreshed": str(time.time() - lease_age)}))
+    if lease_age == "given back":
+        folder.lease(time.time(), released=True)
+    elif lease_age is not None:
+        folder.lease(time.time() - lease_age)
     if part_age is not None:
         folder.age(folder.rows("a", ["a1"]), part_age)
     found = survey_run(folder.out)
@@ -260,7 +269,7 @@ def damages(folder):
     folder.put("shard=d/_SUCCESS.json", "[]")
     folder.put("shards.parquet", b"PAR1")
     folder.put("manifest.json", '{"runs": [')
-    folder.put(".lease.json", "{")
+    folder.put(".lease/00000001.json", "{")
     return 5 + 3 + 2
 
 

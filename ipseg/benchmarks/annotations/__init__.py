@@ -1,0 +1,1 @@
+"""Released annotation files: reading them safely, and converting them once to Parquet."""

@@ -1,0 +1,283 @@
+"""Masks of instances as one Parquet table: what LVIS, PACO and PASCAL-Part are read from.
+
+It is built once, from the released pickles (whose order it keeps) or from the official JSON files.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pycocotools import mask as coco
+
+from ipseg.benchmarks.layout import relative_path
+from ipseg.errors import OutputError, SourceError
+from ipseg.storage.files import read_bytes, write_whole
+from ipseg.vision.masks import RLE, encode_rle, rle_area
+
+Box = tuple[float, float, float, float]
+
+# One row for each mask, in the order in which the images of a class are drawn from.
+ANNOTATIONS = pa.schema(
+    [
+        ("image", pa.string()),  # path below the folder of pictures
+        ("class_id", pa.int32()),
+        ("instance", pa.int64()),  # object; masks of the same object belong together
+        ("size", pa.list_(pa.int32(), 2)),  # height, width in pixels
+        ("counts", pa.string()),  # COCO's compressed run lengths
+        ("box", pa.list_(pa.float64(), 4)),  # x0, y0, x1, y1 of the object in pixels, or null
+    ]
+)
+_HEAD, _PICTURES = b"ipseg_annotations", b"ipseg_pictures"
+_FARTHEST = 1e5  # pixels: a corner of a polygon beyond is no coordinate
+
+
+@dataclass(frozen=True)
+class Category:
+    """One class of a table.
+
+    Attributes:
+        class_id: as the data set numbers it.
+        name: as the data set names it; its number where it has no name.
+        group: name of its fold, where the data set fixes that; else "".
+        images: what is drawn from, repeats included; None: the images of its rows, each once.
+    """
+
+    class_id: int
+    name: str
+    group: str = ""
+    images: Sequence[str] | None = None
+
+
+class Collector:
+    """Rows of a table in the making."""
+
+    def __init__(self) -> None:
+        self._columns: dict[str, list[Any]] = {name: [] for name in ANNOTATIONS.names}
+
+    def add(
+        self, image: str, class_id: int, instance: int, rle: RLE, box: Box | None = None
+    ) -> None:
+        """Adds the mask of one instance."""
+        row = (image, class_id, instance, rle["size"], rle["counts"], box)
+        for column, value in zip(self._columns.values(), row, strict=True):
+            column.append(value)
+
+    def table(self, categories: Sequence[Category], source: str) -> pa.Table:
+        """The table.
+
+        Args:
+            categories: all classes in their order, also those without rows.
+            source: the file it was made from.
+        """
+        head = {"categories": [asdict(category) for category in categories], "source": source}
+        return pa.table(self._columns, ANNOTATIONS.with_metadata({_HEAD: json.dumps(head)}))
+
+
+def keep_annotations(
+    table: pa.Table, name: str, folder: str, out: str | None, pictures: str
+) -> list[str]:
+    """Writes a table beside its annotations or, referring to the pictures, to another place.
+
+    Args:
+        table: of schema `ANNOTATIONS`.
+        name: of the file.
+        folder: of the annotations.
+        out: the other place; None for none.
+        pictures: folder of the pictures.
+
+    Returns:
+        The file that was written.
+
+    Raises:
+        OutputError: it cannot be written.
+    """
+    if out is not None:
+        place = pictures if "://" in pictures else str(Path(pictures).absolute())
+        table = table.replace_schema_metadata({**table.schema.metadata, _PICTURES: place})
+    url = f"{folder if out is None else out.rstrip('/')}/{name}"
+    try:
+        write_annotations(url, table)
+    except OSError as error:
+        raise OutputError(f"cannot write {url}: {error}; --out DIR writes elsewhere") from error
+    return [url]
+
+
+def write_annotations(url: str, table: pa.Table) -> None:
+    """Writes a table whole or not at all.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_whole(url, buffer.getvalue())
+
+
+def read_annotations(url: str) -> Annotations:
+    """A table that was written by `write_annotations`.
+
+    Raises:
+        SourceError: it is damaged or no such table.
+        OSError: it is missing or cannot be read.
+    """
+    try:
+        return Annotations(pq.read_table(io.BytesIO(read_bytes(url))), url)
+    except pa.ArrowException as error:
+        raise SourceError(
+            f"{url} is damaged ({error}); delete it and run `ipseg data prepare` again"
+        ) from error
+
+
+class Annotations:
+    """A table, indexed by class and image.
+
+    Attributes:
+        categories: all classes in the order of the data set, by id.
+        pictures: folder in which images are found; "" if it is where the data set has it.
+    """
+
+    def __init__(self, table: pa.Table, where: str) -> None:
+        """Indexes a table.
+
+        Args:
+            table: of schema `ANNOTATIONS`.
+            where: its name, for errors.
+
+        Raises:
+            SourceError: it has other columns, no list of classes, or an image outside of the
+                folder of pictures.
+        """
+        if not table.schema.equals(ANNOTATIONS) or _HEAD not in (table.schema.metadata or {}):
+            raise SourceError(
+                f"{where} is no table of annotations; delete it and run `ipseg data prepare` again"
+            )
+        self._where = where
+        self.pictures: str = table.schema.metadata.get(_PICTURES, b"").decode()
+        try:
+            listed = json.loads(table.schema.metadata[_HEAD])["categories"]
+            self.categories = {entry["class_id"]: Category(**entry) for entry in listed}
+        except (ValueError, TypeError, KeyError) as error:
+            raise SourceError(f"{where}: its list of classes is damaged: {error}") from error
+        self._table = table.combine_chunks()
+        self._rows: dict[int, dict[str, list[int]]] = {c: {} for c in self.categories}
+        names, classes = table["image"].to_pylist(), table["class_id"].to_pylist()
+        if None in names or not self._rows.keys() >= set(classes):
+            raise SourceError(f"{where} is damaged: a row without an image, or of no listed class")
+        for name in set(names):
+            relative_path(name, where)
+        for row, (class_id, name) in enumerate(zip(classes, names, strict=True)):
+            self._rows[class_id].setdefault(name, []).append(row)
+        self._instances: list[int] = table["instance"].to_pylist()
+
+    def images(self, class_id: int) -> list[str]:
+        """The images of a class in the order they are drawn from."""
+        listed = self.categories[class_id].images
+        return list(self._rows[class_id] if listed is None else listed)
+
+    def instances(self, class_id: int, image: str) -> list[int]:
+        """The objects in an image that have a mask of the class, in the order of the file."""
+        return list(dict.fromkeys(self._instances[row] for row in self._rows[class_id][image]))
+
+    def mask(self, class_id: int, image: str, instance: int | None = None) -> RLE:
+        """Union of the masks of a class in an image, or of those of one object.
+
+        Raises:
+            SourceError: the masks have different sizes, or one is damaged.
+        """
+        found = [self._table.slice(row, 1) for row in self._of(class_id, image, instance)]
+        rles: list[RLE] = [
+            {"size": row["size"][0].as_py(), "counts": row["counts"][0].as_py()} for row in found
+        ]
+        try:
+            for rle in rles:
+                rle_area(rle)  # pycocotools trusts what it is given
+        except ValueError as error:
+            raise SourceError(f"{self._where}: {image}, class {class_id}: {error}") from error
+        if len({tuple(rle["size"]) for rle in rles}) > 1:
+            raise SourceError(
+                f"{self._where}: masks of {image}, class {class_id}, differ in size: "
+                + ", ".join(sorted({"x".join(map(str, rle["size"])) for rle in rles}))
+            )
+        return rles[0] if len(rles) == 1 else _union(rles)
+
+    def box(self, class_id: int, image: str, instance: int) -> Box:
+        """x0, y0, x1, y1 of an object in pixels, as annotated."""
+        row = self._of(class_id, image, instance)[0]
+        box: Box = tuple(self._table["box"][row].as_py())
+        return box
+
+    def _of(self, class_id: int, image: str, instance: int | None) -> list[int]:
+        rows = self._rows[class_id][image]
+        return [row for row in rows if instance is None or self._instances[row] == instance]
+
+
+def to_rle(
+    segmentation: object, size: tuple[int, int] | Callable[[], tuple[int, int]], where: str
+) -> RLE:
+    """One mask, however it is written.
+
+    Args:
+        segmentation: polygons ([x, y, x, y, ...] each), run lengths (compressed or a list of
+            numbers), or an array (H, W), in which all that is not zero is object.
+        size: height and width of the picture, which polygons need; called only for them.
+        where: file and entry, for errors.
+
+    Raises:
+        SourceError: it is none of these, or damaged.
+    """
+    try:
+        if isinstance(segmentation, dict):
+            return _runs(segmentation)
+        if isinstance(segmentation, np.ndarray):
+            return encode_rle(np.asarray(segmentation != 0))
+        if isinstance(segmentation, list | tuple) and segmentation:
+            return _rasterise(segmentation, size() if callable(size) else size)
+    except (ValueError, TypeError, KeyError, OverflowError) as error:
+        raise SourceError(f"{where}: damaged segmentation: {error}") from error
+    raise SourceError(f"{where}: the segmentation is no list of polygons, run lengths or array")
+
+
+def _runs(segmentation: dict[Any, Any]) -> RLE:
+    height, width = (int(n) for n in segmentation["size"])
+    counts = segmentation["counts"]
+    if isinstance(counts, list | tuple):
+        runs = np.asarray(counts, dtype=np.int64)
+        if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
+            raise ValueError(f"runs do not fill {height} x {width} pixels")
+        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+        return encode_rle(np.asarray(flat.reshape(width, height).T))
+    rle: RLE = {
+        "size": [height, width],
+        "counts": counts.decode("ascii") if isinstance(counts, bytes) else str(counts),
+    }
+    rle_area(rle)
+    return rle
+
+
+def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
+    checked = []
+    for polygon in polygons:
+        corners = np.asarray(polygon, dtype=np.float64)
+        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
+            raise ValueError("a polygon is x, y of three corners or more")
+        if not (np.abs(corners) < _FARTHEST).all():  # also false for what is no number
+            raise ValueError("a polygon has a corner far outside of any picture")
+        checked.append(corners.tolist())
+    return _union(coco.frPyObjects(checked, *size))
+
+
+def _union(rles: Sequence[Any]) -> RLE:
+    merged = coco.merge([{**rle, "counts": _ascii(rle["counts"])} for rle in rles], intersect=False)
+    return {"size": [int(n) for n in merged["size"]], "counts": merged["counts"].decode("ascii")}
+
+
+def _ascii(counts: str | bytes) -> bytes:
+    return counts.encode("ascii") if isinstance(counts, str) else counts

@@ -1,0 +1,97 @@
+"""COCO-20i's split lists: class -> pictures, as released (a pickle) or converted (Parquet)."""
+
+from __future__ import annotations
+
+import io
+import re
+from collections.abc import Mapping, Sequence
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
+from ipseg.benchmarks.annotations.unpickling import load_plain
+from ipseg.errors import SourceError
+from ipseg.storage.files import read_bytes, write_whole
+
+FOLDS = 4
+
+# In the order of the pickle, on which the drawn episodes depend.
+SPLIT = pa.schema([("class_id", pa.int32()), ("image", pa.string())])
+
+_IMAGE = re.compile(r"(?P<folder>train2014|val2014)/COCO_(?P=folder)_\d{12}\.jpg")
+
+
+def fold_classes(fold: int) -> range:
+    """Classes that are tested in a fold: every fourth."""
+    return range(fold, len(COCO_CLASSES), FOLDS)
+
+
+def read_split(url: str) -> dict[int, list[str]]:
+    """Class -> pictures, paths below the data set.
+
+    Args:
+        url: of `fold{f}.parquet`, or of `fold{f}.pkl` as released.
+
+    Raises:
+        SourceError: the file is missing, damaged, or does not hold class -> pictures.
+        OSError: it cannot be read.
+    """
+    try:
+        data = read_bytes(url)
+    except FileNotFoundError as error:
+        raise SourceError(f"{url} is missing") from error
+    listed = _from_parquet(data, url) if url.endswith(".parquet") else load_plain(data, url)
+    if not isinstance(listed, dict):
+        raise SourceError(f"{url} holds a {type(listed).__name__}, not class -> list of pictures")
+    return {_class_id(key, url): _images(names, key, url) for key, names in listed.items()}
+
+
+def write_split(url: str, images: Mapping[int, Sequence[str]]) -> None:
+    """Writes class -> pictures as Parquet, in the same order.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    pairs = [(class_id, name) for class_id, names in images.items() for name in names]
+    table = pa.table(
+        {"class_id": [pair[0] for pair in pairs], "image": [pair[1] for pair in pairs]}, SPLIT
+    )
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    write_whole(url, buffer.getvalue())
+
+
+def _from_parquet(data: bytes, url: str) -> dict[object, object]:
+    try:
+        table = pq.read_table(io.BytesIO(data))
+    except (pa.ArrowException, OSError) as error:
+        raise SourceError(f"{url} is damaged: {error}; remove it and prepare it again") from error
+    if not set(SPLIT.names) <= set(table.column_names):
+        raise SourceError(
+            f"{url} has the columns {', '.join(table.column_names)}; it should have "
+            f"{' and '.join(SPLIT.names)}"
+        )
+    images: dict[object, list[object]] = {}
+    columns = (table[name].to_pylist() for name in SPLIT.names)
+    for class_id, image in zip(*columns, strict=True):
+        images.setdefault(class_id, []).append(image)
+    return dict(images)
+
+
+def _class_id(key: object, url: str) -> int:
+    if not isinstance(key, int) or not 0 <= key < len(COCO_CLASSES):
+        raise SourceError(f"{url} lists class {key!r}; classes are 0 to {len(COCO_CLASSES) - 1}")
+    return key
+
+
+def _images(names: object, key: object, url: str) -> list[str]:
+    if not isinstance(names, list):
+        raise SourceError(f"{url}: class {key} has a {type(names).__name__}, no list of pictures")
+    for name in names:
+        if not isinstance(name, str) or not _IMAGE.fullmatch(name):
+            raise SourceError(
+                f"{url}: class {key} lists {name!r}; a picture is named like "
+                "val2014/COCO_val2014_000000000042.jpg"
+            )
+    return names

@@ -1,0 +1,182 @@
+"""Which picture shows which label, and how much of it: read once from all label maps, then kept.
+
+Without it, "all pictures with a cow" means decoding thousands of PNG files at every start.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+from PIL import Image as PillowImage
+
+from ipseg.benchmarks.benchmark import Progress
+from ipseg.errors import SourceError
+from ipseg.storage.files import info, read_bytes, write_whole
+
+INDEX_FILE = "ipseg_index.parquet"
+
+_THREADS = 8  # reading waits for the disk or the network, decoding leaves Python's lock
+_MODES = ("L", "P", "1", "I", "I;16")  # one number for each pixel
+_FINGERPRINT = b"ipseg_labels"
+_SCHEMA = pa.schema(
+    [
+        ("name", pa.string()),  # of the label map, without folder and suffix
+        ("label", pa.int32()),
+        ("pixels", pa.int64()),
+        ("share", pa.float64()),  # pixels of this label / all pixels
+    ]
+)
+
+log = logging.getLogger("ipseg")
+
+
+@dataclass(frozen=True)
+class Coding:
+    """How a data set writes classes into its label maps.
+
+    Attributes:
+        values: class id -> pixel value.
+        possible: every value that may occur.
+        void: value of pixels that are not judged; None if all are.
+        explanation: what the values mean, for the error about one that is impossible.
+    """
+
+    values: Mapping[int, int]
+    possible: AbstractSet[int]
+    void: int | None
+    explanation: str
+
+    def address(self, labels: str, class_id: int) -> str:
+        """Address of the ground truth of a class in a label map."""
+        ignore = "" if self.void is None else f"&ignore={self.void}"
+        return f"{labels}#label={self.values[class_id]}{ignore}"
+
+
+def read_labels(url: str) -> npt.NDArray[Any]:
+    """A label map, (H, W) of integers: the index in a palette picture, else the pixel value.
+
+    Raises:
+        SourceError: the file is missing, is no picture, or has more than one channel.
+        OSError: it cannot be read.
+    """
+    try:
+        picture = PillowImage.open(io.BytesIO(read_bytes(url)))
+        picture.load()
+    except FileNotFoundError as error:
+        raise SourceError(f"label map {url} is missing") from error
+    except (OSError, SyntaxError, ValueError) as error:
+        raise SourceError(f"label map {url} cannot be read as a picture: {error}") from error
+    if picture.mode not in _MODES:
+        raise SourceError(f"{url} is a picture of mode {picture.mode}, not a map of labels")
+    return np.asarray(picture)
+
+
+def count_labels(url: str, coding: Coding) -> dict[int, int]:
+    """Label -> number of pixels in one label map, void included.
+
+    Raises:
+        SourceError: as `read_labels`, or a value is none the data set has.
+    """
+    labels = read_labels(url)
+    if labels.dtype == np.uint8:  # nearly all; counting is many times faster than sorting
+        every = np.bincount(labels.ravel(), minlength=256)
+        values = np.flatnonzero(every)
+        counts = every[values]
+    else:
+        values, counts = np.unique(labels, return_counts=True)
+    for value in values.tolist():
+        if value not in coding.possible:
+            raise SourceError(f"{url} holds the value {value}: {coding.explanation}")
+    return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def label_index(
+    maps: Mapping[str, str], coding: Coding, folder: str, progress: Progress | None = None
+) -> pa.Table:
+    """The index of some label maps, from its file if that is of the same maps.
+
+    Args:
+        maps: name -> address of the label map.
+        coding: of the values.
+        folder: where the index is kept. If it cannot be written to, a warning is logged and the
+            maps are read again next time.
+        progress: called after each map that is read.
+
+    Returns:
+        Table with columns name, label, pixels (count) and share (in [0, 1]), sorted by name, then
+        label; no row for a label that a picture does not show.
+
+    Raises:
+        SourceError: as `count_labels`, or the index file is damaged.
+    """
+    url = f"{folder}/{INDEX_FILE}"
+    fingerprint = _fingerprint(maps, coding)
+    known = _read(url)
+    if known is not None and (known.schema.metadata or {}).get(_FINGERPRINT) == fingerprint:
+        return known
+    table = _build(sorted(maps.items()), coding, progress)
+    table = table.replace_schema_metadata({_FINGERPRINT: fingerprint})
+    buffer = io.BytesIO()
+    pq.write_table(table, buffer, compression="zstd")
+    try:
+        write_whole(url, buffer.getvalue())
+    except OSError as error:
+        log.warning(
+            "the index of %d label maps cannot be kept in %s (%s): they will be read again next "
+            "time; give a cache folder",
+            *(len(maps), url, error),
+        )
+    return table
+
+
+def _build(maps: Sequence[tuple[str, str]], coding: Coding, progress: Progress | None) -> pa.Table:
+    columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names}
+    for done, (name, counts) in enumerate(_count_all(maps, coding), start=1):
+        total = sum(counts.values())
+        for label, pixels in counts.items():
+            columns["name"].append(name)
+            columns["label"].append(label)
+            columns["pixels"].append(pixels)
+            columns["share"].append(pixels / total)
+        if progress is not None:
+            progress(done, len(maps))
+    return pa.table(columns, _SCHEMA)
+
+
+def _count_all(
+    maps: Sequence[tuple[str, str]], coding: Coding
+) -> Iterator[tuple[str, dict[int, int]]]:
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            found = pool.map(lambda item: count_labels(item[1], coding), maps)
+            yield from ((name, counts) for (name, _), counts in zip(maps, found, strict=True))
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)  # a bad map ends it at once
+
+
+def _read(url: str) -> pa.Table | None:
+    known = info(url)
+    if known is None or known["type"] != "file":
+        return None
+    try:
+        return pq.read_table(io.BytesIO(read_bytes(url)))
+    except pa.ArrowInvalid as error:
+        raise SourceError(
+            f"{url} is damaged ({error}); delete it, it will be made again"
+        ) from error
+
+
+def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:
+    known = [sorted(maps), sorted(coding.possible), _SCHEMA.to_string()]
+    return hashlib.sha256(repr(known).encode()).hexdigest().encode()

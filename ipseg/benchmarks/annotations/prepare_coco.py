@@ -1,0 +1,166 @@
+"""COCO-20i's label maps and splits from COCO's official annotations.
+
+The maps and lists that papers used were never described, only handed on. What is known is kept:
+the value of a pixel is the contiguous class id plus 1, fold f tests the classes f, f + 4, ...,
+images are named by their path, and the training list of a fold has the other sixty classes. What is
+not known is decided here:
+
+* Where outlines overlap, the later one in the file is on top; crowds lie below all others.
+* A class is in an image if the map shows at least one pixel of it. The official lists are shorter
+  (for validation 35,783, 17,912, 14,563 and 14,315 pairs of image and class), by a rule that was
+  not written down.
+* The images of a class are sorted by name. The official order is unknown, and it decides which
+  episodes are drawn: **a rebuilt split does not give the published lists**. Put the official
+  `fold{0..3}.pkl` into `splits/val/` where those are wanted; they are converted, order and all.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances, Picture
+from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split, write_split
+from ipseg.benchmarks.annotations.label_index import Coding, count_labels
+from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.layout import absolute, is_file, locate
+from ipseg.errors import SourceError
+from ipseg.storage.files import is_folder, write_whole
+from ipseg.storage.walk import iterate_files
+from ipseg.vision.images import encode_png
+from ipseg.vision.masks import RLE, decode_rle
+
+CODING = Coding(
+    values={class_id: class_id + 1 for class_id in range(len(COCO_CLASSES))},
+    possible=frozenset(range(len(COCO_CLASSES) + 1)),
+    void=None,
+    explanation="0 is background, 1 to 80 are the contiguous class ids plus 1",
+)
+
+_ROOTS = ("", "datasets", "data", "datasets/fss")
+PLACES = tuple(
+    f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "COCO2014", "MSCOCO2014")
+)
+INSTANCES = "annotations/instances_{folder}.json"  # folder is train2014 or val2014
+VAL_INSTANCES = INSTANCES.format(folder="val2014")
+LAYOUT = (
+    "ROOT/val2014/COCO_val2014_*.jpg\n"
+    "ROOT/annotations/val2014/COCO_val2014_*.png   label maps: class 0 to 79, plus 1\n"
+    "ROOT/splits/val/fold{0..3}.pkl or .parquet    official: repository aim-uofa/Matcher,\n"
+    "                                              datasets/COCO2014/splits\n"
+    f"ROOT/{VAL_INSTANCES}        makes maps and splits by\n"
+    "                                              `ipseg data prepare coco-20i`; rule\n"
+    "                                              'fss-sam3' needs nothing else\n"
+    "ROOT may also be the folder above COCO2014/ or MSCOCO2014/, datasets/ or data/."
+)
+
+_SPLITS = {"val": "val2014", "trn": "train2014"}
+
+
+def prepare(root: str, out: str | None = None, progress: Progress | None = None) -> list[str]:
+    """Makes what is missing of `annotations/{train,val}2014/*.png` and `splits/`.
+
+    A label map that is there is kept, and its values are looked at; so an interrupted call goes on
+    where it was. An image without annotation gets no map. A split is converted from its pickle,
+    else kept, else made from the maps. Training data are made where their annotations are, and
+    without any annotations pickles alone are converted.
+
+    Args:
+        root: data root of COCO-20i.
+        out: folder to write to instead; `val2014/` has to be put there too.
+        progress: called after each label map.
+
+    Returns:
+        Addresses of the files that were written.
+
+    Raises:
+        SourceError: the official annotations are missing or malformed (names the file), or a
+            label map has a value above 80.
+        OSError: a file cannot be read or written.
+    """
+    base = _find(root)
+    target = base if out is None else absolute(out.rstrip("/"))
+    written: list[str] = []
+    for split, folder in _SPLITS.items():
+        url = f"{base}/{INSTANCES.format(folder=folder)}"
+        images = None
+        if is_file(url):
+            images = _prepare_maps(Instances(url), f"{target}/annotations", written, progress)
+        for fold in range(FOLDS):
+            place = f"splits/{split}/fold{fold}"
+            converted, official = f"{target}/{place}.parquet", f"{base}/{place}.pkl"
+            if is_file(official):
+                write_split(converted, read_split(official))
+            elif images is not None and not is_file(converted):
+                write_split(converted, _rebuilt(images, fold, tested=split == "val"))
+            else:
+                continue
+            written.append(converted)
+    return written
+
+
+def _find(root: str) -> str:
+    root = root.rstrip("/")
+    try:
+        return locate(root, PLACES, [VAL_INSTANCES], title="COCO-20i", layout=LAYOUT)
+    except SourceError:
+        for place in PLACES:
+            base = f"{root}/{place}".rstrip("/")
+            if is_file(f"{base}/splits/val/fold0.pkl"):
+                return absolute(base)
+        raise
+
+
+def _prepare_maps(
+    instances: Instances, folder: str, written: list[str], progress: Progress | None
+) -> dict[int, list[str]]:
+    """Writes the label maps that are missing; class -> images that show it, sorted by name."""
+    outlines: dict[int, list[tuple[bool, int, RLE]]] = {}
+    for annotation in instances.annotations():
+        outlines.setdefault(annotation.image, []).append(
+            (annotation.crowd, annotation.class_id, instances.rle(annotation))
+        )
+    there = _there(folder, {picture.path for picture in instances.pictures.values()})
+    images: dict[int, list[str]] = {class_id: [] for class_id in range(len(COCO_CLASSES))}
+    order = sorted(outlines, key=lambda image: instances.pictures[image].path)
+    for done, image in enumerate(order, start=1):
+        picture = instances.pictures[image]
+        name = f"{picture.path.removesuffix('.jpg')}.png"
+        url = f"{folder}/{name}"
+        if name in there:
+            values: Iterable[int] = count_labels(url, CODING)
+        else:
+            labels = _paint(picture, outlines[image])
+            write_whole(url, encode_png(labels))
+            written.append(url)
+            values = np.unique(labels).tolist()
+        for value in values:
+            if value:
+                images[value - 1].append(picture.path)
+        if progress is not None:
+            progress(done, len(order))
+    return images
+
+
+def _there(folder: str, paths: Iterable[str]) -> set[str]:
+    """Names of the label maps that are there, below the folder."""
+    found = set()
+    for place in {path.partition("/")[0] for path in paths}:
+        if is_folder(f"{folder}/{place}"):
+            listed = iterate_files(f"{folder}/{place}")
+            found |= {f"{place}/{name}" for name, _, _ in listed}
+    return found
+
+
+def _paint(picture: Picture, outlines: list[tuple[bool, int, RLE]]) -> npt.NDArray[np.uint8]:
+    labels = np.zeros((picture.height, picture.width), np.uint8)
+    for _, class_id, rle in sorted(outlines, key=lambda outline: not outline[0]):
+        labels[decode_rle(rle)] = CODING.values[class_id]
+    return labels
+
+
+def _rebuilt(images: dict[int, list[str]], fold: int, *, tested: bool) -> dict[int, list[str]]:
+    """The lists of a fold's test classes, or of the others."""
+    return {c: names for c, names in images.items() if (c in fold_classes(fold)) == tested}

@@ -1,0 +1,147 @@
+"""DAVIS-2017, semi-supervised: the first frame's masks are given, the others are asked about."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from ipseg.benchmarks.annotations.label_index import read_labels
+from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
+from ipseg.benchmarks.datasets.class_folders import stem
+from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.layout import locate, read_names
+from ipseg.errors import SourceError
+from ipseg.storage.walk import list_files
+
+_PLACES = (
+    "",
+    *("DAVIS/2017", "2017", "data/DAVIS/2017", "DAVIS"),
+    *("trainval", "DAVIS17/trainval", "DAVIS/2017/trainval"),
+)
+_LIST = "ImageSets/2017/val.txt"
+_VOID = 255
+
+
+@dataclass(frozen=True)
+class _Sequence:
+    """One video.
+
+    Attributes:
+        name: of its folder.
+        frames: address of the picture and of the label map of each frame, by name.
+        objects: indices in the first frame's label map.
+    """
+
+    name: str
+    frames: tuple[tuple[str, str], ...]
+    objects: tuple[int, ...]
+
+    def example(self, frame: int, index: int) -> Example:
+        """One object in one frame."""
+        picture, labels = self.frames[frame]
+        file = picture.rpartition("/")[2]
+        return Example(f"JPEGImages/480p/{self.name}/{file}", picture, f"{labels}#label={index}")
+
+
+class Davis2017Benchmark(Benchmark):
+    """Every object of every sequence is a class, `<sequence>/<index>`, in the order of the list.
+
+    First and last frame are not asked about. Void pixels (255) are judged as background, as the
+    official count does in this task.
+    """
+
+    name: ClassVar[str] = "davis-2017"
+    title: ClassVar[str] = "DAVIS-2017"
+    layout: ClassVar[str] = (
+        "ROOT/JPEGImages/480p/<sequence>/00000.jpg    ROOT may also be the folder above\n"
+        "ROOT/Annotations/480p/<sequence>/00000.png   DAVIS/2017 or DAVIS17/trainval\n"
+        "ROOT/ImageSets/2017/val.txt                  every sequence listed must be there\n"
+        "Get DAVIS-2017-trainval-480p.zip from davischallenge.org."
+    )
+    protocol: ClassVar[Protocol] = Protocol(formula="JF", given_mask=True, boundaries=True)
+    formulas: ClassVar[tuple[str, ...]] = ("JF", "J", "F")
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The validation set."""
+        return ("val",)
+
+    def check(self) -> None:
+        """Lists all frames and reads the first label map of each sequence.
+
+        Raises:
+            SourceError: as `Benchmark.check`.
+        """
+        self._sequences  # noqa: B018  (reading it is the check)
+
+    def classes(self, fold: str) -> dict[int, str]:
+        """Number in the order of the list -> `<sequence>/<index>`."""
+        return dict(
+            enumerate(f"{video.name}/{i}" for video in self._sequences for i in video.objects)
+        )
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """Sequence by sequence, in it object by object, frames in order.
+
+        Raises:
+            SourceError: as `Benchmark.episodes`.
+            ConfigError: more than one shot; only the first frame is given.
+        """
+        check_rule(self, sampling)
+        check_one_shot(self, sampling)
+        asked = (
+            (video, index, frame)
+            for video in self._sequences
+            for index in video.objects
+            for frame in range(1, len(video.frames) - 1)
+        )
+        ids = {name: class_id for class_id, name in self.classes(fold).items()}
+        episodes = []
+        for number, (video, index, frame) in enumerate(asked):
+            name = f"{video.name}/{index}"
+            query, support = video.example(frame, index), video.example(0, index)
+            episodes.append(Episode(number, "val", ids[name], name, query, (support,)))
+        return episodes
+
+    @cached_property
+    def _sequences(self) -> tuple[_Sequence, ...]:
+        root = locate(
+            self.root,
+            _PLACES,
+            ["JPEGImages/480p/", "Annotations/480p/", _LIST],
+            title=self.title,
+            layout=self.layout,
+        )
+        names = read_names(f"{root}/{_LIST}")
+        pictures = {n: list_files(f"{root}/JPEGImages/480p/{n}", "*.jpg") for n in names}
+        labels = {n: list_files(f"{root}/Annotations/480p/{n}", "*.png") for n in names}
+        if absent := [n for n in names if not pictures[n] or not labels[n]]:
+            raise SourceError(
+                f"{root} is only part of {self.title}: {len(absent)} of {len(names)} sequences of "
+                f"{_LIST} lack frames or annotations ({', '.join(absent[:5])}); a score over the "
+                f"rest would not be the benchmark's. Unpack the archive again"
+            )
+        return tuple(_sequence(root, n, pictures[n], labels[n]) for n in names)
+
+
+def _sequence(root: str, name: str, pictures: list[str], labels: list[str]) -> _Sequence:
+    frames = [stem(path) for path in pictures]
+    maps = [stem(path) for path in labels]
+    if odd := sorted(set(frames) ^ set(maps)):
+        side = "Annotations" if odd[0] in frames else "JPEGImages"
+        raise SourceError(
+            f"frame {odd[0]} of sequence '{name}' is missing in {root}/{side}/480p/{name} "
+            f"({len(odd)} frame(s) have no counterpart); unpack the archive again"
+        )
+    if len(frames) < 3:
+        raise SourceError(
+            f"{root}/JPEGImages/480p/{name} has {len(frames)} frame(s); with the first and the "
+            f"last left out, nothing is to be judged"
+        )
+    objects = [int(i) for i in np.unique(read_labels(labels[0])) if i not in (0, _VOID)]
+    if not objects:
+        raise SourceError(f"{labels[0]} shows no object; the first frame has to show all of them")
+    return _Sequence(name, tuple(zip(pictures, labels, strict=True)), tuple(objects))

@@ -1,0 +1,163 @@
+"""FSS-1000: a thousand classes of ten pictures each, 240 of them for testing."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+import numpy as np
+
+from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
+from ipseg.benchmarks.datasets.class_folders import files_by_class
+from ipseg.benchmarks.datasets.drawing import (
+    PROMPT_SET,
+    PROMPT_SET_MEANING,
+    UNIQUE_SUPPORTS,
+    UNIQUE_SUPPORTS_MEANING,
+    Drawn,
+    check_enough,
+    check_request,
+    draw_prompts,
+    draw_supports,
+)
+from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.layout import locate, read_lines
+from ipseg.errors import SourceError
+from ipseg.storage.files import is_folder
+
+_LIST = "splits/test.txt"
+_PLACES = ("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000")
+_FIRST_ID = 760  # of the test classes; those for training and validation come before
+_NUMBERS = range(1, 11)  # of the pictures of a class, in the order supports are drawn from
+_WHITE = 127  # outlines are smoothed: grey from 128 on is object
+
+
+class Fss1000Benchmark(Benchmark):
+    """Every picture of every test class is a query once; classes are 760, 761, ... by name.
+
+    A query is never shown to itself, but is a support elsewhere: `Sampling.exclude_prompt` matters
+    only for rule "prompt-set". Of a class folder the pictures 1 to 10 count, whatever else is
+    there.
+    """
+
+    name: ClassVar[str] = "fss-1000"
+    title: ClassVar[str] = "FSS-1000"
+    layout: ClassVar[str] = (
+        "ROOT/data/<class>/{1..10}.jpg    pictures\n"
+        "ROOT/data/<class>/{1..10}.png    masks, grey from 128 on is object\n"
+        "ROOT/splits/test.txt             one class on each line; repository aim-uofa/Matcher,\n"
+        "                                 datasets/FSS-1000/splits\n"
+        "Without data/, class folders may lie in ROOT itself. ROOT may also be the folder above\n"
+        "FSS-1000/, datasets/ or data/."
+    )
+    rules: ClassVar[dict[str, str]] = {
+        UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
+        PROMPT_SET: PROMPT_SET_MEANING,
+    }
+    protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """The test split."""
+        return ("test",)
+
+    def protocol_of(self, rule: str) -> Protocol:
+        """Matcher's; under "prompt-set" that of IPSeg."""
+        if rule == PROMPT_SET:
+            return Protocol(formula="B", side=1024, truth_rule="linear")
+        return self.protocol
+
+    def check(self) -> None:
+        """Lists the class folders; every picture needs its mask.
+
+        Raises:
+            SourceError: as `Benchmark.check`.
+        """
+        self._examples  # noqa: B018  (listing it is the check)
+
+    def classes(self, fold: str) -> dict[int, str]:
+        """760, 761, ... -> name of the folder."""
+        return {_FIRST_ID + place: name for place, name in enumerate(self._names)}
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """Class by class; queries in the order of their names as text: 1, 10, 2, ..., 9.
+
+        Raises:
+            SourceError: as `Benchmark.episodes`, or a picture or a mask is missing.
+            ConfigError: a shot or a seed that cannot be.
+        """
+        check_request(self, fold, sampling)
+        examples, classes = self._examples, self.classes(fold)
+        return [
+            Episode(
+                number,
+                fold,
+                class_id,
+                classes[class_id],
+                examples[query],
+                tuple(examples[support] for support in supports),
+                sampling.seed,
+            )
+            for number, (class_id, query, supports) in enumerate(self._draw(sampling))
+        ]
+
+    def _draw(self, sampling: Sampling) -> list[Drawn]:
+        keys = {class_id: _keys(name) for class_id, name in self.classes("test").items()}
+        if sampling.rule == PROMPT_SET:
+            return draw_prompts(
+                {c: sorted(names) for c, names in keys.items()}, sampling, self._base
+            )
+        stream = np.random.RandomState(sampling.seed)
+        drawn = []
+        for class_id, names in keys.items():
+            check_enough(names, sampling, f"{self._base}: class {class_id}")
+            for query in sorted(names):
+                supports = draw_supports(stream, names, query, sampling)
+                drawn.append(Drawn(class_id, query, supports))
+        return drawn
+
+    @cached_property
+    def _base(self) -> str:
+        return locate(self.root, _PLACES, [_LIST], title=self.title, layout=self.layout)
+
+    @cached_property
+    def _names(self) -> list[str]:
+        url = f"{self._base}/{_LIST}"
+        names = read_lines(url)
+        if not names:
+            raise SourceError(f"{url} is empty; it should list one class on each line")
+        for name in names:
+            if "/" in name or "\\" in name or name.startswith("."):
+                raise SourceError(f"{url} lists {name!r}, which is no name of a class folder")
+            if names.count(name) > 1:
+                raise SourceError(f"{url} lists {name!r} twice")
+        return sorted(names)
+
+    @cached_property
+    def _examples(self) -> dict[str, Example]:
+        """Key -> picture and mask, of all test classes."""
+        folder = f"{self._base}/data" if is_folder(f"{self._base}/data") else self._base
+        names = self._names
+        listed = files_by_class(folder)
+        examples = {}
+        for name in names:
+            if name not in listed:
+                raise SourceError(
+                    f"{folder}/{name} is missing, a class of {self._base}/{_LIST} "
+                    f"({sum(n not in listed for n in names)} of {len(names)} are not there)"
+                )
+            for key in _keys(name):
+                picture, mask = (f"{key.rpartition('/')[2][:-3]}{kind}" for kind in ("jpg", "png"))
+                for file in (picture, mask):
+                    if file not in listed[name]:
+                        raise SourceError(
+                            f"{folder}/{name}/{file} is missing: each class needs the pictures 1 "
+                            "to 10 as .jpg and their masks as .png"
+                        )
+                truth = f"{listed[name][mask]}#above={_WHITE}"
+                examples[key] = Example(key, listed[name][picture], truth)
+        return examples
+
+
+def _keys(name: str) -> list[str]:
+    return [f"{name}/{number}.jpg" for number in _NUMBERS]

@@ -1,0 +1,108 @@
+"""IPSeg's own arrangement of any data set: class folders and a list of references."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import ClassVar
+
+from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
+from ipseg.benchmarks.datasets.class_folders import ask_by_class, paired_pictures
+from ipseg.benchmarks.datasets.references import REFERENCE_LIST, read_references
+from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.layout import absolute, plain_name
+from ipseg.errors import SourceError
+from ipseg.storage.files import is_folder
+from ipseg.storage.walk import list_files
+
+_PLACES = ("", "fss-te", "data/fss-te")
+_RELEASED_RULE = "released"
+_LIST_RULE = "NAME.txt"
+
+
+class IpsegLayoutBenchmark(Benchmark):
+    """One set, or a folder of sets of which each is a fold; classes are numbered by name."""
+
+    name: ClassVar[str] = "ipseg-layout"
+    title: ClassVar[str] = "IPSeg's layout"
+    layout: ClassVar[str] = (
+        "ROOT/imgs/<class>/NAME.jpg      ROOT is one set, or data/fss-te with several of them\n"
+        "ROOT/gts/<class>/NAME.png       any grey above zero is object\n"
+        "ROOT/ref_composed.txt           '<class> <reference>' on each line: the name of one of\n"
+        "                                the class's pictures, or a path below ROOT"
+    )
+    rules: ClassVar[dict[str, str]] = {
+        _RELEASED_RULE: "the reference is also asked about, as in the released code",
+        _LIST_RULE: "references from this list beside ref_composed.txt, such as a prompt set",
+    }
+    protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, truth_rule="linear")
+    formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
+
+    @property
+    def folds(self) -> tuple[str, ...]:
+        """Names of the sets; ("",) where the root is one set itself."""
+        return tuple(self._sets)
+
+    def check(self) -> None:
+        """Lists every set and reads its references.
+
+        Raises:
+            SourceError: as `Benchmark.check`.
+        """
+        for fold in self.folds:
+            self._references(fold, REFERENCE_LIST)
+
+    def classes(self, fold: str) -> dict[int, str]:
+        """Number in the order of names -> name of the folder."""
+        return dict(enumerate(self._pictures(fold)))
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """Class by class, queries by name.
+
+        Raises:
+            SourceError: as `Benchmark.episodes`.
+            ConfigError: more than one shot; a list names one reference of each class.
+        """
+        file = REFERENCE_LIST
+        if sampling.rule.endswith(".txt"):
+            file = plain_name(sampling.rule, f"rule of {self.name}")
+        else:
+            check_rule(self, sampling)
+        check_one_shot(self, sampling)
+        return ask_by_class(
+            self._pictures(fold),
+            self._references(fold, file),
+            exclude=sampling.exclude_prompt and sampling.rule != _RELEASED_RULE,
+            fold=fold,
+        )
+
+    @cached_property
+    def _sets(self) -> dict[str, str]:
+        if is_folder(f"{self.root}/imgs"):
+            return {"": absolute(self.root)}
+        for place in _PLACES:
+            folder = f"{self.root}/{place}".rstrip("/")
+            lists = list_files(folder, f"*/{REFERENCE_LIST}")
+            if lists:
+                sets = [path.rpartition("/")[0] for path in lists]
+                return {path.rpartition("/")[2]: path for path in sets}
+        raise SourceError(
+            f"no set in {self.root}: neither imgs/ nor folders with {REFERENCE_LIST}; "
+            f"it needs\n{self.layout}"
+        )
+
+    def _pictures(self, fold: str) -> dict[str, tuple[Example, ...]]:
+        if fold not in self._listed:
+            self._listed[fold] = paired_pictures(self._set(fold), "imgs", "gts")
+        return self._listed[fold]
+
+    def _references(self, fold: str, file: str) -> dict[str, tuple[Example, ...]]:
+        return read_references(self._set(fold), file, self._pictures(fold))
+
+    def _set(self, fold: str) -> str:
+        if fold not in self._sets:
+            raise SourceError(f"{self.root} has no set '{fold}'; it has {', '.join(self._sets)}")
+        return self._sets[fold]
+
+    @cached_property
+    def _listed(self) -> dict[str, dict[str, tuple[Example, ...]]]:
+        return {}

@@ -1,0 +1,1 @@
+"""Numbers from papers, and the episode lists they were measured on."""

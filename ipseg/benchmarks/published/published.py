@@ -1,0 +1,186 @@
+"""Published numbers as data, to stand beside a run's own: `published.yaml`."""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib import resources
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic.dataclasses import dataclass
+
+from ipseg.errors import ConfigError
+from ipseg.metrics import formula_of
+
+BenchmarkName = Literal[
+    "coco-20i",
+    "fss-1000",
+    "perseg",
+    "lvis-92i",
+    "pascal-part",
+    "paco-part",
+    "davis-2017",
+    "coco-stuff",
+    "pascal-voc",
+    "pascal-context",
+]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Text = Annotated[str, Field(min_length=1)]
+_STRICT = ConfigDict(extra="forbid")
+
+
+def _known_formula(name: str) -> str:
+    try:
+        return formula_of(name).id
+    except ConfigError as error:
+        raise ValueError(str(error)) from error
+
+
+FormulaId = Annotated[str, AfterValidator(_known_formula)]
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Published:
+    """One number that was printed somewhere.
+
+    Attributes:
+        benchmark: name of the benchmark.
+        fold: name of the fold; "" for the mean of all folds, or where there is one.
+        method: whose number it is.
+        backbone: the networks behind it.
+        training_free: nothing was trained beyond the pre-training of those networks.
+        formula: id in `ipseg.metrics.FORMULAS`; only numbers of one formula can be compared.
+        shot: examples shown for each query.
+        value: in percent, as printed.
+        source: where it was read.
+        note: what else a reader has to know: "in-domain", conflicts between sources, and so on.
+    """
+
+    benchmark: BenchmarkName
+    fold: str
+    method: Text
+    backbone: Text
+    training_free: bool
+    formula: FormulaId
+    shot: Annotated[int, Field(ge=1)]
+    value: Percent
+    source: Text
+    note: str = ""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Speed:
+    """A throughput that was printed somewhere.
+
+    Attributes:
+        method: whose number it is.
+        images_per_second: of whole images, everything included.
+        hardware: as far as it is stated.
+        source: where it was read.
+        note: what else a reader has to know.
+    """
+
+    method: Text
+    images_per_second: Annotated[float, Field(gt=0)]
+    hardware: Text
+    source: Text
+    note: str = ""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class _Score:
+    benchmark: BenchmarkName
+    formula: FormulaId
+    value: Percent
+    source: Text
+    folds: tuple[Percent, ...] = ()
+    shot: Annotated[int, Field(ge=1)] = 1
+    note: str = ""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class _Method:
+    method: Text
+    backbone: Text
+    training_free: bool
+    numbers: tuple[_Score, ...]
+    note: str = ""
+
+
+@dataclass(frozen=True, config=_STRICT)
+class _File:
+    sources: dict[str, Text]
+    scores: tuple[_Method, ...]
+    speeds: tuple[Speed, ...]
+
+
+def published(benchmark: str, shot: int = 1) -> list[Published]:
+    """What was published for a benchmark, in the order of the file.
+
+    Args:
+        benchmark: its name; one that nobody published for gives an empty list.
+        shot: examples shown for each query.
+    """
+    return [n for n in _shipped()[0] if n.benchmark == benchmark and n.shot == shot]
+
+
+def speeds() -> list[Speed]:
+    """Published throughputs, whatever the benchmark."""
+    return list(_shipped()[1])
+
+
+@cache
+def _shipped() -> tuple[tuple[Published, ...], tuple[Speed, ...]]:
+    text = (resources.files("ipseg.benchmarks.published") / "published.yaml").read_text("utf-8")
+    return read_published(text, "published.yaml")
+
+
+def read_published(text: str, name: str) -> tuple[tuple[Published, ...], tuple[Speed, ...]]:
+    """All numbers and speeds of a file in the form of `published.yaml`.
+
+    Args:
+        text: what it holds.
+        name: how errors call it.
+
+    Raises:
+        ConfigError: no YAML, an unknown key, benchmark, formula or source, or a number that is no
+            percentage; names the entry.
+    """
+    try:
+        file = TypeAdapter(_File).validate_python(yaml.safe_load(text))
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{name} is not valid YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        place = ".".join(map(str, first["loc"]))
+        raise ConfigError(f"{name}: {place}: {first['msg']} (got {first['input']!r})") from error
+
+    def spelled(source: str, method: str) -> str:
+        if source not in file.sources:
+            raise ConfigError(f"{name}: {method}: '{source}' is not among its sources")
+        return file.sources[source]
+
+    numbers = []
+    for each in file.scores:
+        for score in each.numbers:
+            given: dict[str, Any] = {
+                "benchmark": score.benchmark,
+                "method": each.method,
+                "backbone": each.backbone,
+                "training_free": each.training_free,
+                "formula": score.formula,
+                "shot": score.shot,
+                "source": spelled(score.source, each.method),
+                "note": "; ".join(filter(None, (each.note, score.note))),
+            }
+            numbers.append(Published(fold="", value=score.value, **given))
+            numbers.extend(
+                Published(fold=str(fold), value=value, **given)
+                for fold, value in enumerate(score.folds)
+            )
+    rates = [
+        Speed(s.method, s.images_per_second, s.hardware, spelled(s.source, s.method), s.note)
+        for s in file.speeds
+    ]
+    return tuple(numbers), tuple(rates)

@@ -1,0 +1,127 @@
+"""PerSAM and PerSAM-F as methods: one image with the object of a concept, no training of SAM.
+
+prompts:  read -> decode -> support -> describe      => bank: target, and weights of PerSAM-F
+images:   read -> decode -> segment                  => objects, one for each concept
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+import numpy as np
+
+from ipseg.bank import Bank
+from ipseg.errors import ConfigError
+from ipseg.methods.method import Method
+from ipseg.methods.persam.persam import PerSAM
+from ipseg.methods.persam.persam_f import PerSAMF, TunedReference
+from ipseg.methods.persam.reference import Reference
+from ipseg.objects import Object
+from ipseg.rows import Row, Step
+from ipseg.segmenters import GuidedSegmenter, Segmenter
+from ipseg.steps.network_step import NetworkStep
+from ipseg.vision.masks import read_soft_mask
+
+
+@dataclass(frozen=True)
+class PerSAMMethod(Method):
+    """PerSAM.
+
+    Attributes:
+        segmenter: the released SAM, whose mask decoder can be guided.
+        persam: the method's own settings.
+    """
+
+    segmenter: Segmenter
+    persam: PerSAM = field(default_factory=PerSAM)
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.segmenter, GuidedSegmenter):
+            raise ConfigError(
+                f"PerSAM guides the mask decoder of SAM, which {type(self.segmenter).__name__} "
+                f"does not have: set segmenter.kind=segment_anything"
+            )
+
+    def prompt_steps(self) -> list[Step]:
+        """See `Method.prompt_steps`."""
+        return [DescribeTarget(self.segmenter, self.persam)]
+
+    def image_steps(self, bank: Bank) -> list[Step]:
+        """See `Method.image_steps`."""
+        return [SegmentTargets(self.segmenter, self.persam, bank)]
+
+
+@dataclass(frozen=True)
+class PerSAMFMethod(PerSAMMethod):
+    """PerSAM-F. Several prompts of a concept are averaged, their tuned weights too."""
+
+    persam: PerSAMF = field(default_factory=PerSAMF)  # type: ignore[assignment]  # of its own
+
+
+@dataclass
+class DescribeTarget(NetworkStep):
+    """The feature of a prompt's object; PerSAM-F tunes its weights on the prompt, too."""
+
+    segmenter: Any  # a GuidedSegmenter
+    persam: PerSAM | PerSAMF
+
+    name: ClassVar[str] = "describe"
+    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
+    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `prompt_features`: `target` (c,), and `weights` (3,) of PerSAM-F."""
+        embeddings = self.segmenter.encode([row["image"] for row in rows])
+        return [
+            {**row, "prompt_features": vars(self._described(row, embedding))}
+            for row, embedding in zip(rows, embeddings, strict=True)
+        ]
+
+    def _described(self, row: Row, embedding: Any) -> Reference:  # noqa: ANN401
+        mask = read_soft_mask(row["support_mask"]) > 0.5
+        return self.persam.describe(self.segmenter, embedding, mask)
+
+
+@dataclass
+class SegmentTargets(NetworkStep):
+    """One mask for each concept that a row asks for; the image is encoded once for all."""
+
+    segmenter: Any  # a GuidedSegmenter
+    persam: PerSAM | PerSAMF
+    bank: Bank
+
+    name: ClassVar[str] = "segment"
+    requires: ClassVar[tuple[str, ...]] = ("image",)
+    provides: ClassVar[tuple[str, ...]] = ("objects",)
+    uses: ClassVar[tuple[str, ...]] = ("asks",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds `objects`; none for a concept whose mask is empty."""
+        embeddings = self.segmenter.encode([row["image"] for row in rows])
+        return [
+            {**row, "objects": list(self._objects(row, embedding))}
+            for row, embedding in zip(rows, embeddings, strict=True)
+        ]
+
+    def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+        entries = self.bank.asked(row)
+        kind = TunedReference if isinstance(self.persam, PerSAMF) else Reference
+        references: list[Any] = [kind(**entry.features) for entry in entries]
+        locations = self.persam.locate(self.segmenter, embedding, references)
+        found = self.persam.segment(self.segmenter, embedding, references, locations)
+        for entry, location, answer in zip(entries, locations, found, strict=True):
+            if not answer.masks[0].any():
+                continue
+            predicted_iou = float(answer.predicted_iou[0])
+            prompt = location.prompt
+            yield Object.of(
+                entry.concept,
+                entry.category_id,
+                answer.masks[0],
+                min(1.0, max(0.0, predicted_iou)),  # a plain regression can leave [0, 1]
+                predicted_iou=predicted_iou,
+                evidence={"similarity_max": float(location.cosines.max())},
+                points=np.column_stack([prompt.coords, prompt.labels]).astype(np.float32),
+            )

@@ -1,0 +1,29 @@
+"""Images as the input of a network."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from ipseg.rows import Image
+
+
+def to_pixels(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
+    """Images of one size as a network takes them, plane after plane in memory.
+
+    A view with permuted axes holds the same values, but networks keep its order of memory to the
+    end, and PyTorch's GroupNorm on a CPU loses digits with it: for 128 channels of 512 x 512, as in
+    Stable Diffusion's first level, it errs by 2e-4 instead of 8e-7.
+
+    Args:
+        images: n of (h, w, 3) uint8 RGB, in any order of memory.
+        device: where the result is wanted.
+
+    Returns:
+        (n, 3, h, w) float32 in [0, 1], contiguous.
+    """
+    stacked = torch.from_numpy(np.stack(images)).to(device)
+    return stacked.permute(0, 3, 1, 2).contiguous().float() / 255

@@ -1,0 +1,196 @@
+"""A request to evaluate, and whether it makes sense, before any data is read."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
+from ipseg.benchmarks.datasets.drawing import PROMPT_SET, check_request
+from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
+from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
+from ipseg.errors import ConfigError, SourceError
+from ipseg.metrics import formula_of
+from ipseg.metrics.judged import BOUNDARY
+from jobs.evaluation.settings import Choice, Setting
+from pipeline.process import EngineName
+from pipeline.runfolder.ledger import Retry
+
+log = logging.getLogger("ipseg")
+
+
+@dataclass(frozen=True)
+class EvaluationRequest:
+    """What somebody wants evaluated.
+
+    Attributes:
+        benchmark: opened on its data root.
+        out: run folder.
+        sampling: of episodes.
+        profiles: names of profiles, or YAML files; several are compared.
+        methods: replace the profiles' own; several are compared.
+        settings: overrides for all, "section.key=value".
+        sweep: "section.key=v1,v2,..." each; every combination is compared.
+        table: of the paper, whose rows are compared; None for none.
+        folds: to run; empty for all.
+        support: how the object of a support is found; None leaves it to protocol and profile.
+        mask_frame: 'segmenter' compares masks as the segmenter saw the image, as IPSeg's released
+            code does; None at the size of the image.
+        formula: of the headline number; None leaves it to the protocol.
+        limit: episodes of each fold; None for all.
+        engine: 'ray' or 'local'.
+        overwrite: start over.
+        retry: what failed and is to be done again.
+        max_failure_rate: of queries, after which the run is stopped; None for never.
+    """
+
+    benchmark: Benchmark
+    out: str
+    sampling: Sampling = field(default_factory=Sampling)
+    profiles: Sequence[str] = ("ipseg",)
+    methods: Sequence[str] = ()
+    settings: Sequence[str] = ()
+    sweep: Sequence[str] = ()
+    table: int | None = None
+    folds: Sequence[str] = ()
+    support: str | None = None
+    mask_frame: str | None = None
+    formula: str | None = None
+    limit: int | None = None
+    engine: EngineName = "ray"
+    overwrite: bool = False
+    retry: Retry | None = None
+    max_failure_rate: float | None = None
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The same with every choice made.
+
+    Attributes:
+        folds: to run, at least one.
+        protocol: how masks are compared.
+        formula: of the headline number.
+        formulas: all numbers, that one first.
+        settings: to compare, at least one.
+    """
+
+    folds: list[str]
+    protocol: Protocol
+    formula: str
+    formulas: list[str]
+    settings: list[Setting]
+
+
+def as_the_paper(request: EvaluationRequest) -> EvaluationRequest:
+    """For a table of the paper the rule whose numbers it prints, where none is named.
+
+    Raises:
+        ConfigError: the table has no numbers of this benchmark; or its rows are prompt sets, and
+            the benchmark draws none.
+    """
+    if request.table is None:
+        return request
+    table, benchmark = paper_table(request.table), request.benchmark
+    rule = request.sampling.rule
+    if request.sweep:
+        raise ConfigError("give either --sweep or --table")
+    if len(request.profiles) > 1 or len(request.methods) > 1:
+        raise ConfigError("the rows of --table are settings of one profile and method")
+    printed = list(dict.fromkeys(name for row in table.rows for name in row.printed))
+    if benchmark.name not in printed:
+        raise ConfigError(
+            f"table {table.number} of the paper has no numbers of {benchmark.name}; it has "
+            f"{', '.join(printed)}. To run the same settings on other data, use --sweep"
+        )
+    if any(row.prompt_set is not None for row in table.rows):
+        _check_prompt_sets(request, table)
+        rule = PROMPT_SET
+    if not rule:
+        rules = ("", *benchmark.rules)
+        rule = next((r for r in rules if benchmark.protocol_of(r).formula == PAPER_FORMULA), "")
+        if rule:
+            log.info("table %d: episodes by rule '%s', as in the paper", table.number, rule)
+    return replace(request, sampling=replace(request.sampling, rule=rule))
+
+
+def resolve(request: EvaluationRequest) -> Resolved:
+    """Makes every choice and checks it; only the folds of IPSeg's layout need a look at the data.
+
+    Raises:
+        ConfigError: something that is wanted does not exist or does not fit the rest.
+        SourceError: the data is not there.
+    """
+    benchmark, sampling = request.benchmark, request.sampling
+    protocol = benchmark.protocol_of(sampling.rule)
+    if request.support is not None:
+        protocol = replace(protocol, given_mask=request.support == "mask")
+    formula = formula_of(request.formula or protocol.formula)
+    if not protocol.boundaries and set(formula.estimator.needs) & set(BOUNDARY):
+        raise ConfigError(
+            f"formula {formula.id} compares outlines, which {benchmark.name} does not; choose "
+            f"among {', '.join(benchmark.formulas)}"
+        )
+    overrides = list(request.settings)
+    if request.mask_frame is not None:
+        if protocol.side is None:
+            raise ConfigError(
+                f"--mask-frame needs a protocol that compares at one size; that of "
+                f"{benchmark.name} compares at the size of each image"
+            )
+        overrides.append(f"refinement.frame={request.mask_frame}")
+    choice = Choice(
+        request.profiles,
+        request.methods,
+        overrides,
+        request.sweep,
+        request.support,
+        protocol.given_mask,
+    )
+    table = None if request.table is None else paper_table(request.table)
+    settings = choice.settings() if table is None else choice.rows_of(table)
+    folds = _folds(request)
+    _check_sampling(benchmark, folds[0], sampling)
+    return Resolved(
+        folds,
+        protocol,
+        formula.id,
+        list(dict.fromkeys([formula.id, *benchmark.formulas])),
+        settings,
+    )
+
+
+def _check_prompt_sets(request: EvaluationRequest, table: PaperTable) -> None:
+    name, rule, seed = request.benchmark.name, request.sampling.rule, request.sampling.seed
+    if PROMPT_SET not in request.benchmark.rules:
+        raise ConfigError(
+            f"table {table.number} compares sets of prompts, and {name} has no rule '{PROMPT_SET}' "
+            f"to draw them by; with lists of your own, arrange the data as ipseg-layout and run it "
+            f"with --prompt-rule LIST.txt for each"
+        )
+    if rule not in ("", PROMPT_SET) or seed:
+        raise ConfigError(
+            f"table {table.number} draws its sets by rule '{PROMPT_SET}' with seeds of its own; "
+            f"leave out --prompt-rule and --seed"
+        )
+
+
+def _check_sampling(benchmark: Benchmark, fold: str, sampling: Sampling) -> None:
+    listed = any(rule.endswith(".txt") for rule in benchmark.rules)
+    rule = "" if listed and sampling.rule.endswith(".txt") else sampling.rule
+    try:
+        check_request(benchmark, fold, replace(sampling, rule=rule))
+    except SourceError as error:  # a rule is part of the call, whatever data is there
+        raise ConfigError(str(error)) from error
+
+
+def _folds(request: EvaluationRequest) -> list[str]:
+    known = request.benchmark.folds
+    for fold in request.folds:
+        if fold not in known:
+            raise ConfigError(
+                f"{request.benchmark.name} has no fold '{fold}'; it has "
+                f"{', '.join(known) if any(known) else 'only one, without a name'}"
+            )
+    return [fold for fold in known if not request.folds or fold in request.folds]

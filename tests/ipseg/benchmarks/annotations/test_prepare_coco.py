@@ -1,0 +1,215 @@
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
+from ipseg.benchmarks.annotations.coco_splits import read_split
+from ipseg.benchmarks.annotations.prepare_coco import prepare
+from ipseg.benchmarks.benchmark import Sampling
+from ipseg.benchmarks.datasets.coco20i import Coco20iBenchmark
+from ipseg.benchmarks.truth import read_truth
+from ipseg.errors import SourceError
+from ipseg.storage.files import write_whole
+
+HEIGHT, WIDTH = 80, 120
+GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # numbers COCO leaves out
+CATEGORY_IDS = [n for n in range(1, 91) if n not in GAPS]
+
+
+def rectangle(x0, y0, x1, y1):
+    return [[x0, y0, x1, y0, x1, y1, x0, y1]]
+
+
+def annotation(number, image, class_id, segmentation, crowd=0):
+    return {
+        "id": number,
+        "image_id": image,
+        "category_id": CATEGORY_IDS[class_id],
+        "segmentation": segmentation,
+        "iscrowd": crowd,
+        "area": 100.0,
+    }
+
+
+def official(folder):
+    """Four pictures with a strip of every class; the third and last have a crowd and overlaps."""
+    images = [
+        {"id": 70 - n, "file_name": f"COCO_{folder}_{n:012d}.jpg", "height": HEIGHT, "width": WIDTH}
+        for n in range(1, 5)
+    ]
+    annotations = []
+    for image in images:
+        for c in range(80):
+            strip = rectangle(0, c, 60, c + 1)
+            annotations.append(annotation(len(annotations) + 1, image["id"], c, strip))
+    runs = {"size": [HEIGHT, WIDTH], "counts": [60 * HEIGHT, 60 * HEIGHT]}  # the right half
+    annotations.append(annotation(900, images[2]["id"], 7, runs, crowd=1))
+    annotations.append(annotation(901, images[2]["id"], 3, rectangle(90, 0, 110, 80)))
+    annotations.append(annotation(902, images[2]["id"], 4, rectangle(100, 0, 110, 80)))
+    annotations.insert(0, annotations.pop())  # the file's order is not that of the ids
+    categories = [
+        {"id": n, "name": name} for n, name in zip(CATEGORY_IDS, COCO_CLASSES, strict=True)
+    ]
+    return {
+        "info": {},
+        "images": images,
+        "annotations": annotations,
+        "categories": categories[::-1],
+    }
+
+
+@pytest.fixture
+def root(tmp_path) -> Path:
+    """What COCO's own site gives: pictures and one JSON for each half."""
+    base = tmp_path / "data/MSCOCO2014"
+    for folder in ("val2014", "train2014"):
+        (base / folder).mkdir(parents=True)
+        found = official(folder)
+        for image in found["images"]:
+            Image.new("RGB", (WIDTH, HEIGHT)).save(base / folder / image["file_name"])
+        path = base / f"annotations/instances_{folder}.json"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(found))
+    return tmp_path
+
+
+def test_what_is_prepared_is_a_complete_benchmark(root):
+    before = Coco20iBenchmark(str(root))
+    with pytest.raises(SourceError, match="prepare coco-20i"):
+        before.episodes("0", Sampling())
+    calls = []
+    written = prepare(str(root), progress=lambda *call: calls.append(call))
+    assert len(written) == len(set(written)) == 2 * (4 + 4)
+    assert all(Path(file).is_file() for file in written)
+    assert calls == 2 * [(n, 4) for n in range(1, 5)]
+    benchmark = Coco20iBenchmark(str(root))
+    benchmark.check()
+    for episode in benchmark.episodes("2", Sampling())[:20]:
+        rows, _ = np.nonzero(read_truth(episode.query.truth).mask[:, :60])
+        assert set(rows) == {episode.class_id}
+
+
+def test_a_label_map_holds_contiguous_ids_plus_one(root):
+    prepare(str(root))
+    path = root / "data/MSCOCO2014/annotations/val2014/COCO_val2014_000000000003.png"
+    labels = np.asarray(Image.open(path))
+    assert labels.dtype == np.uint8
+    np.testing.assert_array_equal(labels[:, :60], np.arange(1, 81)[:, None].repeat(60, axis=1))
+    # A crowd lies below everything, whatever comes later in the file on top.
+    assert (labels[0, 60], labels[0, 95], labels[0, 105], labels[0, 115]) == (8, 4, 4, 8)
+
+
+def test_splits_list_test_classes_and_training_classes(root):
+    prepare(str(root))
+    for fold in range(4):
+        splits = root / "data/MSCOCO2014/splits"
+        val = read_split(f"{splits}/val/fold{fold}.parquet")
+        trn = read_split(f"{splits}/trn/fold{fold}.parquet")
+        assert set(val) == set(range(fold, 80, 4))
+        assert set(trn) == set(range(80)) - set(val)
+        assert all(
+            names == [f"val2014/COCO_val2014_{n:012d}.jpg" for n in range(1, 5)]
+            for names in val.values()
+        )
+        assert trn[79 if fold != 3 else 78][0] == "train2014/COCO_train2014_000000000001.jpg"
+
+
+def test_an_interrupted_call_goes_on_and_what_is_there_is_kept(root):
+    first = prepare(str(root))
+    maps = [file for file in first if file.endswith(".png")]
+    times = {file: Path(file).stat().st_mtime_ns for file in maps[1:]}
+    Path(maps[0]).unlink()
+    assert prepare(str(root)) == [maps[0]]
+    assert times == {file: Path(file).stat().st_mtime_ns for file in maps[1:]}
+
+
+def test_an_official_split_is_converted_with_its_order(root):
+    base = root / "data/MSCOCO2014"
+    names = [f"val2014/COCO_val2014_{n:012d}.jpg" for n in (3, 1, 2)]
+    lists = {c: names if c % 4 == 1 else [] for c in range(80)}
+    write_whole(f"{base}/splits/val/fold1.pkl", pickle.dumps(lists))
+    expected = Coco20iBenchmark(str(root))
+    prepare(str(root))
+    converted = read_split(f"{base}/splits/val/fold1.parquet")
+    assert converted == dict.fromkeys(range(1, 80, 4), names)
+    before = expected.episodes("1", Sampling(shot=5))
+    (base / "splits/val/fold1.pkl").unlink()
+    prepare(str(root))
+    assert Coco20iBenchmark(str(root)).episodes("1", Sampling(shot=5)) == before
+
+
+def test_pickles_are_converted_without_annotations_too(tmp_path):
+    lists = {c: ["val2014/COCO_val2014_000000000001.jpg"] for c in range(0, 80, 4)}
+    write_whole(f"{tmp_path}/COCO2014/splits/val/fold0.pkl", pickle.dumps(lists))
+    (written,) = prepare(str(tmp_path), out=f"{tmp_path}/out")
+    assert written == f"{tmp_path}/out/splits/val/fold0.parquet"
+    assert read_split(written) == lists
+
+
+def test_another_folder_can_be_written_to_and_training_data_may_be_missing(root):
+    (root / "data/MSCOCO2014/annotations/instances_train2014.json").unlink()
+    written = prepare(str(root), out=f"{root}/out/")
+    assert len(written) == 8
+    assert all(file.startswith(f"{root}/out/") for file in written)
+    assert not (root / "data/MSCOCO2014/splits").exists()
+
+
+def test_a_label_map_with_an_impossible_value_is_named(root):
+    path = root / "data/MSCOCO2014/annotations/val2014/COCO_val2014_000000000002.png"
+    path.parent.mkdir()
+    Image.fromarray(np.full((HEIGHT, WIDTH), 81, np.uint8)).save(path)
+    with pytest.raises(SourceError, match=r"000000000002.png holds the value 81: .*ids plus 1"):
+        prepare(str(root))
+    path.write_bytes(path.read_bytes()[:40])
+    with pytest.raises(SourceError, match=r"000000000002.png cannot be read"):
+        prepare(str(root))
+
+
+def test_without_official_annotations_it_says_so(tmp_path):
+    with pytest.raises(SourceError, match=r"no annotations/instances_val2014.json in"):
+        prepare(str(tmp_path))
+
+
+def change(part, number, **values):
+    return lambda found: found[part][number].update(values)
+
+
+@pytest.mark.parametrize(
+    ("edit", "message"),
+    [
+        (lambda found: found.pop("images"), "val2014.json has no list 'images'"),
+        (lambda found: found.pop("annotations"), "val2014.json has no list 'annotations'"),
+        (lambda found: found["categories"].pop(), "val2014.json has 79 categories"),
+        (change("categories", 5, name="dragon"), "val2014.json has 80 categories that are not"),
+        (change("images", 0, file_name="../x.jpg"), "val2014.json: image 69 is named '../x.jpg'"),
+        (change("images", 0, height=0), "val2014.json: image 69 is said to have 0 x 120"),
+        (change("images", 0, width="wide"), "val2014.json: image 69 has 'wide' for 'width'"),
+        (change("images", 0, id=None), "val2014.json: one of images has None for 'id'"),
+        (change("annotations", 1, image_id=5), "annotation 1 is of image 5, which is not listed"),
+        (change("annotations", 1, category_id=12), "annotation 1 is of category 12"),
+        (change("annotations", 1, area=None), "annotation 1 lacks its area"),
+        (change("annotations", 1, segmentation=[[1, 2, 3]]), "annotation 1: damaged segmentation"),
+        (
+            change("annotations", -1, segmentation={"size": [2, 2], "counts": [4]}),
+            r"annotation 901 has a mask of \[2, 2\], its picture is \[80, 120\]",
+        ),
+    ],
+)
+def test_malformed_annotations_are_named(root, edit, message):
+    path = root / "data/MSCOCO2014/annotations/instances_val2014.json"
+    found = json.loads(path.read_text())
+    edit(found)
+    path.write_text(json.dumps(found))
+    with pytest.raises(SourceError, match=message):
+        prepare(str(root))
+
+
+def test_annotations_that_are_cut_off_are_named(root):
+    path = root / "data/MSCOCO2014/annotations/instances_val2014.json"
+    path.write_bytes(path.read_bytes()[:-500])
+    with pytest.raises(SourceError, match=r"instances_val2014.json is no readable JSON"):
+        prepare(str(root))

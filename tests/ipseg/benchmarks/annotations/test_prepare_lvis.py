@@ -1,0 +1,185 @@
+"""The official JSON comes to the same episodes as a pickle in the same order."""
+
+import json
+import pickle
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ipseg.benchmarks.annotations import json_stream
+from ipseg.benchmarks.annotations.json_stream import stream_lists
+from ipseg.benchmarks.annotations.prepare_lvis import prepare
+from ipseg.benchmarks.benchmark import Sampling
+from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
+from ipseg.errors import OutputError, SourceError
+
+SQUARE = [[2.0, 3.0, 6.0, 3.0, 6.0, 8.0, 2.0, 8.0]]
+CORNER = [[0, 0, 3, 0, 3, 2]]
+
+
+@pytest.fixture
+def root(tmp_path):
+    (tmp_path / "LVIS/coco/train2017").mkdir(parents=True)
+    (tmp_path / "LVIS/coco/val2017").mkdir()
+    for number in range(6):
+        Image.new("RGB", (12, 10)).save(tmp_path / "LVIS/coco" / path_of(number))
+    return tmp_path
+
+
+def path_of(number):
+    return f"{('val2017', 'train2017')[number % 2]}/{number:012}.jpg"
+
+
+def official():
+    """12 categories, in some order; two of their three images show two instances."""
+    images = [
+        {
+            "id": number,
+            "coco_url": f"http://images.cocodataset.org/{path_of(number)}",
+            "height": 10,
+            "width": 12,
+        }
+        for number in range(6)
+    ]
+    annotations = [
+        {"id": 0, "image_id": (c + n) % 6, "category_id": c, "segmentation": s}
+        for n, s in enumerate([SQUARE, CORNER, SQUARE])
+        for c in range(1, 13)
+        for s in ([s, CORNER] if n else [s])
+    ]
+    for number, annotation in enumerate(annotations):
+        annotation["id"] = number
+    return {
+        "info": {"description": 'with "quotes", [brackets] and é', "version": [1, {"a": None}]},
+        "annotations": annotations,
+        "images": images,
+        "licenses": [],
+        "categories": [{"id": c, "name": f"thing {c}"} for c in reversed(range(1, 14))],
+    }
+
+
+def save(root, data, name="LVIS/lvis_v1_val.json"):
+    (root / name).parent.mkdir(exist_ok=True)
+    (root / name).write_text(json.dumps(data))
+
+
+def as_pickle(data):
+    """What the released loaders would have, in the order of the prepared table."""
+    classes = {c["id"]: {} for c in sorted(data["categories"], key=lambda c: c["id"])}
+    for annotation in data["annotations"]:
+        image = path_of(annotation["image_id"])
+        entry = classes[annotation["category_id"]].setdefault(image, {"annotations": []})
+        entry["annotations"].append({"segmentation": annotation["segmentation"]})
+    return classes
+
+
+def test_json_and_pickle_give_the_same_episodes_but_for_names(root):
+    data = official()
+    save(root, data)
+    assert prepare(str(root)) == [f"{root}/LVIS/lvis_val.parquet"]
+    from_json = Lvis92iBenchmark(str(root))
+    from_json.check()
+    assert from_json.classes("4") == {5: "thing 5"}
+    episodes = from_json.episodes("4", Sampling())
+    assert len(episodes) == 25
+
+    (root / "LVIS/lvis_val.pkl").write_bytes(pickle.dumps(as_pickle(data)))
+    prepare(str(root))  # takes the pickle, where there is one
+    from_pickle = Lvis92iBenchmark(str(root)).episodes("4", Sampling())
+    assert [(e.query, e.supports) for e in from_pickle] == [(e.query, e.supports) for e in episodes]
+    assert {e.class_name for e in from_pickle} == {"5"}
+
+
+@pytest.mark.parametrize("block", [1, 7, 100])
+def test_the_json_is_read_in_pieces_of_any_size(root, block, monkeypatch):
+    data = official()
+    save(root, data)
+    monkeypatch.setattr(json_stream, "_BLOCK", block)
+    seen = []
+    url = str(root / "LVIS/lvis_v1_val.json")
+    found = list(stream_lists(url, ("images", "annotations"), lambda *at: seen.append(at)))
+    assert [e for key, e in found if key == "annotations"] == data["annotations"]
+    assert [e for key, e in found if key == "images"] == data["images"]
+    size = (root / "LVIS/lvis_v1_val.json").stat().st_size
+    assert seen[-1] == (size, size)
+    assert seen == sorted(seen)
+
+
+def test_numbers_at_the_edge_of_a_piece_are_whole(tmp_path, monkeypatch):
+    monkeypatch.setattr(json_stream, "_BLOCK", 1)
+    file = tmp_path / "x.json"
+    file.write_text('\ufeff{"n": 12345, "a": [{"x": 1}], "b": [1, 2.5, []], "c": []}')
+    assert list(stream_lists(str(file), ("a", "c"))) == [("a", {"x": 1})]
+    file.write_text("{}")
+    assert list(stream_lists(str(file), ())) == []
+
+
+def test_another_place_becomes_a_data_root_of_its_own(root, tmp_path, monkeypatch):
+    save(root, official(), "annotations/lvis_v1_val.json")
+    out = tmp_path / "elsewhere"
+    monkeypatch.chdir(root)
+    assert prepare(".", str(out)) == [f"{out}/lvis_val.parquet"]
+    assert not list(root.glob("*.parquet"))
+    benchmark = Lvis92iBenchmark(str(out))
+    benchmark.check()
+    (episode, *_) = benchmark.episodes("0", Sampling())
+    assert np.asarray(Image.open(episode.query.uri)).shape == (10, 12, 3)
+    assert episode.query.key in (path_of(1), path_of(2), path_of(3))
+
+
+def test_a_place_that_cannot_be_written_to_is_named(root):
+    save(root, official())
+    (root / "file").write_text("")
+    with pytest.raises(OutputError, match=r"cannot write .*--out DIR"):
+        prepare(str(root), str(root / "file"))
+
+
+@pytest.mark.parametrize(
+    ("key", "change", "fault"),
+    [
+        ("annotations", {"segmentation": [[1, 2]]}, "annotation 0: damaged segmentation"),
+        ("annotations", {"image_id": 99}, "annotation 0: no image 99 or no category 1"),
+        ("annotations", {"category_id": 99}, "no image 1 or no category 99"),
+        ("annotations", {"category_id": "1"}, "category_id is '1', not a whole number"),
+        ("images", {"coco_url": None}, "image 0: neither coco_url nor file_name"),
+        ("images", {"coco_url": "http://x/../y"}, "image 0 names '../y'"),
+        ("images", {"height": None}, "height is None"),
+        ("categories", {"id": None}, "category None: id is None"),
+    ],
+)
+def test_a_malformed_entry_is_named(root, key, change, fault):
+    data = official()
+    data[key][0].update(change)
+    save(root, data)
+    with pytest.raises(SourceError, match=rf"lvis_v1_val\.json: .*{fault}"):
+        prepare(str(root))
+
+
+@pytest.mark.parametrize(
+    ("text", "fault"),
+    [
+        ("", "no readable JSON"),
+        ("[]", "no readable JSON"),
+        ('{"images": [', "no readable JSON, or is cut off"),
+        ('{"images": [{"id": 1', "no readable JSON, or is cut off"),
+        ('{"images": [1]}', r"images\[0\] is no object"),
+        ('{"images": ' + "[" * 5000, "no readable JSON"),
+        ('{"images": {}}', "no list 'images'"),
+        ('{"images": []} ', "no list 'categories'"),
+    ],
+)
+def test_a_file_that_is_no_such_json_is_named(root, text, fault):
+    (root / "LVIS/lvis_v1_val.json").write_text(text)
+    with pytest.raises(SourceError, match=rf"lvis_v1_val\.json.* {fault}|{fault}"):
+        prepare(str(root))
+
+
+def test_file_names_with_a_folder_do_where_there_is_no_url(root):
+    data = official()
+    for image in data["images"]:
+        image["file_name"] = path_of(image["id"])
+        del image["coco_url"]
+    save(root, data)
+    prepare(str(root))
+    assert len(Lvis92iBenchmark(str(root)).episodes("0", Sampling())) == 25

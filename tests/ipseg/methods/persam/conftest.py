@@ -1,0 +1,91 @@
+"""The tiny SAM that the golden numbers were made with, and the images."""
+
+import importlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from ipseg.networks.models import Models
+from ipseg.segmenters.segment_anything import SegmentAnything
+
+GOLDEN = Path(__file__).parents[3] / "golden"
+
+
+@pytest.fixture(scope="session")
+def golden():
+    """The script that made the golden numbers."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(GOLDEN)
+        return importlib.import_module("make_persam")
+
+
+@pytest.fixture(scope="session")
+def numbers():
+    return np.load(GOLDEN / "persam.npz")
+
+
+class Recorded(SegmentAnything):
+    """Remembers the prompts it got, and what it answered."""
+
+    def __post_init__(self):
+        super().__post_init__()
+        self.prompts, self.answers = [], []
+
+    def decode_many(self, embedding, prompts, *, multimask=True):
+        answers = super().decode_many(embedding, prompts, multimask=multimask)
+        return self._keep(prompts, answers)
+
+    def decode_guided(self, embedding, prompts, guidance, *, multimask=True):
+        answers = super().decode_guided(embedding, prompts, guidance, multimask=multimask)
+        return self._keep(prompts, answers)
+
+    def _keep(self, prompts, answers):
+        self.prompts += prompts
+        self.answers += answers
+        return answers
+
+
+@pytest.fixture(scope="session")
+def load(tmp_path_factory):
+    """A segmenter with given weights."""
+
+    def load(state):
+        path = tmp_path_factory.mktemp("weights") / "sam.pth"
+        torch.save(state, path)
+        segmenter = Recorded(weights=str(path))
+        segmenter.setup(Models(device="cpu"))
+        return segmenter
+
+    return load
+
+
+@pytest.fixture(scope="session")
+def segmenter(golden, load):
+    return load(golden.tiny_state())
+
+
+@pytest.fixture(scope="session")
+def embeddings(golden, segmenter):
+    """Name -> embedding of each image."""
+    images = golden.photos()
+    return dict(zip(images, segmenter.encode(list(images.values())), strict=True))
+
+
+@pytest.fixture
+def recorded(segmenter):
+    """The same, its memory empty."""
+    segmenter.prompts.clear()
+    segmenter.answers.clear()
+    return segmenter
+
+
+@pytest.fixture
+def blind(golden, load):
+    """A SAM that finds nothing whatever it is asked: each of its logits is negative."""
+    state = golden.tiny_state()
+    state["mask_decoder.output_upscaling.3.bias"] += 100  # GELU then leaves all as it is
+    for candidate in range(4):
+        state[f"mask_decoder.output_hypernetworks_mlps.{candidate}.layers.2.bias"] -= 100
+    return load(state)
