@@ -40,10 +40,10 @@ def write_report(out: str) -> str:
         OutputError: there is no finished run at this place.
     """
     out = out.rstrip("/")
-    manifest, metrics = Manifest.read(out), _metrics(out)
+    manifest = Manifest.read(out)
     if manifest is None:
         raise OutputError(f"{out} has no manifest.json: the report is made from a finished run")
-    about, runs = manifest.about, manifest.runs
+    about, runs, metrics = manifest.about, manifest.runs, _metrics(out)
     found = survey(out)
     colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
     limits = ImageLimits(**about["config"]["images"])
