@@ -6,27 +6,20 @@ the run never moves. A plan therefore keeps task slots free whatever the number 
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from ipseg.config import Runtime
 from ipseg.errors import ConfigError, PlanError
 from ipseg.parts import unknown
-from pipeline.planning.balance import Sizes, balance, fill, largest
+from pipeline.planning.balance import balance, fill
 from pipeline.planning.cluster import Cluster
-from pipeline.planning.fit import check_fit
-from pipeline.planning.placement import Claim, fits
+from pipeline.planning.demand import TASK_SLOTS, TASKS, Demand, card_memory, demand_of, even_sizes
 from pipeline.stages.stage import Stage
 
 BLOCKS = 20_000  # at most, where rows allow: Ray keeps 10 to 40 KB about each in the driver
 BLOCK_ROWS = (8, 64)  # at least and at most, unless somebody says otherwise
 UNCOUNTED_BLOCK_ROWS = 32  # where only reading would tell how many rows there are
-TASK_SLOTS = 2  # one for reading, one for task stages and writing
-DEFAULT_CARD_GB = 24.0  # where cards cannot be asked and nobody has said
-LEAST_SHARE = 1 / 8  # of a core for an actor: more processes on a core only take memory
-_SQUEEZES = (1, 2, 4, 8)  # how much smaller CPU shares may get where machines differ
-_TASKS = ""  # the tasks' place among the pools; no stage has an empty name
 
 
 @dataclass(frozen=True)
@@ -95,23 +88,6 @@ class Plan:
         return lines
 
 
-def gpu_fraction(memory_gb: float, card_gb: float, stage: str = "a stage") -> float:
-    """Share of a card that holds `memory_gb`, rounded up so that shares tile the card (1/n).
-
-    Raises:
-        PlanError: it needs more than one card has; names the stage.
-    """
-    if memory_gb <= 0:
-        return 0.0
-    if memory_gb > card_gb:
-        raise PlanError(
-            f"{stage} needs {memory_gb:g} GB of GPU memory, a card has {card_gb:g} GB; choose "
-            f"smaller models (segmenter.weights, features), lower the gpu_memory_gb of these if "
-            f"they take less, or set runtime.gpu_card_gb if the cards are larger"
-        )
-    return 1 / math.floor(card_gb / memory_gb)
-
-
 def block_rows(rows: int | None) -> int:
     """Rows in a block where nobody has set them."""
     least, most = BLOCK_ROWS
@@ -148,7 +124,7 @@ def make_plan(
     if costs is not None and (unknown := [s.name for s in stages if s.name not in costs]):
         raise ValueError(f"no costs for the stages {', '.join(unknown)}")
     stages = [_as_set(stage, runtime) for stage in stages]
-    demand = _demand(stages, cluster, runtime)
+    demand = demand_of(stages, cluster, runtime)
     sizes = _sizes(demand, stages, runtime, costs)
     batches = {stage.name: runtime.batch_of(stage.name) for stage in stages}
     planned = tuple(
@@ -168,10 +144,10 @@ def make_plan(
     return Plan(
         planned,
         demand.task_cpus,
-        TASK_SLOTS - 1 + sizes[_TASKS],
+        TASK_SLOTS - 1 + sizes[TASKS],
         max(runtime.block_rows or block_rows(rows), *batches.values()),
         cluster,
-        _card_gb(cluster, runtime),
+        card_memory(cluster, runtime),
     )
 
 
@@ -200,116 +176,15 @@ def _as_set(stage: Stage, runtime: Runtime) -> Stage:
     )
 
 
-def _card_gb(cluster: Cluster, runtime: Runtime) -> float:
-    return runtime.gpu_card_gb or cluster.card_gb or DEFAULT_CARD_GB
-
-
-@dataclass(frozen=True)
-class _Demand:
-    """What each worker asks for.
-
-    Attributes:
-        shares: CPUs of an actor of each pool.
-        gpus: fraction of a card of an actor of each pool.
-        task_cpus: CPUs of a task.
-        cluster: that has to hold it.
-    """
-
-    shares: Mapping[str, float]
-    gpus: Mapping[str, float]
-    task_cpus: float
-    cluster: Cluster
-
-    def pools(self, sizes: Sizes) -> list[Claim]:
-        """What pools of these sizes claim, in the order of the pipeline."""
-        return [Claim(n, sizes[n], share, self.gpus[n]) for n, share in self.shares.items()]
-
-    def tasks(self, sizes: Sizes) -> list[Claim]:
-        """The task slots."""
-        return [
-            Claim("reading", 1, self.task_cpus),
-            Claim("task stages and writing", sizes[_TASKS], self.task_cpus),
-        ]
-
-    def fits(self, sizes: Sizes) -> bool:
-        """Whether these sizes find room."""
-        return fits(self.pools(sizes), self.tasks(sizes), self.cluster.nodes)
-
-
-def _demand(stages: Sequence[Stage], cluster: Cluster, runtime: Runtime) -> _Demand:
-    """What each worker asks for, so small that the least number of workers fits.
-
-    Raises:
-        PlanError: it cannot be made to fit.
-    """
-    pools = [stage for stage in stages if stage.actor]
-    card_gb = _card_gb(cluster, runtime)
-    gpus = {
-        stage.name: gpu_fraction(stage.resources.gpu_memory_gb, card_gb, f"stage '{stage.name}'")
-        if cluster.gpus
-        else 0.0
-        for stage in pools
-    }
-    actors = runtime.actors or 1
-    demand, sizes = _squeezed(pools, gpus, cluster, actors), _even(pools, actors)
-    fewer = 0
-    if not demand.fits(sizes):
-        fewer = largest(
-            lambda n: n < actors and _squeezed(pools, gpus, cluster, n).fits(_even(pools, n))
-        )
-    check_fit(demand.pools(sizes), demand.tasks(sizes), cluster, card_gb, fewer)
-    return demand
-
-
-def _squeezed(
-    pools: Sequence[Stage], gpus: Mapping[str, float], cluster: Cluster, actors: int
-) -> _Demand:
-    """The largest CPU shares with which so many actors of each pool fit, or the smallest."""
-    sizes = _even(pools, actors)
-    for squeeze in _SQUEEZES:
-        task_cpus = min(1.0, cluster.cpus / (2 * TASK_SLOTS)) / squeeze
-        free = cluster.cpus - TASK_SLOTS * task_cpus
-        shares = _cpu_shares(pools, free, sizes, squeeze)
-        demand = _Demand(shares, gpus, task_cpus, cluster)
-        if demand.fits(sizes):
-            break
-    return demand
-
-
-def _even(pools: Sequence[Stage], actors: int) -> dict[str, int]:
-    """Actors of each pool, the same number unless set, and a slot for task stages and writing."""
-    return {_TASKS: TASK_SLOTS - 1, **{stage.name: stage.actors or actors for stage in pools}}
-
-
-def _cpu_shares(
-    pools: Sequence[Stage], available: float, sizes: Sizes, squeeze: int
-) -> dict[str, float]:
-    """What each actor asks for, or a share of it where pools of these sizes would not fit."""
-    asked = {stage.name: stage.resources.cpus for stage in pools}
-    least: dict[str, float] = {}  # shares that must not get smaller
-    while True:
-        scaled = {name: cpus for name, cpus in asked.items() if name not in least}
-        room = max(0.0, available - sum(cpus * sizes[name] for name, cpus in least.items()))
-        wanted = sum(cpus * sizes[name] for name, cpus in scaled.items())
-        scale = min(1.0, room / wanted) / squeeze if wanted else 1.0
-        low = [name for name, cpus in scaled.items() if cpus * scale < min(cpus, LEAST_SHARE)]
-        if not low:
-            break
-        least |= {name: min(asked[name], LEAST_SHARE) for name in low}
-    shares = {name: least.get(name, cpus * scale) for name, cpus in asked.items()}
-    # Rounding down keeps the sum within what is there.
-    return {name: math.floor(share * 1000) / 1000 for name, share in shares.items()}
-
-
 def _sizes(
-    demand: _Demand,
+    demand: Demand,
     stages: Sequence[Stage],
     runtime: Runtime,
     costs: Mapping[str, float] | None,
 ) -> dict[str, int]:
     """Workers of each pool, and slots for task stages and writing."""
     pools = [stage for stage in stages if stage.actor]
-    least = _even(pools, runtime.actors or 1)
+    least = even_sizes(pools, runtime.actors or 1)
     if runtime.actors is not None:
         return least
     # A pool that asks for nothing would grow without end.
@@ -323,9 +198,9 @@ def _sizes(
     of_pools = {stage.name: costs[stage.name] for stage in pools}
     # A task that asks for half a slot leaves room for another one beside it.
     of_tasks = sum(costs[s.name] * min(1.0, s.resources.cpus) for s in stages if not s.actor)
-    idle = set(least) - {*growing, _TASKS}
+    idle = set(least) - {*growing, TASKS}
     return balance(
         least,
-        {_TASKS: of_tasks, **of_pools},
+        {TASKS: of_tasks, **of_pools},
         lambda sizes: all(sizes[n] == least[n] for n in idle) and demand.fits(sizes),
     )

@@ -71,7 +71,11 @@ def test_a_wrong_profile_is_refused_and_the_right_one_named(tmp_path):
         load_config("clasical")
     with pytest.raises(ConfigError, match="cannot read profile file"):
         load_config("missing.yaml")
-    for text, message in (("a: [", "is not valid YAML"), ("- a", "holds settings"), ("7: a", "'7'")):
+    for text, message in (
+        ("a: [", "is not valid YAML"),
+        ("- a", "holds settings"),
+        ("7: a", "'7'"),
+    ):
         (tmp_path / "own.yaml").write_text(text)
         with pytest.raises(ConfigError, match=message):
             load_config(str(tmp_path / "own.yaml"))

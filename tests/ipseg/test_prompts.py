@@ -139,7 +139,10 @@ def test_points_are_points_or_are_refused(value):
     else:
         listed = value if isinstance(value[0], list) else [value]
         assert [[p["x"], p["y"]] for p in points] == listed
-        assert all(p["label"] == 1 and 0 <= min(p["x"], p["y"]) <= max(p["x"], p["y"]) < np.inf for p in points)
+        assert all(
+            p["label"] == 1 and 0 <= min(p["x"], p["y"]) <= max(p["x"], p["y"]) < np.inf
+            for p in points
+        )
 
 
 def test_whole_numbers_from_json_are_good_boxes():

@@ -8,7 +8,8 @@ from jobs.bench.rehearsal import RehearseMatch, rehearsal_steps
 from pipeline.planning.calibration import calibrate, on_ray
 from pipeline.planning.cards import card_memory_gb, visible_card_gb
 from pipeline.planning.cluster import Cluster, Node, see_cluster
-from pipeline.planning.plan import DEFAULT_CARD_GB, make_plan
+from pipeline.planning.demand import DEFAULT_CARD_GB
+from pipeline.planning.plan import make_plan
 from pipeline.stages.stage import build_stages
 
 

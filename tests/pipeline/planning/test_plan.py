@@ -11,8 +11,9 @@ from ipseg.config import Runtime
 from ipseg.errors import PlanError
 from ipseg.rows import Resources, Step
 from pipeline.planning.cluster import Cluster, Node
+from pipeline.planning.demand import TASK_SLOTS, gpu_fraction
 from pipeline.planning.placement import Claim, fits
-from pipeline.planning.plan import TASK_SLOTS, gpu_fraction, make_plan
+from pipeline.planning.plan import make_plan
 from pipeline.stages.stage import Stage
 
 
