@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ipseg.metrics import FORMULAS
-from jobs.commands.status import plain
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.summary import Coverage, Summary, Variant
+from jobs.pages.readable import NONE
+from jobs.terminal import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -118,7 +119,7 @@ def _cells(variant: Variant, published: bool) -> list[Any]:
 
 
 def _printed(value: float | None) -> str:
-    return wording.NONE if value is None else f"{value:.1f}"
+    return NONE if value is None else f"{value:.1f}"
 
 
 def _difference(value: float | None, published: float | None) -> str:
