@@ -76,8 +76,11 @@ RESULT = pa.struct(
         *_ANSWER,
         ("status", pa.string()),  # "ok", or "failed": the ground truth cannot be read
         ("error_message", pa.string()),
-        *((name, pa.int64()) for name in ("pixels", "intersection", "union", "truth", "predicted")),
-        *((name, pa.int64()) for name in ("truth_boundary", "truth_matched")),
+        *(
+            (name, pa.int64())
+            for name in ("pixels", "intersection", "union", "ground_truth", "predicted")
+        ),
+        *((name, pa.int64()) for name in ("ground_truth_boundary", "ground_truth_matched")),
         *((name, pa.int64()) for name in ("predicted_boundary", "predicted_matched")),
     ]
 )

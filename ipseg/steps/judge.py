@@ -10,7 +10,7 @@ import numpy as np
 
 from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Box
-from ipseg.benchmarks.truth import Truth, read_truth
+from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.rows import Mask, Row, Step
@@ -64,7 +64,7 @@ class JudgeEpisodes(Step):
             return {"status": "failed", "error_message": str(error)[:500]}
         protocol = self.protocol
         predicted = squash(found, protocol.side, "nearest")
-        mask = squash(truth.mask, protocol.side, protocol.truth_rule)
+        mask = squash(truth.mask, protocol.side, protocol.ground_truth_resize)
         void = None if truth.ignore is None else squash(truth.ignore, protocol.side, "nearest")
         counts = asdict(Region.of(predicted, mask, void))
         if protocol.boundaries:
@@ -72,11 +72,13 @@ class JudgeEpisodes(Step):
         return {"status": "ok", "error_message": None, **counts}
 
 
-def truth_at(address: str, size: tuple[int, int] | None, crop: Box | list[int] | None) -> Truth:
+def truth_at(
+    address: str, size: tuple[int, int] | None, crop: Box | list[int] | None
+) -> GroundTruth:
     """Ground truth of a picture, or of a part of it.
 
     Args:
-        address: as for `read_truth`.
+        address: as for `read_ground_truth`.
         size: width and height of the picture (or part) in pixels; None takes any.
         crop: x0, y0, x1, y1 of the part.
 
@@ -86,7 +88,7 @@ def truth_at(address: str, size: tuple[int, int] | None, crop: Box | list[int] |
     """
     if not address:
         raise SourceError("this picture has no ground truth")
-    truth = read_truth(address)
+    truth = read_ground_truth(address)
     mask, void = truth.mask, truth.ignore
     if crop is not None:
         x0, y0, x1, y1 = crop
@@ -97,7 +99,7 @@ def truth_at(address: str, size: tuple[int, int] | None, crop: Box | list[int] |
             f"{address[:200]} is {mask.shape[1]}x{mask.shape[0]} pixels, its picture "
             f"{size[0]}x{size[1]}"
         )
-    return Truth(mask, void)
+    return GroundTruth(mask, void)
 
 
 def squash(mask: Mask, side: int | None, rule: str) -> Mask:

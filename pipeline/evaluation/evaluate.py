@@ -209,7 +209,7 @@ def _queries(work: Evaluation, out: str, each: Pass) -> Source:
             {
                 **{"episode": episode.episode, "fold": episode.fold, "entry": entry},
                 **{"class_id": episode.class_id, "class_name": episode.class_name},
-                "truth": query.truth,
+                "truth": query.ground_truth,
             }
         )
     if not rows:

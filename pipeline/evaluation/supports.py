@@ -33,7 +33,7 @@ DESCRIBED_COLUMNS = (
 
 def entry_of(episode: Episode) -> str:
     """Name of the bank entry that an episode's supports make: the same for the same supports."""
-    shown = "\n".join(f"{support.key} {support.truth}" for support in episode.supports)
+    shown = "\n".join(f"{support.key} {support.ground_truth}" for support in episode.supports)
     return hashlib.sha256(shown.encode()).hexdigest()[:16]
 
 
@@ -135,7 +135,7 @@ def _merged(one: PromptBank, other: PromptBank) -> PromptBank:
 
 def _row(support: Example, given_mask: bool) -> Row:
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
-    truth = support.truth if given_mask or f"{MASK_SUFFIX}#" in support.truth else ""
+    truth = support.ground_truth if given_mask or f"{MASK_SUFFIX}#" in support.ground_truth else ""
     return {
         # A picture may show several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(truth.encode()).hexdigest()[:8]}",

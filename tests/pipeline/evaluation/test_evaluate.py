@@ -137,7 +137,7 @@ def test_the_order_of_a_sweep_is_no_setting(episodes, tmp_path):
 def test_a_support_is_lost_only_to_the_settings_that_cannot_use_it(episodes, swept, tmp_path):
     lost = episodes[0].supports[0]
     moved = tmp_path / "labels.png"
-    broken = replace(lost, truth=f"{moved}#label=1")
+    broken = replace(lost, ground_truth=f"{moved}#label=1")
     damaged = [replace(e, supports=(broken,)) if e.supports == (lost,) else e for e in episodes]
     pair = [variant(label="given", given_mask=True), variant("points.k=32")]
     out = tmp_path / "run"
@@ -147,7 +147,7 @@ def test_a_support_is_lost_only_to_the_settings_that_cannot_use_it(episodes, swe
     assert [r["status"] for r in by_variant["given"]] == ["failed", "failed", "ok", "ok"]
     assert "labels.png" in by_variant["given"][0]["error_message"]
 
-    Image.open(lost.truth.partition("#")[0]).save(moved)
+    Image.open(lost.ground_truth.partition("#")[0]).save(moved)
     _, table, outcomes = run(damaged, out, pair, retry=Retry(("OSError",)))
     assert without_variant(table, "given") == by_variant["given"], "types are of queries"
     assert outcomes[0].done_now == 0
