@@ -32,7 +32,7 @@ class Reading:
         self._next = 0.0
 
     def __enter__(self) -> Reading:
-        """Shows nothing yet."""
+        """Prints nothing yet."""
         self._next = time.monotonic() + PATIENCE_SECONDS
         return self
 

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+
+from ipseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pipeline.segment import Request
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="Name of a shipped profile, or a YAML file.")
@@ -14,6 +20,14 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. points.k=16."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+
+# Of commands that segment a collection, or plan to.
+Images = Annotated[
+    str, typer.Option(help="Folder, glob, Parquet or tar; a path or any fsspec URL.")
+]
+Prompts = Annotated[
+    str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
+]
 PromptBoxes = Annotated[
     list[str] | None,
     typer.Option(
@@ -30,6 +44,10 @@ PromptPoints = Annotated[
         help="Point on the object of a prompt, in pixels; may be repeated.",
     ),
 ]
+PromptBank = Annotated[
+    str | None,
+    typer.Option(help="Run folder of an earlier run, or its bank/, in place of prompts."),
+]
 Support = Annotated[
     str | None,
     typer.Option(
@@ -39,3 +57,61 @@ Support = Annotated[
     ),
 ]
 MethodName = Annotated[str | None, typer.Option("--method", help="Replaces the profile's method.")]
+KeyColumn = Annotated[str | None, typer.Option(help="Parquet: column with unique ids.")]
+ImageColumn = Annotated[
+    str | None, typer.Option(help="Parquet: column with images, or with their paths.")
+]
+
+PROMPT_EXAMPLES = """
+Say where the object of a prompt is: by a mask beside it, a box, or points on it:
+
+    ipseg {verb} ... --prompts prompts/ --prompt-box cup=40,25,210,180
+
+    ipseg {verb} ... --prompts prompts/ --prompt-point cat=150,110 --prompt-point cat=90,80
+
+Without any of these saliency finds it. For all prompts alike, whatever lies beside them:
+
+    ipseg {verb} ... --prompts prompts/ --support none
+"""
+
+
+def request_of(
+    *,
+    prompts: str | None,
+    prompt_box: Sequence[str] | None,
+    prompt_point: Sequence[str] | None,
+    prompt_bank: str | None,
+    support: str | None,
+    profile: str,
+    method: str | None,
+    settings: Sequence[str] | None,
+    key_column: str | None,
+    image_column: str | None,
+    **more: Any,  # noqa: ANN401  (fields of `Request`)
+) -> Request:
+    """The request that the options above describe.
+
+    Raises:
+        ConfigError: options that exclude each other, or a setting that is wrong.
+    """
+    from ipseg.config import load_config
+    from pipeline.segment import Request
+    from pipeline.sources.shard import Columns
+
+    if (prompts is None) == (prompt_bank is None):
+        raise ConfigError("give either --prompts or --prompt-bank")
+    if prompt_bank is not None and (prompt_box or prompt_point):
+        raise ConfigError(
+            "--prompt-box and --prompt-point say where the object of a prompt image is; the "
+            "prompts in a bank are described already"
+        )
+    overrides = [*(settings or ()), *([] if support is None else [f"support.kind={support}"])]
+    return Request(
+        config=load_config(profile, overrides, method),
+        prompts=prompts,
+        boxes=prompt_box or (),
+        points=prompt_point or (),
+        bank=prompt_bank,
+        columns=Columns(key_column, image_column),
+        **more,
+    )

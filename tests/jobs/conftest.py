@@ -1,9 +1,13 @@
 """Every benchmark in miniature, in its layout on disk, and the command to run on it."""
 
+import base64
+import io
 import json
 import pickle
+import re
 import sys
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -230,3 +234,56 @@ def command():
         return 0
 
     return run
+
+
+class Page(HTMLParser):
+    """Collects what tests of pages ask about, and checks that tags are closed in order."""
+
+    _VOID = ("meta", "img", "br", "link", "input", "hr")
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.html = html
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+        parts = re.split(r"<h2>(.*?)</h2>", html)
+        self.sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), f"handler {name} on {tag}"
+            if name in {"src", "href", "srcset", "action", "data", "xlink:href"}:
+                self.addresses.append(value or "")
+        if tag not in self._VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"nothing open for </{tag}>"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def keys(self, section: str) -> list[str]:
+        """Keys of the tiles of a gallery."""
+        return re.findall(r'class="key" title="([^"]*)"', self.sections[section])
+
+    def images(self, section: str) -> list[np.ndarray]:
+        """The images of a section, as int."""
+        found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', self.sections[section])
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(f)))).astype(int) for f in found]
+
+
+@pytest.fixture(scope="session")
+def page():
+    """Function: path of an HTML file -> `Page`."""
+    return lambda path: Page(Path(path).read_text(encoding="utf-8"))
