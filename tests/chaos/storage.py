@@ -131,7 +131,7 @@ def _need(job: Job) -> int:
     return _need_of(job.rows, job.part_rows)
 
 
-def s3_rehearsed(engine: EngineName) -> Act:
+def s3_synthetic(engine: EngineName) -> Act:
     """The run folder on S3, where every twentieth call goes wrong; the driver is killed, too."""
 
     def act(place: Place, chance: random.Random, findings: Findings) -> None:
