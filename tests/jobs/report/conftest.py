@@ -78,7 +78,10 @@ class Maker:
         size = data.chelsea().shape[:2]
         rows = []
         for number in range(12):
-            first, second = self.disc(size, (150, 120), 60 + number), self.disc(size, (120, 330), 40)
+            first, second = (
+                self.disc(size, (150, 120), 60 + number),
+                self.disc(size, (120, 330), 40),
+            )
             objects = [self.found(cat, first, 0.9 - number / 20), self.found(cup, second, 0.3)]
             cup_iou = 0.4 if number % 3 == 0 else None
             metrics = [self.metric(cat, 1 - number / 12), self.metric(cup, cup_iou)]
