@@ -23,7 +23,7 @@ from pipeline.process import EngineName
 from pipeline.prompts import Prompts
 from pipeline.runfolder.ledger import Retry
 from pipeline.sources.listing import Spool
-from pipeline.sources.sequences import as_sequences
+from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
@@ -85,7 +85,8 @@ class Evaluation:
         """Key of a row -> the episodes that it answers."""
         episodes: dict[str, list[Episode]] = {}
         for episode in self.episodes:
-            key = episode.query.key.rpartition("/")[0] if self.of_sequences else episode.query.key
+            key = episode.query.key
+            key = sequence_of(key) if self.of_sequences else key
             episodes.setdefault(key, []).append(episode)
         return episodes
 

@@ -13,12 +13,12 @@ from ipseg.config import Config
 from ipseg.errors import PromptError
 from ipseg.methods.chain import PromptChains, prompt_chains
 from ipseg.rows import Row, check_chain
-from ipseg.storage.files import read_bytes
+from ipseg.storage.files import exists, read_bytes
 from pipeline.process import EngineName, Outcome, Work, earlier_shard_count, process, write_shards
-from pipeline.runfolder.bank import GROUP_ROWS, StoredBank, bank_rows, write_entries
+from pipeline.runfolder.bank import ENTRIES, GROUP_ROWS, StoredBank, bank_rows, write_entries
 from pipeline.runfolder.identity import config_sha256, weights_identity
 from pipeline.runfolder.ledger import Retry
-from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.manifest import Manifest, differences
 from pipeline.runfolder.open_run import open_run
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
@@ -101,7 +101,8 @@ def describe(
         engine: that runs it.
         about: what else the bank is bound to: hashes of the prompts, or of a list of episodes.
         engine_name: for the manifest.
-        retry: prompts to do again, None for none.
+        retry: prompts to do again, None for none. Prompts that are needed and have failed are done
+            again in any case: a run that ended because of them can be started again.
 
     Raises:
         PromptError: a prompt that is needed cannot be used; names it and the reason.
@@ -109,6 +110,7 @@ def describe(
     """
     chains = chains_of(variants, prompts)
     config = next(iter(variants.values()))
+    retry = Retry() if prompts.needed else retry
     identity = {**bank_identity(chains, config), **about}
     with open_run(folder, identity, overwrite=False) as run:
         run.begin(config, config_sha256(identity), engine_name, concepts=len(prompts.concepts))
@@ -119,13 +121,12 @@ def describe(
         by = Provenance(run.run_id, f"{config.method_name}/{config.profile}", run.run_id, ())
         writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
         source = Source(folder, "prompts", shards, len(prompts.rows), {})
-        if prompts.rows:
-            log.info("describing %d prompts", len(prompts.rows))
         outcome = process(
             engine,
             Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
             FailureBudget(1.0),
         )
+        log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
         if prompts.needed:
             _refuse_failed(folder)
         write_entries(folder, prompts.concepts)
@@ -155,20 +156,40 @@ def check_bank(folder: str, config: Config) -> None:
     Raises:
         PromptError: names the first differences, or there is no bank.
     """
-    manifest = Manifest.read(folder)
-    if manifest is None:
+    manifest = _manifest(folder)
+    if "prompt" not in manifest.identity:
         raise PromptError(
-            f"{folder} is no bank: give the run folder of an earlier run, or its folder 'bank'"
+            f"the bank {folder} has prompts described in several ways, by a run that compared "
+            f"settings; make one with --prompts DIR"
         )
-    drawn = bool(manifest.identity.get("prompt", {}).get("support", {}).get("segmenter"))
+    drawn = bool(manifest.identity["prompt"].get("support", {}).get("segmenter"))
     now = bank_identity(prompt_chains({"": config}, drawn=drawn), config)
     then = {name: manifest.identity.get(name) for name in now}
     if listed := list(Manifest(folder, then, {}, []).differences(now)):
-        first = "\n  ".join(listed[:8])
+        methods = differences(manifest.about["method"], config.method_name, "method")
+        first = "\n  ".join([*methods, *listed][:8])
         raise PromptError(
             f"the bank {folder} was made with other settings or weights than profile "
             f"'{config.profile}' has now:\n  {first}\nmake it again with --prompts DIR"
         )
+
+
+def bank_sha256(folder: str) -> str:
+    """64 hex digits, equal for banks that were made of the same prompts in the same way.
+
+    Raises:
+        PromptError: there is no bank.
+    """
+    return config_sha256(_manifest(folder).identity)
+
+
+def _manifest(folder: str) -> Manifest:
+    manifest = Manifest.read(folder)
+    if manifest is None or not exists(f"{folder}/{ENTRIES}"):
+        raise PromptError(
+            f"{folder} is no bank: give the run folder of an earlier run, or its folder 'bank'"
+        )
+    return manifest
 
 
 def banks_of(folder: str, variants: Mapping[str, Config], chains: PromptChains) -> dict[str, Bank]:

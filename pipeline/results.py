@@ -49,12 +49,15 @@ def _results(
     out: str, asked: Mapping[str, Sequence[Episode]], variants: Sequence[str]
 ) -> Iterator[dict[str, Any]]:
     for row in read_rows(out, _ROW):
+        episodes = asked[row["key"]]
         if row["row_status"] in BROKEN:
-            for episode in asked[row["key"]]:
+            for episode in episodes:
                 for label in variants:
                     yield _failure(episode, label, row["error_message"])
+        queries = {(each.fold, each.episode): each.query.key for each in episodes}
         for metric in row["metrics"]:
-            yield {**{name: metric.get(name) for name in RESULTS.names}, "query": row["key"]}
+            query = queries[metric["fold"], metric["episode"]]
+            yield {**{name: metric.get(name) for name in RESULTS.names}, "query": query}
 
 
 def _failure(episode: Episode, label: str, why: str) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
 from ipseg.storage.files import is_folder, write_whole
 from pipeline.job import Done, Job, run_job
 from pipeline.process import EngineName
-from pipeline.prompts import Prompts, check_bank
+from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ledger import Retry
@@ -121,7 +121,7 @@ def job_of(request: Request) -> Job:
     out = request.out.rstrip("/")
     names = sorted(prompts.concepts) if prompts else _names(str(bank))
     identity: dict[str, Any] = {
-        "prompts": prompts.identity if prompts else {"bank": bank},
+        "prompts": prompts.identity if prompts else {"bank": bank_sha256(str(bank))},
         "source": request.images,
         "ground_truth": request.masks,
     }

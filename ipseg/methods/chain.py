@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -65,14 +66,15 @@ def prompt_chains(variants: Mapping[str, Settings], *, drawn: bool = False) -> P
     Raises:
         ConfigError: a part that a support needs is not set.
     """
-    every = {label: _prompt_steps(settings, drawn) for label, settings in variants.items()}
-    chains: list[tuple[object, list[Step]]] = []
-    number_of: dict[str, int] = {}
-    for label, steps in every.items():
-        same = (type(variants[label].method).merge, steps)
-        if same not in chains:
-            chains.append(same)
-        number_of[label] = chains.index(same)
+    chain_by = {
+        label: (type(settings.method).merge, _prompt_steps(settings, drawn))
+        for label, settings in variants.items()
+    }
+    chains: list[tuple[Any, list[Step]]] = []
+    for chain in chain_by.values():
+        if chain not in chains:
+            chains.append(chain)
+    chains.sort(key=_canonical)  # the order of the variants is no setting
     names = [""] if len(chains) == 1 else [str(number) for number in range(len(chains))]
     heads = 3 if all(v.method.prompted_by == "image" for v in variants.values()) else 0
     joined = side_by_side(
@@ -80,12 +82,17 @@ def prompt_chains(variants: Mapping[str, Settings], *, drawn: bool = False) -> P
     )
     return PromptChains(
         [*joined, Thumbnail()] if heads else joined,
-        {label: names[number] for label, number in number_of.items()},
+        {label: names[chains.index(chain)] for label, chain in chain_by.items()},
         {
             name: [_plain(step) for step in steps]
             for name, (_, steps) in zip(names, chains, strict=True)
         },
     )
+
+
+def _canonical(chain: tuple[Any, list[Step]]) -> str:
+    merge, steps = chain
+    return json.dumps([merge.__qualname__, *map(_plain, steps)], sort_keys=True)
 
 
 def _prompt_steps(settings: Settings, drawn: bool) -> list[Step]:
@@ -100,7 +107,8 @@ def _plain(step: Step) -> dict[str, Any]:
     settings = without(settings_of(step), "models", "gpu_memory_gb", "batch")
     if isinstance(step, NetworkStep):
         settings["precision"] = step.models.precision
-    return {"step": step.name, **settings}
+    # Steps of two methods may have the same name and settings.
+    return {"step": step.name, "class": type(step).__qualname__, **settings}
 
 
 def image_chain(variants: Mapping[str, Settings], banks: Mapping[str, Bank]) -> list[Step]:

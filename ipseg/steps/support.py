@@ -166,6 +166,12 @@ class FindSupport(NetworkStep):
                 "a box or a point needs a segmenter, and the method has none: set "
                 "support.segmenter.kind, or give a mask"
             )
+        if box is not None and not self.segmenter.takes_boxes:
+            raise PromptError(
+                f"a box needs a segmenter that takes boxes, which "
+                f"{type(self.segmenter).__name__} does not: set support.segmenter.kind, or give "
+                f"points or a mask"
+            )
         decoded = self.segmenter.decode(
             self.segmenter.encode([image])[0],
             np.zeros((0, 2), np.float32) if coords is None else coords,

@@ -128,8 +128,7 @@ def read_batches(
             wanted = [
                 path
                 for path in paths
-                if (wanted is None or path.split(".")[0] in wanted)
-                and not path.startswith(without)
+                if (wanted is None or path.split(".")[0] in wanted) and not path.startswith(without)
             ]
         yield from file.iter_batches(_ROWS_AT_ONCE, columns=wanted)
 

@@ -22,14 +22,19 @@ def as_sequences(rows: Iterable[Row]) -> list[Row]:
         if is_failed(row):
             broken.append(row)
         else:
-            folders.setdefault(row["key"].rpartition("/")[0], []).append(row)
-    return [*broken, *(_sequence(folder, frames) for folder, frames in folders.items())]
+            folders.setdefault(sequence_of(row["key"]), []).append(row)
+    return [*broken, *(_sequence(key, frames) for key, frames in folders.items())]
 
 
-def _sequence(folder: str, frames: list[Row]) -> Row:
-    frames = sorted(frames, key=lambda row: _natural(row["key"]))
+def sequence_of(key: str) -> str:
+    """Key of the sequence that an image is a frame of: its folder, "." where it lies in none."""
+    return key.rpartition("/")[0] or "."
+
+
+def _sequence(key: str, frames: list[Row]) -> Row:
+    frames = sorted(frames, key=lambda row: (_natural(row["key"]), row["key"]))
     row: Row = {
-        "key": folder or ".",
+        "key": key,
         "uri": frames[0]["uri"],
         "frame_uris": [frame["uri"] for frame in frames],
     }

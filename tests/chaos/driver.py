@@ -15,7 +15,7 @@ import hurt
 
 from ipseg.config import Runtime
 from ipseg.rows import Step
-from jobs.bench.rehearsal import rehearsal_steps
+from jobs.bench.synthetic import synthetic_steps
 from pipeline.process import EngineName, Outcome, Work, engine_for, process
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.ledger import Retry
@@ -68,7 +68,7 @@ class Job:
 
     def steps(self) -> list[Step]:
         """The rehearsal steps, with a witness in the middle."""
-        match, points, segment = rehearsal_steps(self.seconds, 0.0, self.seconds)
+        match, points, segment = synthetic_steps(self.seconds, 0.0, self.seconds)
         if self.marks:
             segment = hurt.LoadingSegment(self.seconds, marks=self.marks)
         steps = [match, points, hurt.Witness(self.seen), segment]

@@ -1,4 +1,4 @@
-"""A run of the rehearsal steps over keys, as the pipeline runs the real ones; and an S3 server."""
+"""Runs over keys and over painted images, as the pipeline runs real ones; and an S3 server."""
 
 import importlib.util
 import sys
@@ -6,50 +6,102 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from uuid import uuid4
 
+import numpy as np
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
-from ipseg.config import Runtime
+from ipseg.config import Config, Runtime, load_config
 from ipseg.storage import retry
-from jobs.bench.rehearsal import rehearsal_steps
+from jobs.bench.synthetic import synthetic_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
-from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
+from pipeline.segment import Request, segment
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
 S3_SERVER = Path(__file__).parents[1] / "s3" / "server.py"
+TINT = str(Path(__file__).with_name("tint.yaml"))
+COLOURS = {"red": (200, 40, 40), "blue": (40, 60, 200), "green": (40, 180, 60)}
+
+
+def paint(path, boxes, size=(60, 40)):
+    """Writes a grey image, width x height, with boxes of a colour: (name, x, y, width, height)."""
+    image = np.full((size[1], size[0], 3), 120, np.uint8)
+    for name, x, y, width, height in boxes:
+        image[y : y + height, x : x + width] = COLOURS[name]
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(image).save(path)
 
 
 @dataclass
-class Rehearsed:
-    """Settings of a run; `go` runs it once, as often as wanted."""
+class Painted:
+    """Prompts for `tint` and images to look through, below a folder."""
+
+    root: Path
+
+    def prompt(self, concept, name=None, colour=None):
+        """Writes a prompt with its mask."""
+        path = self.root / "prompts" / f"{name or concept}.png"
+        paint(path, [(colour or concept, 5, 5, 30, 30)])
+        mask = np.zeros((40, 60), np.uint8)
+        mask[5:35, 5:35] = 255
+        Image.fromarray(mask).save(path.with_suffix(".mask.png"))
+
+    def image(self, key, *boxes):
+        """Writes an image with boxes of colours."""
+        paint(self.root / "images" / key, boxes)
+
+    def config(self, *settings) -> Config:
+        """Of `tint`; everything it works on is noted below `notes`."""
+        return load_config(TINT, settings)
+
+    def request(self, out="run", *settings, **more) -> Request:
+        """Of a run over the images, in this process unless said otherwise."""
+        given = {"engine": "local", **more}
+        if "bank" not in given:
+            given.setdefault("prompts", f"{self.root}/prompts")
+        given.setdefault("config", self.config(*settings))
+        return Request(f"{self.root}/images", f"{self.root}/{out}", **given)
+
+    def segment(self, out="run", *settings, **more):
+        """A finished run, and its rows by key without their run."""
+        run = segment(self.request(out, *settings, **more))
+        return run, _contents(run.out)[0]
+
+
+@dataclass
+class KeysRun:
+    """Settings of a run; `go` starts it, as often as wanted."""
 
     out: str
     keys: list[str]
-    steps: list = field(default_factory=rehearsal_steps)
+    steps: list = field(default_factory=synthetic_steps)
     engine: str = "local"
     runtime: Runtime = field(default_factory=lambda: Runtime(part_rows=4, batch_size=2))
     budget: FailureBudget = field(default_factory=FailureBudget)
     retry: object = None
     shards: int = 2
+    group_rows: int | None = None
 
     def go(self):
         with Spool(("key", "uri")) as spool:
             spool.add({"key": key, "uri": ""} for key in self.keys)
             shards = spool.write(self.out, self.shards)
         source = Source("keys", "images", shards, len(self.keys), {})
-        by = Provenance(uuid4().hex, "rehearsal", "0" * 64, ())
+        by = Provenance(uuid4().hex, "synthetic", "0" * 64, ())
         work = Work(
             source,
             self.steps,
             ("key", "shard", "uri"),
-            ("key", "shard", "uri", "width", "height", "objects"),
-            ShardWriter(self.out, by),
+            ("key", "shard", "uri", "width", "height", *OBJECTS),
+            ShardWriter(self.out, by, group_rows=self.group_rows),
+            self.runtime.part_rows,
             self.retry,
         )
-        with engine_for(self.engine, self.runtime, self.budget) as engine:
+        with engine_for(self.engine, self.runtime) as engine:
             return process(engine, work, self.budget)
 
 
@@ -61,10 +113,24 @@ def _contents(out):
     return rows, sum(pq.read_metadata(part).num_rows for part in part_files(out))
 
 
+@pytest.fixture
+def painted(tmp_path):
+    """Two concepts, and images with one of them, both, and none."""
+    world = Painted(tmp_path)
+    for name in ("red", "blue"):
+        world.prompt(name)
+    world.image("a.png", ("red", 4, 6, 20, 20))
+    world.image("b.png", ("blue", 30, 10, 20, 20))
+    world.image("deep/c.png", ("red", 2, 2, 20, 20), ("blue", 30, 10, 20, 25))
+    world.image("d.png")
+    world.image("e.png", ("green", 4, 6, 20, 20))
+    return world
+
+
 @pytest.fixture(scope="session")
-def rehearsed():
-    """The class of rehearsed runs."""
-    return Rehearsed
+def keys_run():
+    """The class of runs over keys."""
+    return KeysRun
 
 
 @pytest.fixture(scope="session")

@@ -16,8 +16,8 @@ import pytest
 from ipseg.benchmarks.episode import Episode, Example, to_table
 from ipseg.benchmarks.results import RESULTS
 from ipseg.metrics import Region
+from ipseg.objects import Object
 from ipseg.vision.images import encode_jpeg, encode_png
-from ipseg.vision.masks import encode_rle
 
 SIZE = (48, 64)  # height, width
 ONE = ({"label": "", "settings": []},)
@@ -36,15 +36,15 @@ class Miniature:
 
     Attributes:
         root: of the pictures and the runs.
-        answers: (fold, episode, variant) -> what was found.
+        answers: (fold, episode, variant) -> objects found.
     """
 
     root: Path
-    answers: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)
+    answers: dict[tuple[str, int, str], list[Object]] = field(default_factory=dict)
 
     def predictions(
         self, out: str, wanted: Collection[tuple[str, int, str]]
-    ) -> Mapping[tuple[str, int, str], dict[str, Any]]:
+    ) -> Mapping[tuple[str, int, str], list[Object]]:
         """What the report asks for."""
         assert out
         return {key: self.answers[key] for key in wanted if key in self.answers}
@@ -120,7 +120,7 @@ class Miniature:
                 }
                 for fold in folds
             },
-            "variants": list(variants),
+            "variants": [{"method": "ipseg", "profile": "classical", **v} for v in variants],
             "table": None,
             "config_sha256": "ab" * 32,
             "started": "2026-01-01T00:00:00+00:00",
@@ -143,10 +143,9 @@ class Miniature:
 
     def _row(self, episode: Episode, variant: str, shift: int, message: str) -> dict[str, Any]:
         found = square(shift)
-        self.answers[episode.fold, episode.episode, variant] = {
-            "segmentation": encode_rle(found),
-            "points": [{"x": 20.0 + shift, "y": 20.0, "label": 1}],
-        }
+        points = np.array([(20.0 + shift, 20.0, 1)], np.float32)
+        answer = Object.of("entry", 1, found, 0.5, points=points)
+        self.answers[episode.fold, episode.episode, variant] = [answer]
         region = Region.of(found, square())
         return {
             **{name: getattr(episode, name) for name in ("episode", "fold", "class_id")},

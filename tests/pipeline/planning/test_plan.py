@@ -7,7 +7,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from ipseg.config import Runtime
+from ipseg.config import Runtime, StageSettings
 from ipseg.errors import PlanError
 from ipseg.rows import Resources, Step
 from pipeline.planning.cluster import Cluster, Node
@@ -61,16 +61,26 @@ NODES = st.lists(
     max_size=4,
 ).map(lambda sizes: machines(*sizes))
 ACTORS = st.none() | st.integers(1, 40)
+SETTINGS = st.dictionaries(
+    st.sampled_from(["0", "1", "points"]),
+    st.builds(
+        StageSettings,
+        batch_size=st.none() | st.integers(1, 64),
+        actors=st.none() | st.integers(1, 8),
+        cpus=st.none() | st.floats(0.1, 4),
+        gpu_memory_gb=st.none() | st.floats(0, 24),
+    ),
+)
 
 
-@given(stages=STAGES, cluster=NODES, actors=ACTORS, data=st.data())
-def test_a_plan_fits_the_machines_or_is_refused(stages, cluster, actors, data):
+@given(stages=STAGES, cluster=NODES, actors=ACTORS, own=SETTINGS, data=st.data())
+def test_a_plan_fits_the_machines_or_is_refused(stages, cluster, actors, own, data):
     stages = [*stages, TASKS]
     costs = data.draw(
         st.none() | st.fixed_dictionaries({stage.name: st.floats(0, 9) for stage in stages})
     )
     try:
-        plan = make_plan(stages, cluster, Runtime(actors=actors), costs)
+        plan = make_plan(stages, cluster, Runtime(actors=actors, stages=own), costs)
     except PlanError:
         return
     pools = [each for each in plan.stages if each.stage.actor]
@@ -78,7 +88,9 @@ def test_a_plan_fits_the_machines_or_is_refused(stages, cluster, actors, data):
     assert cpus <= cluster.cpus + 1e-6
     assert sum(each.workers * each.gpus for each in pools) <= cluster.gpus + 1e-6
     assert plan.slots >= TASK_SLOTS
-    assert all(each.workers == (actors or each.workers) >= 1 for each in pools)
+    for each in pools:
+        wanted = own.get(each.stage.name, StageSettings()).actors or actors
+        assert each.workers == (wanted or each.workers) >= 1
     for each in pools:
         if each.gpus:
             assert abs(1 / each.gpus - round(1 / each.gpus)) < 1e-6, "tiles a card"
@@ -174,6 +186,39 @@ def test_the_slow_stage_gets_the_workers_and_slow_tasks_get_slots():
         stages, {"CPU": 16.0}, Runtime(), {"match": 0.1, "points": 0.5, "segment": 0.1}
     )
     assert slow_tasks.slots > workers(slow_tasks)["match"] == workers(slow_tasks)["segment"]
+
+
+def test_one_stage_can_have_other_settings_than_the_rest():
+    stages = [pool("match"), TASKS, pool("segment", 2, 20)]
+    cluster = Cluster((Node("a", 16, 2, 80.0),))
+    own = {
+        "match": StageSettings(batch_size=32, actors=3, cpus=0.5),
+        "points": StageSettings(batch_size=8, cpus=0.25),
+        "segment": StageSettings(gpu_memory_gb=40),
+    }
+    plan = make_plan(stages, cluster, Runtime(batch_size=2, stages=own))
+    match, points, segment = plan.stages
+    assert (match.workers, match.cpus, match.batch_size) == (3, 0.5, 32)
+    assert (points.cpus, points.batch_size) == (0.25 * plan.task_cpus, 8)
+    assert (segment.gpus, segment.workers, segment.batch_size) == (1 / 2, 4, 2)
+    assert plan.block_rows >= 32, "a block holds the largest batch"
+
+
+def test_a_stage_with_a_number_of_its_own_keeps_it_whatever_the_rest_grows_to():
+    stages = [pool("match"), TASKS, pool("segment")]
+    own = {"match": StageSettings(actors=2)}
+    costs = {"match": 0.01, "points": 0.0, "segment": 1.0}
+    for runtime in (Runtime(stages=own), Runtime(actors=5, stages=own)):
+        for measured in (None, costs):
+            found = workers(make_plan(stages, {"CPU": 16.0}, runtime, measured))
+            assert found["match"] == 2
+            assert found["segment"] == (runtime.actors or found["segment"]) > 2
+
+
+def test_actors_of_one_stage_that_do_not_fit_are_refused():
+    own = {"segment": StageSettings(actors=50)}
+    with pytest.raises(PlanError, match=r"'segment'"):
+        make_plan([pool("match"), pool("segment")], {"CPU": 2.0}, Runtime(stages=own))
 
 
 def test_a_cpu_stage_does_not_fill_the_cores_that_a_gpu_stage_cannot_use():

@@ -1,48 +1,38 @@
+"""Finished rows as they are written: status, errors, provenance, and what could not be done."""
+
 import os
 
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
+from ipseg.columns import CHAIN_ERROR, METRIC
 from ipseg.errors import OutputError
+from ipseg.objects import Object
 from ipseg.rows import failed
-from pipeline.runfolder.parts import part_files, read_row, read_rows
+from pipeline.prompts import STORED
+from pipeline.runfolder.parts import part_files, read_rows
 from pipeline.runfolder.sink import Provenance, ShardWriter, check_writable, output_schema
 
 BY = Provenance("run-1", "ipseg/classical", "0" * 64, ("cup:1234",))
+CUP = Object.of("cup", 1, np.ones((3, 4), bool), 0.5, points=np.array([[1.5, 0.5, 1]], np.float32))
 
 
-def row(key, shard="a", objects=()):
-    return {"key": key, "shard": shard, "uri": key, "width": 4, "height": 3, "objects": [*objects]}
+def row(key, shard="a", objects=(), **more):
+    whole = {"key": key, "shard": shard, "uri": key, "width": 4, "height": 3}
+    return whole | {"objects": [*objects], **more}
 
 
-def item(**more):
-    return {
-        **{"concept": "cup", "category_id": 1, "bbox": [0, 0, 2, 2], "area": 4, "iscrowd": 0},
-        **{"segmentation": {"size": [3, 4], "counts": "02"}, "score": 0.5, "status": "auto"},
-        **{"points": [{"x": 1.5, "y": 0.5, "label": 1}]},
-        **more,
-    }
-
-
-@given(st.lists(st.text(), unique=True, min_size=1), st.randoms())
-def test_a_part_is_named_after_its_keys_whatever_their_order(keys, random):
-    import tempfile
-
-    shuffled = random.sample(keys, len(keys))
-    with tempfile.TemporaryDirectory() as out:
-        ShardWriter(out, BY).write([row(key) for key in keys])
-        first = part_files(out)
-        ShardWriter(out, BY).write([row(key) for key in shuffled])
-        assert part_files(out) == first
-        assert sorted(r["key"] for r in read_rows(out)) == sorted(keys)
+def like(kind, **values):
+    """A record of an Arrow type, null but for some values."""
+    return {field.name: values.get(field.name) for field in kind}
 
 
 def test_status_errors_and_provenance_are_in_every_row(tmp_path):
     out = str(tmp_path)
     rows = [
-        row("full", objects=[item()]),
+        row("full", objects=[CUP]),
         row("none"),
         failed({"key": "bad", "shard": "b", "uri": "x"}, "decode", ValueError("cut off")),
     ]
@@ -55,36 +45,46 @@ def test_status_errors_and_provenance_are_in_every_row(tmp_path):
         "bad": "failed",
     }
     assert found["bad"]["error_message"] == "cut off"
-    assert found["bad"]["objects"] == []
+    assert found["bad"]["objects"] == found["bad"]["metrics"] == []
     assert found["none"]["error_stage"] is None
-    assert all(r["model"] == "ipseg/classical" and r["run_id"] == "run-1" for r in found.values())
-    assert found["full"]["objects"][0]["points"] == [{"x": 1.5, "y": 0.5, "label": 1}]
+    for each in found.values():
+        assert (each["model"], each["run_id"]) == ("ipseg/classical", "run-1")
+        assert each["prompt_ids"] == ["cup:1234"]
+    (stored,) = found["full"]["objects"]
+    assert stored["points"] == [{"x": 1.5, "y": 0.5, "label": 1}]
+    assert Object.from_record(stored) == CUP
     assert [p.rpartition("/")[0].rpartition("/")[2] for p in part_files(out)] == [
         "shard=a",
         "shard=b",
     ]
 
 
-def test_parts_have_the_published_schema(tmp_path):
-    ShardWriter(str(tmp_path), BY).write([row("a")])
-    schema = pq.read_schema(part_files(str(tmp_path))[0])
-    assert schema.equals(output_schema())
-    assert schema.metadata[b"schema_version"] == b"2"
+def test_a_row_says_how_much_of_it_could_not_be_done():
+    metrics = [like(METRIC, status=status) for status in ("ok", "failed", "failed")]
+    errors = [like(CHAIN_ERROR, chain=chain) for chain in ("x", "y", "z")]
+    table = ShardWriter("", BY).table(
+        [
+            row("whole", objects=[CUP], metrics=metrics[:1], chain_errors=[]),
+            row("unjudged", objects=[CUP], metrics=metrics),
+            row("half", metrics=metrics, chain_errors=errors),
+        ]
+    )
+    assert table["incomplete"].to_pylist() == [0, 2, 3]
+    assert table["row_status"].to_pylist() == ["ok", "ok", "empty"]
 
 
-def test_a_key_that_stands_in_two_parts_is_read_once(tmp_path):
-    out = str(tmp_path)
-    ShardWriter(out, BY).write([row("a"), row("b")])
-    ShardWriter(out, BY).write([row("b"), row("c")])
-    assert [r["key"] for r in read_rows(out, ["key"])].count("b") == 1
-
-
-def test_one_row_is_found_by_its_key(tmp_path):
-    out = str(tmp_path)
-    ShardWriter(out, BY).write([row("a"), row("b", "other")])
-    assert read_row(out, "b")["key"] == "b"
-    with pytest.raises(OutputError, match="no row with key 'c'"):
-        read_row(out, "c")
+@pytest.mark.parametrize("columns", [None, STORED])
+def test_parts_have_the_published_schema(tmp_path, columns):
+    if columns is None:
+        writer, schema = ShardWriter(str(tmp_path), BY), output_schema()
+    else:
+        writer, schema = ShardWriter(str(tmp_path), BY, columns, 1), output_schema(columns)
+    writer.write([failed(row(key), "read", OSError("gone")) for key in ("a", "b")])
+    found = pq.read_schema(part_files(str(tmp_path))[0])
+    assert found.equals(schema)
+    assert found.metadata[b"schema_version"] == b"3"
+    assert {"key_hash", "row_status", "incomplete"} <= set(found.names)
+    assert found.field("key_hash").type == pa.binary(16)
 
 
 def test_an_output_that_cannot_be_written_is_refused(tmp_path):
@@ -93,11 +93,6 @@ def test_an_output_that_cannot_be_written_is_refused(tmp_path):
         check_writable(f"{tmp_path}/file/below")
     check_writable(f"{tmp_path}/new/folder")
     assert os.listdir(tmp_path / "new" / "folder") == []  # noqa: PTH208
-
-
-def test_a_folder_without_parts_is_no_run(tmp_path):
-    with pytest.raises(OutputError, match="no finished parts"):
-        part_files(str(tmp_path))
 
 
 def test_nothing_but_strings_is_made_of_strange_keys(tmp_path):

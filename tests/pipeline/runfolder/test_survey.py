@@ -8,6 +8,7 @@ from datetime import UTC, datetime, timedelta
 from uuid import uuid4
 
 import fsspec
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -15,13 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import OutputError
+from ipseg.objects import Object
 from ipseg.rows import failed
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.runfolder.survey import survey_run
 from pipeline.sources.shard import key_hash
 
-ITEM = {"concept": "cup", "category_id": 1, "score": 0.5, "points": []}
+ITEM = Object.of("cup", 1, np.ones((3, 4), bool), 0.5)
 
 
 class Folder:
@@ -39,7 +41,7 @@ class Folder:
 
         finished = None if finished_ago is None else iso(finished_ago)
         self.runs.append({"run_id": run_id, "started": iso(ago), "finished": finished})
-        self.put("manifest.json", json.dumps({"schema_version": "2", "runs": self.runs}))
+        self.put("manifest.json", json.dumps({"schema_version": "3", "runs": self.runs}))
         return self
 
     def source(self, shard, rows, fingerprint="f1"):
@@ -66,7 +68,7 @@ class Folder:
             row["objects"] = [ITEM] if status == "ok" else []
             made.append(row if error is None else failed(row, "decode", error))
         by = Provenance(run_id, "ipseg/classical", "0" * 64, ())
-        (part,) = ShardWriter(self.out, by, ("objects",)).write(made)
+        (part,) = ShardWriter(self.out, by).write(made)
         return f"shard={shard}/{part.name}"
 
     def complete(self, shard, rows, fingerprint="f1", run_id="run-1"):
@@ -291,7 +293,9 @@ def test_other_files_in_the_folder_are_no_parts(folder):
     folder.put(f"{part}.damaged", data)
     folder.put("shard=a/.part-1.parquet.tmp", data)
     folder.put("listing/shard=a.parquet", data)
-    folder.put("prompt_bank.parquet", data)
+    folder.put(f"bank/{part}", data)
+    folder.put("bank/shard=b/_SUCCESS.json", b"{}")
+    folder.put("bank/entries.parquet", data)
     found = survey_run(folder.out)
     assert (found.done, found.repeated, found.problems) == (1, 0, ())
 

@@ -40,8 +40,8 @@ class Stumble(Step):
 
 
 @pytest.fixture
-def run(rehearsed, tmp_path):
-    return lambda name="run", **more: rehearsed(str(tmp_path / name), KEYS, **more)
+def run(keys_run, tmp_path):
+    return lambda name="run", **more: keys_run(str(tmp_path / name), KEYS, **more)
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_rows_that_fail_again_stay(run, contents, tmp_path):
     assert rows["005.jpg"]["error_type"] == "ValueError"
 
 
-def test_a_row_that_stands_there_twice_is_mended(run, contents, expected):
+def test_a_row_that_is_there_twice_is_dropped_once(run, contents, expected):
     work = run()
     work.go()
     part = next(p for p in part_files(work.out) if pq.read_metadata(p).num_rows > 2)
@@ -157,12 +157,15 @@ def test_a_row_that_stands_there_twice_is_mended(run, contents, expected):
     assert contents(work.out) == (expected, 40)
 
 
-def test_a_damaged_part_is_set_aside_and_done_again(run, contents, expected):
+@pytest.mark.parametrize(
+    "damage", [lambda data: data[:-50], lambda data: data[:100] + bytes(400) + data[500:]]
+)
+def test_a_damaged_part_is_set_aside_and_done_again(run, contents, expected, damage):
     work = run()
     work.go()
     part = Path(part_files(work.out)[0])
     rows = pq.read_metadata(part).num_rows
-    part.write_bytes(part.read_bytes()[:-50])
+    part.write_bytes(damage(part.read_bytes()))
     (part.parent / "_SUCCESS.json").unlink()
     assert work.go().done_now == rows
     assert contents(work.out) == (expected, 40)

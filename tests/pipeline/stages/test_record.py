@@ -32,7 +32,7 @@ def test_a_shard_is_ready_when_its_last_row_is_written_whatever_comes_last(recor
     assert record.unfinished() == [("s", 5, "f")]
     record.shard_finished("s")
     assert record.unfinished() == []
-    assert record.books() == {
+    assert record.progress() == {
         "read": 5,
         "counts": {"failed": 1, "ok": 3, "empty": 1},
         "before": 1,
@@ -80,4 +80,11 @@ def test_a_part_that_is_written_again_after_its_shard_was_finished_counts_once()
     assert record.shard_read("a", 8, {}, "print") == (8, "print")
     record.shard_finished("a")
     assert record.part_written("a", "part-1", {"ok": 8}) is None
-    assert record.books() == {"read": 8, "counts": {"ok": 8}, "before": 0}
+    assert record.progress() == {"read": 8, "counts": {"ok": 8}, "before": 0}
+
+
+def test_a_shard_that_is_read_twice_counts_once(record):
+    record.shard_read("a", 5, {}, "")
+    record.shard_read("b", 2, {}, "")
+    record.shard_read("a", 5, {}, "")
+    assert record.progress()["read"] == 7
