@@ -74,13 +74,17 @@ def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_promp
     assert guess["images"] == found["rows"] == 1000
     pace = max(stage["seconds_per_row"] for stage in found["costs"].values())
     assert guess["seconds"] >= 1000 * pace
-    assert guess["bottleneck"] in {"match", "segment", "CPUs"}
+    loads = {load["name"]: load["share"] for load in (*guess["stages"], *guess["shared"])}
+    assert loads[guess["bottleneck"]] == max(loads.values())
 
 
 def test_the_images_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan, prompt_folder):
-    found = json.loads(ipseg_plan("--prompts", prompt_folder, "--json"))
+    batch = ("--set", "runtime.stages.match.batch_size=2")
+    found = json.loads(ipseg_plan("--prompts", prompt_folder, *batch, "--json"))
     assert (found["rows"], found["costs"], found["estimate"]) == (7, None, None)
     assert found["cluster"]["cpus"] == 2
+    batches = {stage["stage"]: stage["batch_size"] for stage in found["images"]["stages"]}
+    assert batches == {"read": 4, "match": 2, "points": 4, "segment": 4}
 
 
 def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):
