@@ -1,76 +1,118 @@
-"""`ipseg prompts`: what saliency makes of each prompt, as one picture."""
+"""`ipseg prompts`: what is taken for the object of each prompt, all of them in one image."""
 
 from __future__ import annotations
 
 import json
-import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from ipseg.config import Config
-from ipseg.methods import create_method
-from ipseg.prompts import check_prompts, find_prompts
-from ipseg.rows import Row, is_failed
+from ipseg.errors import ConfigError, PromptError
+from ipseg.methods.chain import prompt_chains
+from ipseg.prompts import check_prompts, find_prompts, with_drawn
+from ipseg.rows import Mask, Row, Step, is_failed
 from ipseg.runner import prepare, run_local
-from ipseg.vision.images import decode, encode_png
+from ipseg.vision.images import encode_png
 from ipseg.vision.masks import read_soft_mask
 from ipseg.vision.overlay import Tile, colour_of, grid, isolate
 from jobs.output import write_file
 
-log = logging.getLogger("ipseg")
 
+def draw_prompts(
+    folder: str,
+    out: Path,
+    config: Config,
+    *,
+    boxes: Sequence[str] = (),
+    points: Sequence[str] = (),
+    as_json: bool,
+) -> None:
+    """Finds the object of every prompt in a folder, as `segment` does, and draws all of them.
 
-def show_prompts(folder: str, out: Path, config: Config, *, as_json: bool) -> None:
-    """Isolates the object of every prompt in a folder and writes a contact sheet.
+    Args:
+        folder: of prompt images, with masks, boxes or points beside them; path or fsspec URL.
+        out: PNG to write.
+        config: says how objects are found.
+        boxes: "NAME=x0,y0,x1,y1" each, see `with_drawn`.
+        points: "NAME=x,y" each.
+        as_json: print JSON instead of a table.
 
     Raises:
-        PromptError: the folder or a picture in it cannot be used.
+        PromptError: the folder or a prompt in it cannot be used; where all images can be decoded
+            at least, the drawing is written before.
+        ConfigError: the method takes no prompt images, or a part is not set that the support needs.
+        OutputError: `out` cannot be written.
     """
-    rows = find_prompts(folder)
+    rows = with_drawn(find_prompts(folder), boxes, points)
     check_prompts(rows, config.images)
-    steps = create_method(config).prompt_steps()
-    isolating = steps[: 1 + next(i for i, s in enumerate(steps) if "prompt_mask" in s.provides)]
-    prepare(isolating)
-    done = list(run_local(isolating, rows))
-    names = sorted({row["concept"] for row in done})
-    tiles = [_tile(row, names.index(row["concept"])) for row in done]
+    steps = _steps(config, drawn=any(r.get("given_box") or r.get("given_points") for r in rows))
+    prepare(steps)
+    found = list(run_local(steps, rows))
+    names = sorted({row["concept"] for row in found})
+    tiles = [_tile(row, names.index(row["concept"])) for row in found]
     write_file(out, encode_png(grid(tiles)))
-    summary = [_summary(row) for row in done]
+    summary = [_summary(row) for row in found]
     if as_json:
         print(json.dumps({"out": str(out), "prompts": summary}))  # noqa: T201
-        return
-    table = Table("concept", "prompt", "object from", "covers", "warning")
-    for item in summary:
-        share = "-" if item["share"] is None else f"{item['share']:.1%}"
-        table.add_row(
-            item["concept"], item["key"], item["mask_source"], share, item["warning"] or ""
+    else:
+        console = Console()
+        console.print(_table(summary))
+        console.print(f"image: {out}", soft_wrap=True)
+    if failed := [row for row in found if is_failed(row)]:
+        raise PromptError(
+            f"{len(failed)} of {len(found)} prompts cannot be used, first {failed[0]['uri']}: "
+            f"{failed[0]['error_message']}"
         )
-    console = Console()
-    console.print(table)
-    console.print(f"picture: {out}", soft_wrap=True)
+
+
+def _steps(config: Config, *, drawn: bool) -> list[Step]:
+    """The steps of the prompts' chain up to the one that finds the object."""
+    if config.method.prompted_by != "image":
+        raise ConfigError(
+            f"method {config.method_name} goes by names of concepts: there are no prompts to draw"
+        )
+    steps = prompt_chains({"": config}, drawn=drawn).steps
+    last = next(i for i, step in enumerate(steps) if "support_mask" in step.provides)
+    return steps[: last + 1]
+
+
+def _mask(row: Row) -> Mask:
+    return read_soft_mask(row["support_mask"]) > 0.5
 
 
 def _tile(row: Row, index: int) -> Tile:
-    image = decode(row["image_bytes"])
     caption = f"{row['concept']}: {row['key']}"
     if is_failed(row):
-        return Tile(image, caption, row["error_message"])
-    mask = read_soft_mask(row["prompt_mask"]) > 0.5
-    return Tile(isolate(image, mask, colour_of(index)), caption, row["warning"] or "")
+        return Tile(row["image"], caption, row["error_message"])
+    return Tile(isolate(row["image"], _mask(row), colour_of(index)), caption, row["warning"] or "")
 
 
-def _summary(row: Row) -> dict[str, object]:
-    if is_failed(row):
-        return {
-            **{"concept": row["concept"], "key": row["key"], "mask_source": "-", "share": None},
-            "warning": row["error_message"],
+def _summary(row: Row) -> dict[str, Any]:
+    found: dict[str, Any] = {"mask_source": None, "share": None, "warning": None}
+    if not is_failed(row):
+        found = {
+            "mask_source": row["mask_source"],
+            "share": round(float(np.mean(_mask(row))), 4),
+            "warning": row["warning"],
         }
-    share = float(np.mean(read_soft_mask(row["prompt_mask"]) > 0.5))
-    return {
-        **{name: row[name] for name in ("concept", "key", "mask_source")},
-        "share": round(share, 4),
-        "warning": row["warning"],
-    }
+    names = {name: row[name] for name in ("concept", "key")}
+    return {**names, **found, "error": row.get("error_message")}
+
+
+def _table(summary: Sequence[dict[str, Any]]) -> Table:
+    table = Table("concept", "prompt", "object from", "covers", "warning")
+    for each in summary:
+        table.add_row(
+            each["concept"],
+            each["key"],
+            each["mask_source"] or "-",
+            "-" if each["share"] is None else f"{each['share']:.1%}",
+            Text(each["error"], "red") if each["error"] else each["warning"],
+        )
+    return table

@@ -14,7 +14,7 @@ from rich.progress import Progress
 
 log = logging.getLogger("ipseg")
 
-PATIENCE_SECONDS = 2.0  # before anything is shown
+PATIENCE_SECONDS = 2.0  # before anything is printed
 LINE_SECONDS = 10.0
 
 
@@ -32,7 +32,7 @@ class Reading:
         self._next = 0.0
 
     def __enter__(self) -> Reading:
-        """Shows nothing yet."""
+        """Prints nothing yet."""
         self._next = time.monotonic() + PATIENCE_SECONDS
         return self
 
@@ -46,7 +46,7 @@ class Reading:
         self._end()
 
     def __call__(self, done: int, of: int) -> None:
-        """Tells how far it is, in whatever is counted: files or bytes."""
+        """Reports how far it is, in whatever is counted: files or bytes."""
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=done, total=of)
             if done >= of:  # a second pass, or the run itself, has a bar of its own

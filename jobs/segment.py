@@ -8,6 +8,8 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from jobs.pages.readable import NONE
+from jobs.terminal import plain
 from pipeline.segment import Run
 
 
@@ -23,9 +25,16 @@ def print_run(run: Run, *, as_json: bool) -> None:
         f"({run.metrics['images_per_second']:.1f} images/s): "
         + ", ".join(f"{count} {status}" for status, count in rows.items() if count)
     )
-    if run.metrics["quality"] is not None:
-        console.print(quality_table(run.metrics["quality"]))
-    console.print(f"masks: {run.out}/shard=*/part-*.parquet", soft_wrap=True)
+    quality = run.metrics["quality"]
+    if quality is not None:
+        console.print(quality_table(quality))
+        if quality["failed"]:
+            lacking = (
+                f"{quality['failed']} comparisons with ground truth failed and are in none of "
+                f"these numbers; see `ipseg errors {run.out}`"
+            )
+            console.print(plain(lacking), style="bold red", soft_wrap=True)
+    console.print(plain(f"masks: {run.out}/shard=*/part-*.parquet"), soft_wrap=True)
 
 
 def quality_table(quality: dict[str, Any]) -> Table:
@@ -33,7 +42,7 @@ def quality_table(quality: dict[str, Any]) -> Table:
     table = Table("concept", "images with it", "mean IoU", "presence AP")
     for name, measured in quality["concepts"].items():
         table.add_row(
-            name,
+            plain(name),
             f"{measured['present']} of {measured['images']}",
             _number(measured["mean_iou"]),
             _number(measured["average_precision"]),
@@ -49,4 +58,4 @@ def quality_table(quality: dict[str, Any]) -> Table:
 
 
 def _number(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return NONE if value is None else f"{value:.3f}"

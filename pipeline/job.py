@@ -163,6 +163,7 @@ def run_job(job: Job) -> Done:
             job.engine,
             prompt_ids=ids,
             bank=job.bank or BANK,
+            row_is=job.config.method.row_is,
             source_kind=source.kind,
             ignored_files=source.ignored,
             **job.about,

@@ -121,13 +121,12 @@ def describe(
         by = Provenance(run.run_id, f"{config.method_name}/{config.profile}", run.run_id, ())
         writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
         source = Source(folder, "prompts", shards, len(prompts.rows), {})
-        if prompts.rows:
-            log.info("describing %d prompts", len(prompts.rows))
         outcome = process(
             engine,
             Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
             FailureBudget(1.0),
         )
+        log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
         if prompts.needed:
             _refuse_failed(folder)
         write_entries(folder, prompts.concepts)

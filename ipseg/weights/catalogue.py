@@ -119,7 +119,7 @@ class Need:
     """One set of weights that a profile names.
 
     Attributes:
-        parts: who needs it: 'saliency', 'segmenter' or 'features.KIND'.
+        parts: who needs it, as paths of settings: 'support.saliency', 'features.dinov2' ...
         name: a hub id, a path, or the name of a file, as it stands in the profile.
         source: what is known of it.
     """
@@ -134,7 +134,7 @@ def needs(settings: Mapping[str, Any]) -> list[Need]:
 
     Args:
         settings: `Config.resolved`, or a part of it. Features that take no part (weight 0) need
-            none.
+            none, nor does the saliency of a support that goes by masks, boxes or points.
     """
     found: dict[str, Need] = {}
     for part, values in _parts(settings):
@@ -155,6 +155,8 @@ def _parts(settings: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, 
         if not isinstance(value, dict) or value.get("weight") == 0:
             continue
         path = f"{where}.{name}" if where else name
+        if path.endswith("support.saliency") and settings.get("kind") != "saliency":
+            continue
         if any(setting in value for setting in _SETTINGS):
             yield path, value
         yield from _parts(value, path)

@@ -12,8 +12,10 @@ import torch
 from scipy.ndimage import gaussian_filter
 from torch import nn
 
-from ipseg.config import Config
-from ipseg.methods.ipseg.scoring import make_object, similarity_statistics
+from ipseg.methods.ipseg.method import IPSeg
+from ipseg.methods.ipseg.scoring import similarity_statistics
+from ipseg.networks.models import Models
+from ipseg.objects import Object
 from ipseg.segmenters.frame import Frame
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.promptable import Embedding, PromptableNetwork
@@ -22,18 +24,18 @@ from jobs.bench.counting import adopt, encoding, published
 from jobs.bench.flops import Operations
 
 COUNTS = (1, 2, 5, 10, 20, 40, 80)
-_SIZE = (480, 640)  # of the picture whose masks are made
+_SIZE = (480, 640)  # of the image whose masks are made
 _MEASURED = 2  # concepts
 _RUNS = 3  # the fastest counts: it was disturbed least
 _SIDE = 2048  # of the matrices that the machine's rate is measured with
 
 
 @dataclass(frozen=True)
-class Measured:
+class ConceptSeconds:
     """Seconds with a decoder of the published size, on this machine.
 
     Attributes:
-        concept: seconds for one concept: points, decoding, masks of a 640 x 480 picture, RLE.
+        concept: seconds for one concept: points, decoding, masks of a 640 x 480 image, RLE.
         rate: operations a second, of products of large matrices.
         image: seconds that the encoders would take at that rate; they take longer, so that a
             ratio made with it is too high rather than too low.
@@ -48,24 +50,24 @@ class Measured:
         return (self.image + concepts * self.concept) / (self.image + self.concept)
 
 
-def measure(config: Config, operations: Operations) -> Measured | None:
+def measure(method: IPSeg, models: Models, operations: Operations) -> ConceptSeconds | None:
     """Times what is done for each concept; None for a segmenter without a network."""
-    if not isinstance(config.segmenter, PromptableNetwork):
+    if not isinstance(method.segmenter, PromptableNetwork):
         return None
-    given: Any = config.segmenter
+    given: Any = method.segmenter
     segmenter = replace(given)
-    config = replace(config, segmenter=segmenter)
-    embedding = _ready(segmenter, config)
+    method = replace(method, segmenter=segmenter)
+    embedding = _ready(segmenter, models)
     random = np.random.default_rng(0)
-    grid = config.matching.grid_of(_SIZE[1], _SIZE[0])
+    grid = method.matching.grid_of(_SIZE[1], _SIZE[0])
     noise = random.standard_normal((_MEASURED, *grid))
     maps = [gaussian_filter(each, 3).astype(np.float32) for each in noise]
-    taken = _fastest(lambda: _answer(config, embedding, maps)) / _MEASURED
-    rate = _rate(config)
-    return Measured(taken, rate, sum(operations.image.values()) / rate)
+    taken = _fastest(lambda: _answer(method, embedding, maps)) / _MEASURED
+    rate = _rate(models)
+    return ConceptSeconds(taken, rate, sum(operations.image.values()) / rate)
 
 
-def _ready(segmenter: Any, config: Config) -> Embedding:  # noqa: ANN401
+def _ready(segmenter: Any, models: Models) -> Embedding:  # noqa: ANN401
     """Gives a segmenter all of its network but the encoder, with random weights."""
     adopt(segmenter, segmenter.weights)
     _, features = encoding(segmenter)
@@ -77,30 +79,29 @@ def _ready(segmenter: Any, config: Config) -> Embedding:  # noqa: ANN401
     network.load_state_dict(random_state(network, segmenter.weights))
     side = segmenter._side
     patch = 4 * side // segmenter._mask_side
-    segmenter._adopt(network, config.models, side, patch)
+    segmenter._adopt(network, models, side, patch)
     generator = torch.Generator().manual_seed(0)
-    device = config.models.torch_device()
+    device = models.torch_device()
     encoded = tuple(torch.randn(f.shape, generator=generator).to(device) for f in features)
     return Embedding(encoded, Frame.around(*_SIZE, side, segmenter._aspect()))
 
 
-def _answer(config: Config, embedding: Embedding, maps: list[np.ndarray[Any, Any]]) -> None:
+def _answer(method: IPSeg, embedding: Embedding, maps: list[np.ndarray[Any, Any]]) -> None:
     height, width = _SIZE
-    prompts = [PointPrompt(*config.points.select(each, width, height)) for each in maps]
-    answers = config.refinement.run_many(config.segmenter, embedding, prompts, maps)
+    prompts = [PointPrompt(*method.points.select(each, width, height)) for each in maps]
+    answers = method.refinement.run_many(method.segmenter, embedding, prompts, maps)
     for decoded, similarity in zip(answers, maps, strict=True):
-        best = config.scoring.best(decoded)
+        best = method.scoring.best(decoded)
         mask = decoded.masks[0 if best is None else best]
-        make_object("", 1, mask)
-        similarity_statistics(similarity, mask)
+        Object.of("", 1, mask, 0.0, evidence=similarity_statistics(similarity, mask)).record()
 
 
-def _rate(config: Config) -> float:
-    device = config.models.torch_device()
+def _rate(models: Models) -> float:
+    device = models.torch_device()
     matrix = torch.ones(_SIDE, _SIDE, device=device)
 
     def multiply() -> None:
-        with config.models.autocast():
+        with models.autocast():
             float((matrix @ matrix)[0, 0])  # waits for the result
 
     return 2 * _SIDE**3 / _fastest(multiply)

@@ -47,7 +47,7 @@ def count(run: Callable[[], object]) -> int:
 
 @dataclass(frozen=True)
 class Counted:
-    """What a saliency network or an extractor does for one picture.
+    """What a saliency network or an extractor does for one image.
 
     Attributes:
         operations: name of a network -> operations.
@@ -60,7 +60,7 @@ class Counted:
 
 @singledispatch
 def operations(part: object) -> Counted:
-    """Counts one picture; nothing for classical parts, which have no network.
+    """Counts one image; nothing for classical parts, which have no network.
 
     Raises:
         ConfigError: the size of its weights is not known.
@@ -77,7 +77,7 @@ def _(part: CorNetSaliency) -> Counted:
 
 @operations.register
 def _(part: TokenCut) -> Counted:
-    """Of a square picture, which has the most patches."""
+    """Of a square image, which has the most patches."""
     network = published(part.weights)[""]
     side = part.size // network.config.patch_size * network.config.patch_size
     return Counted({"tokencut": count(lambda: network(torch.empty(1, 3, side, side)))})
@@ -101,7 +101,7 @@ def _(part: VitExtractor) -> Counted:
 
 @operations.register
 def _(part: StableDiffusion) -> Counted:
-    """UNet, encoder of the VAE, and CLIP if ODISE's term is set: all windows of one picture."""
+    """UNet, encoder of the VAE, and CLIP if ODISE's term is set: all windows of one image."""
     network = diffusion(part)
     pixels = windows(part)
     side = pixels.shape[-1]
@@ -117,7 +117,7 @@ def _(part: StableDiffusion) -> Counted:
 
 
 def windows(part: StableDiffusion) -> torch.Tensor:
-    """All windows of one picture, (b, 3, s, s) on 'meta'."""
+    """All windows of one image, (b, 3, s, s) on 'meta'."""
     side = part.crop if part.window == "sliding" else part.size
     return torch.empty(len(window_starts(part.size, side)), 3, side, side, device=META)
 
@@ -150,7 +150,7 @@ def conditioning(part: StableDiffusion, pixels: torch.Tensor) -> int:
 
 
 def encoding(segmenter: PromptableNetwork) -> tuple[int, Features]:
-    """Operations of encoding one picture, and what comes out (on 'meta')."""
+    """Operations of encoding one image, and what comes out (on 'meta')."""
     side = segmenter._side
     pixels = torch.empty(1, 3, side, side, device=META)
     found: list[Features] = []

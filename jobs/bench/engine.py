@@ -1,8 +1,8 @@
 """`ipseg bench --engine`: what the engine itself costs, and what it needs, at any number of rows.
 
-The real pipeline over rows without pictures: listing, read tasks, pools of actors, tasks, parts
-and success files in a scratch folder. Its steps take a known time (`jobs.bench.rehearsal`), so
-whatever a run takes longer is the engine.
+The real pipeline over rows without images: listing, read tasks, pools of actors, tasks, parts and
+success files in a scratch folder. Its steps take a known time (`jobs.bench.synthetic`), so whatever
+a run takes longer is the engine.
 """
 
 from __future__ import annotations
@@ -13,35 +13,37 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 from uuid import uuid4
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
-from jobs.bench.rehearsal import Toil, rehearsal_steps
+from jobs.bench.synthetic import CostKind, synthetic_steps
 from pipeline.engines.memory import Memory, memory
+from pipeline.engines.ray_engine import RayEngine
+from pipeline.engines.ray_record import RayRecord
 from pipeline.planning.calibration import StageCost
 from pipeline.planning.estimate import Load, estimate
 from pipeline.process import Outcome, Work, process
-from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
 if TYPE_CHECKING:
-    from pipeline.engines.ray_record import RayRecord
     from pipeline.planning.plan import Plan
 
 LISTED = ("key", "uri")
 GIVEN = ("key", "shard", "uri")
-WANTED = ("key", "shard", "uri", "width", "height", "objects")
-# Rows that cost milliseconds go in larger batches and blocks than pictures that cost a second.
+WANTED = ("key", "shard", "uri", "width", "height", *OBJECTS)
+# Rows that cost milliseconds go in larger batches and blocks than images that cost a second.
 RUNTIME = Runtime(batch_size=128, block_rows=512, part_rows=1024, actors=2)
 _SAMPLES = 100  # of memory, about; at least a second apart
 
 
 @dataclass(frozen=True)
-class Rehearsal:
+class SyntheticRun:
     """What is run.
 
     Attributes:
@@ -57,7 +59,7 @@ class Rehearsal:
     match: float = 0.002
     points: float = 0.0001
     segment: float = 0.004
-    kind: Toil = "sleep"
+    kind: CostKind = "sleep"
     runtime: Runtime = field(default_factory=lambda: RUNTIME)
 
     @property
@@ -103,17 +105,17 @@ class Operator:
 
 
 @dataclass(frozen=True)
-class Rehearsed:
-    """What came of it.
+class Measurement:
+    """What a synthetic run came to.
 
     Attributes:
-        asked: what was run.
+        run: what was run.
         cpus: of the cluster.
         listing_seconds: to cut the rows into shards; not part of the streaming.
         outcome: of the run; its seconds are the streaming: from the plan, with actors not started,
             to the last success file.
         bottleneck: name of the stage that sets the pace; "CPUs" where spinning workers share them.
-        busy: seconds that each worker of the bottleneck toils.
+        busy: seconds that each worker of the bottleneck works.
         loads: for each stage, its workers and how busy they are.
         operators: of Ray Data.
         driver: memory of this process, at the end.
@@ -121,7 +123,7 @@ class Rehearsed:
         curve: memory over time; the first before streaming.
     """
 
-    asked: Rehearsal
+    run: SyntheticRun
     cpus: float
     listing_seconds: float
     outcome: Outcome
@@ -135,16 +137,30 @@ class Rehearsed:
 
     @property
     def efficiency(self) -> float:
-        """Share of the streaming in which the bottleneck toils."""
+        """Share of the streaming in which the bottleneck works."""
         return self.busy / self.outcome.seconds
 
     @property
     def overhead(self) -> float:
-        """Seconds per row that streaming takes longer than the toil of the bottleneck."""
-        return (self.outcome.seconds - self.busy) / self.asked.rows
+        """Seconds per row that streaming takes longer than the work of the bottleneck."""
+        return (self.outcome.seconds - self.busy) / self.run.rows
 
 
-def rehearse(asked: Rehearsal) -> Rehearsed:
+class _KnownRecord(RayEngine):
+    """An engine whose record exists before its run, so that it can be followed meanwhile."""
+
+    @cached_property
+    def known(self) -> RayRecord:
+        """The record; making it starts Ray, which is no part of what is measured."""
+        return super().record(FailureBudget())
+
+    def record(self, budget: FailureBudget) -> RayRecord:
+        """The record of the only run."""
+        del budget  # the same
+        return self.known
+
+
+def measure_engine(run: SyntheticRun) -> Measurement:
     """Runs the pipeline on Ray, with the whole of its bookkeeping, over rows that cost known time.
 
     Everything is written to a scratch folder of this machine (`TMPDIR`; workers on other machines
@@ -155,35 +171,32 @@ def rehearse(asked: Rehearsal) -> Rehearsed:
     """
     from ray.data import list_stats_summaries
 
-    from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
-
-    budget = FailureBudget()
-    steps = rehearsal_steps(asked.match, asked.points, asked.segment, asked.kind)
+    steps = synthetic_steps(run.match, run.points, run.segment, run.kind)
     with (
         tempfile.TemporaryDirectory(prefix="ipseg-bench-") as out,
-        RayEngine(asked.runtime, budget) as engine,
+        _KnownRecord(run.runtime) as engine,
     ):
         started = time.perf_counter()
         with Spool(LISTED) as spool:
-            spool.add({"key": f"{number:09d}", "uri": ""} for number in range(asked.rows))
+            spool.add({"key": f"{number:09d}", "uri": ""} for number in range(run.rows))
             shards = spool.write(out)
         listing_seconds = time.perf_counter() - started
-        source = Source("rehearsal", "rows", shards, asked.rows, {})
-        writer = ShardWriter(out, Provenance(uuid4().hex, "rehearsal", "0" * 64, ()))
-        work = Work(source, steps, GIVEN, WANTED, writer)
-        record = engine.record  # Ray is there from here on
-        plan = engine.plan(steps, (*GIVEN, *ERROR_COLUMNS), WANTED)
-        pace, slowest, loads = bottleneck(plan, asked)
-        every = max(1.0, asked.rows * pace / _SAMPLES)
+        source = Source("synthetic", "rows", shards, run.rows, {})
+        writer = ShardWriter(out, Provenance(uuid4().hex, "synthetic", "0" * 64, ()))
+        work = Work(source, steps, GIVEN, WANTED, writer, run.runtime.part_rows)
+        record = engine.known
+        plan = engine.plan(steps, (*GIVEN, *ERROR_COLUMNS), WANTED, run.rows)
+        pace, slowest, loads = bottleneck(plan, run)
+        every = max(1.0, run.rows * pace / _SAMPLES)
         with _ray_counting(), _sampled(record, every) as curve:
-            outcome = process(engine, work, budget)
-        return Rehearsed(
-            asked=asked,
+            outcome = process(engine, work, FailureBudget())
+        return Measurement(
+            run=run,
             cpus=plan.cluster.cpus,
             listing_seconds=listing_seconds,
             outcome=outcome,
             bottleneck=slowest,
-            busy=asked.rows * pace,
+            busy=run.rows * pace,
             loads=loads,
             operators=_operators(list_stats_summaries()[-1]),
             driver=memory(),
@@ -206,16 +219,16 @@ def _ray_counting() -> Iterator[None]:
         context.enable_stats_summary_collection = before
 
 
-def bottleneck(plan: Plan, asked: Rehearsal) -> tuple[float, str, tuple[Load, ...]]:
+def bottleneck(plan: Plan, run: SyntheticRun) -> tuple[float, str, tuple[Load, ...]]:
     """What would set the pace if the engine cost nothing.
 
     Returns:
         Seconds between two rows; the stage, or the "CPUs" that spinning workers share; all stages.
     """
-    costs = {name: StageCost(seconds, 0.0) for name, seconds in asked.seconds.items()}
-    ideal = estimate(plan, costs, asked.rows)
+    costs = {name: StageCost(seconds, 0.0) for name, seconds in run.seconds.items()}
+    ideal = estimate(plan, costs, run.rows)
     limits = [*ideal.stages]
-    if asked.kind == "spin":  # who sleeps needs no core
+    if run.kind == "spin":  # who sleeps needs no core
         limits += ideal.shared
     slowest = max(limits, key=lambda load: load.seconds_per_row / load.workers)
     return slowest.seconds_per_row / slowest.workers, slowest.name, ideal.stages
@@ -223,20 +236,20 @@ def bottleneck(plan: Plan, asked: Rehearsal) -> tuple[float, str, tuple[Load, ..
 
 @contextmanager
 def _sampled(record: RayRecord, every: float) -> Iterator[list[Sample]]:
-    """Looks at the memory now and then while the body runs."""
+    """Takes a sample of the memory now and then while the body runs."""
     started, stop = time.perf_counter(), threading.Event()
 
-    def look() -> Sample:
+    def sample() -> Sample:
         stages = record.summary()
         rows = stages[-1]["rows"] if stages else 0
         seconds = time.perf_counter() - started
         return Sample(seconds, rows, memory().now, record.memory().now)
 
-    curve = [look()]
+    curve = [sample()]
 
     def follow() -> None:
         while not stop.wait(every):
-            curve.append(look())
+            curve.append(sample())
 
     thread = threading.Thread(target=follow, name="memory", daemon=True)
     thread.start()
@@ -245,7 +258,7 @@ def _sampled(record: RayRecord, every: float) -> Iterator[list[Sample]]:
     finally:
         stop.set()
         thread.join()
-    curve.append(look())
+    curve.append(sample())
 
 
 def _operators(summary: Any) -> tuple[Operator, ...]:  # noqa: ANN401  (Ray does not export its type)

@@ -11,25 +11,25 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.bench.engine import Rehearsal, Rehearsed, Sample, rehearse
+from jobs.bench.engine import Measurement, Sample, SyntheticRun, measure_engine
 from jobs.output import write_file
 
 _MB = 1e6
 _POINTS = 6  # of the memory curve that are printed
 
 
-def run_engine_bench(asked: Rehearsal, *, as_json: bool, out: Path | None) -> None:
+def run_engine_bench(run: SyntheticRun, *, as_json: bool, out: Path | None) -> None:
     """Runs the pipeline on steps of known cost and prints to stdout what it came to.
 
     Args:
-        asked: what to run.
+        run: what to run.
         as_json: print JSON instead of tables.
         out: file for the JSON; None for no file.
 
     Raises:
-        IpsegError: as `rehearse`; an OutputError if `out` cannot be written.
+        IpsegError: as `measure_engine`; an OutputError if `out` cannot be written.
     """
-    found = rehearse(asked)
+    found = measure_engine(run)
     text = json.dumps(as_data(found), indent=1)
     if out is not None:
         write_file(out, f"{text}\n".encode())
@@ -45,18 +45,18 @@ def run_engine_bench(asked: Rehearsal, *, as_json: bool, out: Path | None) -> No
         console.print(f"written: {out}", soft_wrap=True)
 
 
-def as_data(found: Rehearsed) -> dict[str, Any]:
+def as_data(found: Measurement) -> dict[str, Any]:
     """What came of it as plain data; memory in bytes."""
     seconds = found.outcome.seconds
     loads = {load.name: load for load in found.loads}
     return {
-        "rows": found.asked.rows,
-        "kind": found.asked.kind,
+        "rows": found.run.rows,
+        "kind": found.run.kind,
         "cpus": found.cpus,
-        "runtime": asdict(found.asked.runtime),
+        "runtime": asdict(found.run.runtime),
         "listing_seconds": found.listing_seconds,
         "seconds": seconds,
-        "rows_per_second": found.asked.rows / seconds,
+        "rows_per_second": found.run.rows / seconds,
         "bottleneck": found.bottleneck,
         "busy_seconds": found.busy,
         "efficiency": found.efficiency,
@@ -66,7 +66,7 @@ def as_data(found: Rehearsed) -> dict[str, Any]:
                 **stage,
                 "workers": loads[stage["stage"]].workers,
                 "rows_per_second": stage["rows"] / seconds,
-                "known_seconds": found.asked.rows * loads[stage["stage"]].seconds_per_row,
+                "known_seconds": found.run.rows * loads[stage["stage"]].seconds_per_row,
             }
             for stage in found.outcome.stages
         ],
@@ -79,16 +79,16 @@ def as_data(found: Rehearsed) -> dict[str, Any]:
     }
 
 
-def _print_verdict(console: Console, found: Rehearsed) -> None:
-    asked, seconds = found.asked, found.outcome.seconds
+def _print_verdict(console: Console, found: Measurement) -> None:
+    rows, seconds = found.run.rows, found.outcome.seconds
     took = timedelta(seconds=round(seconds))
     console.print(
-        f"{asked.rows:,} rows in {took} on {found.cpus:g} CPUs: {asked.rows / seconds:.1f} rows/s "
+        f"{rows:,} rows in {took} on {found.cpus:g} CPUs: {rows / seconds:.1f} rows/s "
         f"(listing them before took {found.listing_seconds:.1f} s)",
-        f"efficiency {found.efficiency:.3f}: the bottleneck, {found.bottleneck}, toils "
+        f"efficiency {found.efficiency:.3f}: the bottleneck, {found.bottleneck}, works "
         f"{found.busy:.1f} s of these {seconds:.1f} s, in which its workers also start"
         if found.busy
-        else "efficiency: nothing toils, all of it is the engine",
+        else "efficiency: no step takes time, all of it is the engine",
         f"engine: {1e3 * found.overhead:.3f} ms a row beyond that",
         sep="\n",
         highlight=False,
@@ -96,9 +96,9 @@ def _print_verdict(console: Console, found: Rehearsed) -> None:
     )
 
 
-def _stages(found: Rehearsed) -> Table:
+def _stages(found: Measurement) -> Table:
     table = Table("stage", title="stages, by the run's record")
-    for heading in ("workers", "rows", "rows/s", "toil s", "busy s", "ms/row beyond", "bytes/row"):
+    for heading in ("workers", "rows", "rows/s", "known s", "busy s", "ms/row beyond", "bytes/row"):
         table.add_column(heading, justify="right")
     for stage in as_data(found)["stages"]:
         rows, busy, known = stage["rows"], stage["seconds"], stage["known_seconds"]
@@ -115,7 +115,7 @@ def _stages(found: Rehearsed) -> Table:
     return table
 
 
-def _operators(found: Rehearsed) -> Table:
+def _operators(found: Measurement) -> Table:
     table = Table("operator", title="operators, by Ray's account")
     for heading in ("tasks", "blocks", "bytes/row", "ms/task"):
         table.add_column(heading, justify="right")
@@ -124,13 +124,13 @@ def _operators(found: Rehearsed) -> Table:
             each.name,
             f"{each.tasks:,}",
             f"{each.blocks:,}",
-            f"{each.bytes / found.asked.rows:,.0f}",
+            f"{each.bytes / found.run.rows:,.0f}",
             f"{1e3 * each.seconds / each.tasks:.1f}",
         )
     return table
 
 
-def _memory(found: Rehearsed) -> Table:
+def _memory(found: Measurement) -> Table:
     table = Table("resident memory", "rows", "driver MB", "record's actor MB")
     last = len(found.curve) - 1
     picked = sorted({round(i * last / (_POINTS - 1)) for i in range(_POINTS)})

@@ -10,13 +10,14 @@ from typing import Any
 
 import torch
 
-from ipseg.config import Config
 from ipseg.features.dinov2 import Dinov2
 from ipseg.features.similarity import cosine_similarity
 from ipseg.features.stable_diffusion import StableDiffusion
+from ipseg.methods.ipseg.method import IPSeg
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.segmenters.promptable import PromptableNetwork
 from ipseg.segmenters.segment_anything import SegmentAnything
+from ipseg.steps.support import FindSupport, Support
 from jobs.bench.counting import (
     CONDITIONING,
     META,
@@ -43,7 +44,7 @@ class Operations:
     Attributes:
         image: network -> for each image, whatever the number of concepts.
         concept: part -> for each concept in each image.
-        prompt: network -> for each prompt image, once in a run.
+        prompt: network -> to find the object of each prompt image, once in a run.
         conditioning: of ODISE's term for one image, whether the profile has it or not; 0 where
             there is nothing that it could be added to.
     """
@@ -66,39 +67,53 @@ class Operations:
         return self.without_term() + self.conditioning
 
 
-def count_profile(config: Config) -> Operations:
+def count_profile(method: IPSeg, support: Support) -> Operations:
     """Counts what runs in the parts of a profile, at the published size of its networks.
 
     Raises:
-        ConfigError: a profile names weights whose sizes are not known.
+        ConfigError: a profile names weights whose sizes are not known, or a part is not set that
+            the support needs.
     """
     image: dict[str, int] = {}
     concept: dict[str, int] = {}
     similarity = term = 0
-    for extractor in config.features.values():
-        if extractor.weight == 0:
-            continue
+    for extractor in method.extractors.values():
         counted = operations(extractor)
         image |= counted.operations
         similarity += sum(_compare(channels, cells) for channels, cells in counted.layers)
         if isinstance(extractor, StableDiffusion):
             term = conditioning(extractor, windows(extractor))
-    saliency = operations(config.saliency).operations
-    if config.matching.saliency_weight > 0:
-        image |= saliency
-    given: Any = config.segmenter
-    if _is_network(given):
-        points = config.points.clusters + (
-            config.points.clusters_negative or config.points.clusters
-        )
-        segmenter = replace(given)
-        adopt(segmenter, segmenter.weights)
+    if method.matching.saliency_weight > 0:
+        image |= operations(method.saliency).operations
+    selection = method.points
+    if isinstance(method.segmenter, PromptableNetwork):
+        points = selection.clusters + (selection.clusters_negative or selection.clusters)
+        segmenter = _of_published_size(method.segmenter)
         image[ENCODER], features = encoding(segmenter)
-        forms = _PASSES[: config.refinement.passes]
+        forms = _PASSES[: method.refinement.passes]
         concept[DECODER] = sum(decoding(segmenter, features, points, **form) for form in forms)
     concept["similarity"] = similarity
-    concept["points"] = _kmeans(config.points.k, config.points.clusters)
-    return Operations(image, concept, saliency, term)
+    concept["points"] = _kmeans(selection.k, selection.clusters)
+    prompt = _count_support(support.step(method.segmenter, drawn=False))
+    return Operations(image, concept, prompt, term)
+
+
+def _count_support(step: FindSupport) -> dict[str, int]:
+    """What finding the object of one prompt takes: its saliency, or its box or point decoded."""
+    found = operations(step.saliency).operations
+    if isinstance(step.segmenter, PromptableNetwork):
+        segmenter = _of_published_size(step.segmenter)
+        encoder, features = encoding(segmenter)
+        box = step.kind == "box"
+        decoder = decoding(segmenter, features, 0 if box else 1, box=box, mask=False)
+        found["segmenter of the support"] = encoder + decoder
+    return found
+
+
+def _of_published_size(segmenter: Any) -> Any:  # noqa: ANN401  (a dataclass of the SAM family)
+    copy = replace(segmenter)
+    adopt(copy, copy.weights)
+    return copy
 
 
 @cache
@@ -106,7 +121,7 @@ def count_released() -> Mapping[str, int]:
     """What the released code runs for one image, at the same sizes, part by part.
 
     From what it calls: four windows each through the whole UNet, the VAE's encoder and decoder
-    (whose picture nobody looks at), CLIP, and twice the text encoder; DINOv2 at 840 pixels; SAM
+    (whose image nobody uses), CLIP, and twice the text encoder; DINOv2 at 840 pixels; SAM
     ViT-H three times, encoder included; `cornet` for every image, not for prompts alone.
     """
     diffusion = StableDiffusion()
@@ -120,16 +135,11 @@ def count_released() -> Mapping[str, int]:
         "text encoder": 8 * count(lambda: parts["text_encoder"](_tokens())),
     }
     found |= operations(Dinov2()).operations
-    segmenter = SegmentAnything(aspect="squash")
-    adopt(segmenter, segmenter.weights)
+    segmenter = _of_published_size(SegmentAnything(aspect="squash"))
     encoder, features = encoding(segmenter)
     found[ENCODER] = len(_PASSES) * encoder
     found[DECODER] = sum(decoding(segmenter, features, _POINTS, **form) for form in _PASSES)
     return MappingProxyType(found | operations(CorNetSaliency()).operations)
-
-
-def _is_network(segmenter: object) -> bool:
-    return isinstance(segmenter, PromptableNetwork)
 
 
 def _caption(parts: Mapping[str, Any]) -> torch.Tensor:

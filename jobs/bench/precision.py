@@ -8,14 +8,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ipseg.api import IPSeg, Segmentation
+from ipseg.api import Model, Segmentation
 from ipseg.config import Config
-from jobs.bench.pictures import photos, prompts
+from jobs.bench.photos import photos, prompts
 
 
 @dataclass(frozen=True)
 class Effect:
-    """One precision beside float32, over all pictures and concepts.
+    """One precision beside float32, over all images and concepts.
 
     Attributes:
         precision: of the networks' arithmetic.
@@ -48,13 +48,12 @@ def compare_precisions(config: Config, others: tuple[str, ...]) -> list[Effect]:
 
 def _segment(config: Config, precision: str) -> tuple[list[Segmentation], float]:
     models = replace(config.models, precision=precision)  # type: ignore[arg-type]
-    resolved = {**config.resolved, "models": vars(models)}
-    model = IPSeg(replace(config, models=models, resolved=resolved))
+    model = Model(replace(config, models=models))
     model.set_prompts(prompts())
-    pictures = photos()
+    images = photos()
     start = time.perf_counter()
-    found = list(model.segment(pictures))
-    return found, (time.perf_counter() - start) / len(pictures)
+    found = list(model.segment(images))
+    return found, (time.perf_counter() - start) / len(images)
 
 
 def _agreement(
@@ -62,12 +61,13 @@ def _agreement(
 ) -> tuple[float | None, float | None, float]:
     overlaps, same = [], []
     for one, two in zip(exact, other, strict=True):
+        masks, points = (one.masks, two.masks), (one.points, two.points)
+        nothing = np.zeros(one.image.shape[:2], bool)
         for concept in one.concepts:
-            nothing = np.zeros(one.image.shape[:2], bool)
-            a, b = one.masks.get(concept, nothing), two.masks.get(concept, nothing)
+            a, b = (each.get(concept, nothing) for each in masks)
             if a.any() or b.any():
                 overlaps.append(float((a & b).sum() / (a | b).sum()))
-            p, q = one.points.get(concept), two.points.get(concept)
+            p, q = (each.get(concept) for each in points)
             same.append(p is q if p is None or q is None else np.array_equal(p, q))
     if not overlaps:
         return None, None, statistics.mean(same)

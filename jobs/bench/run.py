@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ from rich.console import Console
 from rich.table import Table
 
 from ipseg.config import Config
+from ipseg.methods.ipseg.method import IPSeg
 from ipseg.weights.catalogue import needs
 from ipseg.weights.finding import find
-from jobs.bench.concepts import COUNTS, Measured, measure
+from jobs.bench.concepts import COUNTS, ConceptSeconds, measure
 from jobs.bench.flops import Operations, count_profile, count_released
 from jobs.bench.precision import Effect, compare_precisions
 from jobs.bench.seconds import Timing, time_parts
@@ -24,8 +26,28 @@ from jobs.output import write_file
 TERA = 1e12
 
 
+@dataclass(frozen=True)
+class Measured:
+    """What a profile costs.
+
+    Attributes:
+        operations: of the parts of a similarity method; None for another one.
+        concepts: seconds for more concepts; None where they were not measured.
+        timings: seconds of the parts of a similarity method.
+        effects: of the precision, where there are networks.
+    """
+
+    operations: Operations | None = None
+    concepts: ConceptSeconds | None = None
+    timings: Sequence[Timing] = ()
+    effects: Sequence[Effect] = ()
+
+
 def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | None) -> None:
     """Measures what a profile costs and prints it to stdout.
+
+    Operations and seconds are those of the parts of similarity methods; of another method only
+    the precision is measured.
 
     Args:
         config: of the profile.
@@ -38,64 +60,87 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         WeightsError: weights are missing or damaged (not with `flops_only`).
         OutputError: `out` cannot be written.
     """
-    operations = count_profile(config)
-    released = count_released()
-    found: dict[str, Any] = {"profile": config.profile, **_flops(operations, released)}
-    measured = None
-    timings: list[Timing] = []
-    effects: list[Effect] = []
+    measured = _measure(config, flops_only=flops_only)
+    data = _as_data(config, measured)
     if not flops_only:
-        timings = time_parts(config)
-        measured = measure(config, operations)
-        if operations.image:
-            effects = compare_precisions(config, _half(config))
-        found |= {
-            "machine": _machine(config),
-            "seconds": [vars(timing) for timing in timings],
-            "precision": [vars(effect) for effect in effects],
-        }
-    found["concepts"] = _concepts(operations, measured)
-    text = json.dumps(found, indent=1)
+        data["machine"] = _machine(config)
+    text = json.dumps(data, indent=1)
     if out is not None:
         write_file(out, f"{text}\n".encode())
     if as_json:
         print(text)  # noqa: T201
         return
     console = Console()
-    if operations.image:
-        console.print(_flops_table(config, operations, released))
-        _print_totals(console, operations, released)
-        console.print(_concepts_table(found["concepts"]))
-    else:
-        console.print(f"profile '{config.profile}' has no networks, so no operations to count")
-    if timings:
-        console.print(f"\nmeasured on {found['machine']['device']}", soft_wrap=True)
-        console.print(_seconds_table(timings))
-    if effects:
-        console.print(_precision_table(effects))
+    _print_operations(console, config, measured)
+    if measured.timings or measured.effects:
+        console.print(f"\nmeasured on {data['machine']['device']}", soft_wrap=True)
+    if measured.timings:
+        console.print(_seconds_table(measured.timings))
+    if measured.effects:
+        console.print(_precision_table(measured.effects))
         if any(find(need, config.models).where == "tiny" for need in needs(config.resolved)):
             console.print("these weights are random: their masks say nothing about precision")
     if out is not None:
         console.print(f"written: {out}", soft_wrap=True)
 
 
-def _flops(operations: Operations, released: Mapping[str, int]) -> dict[str, Any]:
-    total = sum(released.values())
+def _measure(config: Config, *, flops_only: bool) -> Measured:
+    method, models = config.method, config.models
+    found = Measured()
+    if isinstance(method, IPSeg):
+        found = Measured(count_profile(method, config.support))
+    if flops_only:
+        return found
+    if isinstance(method, IPSeg):
+        timings = time_parts(method, config.support, models)
+        found = replace(found, timings=timings, concepts=measure(method, models, found.operations))
+    if method.row_is == "image" and needs(config.resolved):
+        found = replace(found, effects=compare_precisions(config, _half(config)))
+    return found
+
+
+def _as_data(config: Config, measured: Measured) -> dict[str, Any]:
+    operations = measured.operations
     return {
-        "flops": {
-            "image": operations.image,
-            "concept": operations.concept,
-            "prompt": operations.prompt,
-            "total": operations.total(),
-            "total_without_odise": operations.without_term(),
-            "total_with_odise": operations.with_term(),
-            "released": dict(released),
-            "released_total": total,
-        }
+        "profile": config.profile,
+        "method": config.method_name,
+        "flops": None if operations is None else _flops(operations, count_released()),
+        "concepts": None if operations is None else _concepts(operations, measured.concepts),
+        "seconds": [vars(timing) for timing in measured.timings],
+        "precision": [vars(effect) for effect in measured.effects],
     }
 
 
-def _concepts(operations: Operations, measured: Measured | None) -> dict[str, Any]:
+def _print_operations(console: Console, config: Config, measured: Measured) -> None:
+    operations = measured.operations
+    if operations is None:
+        console.print(
+            f"profile '{config.profile}' has method {config.method_name}; operations and seconds "
+            f"are measured for similarity methods (method: ipseg)",
+            soft_wrap=True,
+        )
+    elif operations.image:
+        console.print(_flops_table(config, operations, count_released()))
+        _print_totals(console, operations, count_released())
+        console.print(_concepts_table(_concepts(operations, measured.concepts)))
+    else:
+        console.print(f"profile '{config.profile}' has no networks, so no operations to count")
+
+
+def _flops(operations: Operations, released: Mapping[str, int]) -> dict[str, Any]:
+    return {
+        "image": operations.image,
+        "concept": operations.concept,
+        "prompt": operations.prompt,
+        "total": operations.total(),
+        "total_without_odise": operations.without_term(),
+        "total_with_odise": operations.with_term(),
+        "released": dict(released),
+        "released_total": sum(released.values()),
+    }
+
+
+def _concepts(operations: Operations, measured: ConceptSeconds | None) -> dict[str, Any]:
     def row(count: int) -> dict[str, Any]:
         found: dict[str, Any] = {"concepts": count, "flops": operations.total(count)}
         found["flops_ratio"] = operations.total(count) / operations.total(1)
@@ -180,7 +225,7 @@ def _concepts_table(concepts: dict[str, Any]) -> Table:
     return table
 
 
-def _seconds_table(timings: list[Timing]) -> Table:
+def _seconds_table(timings: Sequence[Timing]) -> Table:
     table = Table("part", "for each", "load s", "first s", "then s", "GPU GB (declared)")
     for timing in timings:
         memory = "-" if timing.gpu_memory_gb is None else f"{timing.gpu_memory_gb:.2f}"
@@ -197,7 +242,7 @@ def _seconds_table(timings: list[Timing]) -> Table:
     return table
 
 
-def _precision_table(effects: list[Effect]) -> Table:
+def _precision_table(effects: Sequence[Effect]) -> Table:
     table = Table("precision", "s for an image", "mean IoU with float32", "least", "same points")
     for effect in effects:
         table.add_row(

@@ -5,15 +5,18 @@ from __future__ import annotations
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import torch
 
-from ipseg.config import Config
+from ipseg.methods.ipseg.method import IPSeg
+from ipseg.networks.models import Models
 from ipseg.rows import Image
 from ipseg.segmenters.prompt import PointPrompt
-from jobs.bench.pictures import photos
+from ipseg.steps.support import Support
+from jobs.bench.photos import photos
 
 _RUNS = 5  # at most; the median counts
 _PATIENCE = 20.0  # seconds after which no further run is started
@@ -45,110 +48,115 @@ class Timing:
     declared_gb: float | None
 
 
-def time_parts(config: Config) -> list[Timing]:
+def time_parts(method: IPSeg, support: Support, models: Models) -> list[Timing]:
     """Runs every part of a profile on a photo, each alone.
 
     Raises:
+        ConfigError: a part is not set that the support needs.
         WeightsError: weights are missing or damaged.
     """
-    image = photos()[0]
-    found = [_time("saliency", "prompt", config, config.saliency, config.saliency.isolate, image)]
-    mask = np.zeros(image.shape[:2], np.float32)
+    clock = _Clock(models, photos()[0])
+    height, width = clock.image.shape[:2]
+    grid = method.matching.grid_of(width, height)
+    found = []
+    of_prompt = support.step(method.segmenter, drawn=False).saliency
+    if of_prompt is not None:
+        found.append(_time_saliency(clock, "support.saliency", "prompt", of_prompt))
+    if method.matching.saliency_weight > 0:
+        found.append(_time_saliency(clock, "saliency", "image", method.saliency))
+    for kind, extractor in method.extractors.items():
+        found.append(_time_features(clock, kind, extractor, grid))
+    return found + _time_masks(clock, method, grid)
+
+
+def _time_saliency(clock: _Clock, name: str, per: str, saliency: Any) -> Timing:  # noqa: ANN401
+    loaded, load = clock.loaded(saliency)
+    run = loaded.isolate if per == "prompt" else loaded.predict
+    return clock.measure(name, per, run, load, loaded.gpu_memory_gb)
+
+
+def _time_features(clock: _Clock, kind: str, extractor: Any, grid: tuple[int, int]) -> Timing:  # noqa: ANN401
+    loaded, load = clock.loaded(extractor)
+    mask = np.zeros(clock.image.shape[:2], np.float32)
     mask[100:300, 150:450] = 1
-    grid = config.matching.grid_of(image.shape[1], image.shape[0])
-    for kind, extractor in config.features.items():
-        if extractor.weight == 0:
-            continue
-        load = _load(config, extractor)
-        bank = [extractor.merge([extractor.describe(image, mask)])]
+    bank = [loaded.merge([loaded.describe(clock.image, mask)])]
 
-        def compare(image: Image, extractor: Any = extractor, bank: Any = bank) -> None:  # noqa: ANN401
-            extractor.compare([image], bank, [grid])
+    def compare(image: Image) -> None:
+        loaded.compare([image], bank, [grid])
 
-        declared = extractor.gpu_memory_gb
-        found.append(_measure(f"features.{kind}", "image", config, compare, image, load, declared))
-    return found + _time_masks(config, image, grid)
+    return clock.measure(f"features.{kind}", "image", compare, load, loaded.gpu_memory_gb)
 
 
-def _time_masks(config: Config, image: Image, grid: tuple[int, int]) -> list[Timing]:
-    random = np.random.default_rng(0)
-    similarity = random.random(grid, np.float32)
-    height, width = image.shape[:2]
+def _time_masks(clock: _Clock, method: IPSeg, grid: tuple[int, int]) -> list[Timing]:
+    similarity = np.random.default_rng(0).random(grid, np.float32)
+    height, width = clock.image.shape[:2]
 
     def select(_image: Image) -> None:
-        config.points.select(similarity, width, height)
+        method.points.select(similarity, width, height)
 
-    found = [_measure("points", "concept", config, select, image, 0.0, None)]
-    segmenter = config.segmenter
-    load = _load(config, segmenter)
+    points = clock.measure("points", "concept", select)
+    segmenter, load = clock.loaded(method.segmenter)
+    declared = segmenter.gpu_memory_gb
 
     def encode(image: Image) -> None:
         segmenter.encode([image])
 
-    declared = segmenter.gpu_memory_gb
-    found.append(_measure("segmenter encode", "image", config, encode, image, load, declared))
-    embedding = segmenter.encode([image])[0]
-    coords, labels = config.points.select(similarity, width, height)
-    questions = [PointPrompt(coords, labels)] * _CONCEPTS
+    encoded = clock.measure("segmenter encode", "image", encode, load, declared)
+    embedding = segmenter.encode([clock.image])[0]
+    prompts = [PointPrompt(*method.points.select(similarity, width, height))] * _CONCEPTS
     maps = [similarity] * _CONCEPTS
 
     def decode(_image: Image) -> None:
-        for _answer in config.refinement.run_many(segmenter, embedding, questions, maps):
+        for _decoded in method.refinement.run_many(segmenter, embedding, prompts, maps):
             pass
 
-    together = _measure("segmenter decode", "concept", config, decode, image, 0.0, declared)
+    together = clock.measure("segmenter decode", "concept", decode, declared=declared)
     each = {"first": together.first / _CONCEPTS, "seconds": together.seconds / _CONCEPTS}
-    return [*found, Timing(**(vars(together) | each))]
+    return [points, encoded, replace(together, **each)]
 
 
-def _time(
-    part: str,
-    per: str,
-    config: Config,
-    component: Any,  # noqa: ANN401
-    run: Callable[[Image], object],
-    image: Image,
-) -> Timing:
-    load = _load(config, component)
-    return _measure(part, per, config, run, image, load, component.gpu_memory_gb)
+@dataclass(frozen=True)
+class _Clock:
+    """Times parts on an image.
 
+    Attributes:
+        models: where weights come from and how they run.
+        image: (H, W, 3) uint8 RGB.
+    """
 
-def _load(config: Config, component: Any) -> float:  # noqa: ANN401
-    start = time.perf_counter()
-    component.setup(config.models)
-    return time.perf_counter() - start
+    models: Models
+    image: Image
 
-
-def _measure(
-    part: str,
-    per: str,
-    config: Config,
-    run: Callable[[Image], object],
-    image: Image,
-    load: float,
-    declared: float | None,
-) -> Timing:
-    cuda = _cuda(config)
-    if cuda is not None:
-        cuda.reset_peak_memory_stats()
-    taken: list[float] = []
-    started = time.perf_counter()
-    while len(taken) < 2 or (len(taken) <= _RUNS and time.perf_counter() - started < _PATIENCE):
+    def loaded(self, part: Any) -> tuple[Any, float]:  # noqa: ANN401
+        """A copy of a part with its weights, which go when the copy goes, and seconds to load."""
         start = time.perf_counter()
-        run(image)
+        copy = replace(part)
+        copy.setup(self.models)
+        return copy, time.perf_counter() - start
+
+    def measure(
+        self,
+        part: str,
+        per: str,
+        run: Callable[[Image], object],
+        load: float = 0.0,
+        declared: float | None = None,
+    ) -> Timing:
+        """Runs it at least twice, and again while there is time."""
+        cuda = torch.cuda if declared and self.models.torch_device().type == "cuda" else None
         if cuda is not None:
-            cuda.synchronize()
-        taken.append(time.perf_counter() - start)
-    peak = None if cuda is None else cuda.max_memory_allocated() / 1e9
-    return Timing(
-        part, per, load, taken[0], statistics.median(taken[1:]), len(taken) - 1, peak, declared
-    )
-
-
-def _cuda(config: Config) -> Any:  # noqa: ANN401
-    """The module torch.cuda where parts run on such a card; profiles without torch have none."""
-    if not any(hasattr(part, "weights") for part in (*config.features.values(), config.segmenter)):
-        return None
-    import torch
-
-    return torch.cuda if config.models.torch_device().type == "cuda" else None
+            cuda.reset_peak_memory_stats()
+        taken: list[float] = []
+        started = time.perf_counter()
+        while len(taken) < 2 or (len(taken) <= _RUNS and time.perf_counter() - started < _PATIENCE):
+            image = self.image.copy()  # parts remember what they made of the array they had last
+            start = time.perf_counter()
+            run(image)
+            if cuda is not None:
+                cuda.synchronize()
+            taken.append(time.perf_counter() - start)
+        peak = None if cuda is None else cuda.max_memory_allocated() / 1e9
+        later = taken[1:]
+        return Timing(
+            part, per, load, taken[0], statistics.median(later), len(later), peak, declared
+        )

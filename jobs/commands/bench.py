@@ -27,11 +27,11 @@ What the engine costs by itself, with larger blocks:
     ipseg bench --engine --rows 20000 --match 0 --points 0 --segment 0 --set runtime.block_rows=1024
 
 With --engine the real pipeline runs (listing, read tasks, pools, parts, success files) without
-pictures or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
+images or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
 assumes 100,000 rows, steps that sleep 2 ms (match), 0.1 ms (points) and 4 ms (segment) for a row,
 two actors in each pool, and batches of 128, blocks of 512 and parts of 1024 rows, since rows so
-cheap go in larger batches than pictures. Efficiency is the time that a worker of the slowest step
-toils, divided by the time from the plan to the last success file, in which workers also start.
+cheap go in larger batches than images. Efficiency is the time that a worker of the slowest step
+works, divided by the time from the plan to the last success file, in which workers also start.
 """
 
 
@@ -65,8 +65,8 @@ def bench(
     json: Json = False,
 ) -> None:
     """Measure cost: FLOPs and seconds by part, the number of concepts, or the engine by itself."""
-    asked = {"rows": rows, "match": match, "points": points, "segment": segment, "kind": kind}
-    given = {name: value for name, value in asked.items() if value is not None}
+    options = {"rows": rows, "match": match, "points": points, "segment": segment, "kind": kind}
+    given = {name: value for name, value in options.items() if value is not None}
     if engine:
         _bench_engine(given, settings or [], flops=flops, out=out, as_json=json)
         return
@@ -91,10 +91,10 @@ def _bench_engine(
         what = f"--set {other[0]}" if other else "--flops"
         raise ConfigError(f"{what} is about models; --engine runs none, only runtime.* counts")
     from ipseg.config import load_config
-    from jobs.bench.engine import RUNTIME, Rehearsal
+    from jobs.bench.engine import RUNTIME, SyntheticRun
     from jobs.bench.engine_report import run_engine_bench
 
     chosen = ("batch_size", "block_rows", "part_rows", "actors")
     ours = [f"runtime.{name}={getattr(RUNTIME, name)}" for name in chosen]
     runtime = load_config("classical", [*ours, *settings]).runtime
-    run_engine_bench(Rehearsal(**given, runtime=runtime), as_json=as_json, out=out)  # type: ignore[arg-type]
+    run_engine_bench(SyntheticRun(**given, runtime=runtime), as_json=as_json, out=out)  # type: ignore[arg-type]

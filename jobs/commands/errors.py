@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json as json_format
-import re
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Annotated, Any
 import typer
 
 from jobs.commands.options import Json
+from jobs.failures import Group, Groups
+from jobs.terminal import plain, print_problems
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -27,117 +28,92 @@ The keys of everything that failed on the network, for a script:
     ipseg errors masks/ --type TimeoutError --examples 1000000 --json
 
 Rows fail one by one and never stop a run. To do them again, start the command that made the run
-once more with --retry failed, or with --retry failed:TYPE for those of one type.
+once more with --retry failed, or with --retry failed:TYPE for those of one type. Comparisons with
+ground truth that failed, and settings of a comparison that failed on a row, are listed apart;
+--retry failed does these again too.
 
 Exit codes: 0; 1 if there is no run at this place.
 """
 
-MOST_GROUPS = 1000  # messages beyond it are counted together: a run may fail a million ways
-OTHER = "(other messages)"
-COLUMNS = ("key", "key_hash", "row_status", "error_stage", "error_type", "error_message")
-BROKEN = ("failed", "poisoned")
+COLUMNS = (
+    *("key", "key_hash", "row_status", "error_stage", "error_type", "error_message"),
+    *("incomplete", "chain_errors"),
+)
+JUDGE = "judge"  # stage of comparisons that failed
 
 
 @dataclass
-class Group:
-    """Rows that failed in the same way.
+class Failures:
+    """What went wrong in a run.
 
     Attributes:
-        stage: step that failed.
-        type: class of the exception.
-        message: without the numbers and names that differ from row to row.
-        count: rows.
-        examples: (key, whole message) of the first of them.
+        rows: that failed or are poisoned.
+        parts: of rows that did not fail: comparisons with ground truth, and settings of a
+            comparison. They have no type of their own to retry by.
+        problems: files that cannot be read, a line each.
     """
 
-    stage: str
-    type: str
-    message: str
-    count: int = 0
-    examples: list[tuple[str, str]] = field(default_factory=list)
-
-    @property
-    def retry(self) -> str:
-        """Value of `--retry` that does rows of this type again."""
-        return f"failed:{self.type}"
+    rows: Groups
+    parts: Groups
+    problems: list[str] = field(default_factory=list)
 
 
 def errors(
     out: Annotated[str, typer.Argument(help="Run folder; a path or any fsspec URL.")],
-    stage: Annotated[str | None, typer.Option(help="Only rows that failed in this step.")] = None,
+    stage: Annotated[str | None, typer.Option(help="Only what failed in this step.")] = None,
     type: Annotated[str | None, typer.Option(help="Only this class of error.")] = None,
     limit: Annotated[int, typer.Option(min=1, help="Most groups to print.")] = 20,
     examples: Annotated[int, typer.Option(min=0, help="Most keys to print of each group.")] = 3,
     json: Json = False,
 ) -> None:
     """Show what went wrong in a run: groups of failed rows, with keys, most frequent first."""
-    groups, problems = group_failures(out, stage=stage, type=type, examples=examples)
+    found = group_failures(out, stage=stage, type=type, examples=examples)
     if json:
-        typer.echo(json_format.dumps(_as_data(out, groups, limit, problems)))
+        typer.echo(json_format.dumps(_as_data(out, found, limit)))
     else:
-        _print(groups, limit, problems)
+        _print(found, limit)
 
 
 def group_failures(
     out: str, *, stage: str | None = None, type: str | None = None, examples: int = 3
-) -> tuple[list[Group], list[str]]:
-    """Failed and poisoned rows of a run, each key once, in groups, the most frequent first.
-
-    Returns:
-        The groups, and one line for each file that cannot be read.
+) -> Failures:
+    """What failed in a run, each key once.
 
     Raises:
         OutputError: there is no run at this place.
     """
-    problems: list[str] = []
-    groups: dict[tuple[str, str, str], Group] = {}
-    for record in _failed_rows(out, problems):
-        where, what = str(record["error_stage"]), str(record["error_type"])
-        if (stage is not None and where != stage) or (type is not None and what != type):
+    from pipeline.runfolder.ledger import BROKEN
+
+    found = Failures(Groups(examples), Groups(examples))
+
+    def add(groups: Groups, key: str, message: str | None, where: str, what: str) -> None:
+        if stage in (None, where) and type in (None, what):
+            groups.add(key, message or "", where, what)
+
+    for row in _failed_rows(out, found.problems):
+        key = row["key"]
+        if row["row_status"] in BROKEN:
+            add(found.rows, key, row["error_message"], row["error_stage"], row["error_type"])
             continue
-        text = record["error_message"] or ""
-        message = normalise(text)
-        if (where, what, message) not in groups and len(groups) >= MOST_GROUPS:
-            message = OTHER
-        group = groups.setdefault((where, what, message), Group(where, what, message))
-        group.count += 1
-        if len(group.examples) < examples:
-            group.examples.append((record["key"], text))
-    found = sorted(groups.values(), key=lambda g: (-g.count, g.stage, g.type, g.message))
-    return found, problems
-
-
-def normalise(message: str) -> str:
-    """A message without what differs from row to row: addresses, paths, file names, numbers."""
-    for pattern, sign in _VARIABLE:
-        message = pattern.sub(sign, message)
-    return message
-
-
-_VARIABLE = (
-    (re.compile(r"\b[a-z][a-z0-9+.-]{1,15}://[^\s'\",;)]+", re.IGNORECASE), "<url>"),
-    # With a folder in front: `a/b`, `/a`, `../a.jpg`; dates and fractions of numbers are not.
-    (re.compile(r"(?<![\w<])(?:[\w.~@#=+-]*[A-Za-z_.~][\w.~@#=+-]*)?(?:/[\w.~@#=+-]+)+"), "<path>"),
-    (
-        re.compile(
-            r"(?<![\w<])[\w.~@#=+-]+\.(?:jpe?g|png|tiff?|webp|bmp|gif|parquet|pq|tar|tgz)\b",
-            re.IGNORECASE,
-        ),
-        "<file>",
-    ),
-    (re.compile(r"\b0x[0-9a-f]+\b", re.IGNORECASE), "<address>"),
-    (re.compile(r"\b(?=[0-9a-f]*\d)(?=[0-9a-f]*[a-f])[0-9a-f]{8,}\b", re.IGNORECASE), "<hex>"),
-    (re.compile(r"\d+(?:[.,]\d+)*"), "<n>"),
-)
+        lost = {each["chain"]: each for each in row["chain_errors"]}
+        for each in lost.values():
+            add(found.parts, key, each["error_message"], each["error_stage"], each["error_type"])
+        for metric in row.get("metrics", ()):
+            if metric["status"] == "failed" and metric["variant"] not in lost:
+                add(found.parts, key, metric["error_message"], JUDGE, "")
+    return found
 
 
 def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
-    """Failed rows, shard after shard; shards that say they have none are not read."""
+    """Rows of which something failed, shard by shard; shards that have none are not read."""
+    import pyarrow as pa
     import pyarrow.compute as pc
 
     from ipseg.errors import OutputError
     from ipseg.storage.files import exists
-    from pipeline.runfolder.folder import Damage, list_run, read_columns, read_success, unreadable
+    from pipeline.runfolder.folder import list_run, read_success, unreadable
+    from pipeline.runfolder.ledger import BROKEN
+    from pipeline.runfolder.parts import Damage, read_batches
 
     out = out.rstrip("/")
     listing = list_run(out)
@@ -145,18 +121,23 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
         raise OutputError(
             f"no run at {out}: it has neither manifest.json nor shard=*/part-*.parquet"
         )
+    broken = pa.array(BROKEN)
     for shard, parts in sorted(listing.parts.items()):
         folder, seen = f"{out}/shard={shard}", set[bytes]()
         if shard in listing.successes:
             success = read_success(folder, problems)
-            whole = success is not None and success.parts.keys() == parts.keys()
-            if success is not None and whole and not any(map(success.counts.get, BROKEN)):
-                continue
+            if success is not None and success.parts.keys() == parts.keys():
+                failed = success.incomplete or any(map(success.counts.get, BROKEN))
+                if not failed:
+                    continue
         for name in sorted(parts):
             try:
-                for batch in read_columns(f"{folder}/{name}", COLUMNS):
-                    broken = pc.is_in(batch["row_status"], value_set=_broken())
-                    for record in batch.filter(broken).to_pylist():
+                for batch in read_batches(f"{folder}/{name}", COLUMNS, optional=["metrics"]):
+                    wanted = pc.or_(
+                        pc.is_in(batch["row_status"], value_set=broken),
+                        pc.greater(batch["incomplete"], 0),
+                    )
+                    for record in batch.filter(wanted).to_pylist():
                         if record["key_hash"] not in seen:
                             seen.add(record["key_hash"])
                             yield record
@@ -164,52 +145,62 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
                 problems.append(unreadable(f"{folder}/{name}", error))
 
 
-def _broken() -> Any:  # noqa: ANN401
-    import pyarrow as pa
-
-    return pa.array(BROKEN)
-
-
-def _as_data(out: str, groups: list[Group], limit: int, problems: list[str]) -> dict[str, Any]:
+def _as_data(out: str, found: Failures, limit: int) -> dict[str, Any]:
+    rows, parts = found.rows.listed(), found.parts.listed()
     return {
         "out": out,
-        "failed": sum(group.count for group in groups),
-        "groups": [
-            {
-                "stage": group.stage,
-                "type": group.type,
-                "message": group.message,
-                "count": group.count,
-                "retry": group.retry,
-                "examples": [{"key": key, "message": text} for key, text in group.examples],
-            }
-            for group in groups[:limit]
-        ],
-        "groups_left_out": max(0, len(groups) - limit),
-        "problems": problems,
+        "failed": found.rows.count,
+        "groups": [_group_data(group, f"failed:{group.type}") for group in rows[:limit]],
+        "groups_left_out": max(0, len(rows) - limit),
+        "failed_parts": found.parts.count,
+        "groups_of_parts": [_group_data(group, "failed") for group in parts[:limit]],
+        "groups_of_parts_left_out": max(0, len(parts) - limit),
+        "problems": found.problems,
     }
 
 
-def _print(groups: list[Group], limit: int, problems: list[str]) -> None:
+def _group_data(group: Group, retry: str) -> dict[str, Any]:
+    return {
+        "stage": group.stage,
+        "type": group.type,
+        "message": group.message,
+        "count": group.count,
+        "retry": retry,
+        "examples": [{"key": key, "message": text} for key, text in group.examples.items()],
+    }
+
+
+def _print(found: Failures, limit: int) -> None:
     from rich.console import Console
+
+    console = Console()
+    rows, parts = found.rows.listed(), found.parts.listed()
+    again = []
+    if rows:
+        _print_groups(console, "rows", rows, limit)
+        types = ",".join(dict.fromkeys(group.type for group in rows[:limit]))
+        again.append(f"failed:{types}")
+    else:
+        console.print("no row failed")
+    if parts:
+        console.print("of rows that did not fail, these comparisons or settings did:")
+        _print_groups(console, "times", parts, limit)
+        again = ["failed"]
+    for retry in again:
+        console.print("To do them again, start the command that made this run once more with")
+        console.print(plain(f"    --retry {shlex.quote(retry)}"), soft_wrap=True)
+    print_problems(console, found.problems)
+
+
+def _print_groups(console: Any, of: str, groups: list[Group], limit: int) -> None:  # noqa: ANN401
     from rich.table import Table
     from rich.text import Text
 
-    from jobs.commands.status import plain, print_problems
-
-    console = Console()
-    if groups:
-        table = Table("rows", "stage", "type", "message", "keys", show_lines=True)
-        for group in groups[:limit]:
-            keys = Text("\n").join(plain(key) for key, _ in group.examples)
-            words = (plain(word) for word in (group.stage, group.type, group.message))
-            table.add_row(f"{group.count:,}", *words, keys)
-        console.print(table)
-        if len(groups) > limit:
-            console.print(f"{len(groups) - limit} more groups; see them with --limit {len(groups)}")
-        types = ",".join(dict.fromkeys(group.type for group in groups[:limit]))
-        console.print("To do them again, start the command that made this run once more with")
-        console.print(plain(f"    --retry {shlex.quote(f'failed:{types}')}"), soft_wrap=True)
-    else:
-        console.print("no row failed")
-    print_problems(console, problems)
+    table = Table(of, "stage", "type", "message", "keys", show_lines=True)
+    for group in groups[:limit]:
+        keys = Text("\n").join(plain(key) for key in group.examples)
+        words = (plain(word) for word in (group.stage, group.type, group.message))
+        table.add_row(f"{group.count:,}", *words, keys)
+    console.print(table)
+    if len(groups) > limit:
+        console.print(f"{len(groups) - limit} more groups; see them with --limit {len(groups)}")

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ipseg.errors import ConfigError
+from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pipeline.planning.estimate import Estimate
     from pipeline.planning.plan import Plan, StagePlan
 
-EPILOG = """
+EPILOG = f"""
 [bold]Examples[/bold]
 
 What would run where; no image is looked at, nothing is written:
@@ -34,30 +34,25 @@ Measure the stages on the first images, and say how long a million take:
 
 On a cluster that runs already, as data for a script:
 
-    RAY_ADDRESS=auto ipseg plan --images s3://bucket/photos --prompt-bank bank.parquet --json
-
+    RAY_ADDRESS=auto ipseg plan --images s3://bucket/photos --prompt-bank masks/ --json
+{options.PROMPT_EXAMPLES.format(verb="plan")}
 A plan that could deadlock is refused, with what to change. Exit codes: 0; 1 if the plan does not
 fit the machines, or images or prompts cannot be used; 2 if a setting is wrong.
 """
 
 
 def plan(
-    images: Annotated[
-        str, typer.Option(help="Folder, glob, Parquet or tar; a path or any fsspec URL.")
-    ],
-    prompts: Annotated[
-        str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
-    ] = None,
-    prompt_bank: Annotated[
-        str | None, typer.Option(help="prompt_bank.parquet of an earlier run, in place of prompts.")
-    ] = None,
+    images: options.Images,
+    prompts: options.Prompts = None,
+    prompt_box: options.PromptBoxes = None,
+    prompt_point: options.PromptPoints = None,
+    prompt_bank: options.PromptBank = None,
+    support: options.Support = None,
     profile: Profile = "classical",
-    method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
+    method: options.MethodName = None,
     settings: Settings = None,
-    key_column: Annotated[str | None, typer.Option(help="Parquet: column with unique ids.")] = None,
-    image_column: Annotated[
-        str | None, typer.Option(help="Parquet: column with pictures, or with their paths.")
-    ] = None,
+    key_column: options.KeyColumn = None,
+    image_column: options.ImageColumn = None,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="Measure the stages on the first images; estimate time."),
@@ -69,20 +64,21 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
-    from ipseg.config import load_config
     from pipeline.plan import preview
-    from pipeline.segment import Request
-    from pipeline.sources.shard import Columns
 
-    if (prompts is None) == (prompt_bank is None):
-        raise ConfigError("give either --prompts or --prompt-bank")
-    request = Request(
+    request = options.request_of(
         images=images,
         out="",
-        config=load_config(profile, settings or (), method),
         prompts=prompts,
+        prompt_box=prompt_box,
+        prompt_point=prompt_point,
         prompt_bank=prompt_bank,
-        columns=Columns(key_column, image_column),
+        support=support,
+        profile=profile,
+        method=method,
+        settings=settings,
+        key_column=key_column,
+        image_column=image_column,
     )
     found = preview(request, calibrated=calibrate, count=count)
     if json:
@@ -119,12 +115,12 @@ def _plan_data(plan: Plan) -> dict[str, Any]:
                 "cpus": each.cpus,
                 "gpus": each.gpus,
                 "gpu_memory_gb": each.stage.resources.gpu_memory_gb,
+                "batch_size": each.batch_size,
             }
             for each in plan.stages
         ],
         "task_cpus": plan.task_cpus,
         "task_slots": plan.slots,
-        "batch_size": plan.batch_size,
         "block_rows": plan.block_rows,
         "card_gb": plan.card_gb if plan.cluster.gpus else None,
     }
@@ -172,12 +168,12 @@ def _stages(found: Preview) -> Table:
     by_name = {load.name: load for load in loads}
     if found.prompts is not None:
         for each in found.prompts.stages:
-            table.add_row(f"prompts: {each.stage.name}", *_needs(each, found.prompts), "", "")
+            table.add_row(f"prompts: {each.stage.name}", *_needs(each), "", "")
         table.add_section()
     for each in found.images.stages:
         load = by_name.get(each.stage.name)
         measured = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}") if load else ("-", "-")
-        table.add_row(each.stage.name, *_needs(each, found.images), *measured)
+        table.add_row(each.stage.name, *_needs(each), *measured)
     if found.estimate is not None:
         table.add_section()
         for load in found.estimate.shared:
@@ -186,7 +182,7 @@ def _stages(found: Preview) -> Table:
     return table
 
 
-def _needs(each: StagePlan, plan: Plan) -> tuple[str, str, str, str, str]:
+def _needs(each: StagePlan) -> tuple[str, str, str, str, str]:
     memory = each.stage.resources.gpu_memory_gb
     plural = "s" if each.workers != 1 else ""
     return (
@@ -194,15 +190,15 @@ def _needs(each: StagePlan, plan: Plan) -> tuple[str, str, str, str, str]:
         f"{each.cpus:g}",
         f"{each.gpus:.3f}" if each.gpus else "-",
         f"{memory:g}" if memory else "-",
-        str(plan.batch_size),
+        str(each.batch_size),
     )
 
 
 def _verdict(estimate: Estimate, *, known: bool) -> str:
-    asked = f"{estimate.images:,} images" + ("" if known else " (how many there are is not known)")
+    images = f"{estimate.images:,} images" + ("" if known else " (how many there are is not known)")
     hours = f", {estimate.gpu_hours:.2f} GPU-hours" if estimate.gpu_hours else ""
     return (
-        f"{asked}: about {timedelta(seconds=round(estimate.seconds))} "
+        f"{images}: about {timedelta(seconds=round(estimate.seconds))} "
         f"({estimate.images_per_second:.2f} images/s after {estimate.setup_seconds:.1f} s of "
         f"loading){hours}; bottleneck: {estimate.bottleneck}"
     )

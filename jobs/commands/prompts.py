@@ -1,4 +1,4 @@
-"""`ipseg prompts`: look at the prompts."""
+"""`ipseg prompts`: see what is taken for the object of each prompt."""
 
 from __future__ import annotations
 
@@ -7,15 +7,24 @@ from typing import Annotated
 
 import typer
 
+from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
 EPILOG = """
-[bold]Example[/bold]
+[bold]Examples[/bold]
 
     ipseg prompts prompts/ --out prompts.png
 
+    ipseg prompts prompts/ --prompt-point cup=120,90
+
+    ipseg prompts prompts/ --prompt-box cat/1.jpg=40,25,210,180 --profile ipseg-light
+
 A green border is a good prompt; an orange one has a warning below it. If saliency caught the wrong
-thing, crop the picture closer, choose another, or put NAME.mask.png beside it.
+thing, crop the image closer, choose another, or say where the object is: NAME.mask.png,
+NAME.box.json ([x0, y0, x1, y1]) or NAME.point.json ([x, y]) beside NAME.jpg. A box needs a profile
+with a segmenter of the SAM family.
+
+Exit code 1 if a prompt cannot be used; the image says which, and why.
 """
 
 
@@ -23,13 +32,23 @@ def prompts(
     folder: Annotated[
         str, typer.Argument(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
     ],
-    out: Annotated[Path, typer.Option(help="Picture to write.")] = Path("prompts.png"),
+    out: Annotated[Path, typer.Option(help="Image to write.")] = Path("prompts.png"),
+    prompt_box: options.PromptBoxes = None,
+    prompt_point: options.PromptPoints = None,
+    support: options.Support = None,
     profile: Profile = "classical",
+    method: options.MethodName = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
-    """Show what saliency makes of each prompt: a bad prompt is the first thing to mend."""
-    from ipseg.config import load_config
-    from jobs.prompts import show_prompts
+    """Draw the object that is found in each prompt: a bad prompt is the first thing to fix."""
+    from jobs.prompts import draw_prompts
 
-    show_prompts(folder, out, load_config(profile, settings or ()), as_json=json)
+    draw_prompts(
+        folder,
+        out,
+        options.config_of(profile, method, settings, support),
+        boxes=prompt_box or (),
+        points=prompt_point or (),
+        as_json=json,
+    )

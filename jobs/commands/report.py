@@ -6,11 +6,19 @@ from typing import Annotated
 
 import typer
 
-EPILOG = "[bold]Example[/bold]\n\n    ipseg report masks/"
+EPILOG = """
+[bold]Examples[/bold]
+
+    ipseg report masks/
+
+    ipseg report s3://bucket/masks
+
+One file, report.html in the run folder, that needs nothing else. `ipseg evaluate` writes its own.
+"""
 
 
 def report(
-    run: Annotated[str, typer.Argument(help="Run folder.")],
+    run: Annotated[str, typer.Argument(help="Run folder; a path or any fsspec URL.")],
 ) -> None:
     """Write report.html for a finished run: prompts, overlays, best and worst, tables."""
     from jobs.report.write import write_report

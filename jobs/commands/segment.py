@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from ipseg.errors import ConfigError, IpsegError
+from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
-EPILOG = """
+EPILOG = f"""
 [bold]Examples[/bold]
 
 One concept, a folder of photos:
@@ -19,8 +20,12 @@ One concept, a folder of photos:
 where prompts/cup.jpg shows a cup. Several concepts, several prompts each, one with its own mask:
 
     prompts/cup/1.jpg  prompts/cup/2.jpg  prompts/cup/2.mask.png  prompts/cat.jpg
+{options.PROMPT_EXAMPLES.format(verb="segment")}
+The prompts of an earlier run again, without their images:
 
-Parquet with pictures or paths, WebDataset tars, object storage:
+    ipseg segment --images more-photos/ --prompt-bank masks/ --out more-masks/
+
+Parquet with images or paths, WebDataset tars, object storage:
 
     ipseg segment --images 's3://bucket/shards/*.tar' --prompts prompts/ --out s3://bucket/masks
 
@@ -38,30 +43,25 @@ colour, texture and local features; it knows nothing of categories.
 
 
 def segment(
-    images: Annotated[
-        str, typer.Option(help="Folder, glob, Parquet or tar; a path or any fsspec URL.")
-    ],
+    images: options.Images,
     out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")],
-    prompts: Annotated[
-        str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
-    ] = None,
-    prompt_bank: Annotated[
-        str | None, typer.Option(help="prompt_bank.parquet of an earlier run, in place of prompts.")
-    ] = None,
+    prompts: options.Prompts = None,
+    prompt_box: options.PromptBoxes = None,
+    prompt_point: options.PromptPoints = None,
+    prompt_bank: options.PromptBank = None,
+    support: options.Support = None,
     masks: Annotated[
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
     profile: Profile = "classical",
-    method: Annotated[str | None, typer.Option(help="Replaces the profile's method.")] = None,
+    method: options.MethodName = None,
     settings: Settings = None,
     engine: Annotated[
         str, typer.Option(help="ray, or local for this process alone (same rows).")
     ] = "ray",
-    key_column: Annotated[str | None, typer.Option(help="Parquet: column with unique ids.")] = None,
-    image_column: Annotated[
-        str | None, typer.Option(help="Parquet: column with pictures, or with their paths.")
-    ] = None,
+    key_column: options.KeyColumn = None,
+    image_column: options.ImageColumn = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
@@ -84,25 +84,27 @@ def segment(
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
-    from ipseg.config import load_config
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
-    from pipeline.segment import Request, segment
-    from pipeline.sources.shard import Columns
+    from pipeline.segment import segment
     from pipeline.stages.record import FailureBudget
 
-    if (prompts is None) == (prompt_bank is None):
-        raise ConfigError("give either --prompts or --prompt-bank")
     if engine not in ("ray", "local"):
         raise ConfigError(f"unknown engine '{engine}'; use ray or local")
-    request = Request(
+    request = options.request_of(
         images=images,
         out=out,
-        config=load_config(profile, settings or (), method),
         prompts=prompts,
+        prompt_box=prompt_box,
+        prompt_point=prompt_point,
         prompt_bank=prompt_bank,
+        support=support,
         masks=masks,
-        columns=Columns(key_column, image_column),
+        profile=profile,
+        method=method,
+        settings=settings,
+        key_column=key_column,
+        image_column=image_column,
         engine="local" if engine == "local" else "ray",
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),

@@ -1,10 +1,10 @@
-"""`ipseg status`: how far a run is, how fast it goes, and whether any row stands there twice."""
+"""`ipseg status`: how far a run is, how fast it goes, and whether any row is there twice."""
 
 from __future__ import annotations
 
 import json as json_format
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Annotated, Any
@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from jobs.commands.options import Json
+from jobs.terminal import plain, print_problems
 
 if TYPE_CHECKING:
     from rich.console import Console, RenderableType
-    from rich.text import Text
 
     from pipeline.runfolder.status import RunStatus, ShardStatus
 
@@ -34,12 +34,10 @@ As data, for a script:
 
     ipseg status masks/ --json
 
-Exit codes: 0; 1 if there is no run at this place, or if any key stands there more than once. The
-keys are repeated only where a run was killed between two writes; the same command started again
-puts that in order, and readers take such a key once.
+Exit codes: 0; 1 if there is no run at this place, or if any key is there more than once. Keys are
+repeated only where a run was killed between two writes; the same command started again puts that in
+order, and readers take such a key once.
 """
-
-MOST_PROBLEMS = 20  # printed; a whole bucket may be out of reach
 
 
 def status(
@@ -244,18 +242,3 @@ def _counts(counts: Mapping[str, int]) -> dict[str, int]:
 
 def _iso(moment: datetime | None) -> str | None:
     return None if moment is None else moment.isoformat(timespec="seconds")
-
-
-def print_problems(console: Console, problems: Sequence[str]) -> None:
-    """What could not be read, a line each."""
-    for line in problems[:MOST_PROBLEMS]:
-        console.print(plain(line), style="yellow", soft_wrap=True)
-    if len(problems) > MOST_PROBLEMS:
-        console.print(f"and {len(problems) - MOST_PROBLEMS} more; --json has them all")
-
-
-def plain(text: str) -> Text:
-    """Text in which nothing is markup and nothing can steer the terminal."""
-    from rich.text import Text
-
-    return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))

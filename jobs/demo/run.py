@@ -13,7 +13,6 @@ from rich.table import Table
 
 from ipseg.config import load_config
 from ipseg.runner import prepare
-from ipseg.steps.prompt import IsolateObject
 from jobs.demo.baselines import baseline_ious
 from jobs.demo.collection import write_collection
 from jobs.output import write_file
@@ -45,9 +44,10 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
     )
     run = segment(request)
     log.info("measuring the baselines")
-    prepare([IsolateObject(config.saliency, config.models)])
+    support = config.support.step(None, drawn=False)
+    prepare([support])
     examples = ((image, masks) for _, image, masks in collection.examples())
-    metrics = run.metrics | {"baselines": baseline_ious(examples, config.saliency)}
+    metrics = run.metrics | {"baselines": baseline_ious(examples, support.saliency)}
     write_file(out / "run" / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
     report = write_report(str(out / "run"))
     seconds = time.perf_counter() - started

@@ -1,4 +1,4 @@
-"""New pictures from the photos, with masks that moved exactly as the pixels did."""
+"""New images from the photos, with masks that moved exactly as the pixels did."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ Point = tuple[float, float]  # x, y
 Size = tuple[int, int]  # width, height
 
 LEAST_KEPT = 0.35  # of the object's area: with less in the frame a person would not call it that
-LEAST_SHARE = 0.01  # of the picture
+LEAST_SHARE = 0.01  # of the image
 SMALLEST, LARGEST = 320, 720  # pixels of the long side
-MOST_SHARE = 0.8  # of the picture: with more there is hardly an outline left to find
+MOST_SHARE = 0.8  # of the image: with more there is hardly an outline left to find
 _LARGEST_ZOOM = 2.0  # more would show the photo's own pixels
 _FEATHER = 0.9  # pixels, standard deviation of the soft edge of what is pasted
 
 
 class Unsuitable(Exception):  # noqa: N818  (no error: the next draw may do)
-    """The random choices made a picture that would be no fair test."""
+    """The random choices made an image that would be no fair test."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """An image and what is in it.
 
     Attributes:
         image: (H, W, 3) uint8.
-        masks: concept -> (H, W) bool, for the concepts that are in the picture only.
+        masks: concept -> (H, W) bool, for the concepts that are in the image only.
     """
 
     image: Image
@@ -50,7 +50,7 @@ class Scene:
 
 
 def draw_size(rng: np.random.Generator) -> Size:
-    """A picture size: portrait, square or landscape, its long side between the limits."""
+    """A size: portrait, square or landscape, its long side between the limits."""
     long_side = int(rng.integers(SMALLEST, LARGEST + 1))
     short_side = round(long_side * float(rng.choice([2 / 3, 3 / 4, 0.8, 1.0])))
     return (long_side, short_side) if rng.random() < 0.6 else (short_side, long_side)
@@ -61,9 +61,9 @@ class Placement:
     """Where the pixels of a photo go.
 
     Attributes:
-        matrix: (2, 3), from indices of pixels of the photo to indices of pixels of the picture.
-        size: of the picture.
-        zoom: pixels of the picture per pixel of the photo.
+        matrix: (2, 3), from indices of pixels of the photo to indices of pixels of the new image.
+        size: of the new image.
+        zoom: pixels of the new image per pixel of the photo.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -89,14 +89,14 @@ class Placement:
         return cls(np.column_stack([turn, shift]), size, zoom)
 
     def apply(
-        self, picture: npt.NDArray[Any], border: int = cv2.BORDER_REFLECT_101
+        self, photo: npt.NDArray[Any], border: int = cv2.BORDER_REFLECT_101
     ) -> npt.NDArray[Any]:
         """The photo, or a map of it, where it belongs."""
         if self.zoom < 1:  # what the coarser grid cannot hold would come back as moiré
             sigma = 0.5 * math.sqrt(1 / self.zoom**2 - 1)
-            picture = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.05))
+            photo = cv2.GaussianBlur(photo, (0, 0), max(sigma, 0.05))
         return cv2.warpAffine(
-            picture, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border
+            photo, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border
         )
 
 
@@ -120,7 +120,7 @@ def framed(
         closeness: 1 is the largest rectangle that fits, 2 one of half its sides.
 
     Raises:
-        Unsuitable: the photo has too few pixels there for a picture of `SMALLEST`.
+        Unsuitable: the photo has too few pixels there for an image of `SMALLEST`.
     """
     height, width = image.shape[:2]
     cosine, sine = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
@@ -138,7 +138,7 @@ def framed(
     return Placement.of((centre[0], centre[1]), target, size, zoom, angle=angle, flip=flip)
 
 
-def look_at(concept: str, photo: Photo, place: Placement) -> Scene:
+def through_frame(concept: str, photo: Photo, place: Placement) -> Scene:
     """A concept's photo seen through a frame, with its mask.
 
     Raises:
@@ -161,11 +161,11 @@ def paste(
     """Puts the object of a photo into a scene, in front of what is there, with a soft edge.
 
     Args:
-        scene: the picture to put it in; left as it is.
+        scene: to put it in; left as it is.
         concept: name of the object.
         photo: where it comes from.
         rng: chooses size, angle, side and place; part of the object may end up outside.
-        share: range of the object's area, as a share of the picture.
+        share: range of the object's area, as a share of the image.
         turn: largest angle, degrees.
 
     Raises:
@@ -195,7 +195,7 @@ def paste(
 
 
 def side_by_side(scenes: Sequence[Scene], *, stacked: bool) -> Scene:
-    """Joins pictures of different concepts, next to or above each other."""
+    """Joins scenes of different concepts, next to or above each other."""
     short = min(scene.image.shape[1 if stacked else 0] for scene in scenes)
     scaled = [_rescaled(scene, short / scene.image.shape[1 if stacked else 0]) for scene in scenes]
     axis = 0 if stacked else 1
@@ -241,14 +241,14 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
 
 
 def jpeg(image: Image, quality: int = 92) -> bytes:
-    """The picture as JPEG bytes."""
+    """The image as JPEG bytes."""
     stream = io.BytesIO()
     PIL.Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 
 def _require_visible(scene: Scene, whole: dict[str, float]) -> None:
-    """Raises `Unsuitable` where an object fills the picture or little of its area is left."""
+    """Raises `Unsuitable` where an object fills the image or little of its area is left."""
     for concept, mask in scene.masks.items():
         visible = float(mask.sum())
         least = max(LEAST_KEPT * whole.get(concept, 0.0), LEAST_SHARE * mask.size)

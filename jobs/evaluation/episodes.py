@@ -1,4 +1,4 @@
-"""Episodes for the galleries of a report: the example, the answer, the ground truth."""
+"""Episodes for the galleries of a report: the example, what was found, the ground truth."""
 
 from __future__ import annotations
 
@@ -12,21 +12,21 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.episode import Episode, Example, from_table
-from ipseg.benchmarks.truth import Truth, read_truth
+from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth
 from ipseg.errors import IpsegError
 from ipseg.objects import Object
 from ipseg.rows import Image
 from ipseg.storage.addresses import fetch
-from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
+from ipseg.vision.images import ImageLimits, decode, thumbnail
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
-from jobs.report.tiles import QUALITY, data_uri, reason_of, resized
+from jobs.pages.views import View, drawn, resized, view
 
 Key = tuple[str, int, str]  # fold, episode, variant
 Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]
 
-GALLERY = 6  # episodes of one gallery
-LONG_SIDE = 400  # pixels of one image
+_ROOM = 6  # episodes of one gallery
+_LONG_SIDE = 400  # pixels of one image
 FOUND, TRUE, EXAMPLE = COLOURS[0], COLOURS[3], COLOURS[1]
 _NOT_JUDGED = (128, 128, 128)
 # The run has accepted the image already, by limits of its own.
@@ -48,21 +48,6 @@ class Judged:
     class_name: str
     iou: float
     empty: bool
-
-
-@dataclass(frozen=True)
-class View:
-    """One image, or the reason why there is none.
-
-    Attributes:
-        title: what it shows.
-        data: data URI, "" if it could not be had.
-        reason: why not.
-    """
-
-    title: str
-    data: str
-    reason: str = ""
 
 
 @dataclass(frozen=True)
@@ -113,16 +98,13 @@ def best(episodes: Sequence[Judged]) -> list[Judged]:
 
 def by_lot(episodes: Sequence[Judged]) -> list[Judged]:
     """Some episodes, drawn by the hash of their numbers."""
-    return sorted(episodes, key=_chance)[:GALLERY]
+    return sorted(episodes, key=_chance)[:_ROOM]
 
 
 def draw_episodes(
     outcome: Outcome, variant: str, wanted: Collection[Judged], predictions: Predictions
 ) -> dict[Judged, EpisodeTile]:
-    """The images of some episodes of one setting.
-
-    An image that cannot be read any more (it has moved since the run) is replaced by the reason.
-    """
+    """The images of some episodes of one setting."""
     if not wanted:
         return {}
     places = {(each.fold, each.episode): each for each in wanted}
@@ -143,7 +125,7 @@ def _in_turn(ordered: Sequence[Judged]) -> list[Judged]:
     for position, each in enumerate(ordered):
         ranked.append((taken[each.class_name], position))
         taken[each.class_name] += 1
-    return [ordered[position] for _, position in sorted(ranked)[:GALLERY]]
+    return [ordered[position] for _, position in sorted(ranked)[:_ROOM]]
 
 
 def _chance(each: Judged) -> bytes:
@@ -162,61 +144,48 @@ def _tile(episode: Episode, measured: Judged, found: Mapping[str, Any] | None) -
         support=support.key,
         more=episode.shot - 1,
         views=(
-            _view(
+            view(
                 "nothing found" if measured.empty else "found", lambda: _found(episode.query, found)
             ),
-            _view("example", lambda: _masked(support, EXAMPLE)),
-            _view("truth", lambda: _masked(episode.query, TRUE)),
+            view("example", lambda: _masked(support, EXAMPLE)),
+            view("ground truth", lambda: _masked(episode.query, TRUE)),
         ),
     )
 
 
-def _view(title: str, paint: Callable[[], Image]) -> View:
-    try:
-        return View(title, data_uri(encode_jpeg(paint(), QUALITY)))
-    except Exception as error:  # noqa: BLE001  (each storage raises its own)
-        # The run is finished; that an image has moved since is no reason to have no report.
-        return View(title, "", reason_of(error))
-
-
 def _masked(example: Example, colour: tuple[int, int, int]) -> Image:
-    image = _picture(example)
+    image = _image(example)
     truth = _truth(example, image)
-    drawn = [Drawn(colour, truth.mask)]
+    painted = [Drawn(colour, truth.mask)]
     if truth.ignore is not None:
-        drawn.append(Drawn(_NOT_JUDGED, truth.ignore))
-    return draw(image, drawn, fill=0.35)
+        painted.append(Drawn(_NOT_JUDGED, truth.ignore))
+    return draw(image, painted, fill=0.35)
 
 
 def _found(query: Example, found: Sequence[Object] | None) -> Image:
-    """The answer filled, with its points, and the outline of the ground truth where it is known."""
-    image = _picture(query)
+    """All objects filled, with their points, and the outline of the ground truth if it is known."""
+    image = _image(query)
     try:
         painted = draw(image, [Drawn(TRUE, _truth(query, image).mask)], fill=0.0)
     except (OSError, IpsegError):
-        painted = image  # the view of the ground truth says why
+        painted = image  # the view of the ground truth beside this one says why
     size = (image.shape[1], image.shape[0])
-    drawn = []
-    for each in found or ():
-        height, width = each.segmentation["size"]
-        points = each.points * (size[0] / width, size[1] / height, 1.0)
-        drawn.append(Drawn(FOUND, resized(each.mask, size), points))
-    return draw(painted, drawn, fill=0.35)
+    return draw(painted, [drawn(each, FOUND, size) for each in found or ()], fill=0.35)
 
 
-def _picture(example: Example) -> Image:
+def _image(example: Example) -> Image:
     image = decode(fetch(example.uri), _ANY_SHAPE)
-    return thumbnail(_cropped(image, example), LONG_SIDE)
+    return thumbnail(_cropped(image, example), _LONG_SIDE)
 
 
-def _truth(example: Example, image: Image) -> Truth:
+def _truth(example: Example, image: Image) -> GroundTruth:
     """The ground truth at the size of the reduced image."""
     size = (image.shape[1], image.shape[0])
-    truth = read_truth(example.truth)
+    truth = read_ground_truth(example.ground_truth)
     mask = resized(_cropped(truth.mask, example), size)
     if truth.ignore is None:
         return replace(truth, mask=mask)
-    return Truth(mask, resized(_cropped(truth.ignore, example), size))
+    return GroundTruth(mask, resized(_cropped(truth.ignore, example), size))
 
 
 def _cropped(pixels: Any, example: Example) -> Any:  # noqa: ANN401  (an image or a mask)

@@ -4,18 +4,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from importlib.resources import files
 from typing import Any
 
-import jinja2
 import numpy as np
 import pyarrow.compute as pc
-from markupsafe import Markup
 
 from ipseg.metrics import FORMULAS
 from ipseg.storage.files import write_whole
-from jobs.commands.errors import normalise
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.episodes import (
@@ -33,43 +28,19 @@ from jobs.evaluation.episodes import (
 )
 from jobs.evaluation.plots import axis, mark
 from jobs.evaluation.summary import Number, Summary, Variant
-from jobs.report.charts import histogram
-from jobs.report.survey import BINS
-from jobs.report.tiles import css
-from jobs.report.write import (
-    REPORT,
-    readable_bytes,
-    readable_count,
-    readable_duration,
-)
+from jobs.failures import Group, Groups
+from jobs.pages.charts import BINS, histogram
+from jobs.pages.template import REPORT, template
+from jobs.pages.views import Gallery, css
 
-_CLASSES_SHOWN = 60
-_FAILURES_SHOWN = 20
-_EXAMPLES = 3  # of one group of failures
-
-
-@dataclass(frozen=True)
-class Gallery:
-    """Some episodes under one heading."""
-
-    title: str
-    note: str
-    tiles: list[EpisodeTile]
-
-
-@dataclass
-class FailureGroup:
-    """Results that failed with the same message, but for names and numbers.
-
-    Attributes:
-        message: of the first.
-        count: results.
-        examples: some of them.
-    """
-
-    message: str
-    count: int = 0
-    examples: list[str] = field(default_factory=list)
+_CLASSES = 60
+_FAILURES = 20  # groups of them
+_FILTERS = {
+    "percent": wording.percent,
+    "span": wording.span,
+    "points": wording.points,
+    "fold": wording.fold_title,
+}
 
 
 def write_page(summary: Summary, predictions: Predictions) -> str:
@@ -77,16 +48,15 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
 
     Args:
         summary: its numbers.
-        predictions: (run folder, keys) -> key -> {"segmentation", "points"}; a key is (fold,
-            episode, variant). One for which nothing was found may be left out.
+        predictions: (run folder, keys) -> key -> objects; a key is (fold, episode, variant). One
+            for which nothing was found may be left out.
 
     Returns:
         Address of the report.
     """
     shown = summary.best
     failures = _failures(summary)
-    page = _template().render(
-        style=_style(),
+    page = template("jobs.evaluation", "evaluation.html", _FILTERS).render(
         e=summary.evaluation,
         gaps=summary.gaps,
         formula=FORMULAS[shown.headline.formula],
@@ -102,8 +72,8 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
             {"formula": FORMULAS[name], "number": number} for name, number in shown.numbers.items()
         ],
         colours={"found": css(FOUND), "truth": css(TRUE), "example": css(EXAMPLE)},
-        failures=failures[:_FAILURES_SHOWN],
-        more_failures=len(failures[_FAILURES_SHOWN:]),
+        failures=failures[:_FAILURES],
+        more_failures=len(failures[_FAILURES:]),
         failed=sum(group.count for group in failures),
         **_sweep(summary.variants),
         **_published(shown),
@@ -211,9 +181,9 @@ def _classes(summary: Summary, shown: Variant) -> dict[str, Any]:
     )
     lines = table.filter(here).to_pylist()
     lines.sort(key=lambda line: (line["value"] is None, -(line["value"] or 0), line["class_name"]))
-    if len(lines) <= _CLASSES_SHOWN:
+    if len(lines) <= _CLASSES:
         return {"classes": lines, "more_classes": []}
-    half = _CLASSES_SHOWN // 2
+    half = _CLASSES // 2
     return {"classes": lines[:half] + lines[-half:], "more_classes": lines[half:-half]}
 
 
@@ -232,7 +202,7 @@ def _episodes(summary: Summary, shown: Variant, predictions: Predictions) -> dic
 
 def _galleries(
     summary: Summary, shown: Variant, measured: Sequence[Judged], predictions: Predictions
-) -> list[Gallery]:
+) -> list[Gallery[EpisodeTile]]:
     of_setting = f" With {shown.label}." if len(summary.variants) > 1 else ""
     chosen = [
         ("Worst", f"Lowest IoU, classes in turn.{of_setting}", worst(measured)),
@@ -248,42 +218,11 @@ def _galleries(
     ]
 
 
-def _failures(summary: Summary) -> list[FailureGroup]:
+def _failures(summary: Summary) -> list[Group]:
     results = summary.outcome.results
     failed = results.filter(pc.equal(results["status"], "failed")).sort_by("episode")
-    groups: dict[str, FailureGroup] = {}
+    groups = Groups()
     for row in failed.select(["error_message", "fold", "episode", "query"]).to_pylist():
-        message = row["error_message"] or "no message"
-        group = groups.setdefault(normalise(message), FailureGroup(message))
-        group.count += 1
         fold = f"{wording.fold_title(row['fold'])}, " if row["fold"] else ""
-        example = f"{fold}no. {row['episode']}: {row['query']}"
-        if len(group.examples) < _EXAMPLES and example not in group.examples:
-            group.examples.append(example)
-    return sorted(groups.values(), key=lambda group: (-group.count, group.message))
-
-
-def _style() -> Markup:
-    """The style sheet in the report of a run, so that both reports look alike."""
-    text = (files("jobs.report") / "report.html").read_text(encoding="utf-8")
-    return Markup(text.partition("<style>")[2].partition("</style>")[0])  # noqa: S704  (ours)
-
-
-def _template() -> jinja2.Template:
-    environment = jinja2.Environment(
-        autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
-    )
-    environment.filters.update(
-        {
-            "bytes": readable_bytes,
-            "duration": readable_duration,
-            "count": readable_count,
-            "percent": wording.percent,
-            "span": wording.span,
-            "points": wording.points,
-            "fold": wording.fold_title,
-            "moment": wording.moment,
-        }
-    )
-    text = (files("jobs.evaluation") / "evaluation.html").read_text(encoding="utf-8")
-    return environment.from_string(text)
+        groups.add(f"{fold}no. {row['episode']}: {row['query']}", row["error_message"] or "")
+    return groups.listed()

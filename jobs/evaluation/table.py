@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ipseg.metrics import FORMULAS
-from jobs.commands.status import plain
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.summary import Coverage, Summary, Variant
+from jobs.pages.readable import NONE
+from jobs.terminal import plain
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -27,6 +28,15 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(plain(f"{title}: {evaluation['method']}, profile {evaluation['profile']}"))
     console.print(plain(f"{formula.id}, {formula.title}, percent: {formula.definition}"))
     console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(shown))
+    for variant in summary.variants:
+        if variant.difference is not None:
+            value, ends = wording.difference(variant.difference)
+            console.print(
+                plain(
+                    f"{variant.label} minus {summary.variants[0].label}: {value} "
+                    f"(95 % {ends}, paired, {variant.difference.episodes:,} episodes)"
+                )
+            )
     for number in list(shown.numbers.values())[1:] if len(summary.variants) == 1 else ():
         other = FORMULAS[number.formula]
         value = f"{wording.percent(number.value)} ({wording.span(number.interval)})"
@@ -67,15 +77,11 @@ def sweep_table(summary: Summary) -> Table:
     """One line for each setting."""
     published = next((v.counterpart for v in summary.variants if v.counterpart), None)
     table = _table("setting", published)
-    first = summary.variants[0].label
-    for heading in (f"minus {first}", "95 % interval (paired)"):
-        table.add_column(plain(heading), justify="right")
     for variant in summary.variants:
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
-        cells = [*_cells(variant, bool(published)), *wording.difference(variant.difference)]
-        table.add_row(plain(variant.label), *cells, style=style)
+        table.add_row(plain(variant.label), *_cells(variant, bool(published)), style=style)
     return table
 
 
@@ -113,7 +119,7 @@ def _cells(variant: Variant, published: bool) -> list[Any]:
 
 
 def _printed(value: float | None) -> str:
-    return wording.NONE if value is None else f"{value:.1f}"
+    return NONE if value is None else f"{value:.1f}"
 
 
 def _difference(value: float | None, published: float | None) -> str:

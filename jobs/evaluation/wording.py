@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from datetime import datetime
 from typing import Any
 
 from ipseg.metrics.paired import Difference
-
-NONE = "–"
+from jobs.pages.readable import NONE
 
 
 def percent(value: float | None) -> str:
@@ -33,11 +31,6 @@ def difference(found: Difference | None) -> tuple[str, str]:
         return NONE, NONE
     ends = " to ".join(points(100 * end) for end in found.interval or ())
     return points(100 * found.value), ends or NONE
-
-
-def moment(text: str | None) -> str:
-    """A time in ISO form as people write it."""
-    return f"{datetime.fromisoformat(text):%-d %B %Y, %H:%M:%S %Z}".strip() if text else NONE
 
 
 def fold_title(fold: str) -> str:
@@ -70,7 +63,10 @@ def protocol_lines(protocol: dict[str, Any]) -> list[tuple[str, str]]:
     }
     return [
         ("Compared at", "the original size" if side is None else f"{side} × {side} px, squashed"),
-        ("Ground truth resized by", "–" if side is None else rules[protocol["truth_rule"]]),
+        (
+            "Ground truth resized by",
+            "–" if side is None else rules[protocol["ground_truth_resize"]],
+        ),
         (
             "Examples come",
             "with their ground-truth mask" if protocol["given_mask"] else "without a mask",

@@ -1,7 +1,7 @@
-"""One pass over the rows of a run: counts, histograms, and the few rows worth showing.
+"""One pass over the rows of a run: counts, histograms, and the few rows that a page has room for.
 
-Reads scores and metrics only, never masks or pictures, and keeps a fixed number of rows, so that
-a run of a million rows takes no more memory than one of sixty.
+Reads scores and metrics only, never masks or images, and keeps a fixed number of rows, so that a
+run of a million rows takes no more memory than one of sixty.
 """
 
 from __future__ import annotations
@@ -9,56 +9,27 @@ from __future__ import annotations
 import hashlib
 import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-import pyarrow.parquet as pq
-
 from ipseg.objects import notable
-from ipseg.storage.files import filesystem
-from pipeline.runfolder.parts import part_files
+from jobs.failures import Groups
+from jobs.pages.charts import Counts, bin_of, no_counts
+from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.parts import Place, read_placed
 
-BINS = 20
-# Without ground truth, objects are shown that reach this share of the best score in the image and
-# this score; where none does, the best one is.
-_SHOWN = 8  # rows of one gallery
-_BATCH_ROWS = 4096
-_HEAVY = ("objects.list.element.segmentation", "objects.list.element.points")
-_WANTED = ("key", "row_status", "error_stage", "error_type", "error_message", "objects", "metrics")
-
-
-@dataclass(frozen=True)
-class Place:
-    """Where a row stands.
-
-    Attributes:
-        key: of the row.
-        part: path of the Parquet part inside the run's filesystem.
-        index: of the row in that part.
-    """
-
-    key: str
-    part: str
-    index: int
-
-
-@dataclass(frozen=True)
-class Failure:
-    """A row that failed, and why."""
-
-    key: str
-    stage: str
-    kind: str
-    message: str
+_ROOM = 8  # rows of one gallery
+_HEAVY = tuple(
+    f"objects.list.element.{name}" for name in ("segmentation", "points", "bbox", "evidence")
+)
+_WANTED = ("row_status", "error_stage", "error_type", "error_message", "objects", "metrics")
 
 
 class Top:
     """The items with the largest values seen, whatever the order they came in."""
 
-    def __init__(self, size: int = _SHOWN) -> None:
+    def __init__(self, size: int = _ROOM) -> None:
         self._size = size
         self._heap: list[tuple[float, str, int, Any]] = []
         self._added = 0
@@ -77,8 +48,45 @@ class Top:
         return [entry[3] for entry in sorted(self._heap, reverse=True, key=lambda e: e[:3])]
 
 
-def _bins() -> npt.NDArray[np.int64]:
-    return np.zeros(BINS, np.int64)
+@dataclass
+class Ranking:
+    """Rows in order of one measure: IoU, or the score where there is no ground truth."""
+
+    _best: dict[str, Top] = field(default_factory=lambda: defaultdict(Top))
+    _worst: Top = field(default_factory=Top)
+    _several: Top = field(default_factory=Top)
+
+    def add(
+        self, values: Mapping[str, float], least: float | None, several: bool, place: Place
+    ) -> None:
+        """Takes in a row.
+
+        Args:
+            values: concept -> the measure.
+            least: by which the row is among the worst; None leaves it out of them.
+            several: it has two or more concepts.
+            place: of the row.
+        """
+        for concept, value in values.items():
+            self._best[concept].add(value, place.key, place)
+        if least is not None:
+            self._worst.add(-least, place.key, place)
+        if several:
+            self._several.add(_chance(place.key), place.key, place)
+
+    def best(self) -> list[Place]:
+        """The rows with the highest values, concepts taking turns."""
+        queues = [self._best[concept].items() for concept in sorted(self._best)]
+        turns = [place for rank in _by_rank(queues) for place in rank]
+        return list(dict.fromkeys(turns))[:_ROOM]
+
+    def worst(self) -> list[Place]:
+        """The rows with the lowest values."""
+        return self._worst.items()
+
+    def several(self) -> list[Place]:
+        """Some rows with two or more concepts, drawn by the hash of their keys."""
+        return self._several.items()
 
 
 @dataclass
@@ -87,123 +95,95 @@ class Survey:
 
     Attributes:
         counts: rows by status.
-        has_truth: some row was compared with ground truth.
-        present_scores: concept -> histogram of its best score in images that show it; without
-            ground truth, in all images.
-        absent_scores: concept -> the same for images that do not show it.
-        ious: histogram of IoU over (image, concept present).
-        causes: failed rows by (stage, type of error).
-        failures: some of them.
+        measured: rows that were compared with ground truth, by IoU of the concepts they have.
+        unmeasured: the other rows, by score.
+        scores: concept -> histogram of its best score in rows without ground truth.
+        present_scores: concept -> histogram of its best score in rows that have it.
+        absent_scores: concept -> the same for rows that do not have it.
+        ious: histogram of IoU over (row, concept present).
+        failures: rows that failed or are poisoned.
+        not_compared: comparisons that failed, in rows that did not.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
-    has_truth: bool = False
-    present_scores: dict[str, npt.NDArray[np.int64]] = field(
-        default_factory=lambda: defaultdict(_bins)
-    )
-    absent_scores: dict[str, npt.NDArray[np.int64]] = field(
-        default_factory=lambda: defaultdict(_bins)
-    )
-    ious: npt.NDArray[np.int64] = field(default_factory=_bins)
-    causes: Counter[tuple[str, str]] = field(default_factory=Counter)
-    _failures: Top = field(default_factory=lambda: Top(12))
-    _best: dict[str, Top] = field(default_factory=lambda: defaultdict(Top))
-    _worst: Top = field(default_factory=Top)
-    _several: Top = field(default_factory=Top)
+    measured: Ranking = field(default_factory=Ranking)
+    unmeasured: Ranking = field(default_factory=Ranking)
+    scores: dict[str, Counts] = field(default_factory=lambda: defaultdict(no_counts))
+    present_scores: dict[str, Counts] = field(default_factory=lambda: defaultdict(no_counts))
+    absent_scores: dict[str, Counts] = field(default_factory=lambda: defaultdict(no_counts))
+    ious: Counts = field(default_factory=no_counts)
+    failures: Groups = field(default_factory=Groups)
+    not_compared: Groups = field(default_factory=Groups)
     _quiet: Top = field(default_factory=Top)
-    _loud: Top = field(default_factory=lambda: Top(_SHOWN // 2))
-    _nothing: Top = field(default_factory=lambda: Top(_SHOWN // 2))
-
-    @property
-    def failures(self) -> list[Failure]:
-        """Failed rows, at most a dozen."""
-        return self._failures.items()
-
-    def best(self) -> list[Place]:
-        """Rows with the highest IoU (without ground truth: score), concepts taking turns."""
-        queues = [self._best[concept].items() for concept in sorted(self._best)]
-        turns = [place for rank in _by_rank(queues) for place in rank]
-        return list(dict.fromkeys(turns))[:_SHOWN]
-
-    def worst(self) -> list[Place]:
-        """Rows with the lowest IoU of any concept they show (without ground truth: best score)."""
-        return self._worst.items()
-
-    def several(self) -> list[Place]:
-        """Some rows with two or more concepts, drawn by the hash of their keys."""
-        return self._several.items()
+    _loud: Top = field(default_factory=lambda: Top(_ROOM // 2))
+    _nothing: Top = field(default_factory=lambda: Top(_ROOM // 2))
 
     def none_present(self) -> list[Place]:
-        """Rows that show no concept: the highest scores among them, then the lowest."""
+        """Rows that have no concept: the highest scores among them, then the lowest."""
         loud = self._loud.items()
         quiet = [place for place in self._quiet.items() if place not in loud]
-        return [*loud, *reversed(quiet[: _SHOWN - len(loud)])]
+        return [*loud, *reversed(quiet[: _ROOM - len(loud)])]
 
     def nothing_found(self) -> list[Place]:
         """Some rows in which no object was found, drawn by the hash of their keys."""
         return self._nothing.items()
 
-    def add(self, row: dict[str, Any], place: Place) -> None:
+    def add(self, row: Mapping[str, Any], place: Place) -> None:
         """Takes in one row."""
         status = row["row_status"]
         self.counts[status] += 1
-        if status == "failed":
-            cause = (row["error_stage"] or "?", row["error_type"] or "?")
-            self.causes[cause] += 1
-            failure = Failure(place.key, *cause, row["error_message"] or "")
-            self._failures.add(_chance(place.key), place.key, failure)
+        if status in BROKEN:
+            stage, kind = row["error_stage"] or "", row["error_type"] or ""
+            self.failures.add(place.key, row["error_message"] or "", stage, kind)
             return
-        scores = best_scores(row)
+        scores: dict[str, float] = {}
+        for each in row["objects"]:
+            scores[each["concept"]] = max(each["score"], scores.get(each["concept"], 0.0))
+        if not scores:
+            self._nothing.add(_chance(place.key), place.key, place)
         if row["metrics"]:
-            self.has_truth = True
             self._add_measured(row["metrics"], scores, place)
         else:
             self._add_unmeasured(scores, place)
-        if not scores:
-            self._nothing.add(_chance(place.key), place.key, place)
 
     def _add_measured(
-        self, metrics: list[dict[str, Any]], scores: dict[str, float], place: Place
+        self, metrics: Iterable[Mapping[str, Any]], scores: Mapping[str, float], place: Place
     ) -> None:
-        ious = {metric["concept"]: metric["iou"] for metric in metrics if metric["present"]}
-        for metric in metrics:
-            concept = metric["concept"]
-            histogram = self.present_scores if metric["present"] else self.absent_scores
-            histogram[concept][_bin(scores.get(concept, 0.0))] += 1
+        failed = [metric for metric in metrics if metric["status"] == "failed"]
+        for metric in failed:
+            self.not_compared.add(place.key, metric["error_message"] or "")
+        ious = ious_of(metrics)
         for concept, iou in ious.items():
-            self.ious[_bin(iou)] += 1
-            self._best[concept].add(iou, place.key, place)
-        if ious:
-            self._worst.add(-min(ious.values()), place.key, place)
-        else:
+            histograms = self.absent_scores if iou is None else self.present_scores
+            histograms[concept][bin_of(scores.get(concept, 0.0))] += 1
+        present = {concept: iou for concept, iou in ious.items() if iou is not None}
+        for iou in present.values():
+            self.ious[bin_of(iou)] += 1
+        self.measured.add(present, min(present.values(), default=None), len(present) > 1, place)
+        if not present and not failed:
             score = max(scores.values(), default=0.0)
             self._loud.add(score, place.key, place)
             self._quiet.add(-score, place.key, place)
-        if len(ious) > 1:
-            self._several.add(_chance(place.key), place.key, place)
 
-    def _add_unmeasured(self, scores: dict[str, float], place: Place) -> None:
+    def _add_unmeasured(self, scores: Mapping[str, float], place: Place) -> None:
         for concept, score in scores.items():
-            self.present_scores[concept][_bin(score)] += 1
-            self._best[concept].add(score, place.key, place)
-        if scores:
-            self._worst.add(-max(scores.values()), place.key, place)
-        if len(notable(scores)) > 1:
-            self._several.add(_chance(place.key), place.key, place)
+            self.scores[concept][bin_of(score)] += 1
+        several = len(notable(scores)) > 1
+        self.unmeasured.add(scores, max(scores.values(), default=None), several, place)
 
 
-def _by_rank(queues: list[list[Place]]) -> Iterator[list[Place]]:
-    """Yields the first of each list, then the second of each, as long as there are any."""
-    for rank in range(max(map(len, queues), default=0)):
-        yield [queue[rank] for queue in queues if rank < len(queue)]
+def ious_of(metrics: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
+    """Concept -> IoU, in a sequence the mean over the frames that have it; None if it is absent.
 
-
-def best_scores(row: Mapping[str, Any]) -> dict[str, float]:
-    """Concept -> the highest score of its objects in a row."""
-    scores: dict[str, float] = {}
-    for item in row["objects"] or ():
-        scores[item["concept"]] = max(item["score"], scores.get(item["concept"], 0.0))
-    return scores
+    Comparisons that failed say nothing, and are left out.
+    """
+    found: dict[str, list[float]] = {}
+    for metric in metrics:
+        if metric["status"] == "ok":
+            ious = found.setdefault(metric["concept"], [])
+            if metric["ground_truth"]:
+                ious.append(metric["intersection"] / metric["union"])
+    return {name: sum(ious) / len(ious) if ious else None for name, ious in found.items()}
 
 
 def survey(out: str) -> Survey:
@@ -213,50 +193,18 @@ def survey(out: str) -> Survey:
         OutputError: there is no run at this place.
     """
     result = Survey()
-    fs, _ = filesystem(out)
-    seen: set[str] = set()
-    shard = None
-    for part in part_files(out):
-        if (folder := part.rpartition("/")[0]) != shard:
-            shard, seen = folder, set()  # a key belongs to one shard, so this stays small
-        with fs.open(part, "rb") as file:
-            for index, row in enumerate(_light_rows(pq.ParquetFile(file))):
-                if row["key"] not in seen:
-                    seen.add(row["key"])
-                    result.add(row, Place(row["key"], part, index))
+    for place, row in read_placed(out, _WANTED, without=_HEAVY):
+        result.add(row, place)
     return result
 
 
-def read_place(out: str, place: Place) -> dict[str, Any]:
-    """All columns of one row."""
-    fs, _ = filesystem(out)
-    with fs.open(place.part, "rb") as file:
-        parquet = pq.ParquetFile(file)
-        first = 0
-        for group in range(parquet.num_row_groups):
-            rows = parquet.metadata.row_group(group).num_rows
-            if place.index < first + rows:
-                table = parquet.read_row_group(group).slice(place.index - first, 1)
-                row: dict[str, Any] = table.to_pylist()[0]
-                return row
-            first += rows
-    raise IndexError(f"{place.part} has no row {place.index}")
-
-
-def _light_rows(parquet: pq.ParquetFile) -> Iterator[dict[str, Any]]:
-    paths = [parquet.schema.column(index).path for index in range(len(parquet.schema))]
-    light = [
-        path for path in paths if path.split(".")[0] in _WANTED and not path.startswith(_HEAVY)
-    ]
-    for batch in parquet.iter_batches(_BATCH_ROWS, columns=light):
-        yield from batch.to_pylist()
-
-
-def _bin(value: float) -> int:
-    return min(BINS - 1, int(value * BINS)) if value > 0 else 0  # also for NaN
+def _by_rank(queues: list[list[Place]]) -> Iterator[list[Place]]:
+    """Yields the first of each list, then the second of each, as long as there are any."""
+    for rank in range(max(map(len, queues), default=0)):
+        yield [queue[rank] for queue in queues if rank < len(queue)]
 
 
 def _chance(key: str) -> float:
-    """A number in [0, 1) that looks drawn by lot but belongs to the key."""
+    """A number in [0, 1) that looks random but belongs to the key."""
     digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()
     return int.from_bytes(digest[:6], "big") / 2**48

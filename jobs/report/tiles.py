@@ -1,43 +1,39 @@
-"""The pictures of the report: rows with their masks and points, prompts with their objects."""
+"""The images of the report: rows with their masks and points."""
 
 from __future__ import annotations
 
-import base64
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import cv2
-import numpy as np
+from ipseg.objects import Object, best_scores, highest, notable
+from ipseg.rows import Image
+from ipseg.vision.images import thumbnail
+from ipseg.vision.overlay import Colour, draw
+from jobs.pages.readable import readable_count
+from jobs.pages.views import View, css, drawn, view
+from jobs.report.survey import ious_of
 
-from ipseg.objects import highest, notable
-from ipseg.rows import Image, Mask
-from ipseg.storage.addresses import fetch
-from ipseg.vision.images import ImageLimits, decode, encode_jpeg, thumbnail
-from ipseg.vision.masks import decode_rle
-from ipseg.vision.overlay import Colour, Drawn, draw, isolate
-from jobs.report.survey import best_scores
-
-LONG_SIDE = 460  # pixels of a picture in the gallery; sharp enough on a phone
-QUALITY = 80  # of the JPEG pictures in a report
-_REASON_LENGTH = 160
+LONG_SIDE = 460  # pixels of an image in the gallery; sharp enough on a phone
 
 
 @dataclass(frozen=True)
 class Found:
-    """What is said about one concept below a picture.
+    """What is said about one concept below an image.
 
     Attributes:
         concept: its name.
         colour: CSS colour of its outline.
-        score: of the object, None if none was found.
+        score: the highest of its objects, None if none was found.
         iou: with the ground truth, None where there is none.
+        instances: of it that were found; those of a sequence each once, whatever its frames.
     """
 
     concept: str
     colour: str
     score: float | None
     iou: float | None
+    instances: int
 
 
 @dataclass(frozen=True)
@@ -46,118 +42,98 @@ class Tile:
 
     Attributes:
         key: of the row.
-        picture: data URI, or "" if the picture could not be had.
-        reason: why not.
-        width, height: of the picture, in pixels; for the shape of what stands in for it.
-        found: the concepts drawn.
+        views: the image; of a sequence the first frame with objects and a middle one.
+        note: how many frames and instances a sequence has; "" for an image.
+        found: the concepts that are drawn.
         rival: the concept that scored highest without being there, if above all that are.
     """
 
     key: str
-    picture: str
-    reason: str
-    width: int
-    height: int
+    views: tuple[View, ...]
+    note: str
     found: list[Found]
     rival: Found | None
 
 
-def css(colour: Colour) -> str:
-    """A colour as CSS takes it."""
-    return "#{:02x}{:02x}{:02x}".format(*colour)
+def row_tile(
+    row: Mapping[str, Any],
+    originals: Callable[[], Sequence[Image]],
+    colours: Mapping[str, Colour],
+) -> Tile:
+    """A row with what was found in it.
 
-
-def data_uri(jpeg: bytes) -> str:
-    """A JPEG file as an address that holds the whole file."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
-
-
-def reason_of(error: Exception) -> str:
-    """Why a picture is not there, short enough to stand in its place."""
-    return f"{type(error).__name__}: {error}"[:_REASON_LENGTH]
-
-
-def row_tile(row: Mapping[str, Any], colours: Mapping[str, Colour], limits: ImageLimits) -> Tile:
-    """The picture of a row with what was found in it.
-
-    With ground truth, the concepts that are in the picture are drawn, or the one with the highest
+    With ground truth, the concepts that are in the image are drawn, or the one with the highest
     score where none is. Without, those whose score comes near the highest.
 
     Args:
         row: all columns of a finished row.
+        originals: opens the frames of the row, one for a still image.
         colours: concept -> colour.
-        limits: sizes of pictures that the run accepted.
     """
-    scores = best_scores(row)
-    ious = {m["concept"]: m["iou"] for m in row["metrics"] or () if m["present"]}
+    objects = [Object.from_record(each) for each in row["objects"]]
+    scores = best_scores(objects)
+    ious = ious_of(row["metrics"])
+    present = [concept for concept, iou in ious.items() if iou is not None]
     best = highest(scores)
-    if row["metrics"]:
-        shown = list(ious) or [concept for concept in scores if concept == best]
+    if ious:
+        chosen = present or [concept for concept in scores if concept == best]
     else:
-        shown = notable(scores)
-    rival = None
-    if ious and best is not None and best not in ious:
-        rival = _found(best, scores, ious, colours)
-    picture, reason, size = "", "", (row["width"] or 4, row["height"] or 3)
-    try:
-        image = decode(fetch(row["uri"]), limits)
-    except Exception as error:  # noqa: BLE001  (each storage raises its own)
-        # The run is finished; that a picture has moved since is no reason to have no report.
-        reason = reason_of(error)
-    else:
-        size = (image.shape[1], image.shape[0])
-        picture = data_uri(encode_jpeg(_overlay(image, row, shown, colours), QUALITY))
+        chosen = notable(scores)
+
+    def found(concept: str) -> Found:
+        instances = {each.instance for each in objects if each.concept == concept}
+        colour = css(colours[concept])
+        return Found(concept, colour, scores.get(concept), ious.get(concept), len(instances))
+
+    kept = [each for each in objects if each.concept in chosen]
+    absent = [concept for concept, iou in ious.items() if iou is None]
+    views, note = _views(kept, originals, colours)
     return Tile(
         key=row["key"],
-        picture=picture,
-        reason=reason,
-        width=size[0],
-        height=size[1],
-        found=[_found(concept, scores, ious, colours) for concept in shown],
-        rival=rival,
+        views=views,
+        note=note,
+        found=[found(concept) for concept in chosen],
+        rival=found(best) if present and best in absent else None,
     )
 
 
-def prompt_pictures(prompt: Mapping[str, Any], colour: Colour) -> tuple[str, str]:
-    """A prompt photo, and the same with all but the prompt object dimmed, as data URIs."""
-    photo = decode(prompt["thumbnail"])
-    size = (photo.shape[1], photo.shape[0])
-    mask = resized(decode_rle(prompt["mask"]), size)
-    isolated = isolate(photo, mask, colour)
-    return data_uri(encode_jpeg(photo, QUALITY)), data_uri(encode_jpeg(isolated, QUALITY))
-
-
-def _found(
-    concept: str,
-    scores: Mapping[str, float],
-    ious: Mapping[str, float],
+def _views(
+    objects: Sequence[Object],
+    originals: Callable[[], Sequence[Image]],
     colours: Mapping[str, Colour],
-) -> Found:
-    return Found(concept, css(colours[concept]), scores.get(concept), ious.get(concept))
+) -> tuple[tuple[View, ...], str]:
+    """The frames to draw, and how many there are; a still image has one and needs no words."""
+    try:
+        images = originals()
+        count = len(images)
+    except Exception as error:  # noqa: BLE001  (each storage raises its own)
+        reason = error  # the row is still worth its scores
+        return (view("", lambda: _raise(reason)),), ""
+    busy = sorted({each.frame for each in objects}) or [0]
+    frames = list(dict.fromkeys([busy[0], busy[len(busy) // 2]]))
+    views = tuple(
+        view(
+            f"frame {frame}" if count > 1 else "",
+            lambda frame=frame: _drawn(images[frame], objects, frame, colours),
+        )
+        for frame in frames
+    )
+    if count == 1:
+        return views, ""
+    instances = len({(each.concept, each.instance) for each in objects})
+    plural = "" if instances == 1 else "s"
+    return views, f"{readable_count(count)} frames, {readable_count(instances)} instance{plural}"
 
 
-def _overlay(
-    image: Image, row: Mapping[str, Any], shown: Sequence[str], colours: Mapping[str, Colour]
+def _raise(error: Exception) -> Image:
+    raise error
+
+
+def _drawn(
+    image: Image, objects: Sequence[Object], frame: int, colours: Mapping[str, Colour]
 ) -> Image:
-    """Drawn on the reduced picture, so that lines and dots keep their width."""
     small = thumbnail(image, LONG_SIDE)
     size = (small.shape[1], small.shape[0])
-    scale = np.array([size[0] / image.shape[1], size[1] / image.shape[0], 1.0])
-    objects = []
-    for item in row["objects"] or ():
-        if item["concept"] in shown:
-            points = [(p["x"], p["y"], p["label"]) for p in item["points"] or ()]
-            objects.append(
-                Drawn(
-                    colour=colours[item["concept"]],
-                    mask=resized(decode_rle(item["segmentation"]), size),
-                    points=np.array(points, np.float64).reshape(-1, 3) * scale,
-                )
-            )
-    return draw(small, objects, fill=0.35)
-
-
-def resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The mask at (width, height): a pixel is in if at least half of it is."""
-    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return share >= 0.5
+    ordered = sorted(objects, key=lambda each: each.score)  # the highest score on top
+    there = [drawn(each, colours[each.concept], size) for each in ordered if each.frame == frame]
+    return draw(small, there, fill=0.35)

@@ -64,6 +64,12 @@ def bank_folder(url: str) -> str:
     return f"{url}/{BANK}" if exists(f"{url}/{BANK}/{ENTRIES}") else url
 
 
+def bank_of(out: str, manifest: Mapping[str, Any]) -> str:
+    """The folder of the bank that a run's manifest names."""
+    bank = str(manifest["bank"])
+    return bank if "/" in bank else f"{out.rstrip('/')}/{bank}"
+
+
 def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
     """Writes BANK/entries.parquet once all prompts are described.
 

@@ -17,6 +17,8 @@ from ipseg.storage.files import read_bytes, write_whole
 from pipeline.runfolder.parts import SCHEMA_VERSION, other_version
 
 FILE = "manifest.json"
+_LISTED = 20  # differences that a message names
+_LENGTH = 80  # of a value in it
 
 
 @dataclass
@@ -74,7 +76,8 @@ class Manifest:
             ConfigError: names each difference, old -> new.
         """
         if changes := list(self.differences(identity)):
-            listed = "\n  ".join(changes)
+            more = [f"and {len(changes) - _LISTED} more"] if len(changes) > _LISTED else []
+            listed = "\n  ".join([*changes[:_LISTED], *more])
             raise ConfigError(
                 f"{self.out} holds rows made with other settings:\n  {listed}\n"
                 f"set them back, choose another --out, or start over with --overwrite"
@@ -89,4 +92,8 @@ def differences(old: object, new: object, where: str = "") -> Iterator[str]:
             yield from differences(old.get(key), new.get(key), place)
     elif old != new:
         texts = [json.dumps(value) if value is not None else "nothing" for value in (old, new)]
-        yield f"{where}: {texts[0]} -> {texts[1]}"
+        yield f"{where}: {_cut(texts[0])} -> {_cut(texts[1])}"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."

@@ -100,13 +100,18 @@ def part_files(out: str) -> list[str]:
 
 
 def read_batches(
-    part: str, columns: Sequence[str] | None = None, *, without: tuple[str, ...] = ()
+    part: str,
+    columns: Sequence[str] | None = None,
+    *,
+    optional: Sequence[str] = (),
+    without: tuple[str, ...] = (),
 ) -> Iterator[pa.RecordBatch]:
     """A part, batch after batch. Everything that reads parts reads them here.
 
     Args:
         part: its address.
         columns: to read, None for all.
+        optional: columns to read as well where the part has them (prompts have no metrics).
         without: paths within nested columns that are left out, such as "objects.list.element.mask".
 
     Raises:
@@ -116,13 +121,14 @@ def read_batches(
     """
     with _opened(part, columns) as file:
         wanted = None if columns is None else list(columns)
+        if wanted is not None:
+            wanted += [name for name in optional if name in file.schema_arrow.names]
         if without:
             paths = [file.schema.column(index).path for index in range(len(file.schema))]
             wanted = [
                 path
                 for path in paths
-                if (columns is None or path.split(".")[0] in columns)
-                and not path.startswith(without)
+                if (wanted is None or path.split(".")[0] in wanted) and not path.startswith(without)
             ]
         yield from file.iter_batches(_ROWS_AT_ONCE, columns=wanted)
 

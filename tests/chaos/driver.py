@@ -1,4 +1,4 @@
-"""Work without models, with faults built in, in this process or as a program of its own.
+"""Synthetic work with faults built in, in this process or as a program of its own.
 
 python tests/chaos/driver.py '{"out": "run", "seen": "seen.txt", "engine": "local"}'
 """
@@ -15,7 +15,7 @@ import hurt
 
 from ipseg.config import Runtime
 from ipseg.rows import Step
-from jobs.bench.rehearsal import rehearsal_steps
+from jobs.bench.synthetic import synthetic_steps
 from pipeline.process import EngineName, Outcome, Work, engine_for, process
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.ledger import Retry
@@ -67,8 +67,8 @@ class Job:
         return [f"{number:05}.jpg" for number in range(self.rows)]
 
     def steps(self) -> list[Step]:
-        """Steps of known cost, with a witness in the middle."""
-        match, points, segment = rehearsal_steps(self.seconds, 0.0, self.seconds)
+        """The synthetic steps, with a witness in the middle."""
+        match, points, segment = synthetic_steps(self.seconds, 0.0, self.seconds)
         if self.marks:
             segment = hurt.LoadingSegment(self.seconds, marks=self.marks)
         steps = [match, points, hurt.Witness(self.seen), segment]

@@ -46,9 +46,15 @@ def program(
 
 
 def hit(process: subprocess.Popen[bytes], number: int, due: Callable[[], bool]) -> bool:
-    """Sends a signal to a program when it is due, and whether it was still at work then."""
+    """Sends a signal to a program when it is due, and whether it was still at work then.
+
+    Raises:
+        RuntimeError: it had failed by itself.
+    """
     await_(due, lambda: process.poll() is None)
     if process.poll() is not None:
+        if process.returncode:
+            raise RuntimeError(f"the program ended by itself with {process.returncode}")
         return False
     process.send_signal(number)
     return process.wait(PATIENCE) != 0

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import ClassVar
 
 from ipseg.rows import Row, Step
-from jobs.bench.rehearsal import RehearseSegment
+from jobs.bench.synthetic import SyntheticSegment
 
 LOADING_SECONDS = 0.8
 
@@ -35,7 +35,7 @@ class Witness(Step):
 
 
 @dataclass
-class LoadingSegment(RehearseSegment):
+class LoadingSegment(SyntheticSegment):
     """A segmenter whose model takes a while to load; says so while it does."""
 
     marks: str = ""

@@ -8,7 +8,11 @@ from ipseg.errors import ImageError, PromptError
 from ipseg.objects import Object
 from ipseg.vision.images import encode_jpeg
 
-SMALL = "tests/small.yaml"
+# Work images of a few pixels.
+SMALL = [
+    *(f"{part}.long_side=96" for part in ("support.saliency", "saliency", "features.classical")),
+    *("segmenter.long_side=96", "features.sift.long_side=144"),
+]
 
 
 @pytest.fixture(scope="module")
@@ -58,7 +62,7 @@ def test_many_images_are_segmented_when_they_are_asked_for(photos, model):
 def test_a_folder_of_prompts_is_as_the_same_prompts_by_hand(prompt_folder, photos):
     from ipseg.vision.masks import read_mask
 
-    by_folder, by_hand = ipseg.load(SMALL), ipseg.load(SMALL)
+    by_folder, by_hand = (ipseg.load("classical", SMALL) for _ in range(2))
     bank = by_folder.set_prompts(prompt_folder)
     assert list(bank.categories) == ["cat", "cup"]
     mask = read_mask((prompt_folder / "cat" / "1.mask.png").read_bytes())
@@ -81,7 +85,7 @@ def test_what_is_given_with_a_prompt_is_used(photos):
         "masked": ipseg.Prompt(photos["cat"], mask),
         "pointed": ipseg.Prompt(photos["cat"], points=[(160, 110), (150, 100)]),
     }
-    model = ipseg.load(SMALL)
+    model = ipseg.load("classical", SMALL)
     bank = model.set_prompts(given)
     features = [bank.features(name)["classical/object"].tolist() for name in given]
     assert len({tuple(each) for each in features}) == len(given)
@@ -90,7 +94,7 @@ def test_what_is_given_with_a_prompt_is_used(photos):
 
 
 def test_prompts_of_a_later_call_replace_those_of_an_earlier_one(photos):
-    model = ipseg.load(SMALL)
+    model = ipseg.load("classical", SMALL)
     model.set_prompts({"cup": photos["cup"]})
     model.set_prompts({"cat": photos["cat"], "dog": [ipseg.Prompt(photos["cup"])] * 2})
     assert model.segment(photos["cat"]).concepts == ("cat", "dog")
@@ -121,16 +125,16 @@ def test_several_objects_and_frames_are_put_together_for_those_who_look():
 
 def test_errors_name_the_image(model, tmp_path):
     with pytest.raises(PromptError, match="give prompts first"):
-        ipseg.load(SMALL).segment(b"")
+        ipseg.load("classical", SMALL).segment(b"")
     with pytest.raises(ImageError, match="bytes: the file is empty"):
         model.segment(b"")
     (tmp_path / "notes.jpg").write_text("hello")
     with pytest.raises(ImageError, match=r"notes.jpg: not an? \w+ in .* \(in step decode\)"):
         model.segment(tmp_path / "notes.jpg")
     with pytest.raises(PromptError, match=r"prompt cup/0 cannot be used: not an?"):
-        ipseg.load(SMALL).set_prompts({"cup": b"only text"})
+        ipseg.load("classical", SMALL).set_prompts({"cup": b"only text"})
     with pytest.raises(PromptError, match=r"cup/0: a box is \[x0, y0, x1, y1\]"):
-        ipseg.load(SMALL).set_prompts({"cup": ipseg.Prompt(b"", box=(9, 9, 3, 3))})
+        ipseg.load("classical", SMALL).set_prompts({"cup": ipseg.Prompt(b"", box=(9, 9, 3, 3))})
     with pytest.raises(ImageError, match="takes single images: use segment"):
         model.segment_sequence(["0.jpg"])
 

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -12,11 +13,17 @@ FORBIDDEN = {"ipseg": {"ray", "pipeline", "jobs"}, "pipeline": {"jobs"}}
 
 
 def imported(file):
+    """Modules that a file imports anywhere: at its top, in a function, for types alone."""
     for node in ast.walk(ast.parse(file.read_text())):
         if isinstance(node, ast.Import):
-            yield from (alias.name.partition(".")[0] for alias in node.names)
+            yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module.partition(".")[0]
+            yield node.module
+
+
+def room(module):
+    """The folder of a package that a module is in, or the module itself beside the folders."""
+    return ".".join(module.split(".")[:2])
 
 
 @pytest.mark.parametrize("package", FORBIDDEN)
@@ -27,9 +34,23 @@ def test_imports_run_one_way(package):
         f"{file.relative_to(ROOT)}: {name}"
         for file in files
         for name in imported(file)
-        if name in FORBIDDEN[package]
+        if name.partition(".")[0] in FORBIDDEN[package]
     }
     assert not wrong
+
+
+@pytest.mark.parametrize("package", ["ipseg", "pipeline", "jobs"])
+def test_folders_of_a_package_do_not_import_each_other(package):
+    """Not in a longer circle either; `__init__.py`, where a folder shows what it has, is free."""
+    rooms: dict[str, set[str]] = {}
+    for file in (ROOT / package).rglob("*.py"):
+        if file.name != "__init__.py":
+            here = room(".".join(file.relative_to(ROOT).with_suffix("").parts))
+            own = {room(name) for name in imported(file) if name.startswith(f"{package}.")}
+            rooms.setdefault(here, set()).update(own - {here})
+    assert len(rooms) > 2
+    order = list(TopologicalSorter(rooms).static_order())  # raises CycleError, which names them
+    assert set(rooms) <= set(order)
 
 
 @pytest.mark.parametrize(

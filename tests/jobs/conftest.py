@@ -1,9 +1,13 @@
 """Every benchmark in miniature, in its layout on disk, and the command to run on it."""
 
+import base64
+import io
 import json
 import pickle
+import re
 import sys
 from collections.abc import Sequence
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +22,7 @@ STUFF = (21, 25, 33, 34, 41, 57, 87, 100, 106, 124, 145, 148, 149, 169, 172)
 
 
 def paint(photo: Path, boxes: dict[int, tuple[int, int, int, int]], size=SIZE) -> np.ndarray:
-    """Writes a picture with a coloured box (x0, y0, x1, y1) for each label; returns the labels."""
+    """Writes an image with a coloured box (x0, y0, x1, y1) for each label; returns the labels."""
     noise = np.random.default_rng(len(photo.name) + sum(photo.name.encode()))
     image = noise.normal(120, 6, (*size, 3))
     labels = np.zeros(size, np.uint8)
@@ -37,7 +41,7 @@ def save(path: Path, labels: np.ndarray) -> None:
 
 
 def box(n: int, width: int = 22) -> tuple[int, int, int, int]:
-    """Somewhere else in each picture."""
+    """Somewhere else in each image."""
     return (8 + 9 * n % 30, 10 + 5 * n % 14, 8 + 9 * n % 30 + width, 32 + 5 * n % 14)
 
 
@@ -212,7 +216,7 @@ def miniatures():
 
 @pytest.fixture(scope="session")
 def painted():
-    """Function: (address of a picture, label -> box) -> labels; writes the picture."""
+    """Function: (address of an image, label -> box) -> labels; writes the image."""
     return paint
 
 
@@ -230,3 +234,56 @@ def command():
         return 0
 
     return run
+
+
+class Page(HTMLParser):
+    """Collects what tests of pages ask about, and checks that tags are closed in order."""
+
+    _VOID = ("meta", "img", "br", "link", "input", "hr")
+
+    def __init__(self, html: str) -> None:
+        super().__init__(convert_charrefs=True)
+        self.html = html
+        self.tags: list[str] = []
+        self.addresses: list[str] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(html)
+        self.close()
+        assert not self._open, f"left open: {self._open}"
+        parts = re.split(r"<h2>(.*?)</h2>", html)
+        self.sections = dict(zip(parts[1::2], parts[2::2], strict=True))
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        for name, value in attrs:
+            assert not name.startswith("on"), f"handler {name} on {tag}"
+            if name in {"src", "href", "srcset", "action", "data", "xlink:href"}:
+                self.addresses.append(value or "")
+        if tag not in self._VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open, f"nothing open for </{tag}>"
+        assert self._open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def keys(self, section: str) -> list[str]:
+        """Keys of the tiles of a gallery."""
+        return re.findall(r'class="key" title="([^"]*)"', self.sections[section])
+
+    def images(self, section: str) -> list[np.ndarray]:
+        """The images of a section, as int."""
+        found = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', self.sections[section])
+        return [np.asarray(Image.open(io.BytesIO(base64.b64decode(f)))).astype(int) for f in found]
+
+
+@pytest.fixture(scope="session")
+def page():
+    """Function: path of an HTML file -> `Page`."""
+    return lambda path: Page(Path(path).read_text(encoding="utf-8"))

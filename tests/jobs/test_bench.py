@@ -1,12 +1,18 @@
 import io
 import json
 from contextlib import redirect_stdout
+from dataclasses import dataclass, replace
 
+import numpy as np
 import pytest
 import torch
 
+from ipseg.bank import Bank
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, WeightsError
+from ipseg.methods.method import Method
+from ipseg.objects import Object
+from ipseg.rows import Step
 from jobs.bench.concepts import COUNTS, measure
 from jobs.bench.counting import CONDITIONING, count
 from jobs.bench.flops import Operations, count_profile, count_released
@@ -35,7 +41,12 @@ def released(printed):
 
 @pytest.fixture(scope="module")
 def light():
-    return count_profile(load_config("ipseg-light"))
+    return count_of("ipseg-light")
+
+
+def count_of(profile, *settings):
+    config = load_config(profile, settings)
+    return count_profile(config.method, config.support)
 
 
 @pytest.mark.parametrize("heads", [1, 4])
@@ -75,13 +86,8 @@ def test_dinov2_by_formula(released):
     assert released.image["dinov2"] == pytest.approx(depth * block, rel=0.01)
 
 
-def counted_beside_classical_parts(*settings):
-    """Of a profile that has no networks but those that are set."""
-    return count_profile(load_config("classical", settings))
-
-
 def test_the_term_and_the_layers_that_are_set_are_counted(released):
-    counted = counted_beside_classical_parts(ODISE, "features.stable_diffusion.layers.s5=1")
+    counted = count_of("classical", ODISE, "features.stable_diffusion.layers.s5=1")
     assert counted.image.keys() == {"UNet", "VAE encoder", CONDITIONING}
     assert 0 < counted.image["UNet"] < released.image["UNet"]
     assert counted.image["VAE encoder"] == released.image["VAE encoder"]
@@ -92,12 +98,12 @@ def test_the_term_and_the_layers_that_are_set_are_counted(released):
 
 
 def test_what_settings_leave_out_is_not_counted(released, light):
-    once = counted_beside_classical_parts(*SAM)
+    once = count_of("classical", *SAM)
     assert once.concept["mask decoder"] < released.concept["mask decoder"] / 2
     assert "UNet" not in light.image
     assert light.conditioning == 0
     with pytest.raises(ConfigError, match="at least one share"):
-        count_profile(load_config("ipseg", ["features.stable_diffusion.layers.s5=0"]))
+        count_of("ipseg", "features.stable_diffusion.layers.s5=0")
 
 
 @pytest.mark.parametrize(
@@ -112,16 +118,16 @@ def test_what_settings_leave_out_is_not_counted(released, light):
     ],
 )
 def test_every_part_can_be_counted(part, settings):
-    counted = counted_beside_classical_parts(*settings)
+    counted = count_of("classical", *settings)
     assert list(counted.image) == [part]
     assert counted.total() > counted.image[part] > 1e9
 
 
 def test_weights_of_unknown_size_are_one_error_and_folders_are_read(tiny_root, light):
     with pytest.raises(ConfigError, match="sizes of own/model are not known"):
-        count_profile(load_config("ipseg-light", ["features.dinov2.weights=own/model"]))
+        count_of("ipseg-light", "features.dinov2.weights=own/model")
     folder = tiny_root / "facebook" / "dinov2-small"
-    tiny = counted_beside_classical_parts(f"features.dinov2.weights={folder}")
+    tiny = count_of("classical", f"features.dinov2.weights={folder}")
     assert 0 < tiny.image["dinov2"] < 0.1 * light.image["dinov2"]
 
 
@@ -132,9 +138,9 @@ def test_eighty_concepts_cost_at_most_half_more_than_one(released):
 
 def test_classical_parts_have_no_operations_and_no_decoder():
     config = load_config("classical")
-    operations = count_profile(config)
+    operations = count_of("classical")
     assert not operations.image
-    assert measure(config, operations) is None
+    assert measure(config.method, config.models, operations) is None
 
 
 def test_operations_alone_need_no_weights(printed, released):
@@ -150,16 +156,18 @@ def test_all_of_it(tiny_root, tmp_path, capsys):
     settings = [f"models.root={tiny_root}", "features.dinov2.size=140"]
     run_bench(load_config("ipseg-light", settings), flops_only=False, as_json=True, out=None)
     found = json.loads(capsys.readouterr().out)
-    assert {"flops", "concepts", "seconds", "machine"} <= set(found)
+    assert found["method"] == "ipseg"
+    assert found["flops"]["total"] > 0
+    assert found["machine"]["threads"] >= 1
     assert [(timing["part"], timing["per"]) for timing in found["seconds"]] == [
-        ("saliency", "prompt"),
+        ("support.saliency", "prompt"),
         ("features.dinov2", "image"),
         ("points", "concept"),
         ("segmenter encode", "image"),
         ("segmenter decode", "concept"),
     ]
     for timing in found["seconds"]:
-        assert timing["seconds"] > 0
+        assert timing["seconds"] > 1e-3, "nothing that a part remembers of the last call counts"
         assert timing["runs"] >= 1
         assert (timing["load"] > 0) == (timing["part"] not in ("points", "segmenter decode"))
     assert found["concepts"]["measured"]["concept"] > 0
@@ -177,3 +185,65 @@ def test_all_of_it(tiny_root, tmp_path, capsys):
             as_json=True,
             out=None,
         )
+
+
+@dataclass
+class KeepNothing(Step):
+    """A prompt step of a method that needs no features."""
+
+    name = "describe"
+    requires = ("image",)
+    provides = ("prompt_features",)
+
+    def __call__(self, rows):
+        return [{**row, "prompt_features": {"none": np.zeros(1)}} for row in rows]
+
+
+@dataclass
+class LeftHalf(Step):
+    """Finds every concept in the left half of every image."""
+
+    bank: Bank
+    name = "halve"
+    requires = ("image", "width")
+    provides = ("objects",)
+
+    def __call__(self, rows):
+        return [
+            {**row, "objects": [self.half(row, e) for e in self.bank.asked(row)]} for row in rows
+        ]
+
+    def half(self, row, entry):
+        mask = np.zeros(row["image"].shape[:2], bool)
+        mask[:, : row["width"] // 2] = True
+        return Object.of(entry.concept, entry.category_id, mask, 1.0)
+
+
+@dataclass(frozen=True)
+class Halving(Method):
+    """Somebody's own method, without parts that bench knows."""
+
+    def prompt_steps(self):
+        return [KeepNothing()]
+
+    def image_steps(self, bank):
+        return [LeftHalf(bank)]
+
+
+def test_of_another_method_the_precision_alone_is_measured(tiny_root, tmp_path, capsys):
+    config = load_config("ipseg-light", [f"models.root={tiny_root}"])
+    config = replace(config, method=Halving(), method_name="own:Halving")
+    out = tmp_path / "bench.json"
+    run_bench(config, flops_only=False, as_json=False, out=out)
+    printed = capsys.readouterr().out
+    assert "has method own:Halving; operations and seconds are measured for similarity" in printed
+    found = json.loads(out.read_text())
+    assert (found["flops"], found["concepts"], found["seconds"]) == (None, None, [])
+    assert [effect["mean_iou"] for effect in found["precision"]] == [1.0, 1.0]
+
+
+def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):
+    boxed = count_of("classical", *SAM, "support=box")
+    assert boxed.prompt.keys() == {"segmenter of the support"}
+    encoder = released.image["image encoder"]
+    assert encoder < boxed.prompt["segmenter of the support"] < 1.01 * encoder

@@ -1,6 +1,7 @@
 """`ipseg bench --engine` as a person meets it, with few rows."""
 
 import json
+import time
 
 import pytest
 import typer
@@ -9,10 +10,9 @@ from typer.testing import CliRunner
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.errors import ConfigError
-from jobs.bench.engine import GIVEN, WANTED, Rehearsal, bottleneck
-from jobs.bench.rehearsal import rehearsal_steps, toil
+from jobs.bench.engine import GIVEN, WANTED, SyntheticRun, bottleneck
+from jobs.bench.synthetic import at_least, synthetic_steps
 from jobs.commands.bench import EPILOG, bench
-from pipeline.engines.memory import memory
 from pipeline.planning.plan import make_plan
 from pipeline.stages.stage import build_stages
 
@@ -26,9 +26,9 @@ def invoke(*words):
     )
 
 
-def plan_for(asked, cpus=2.0):
-    stages = build_stages(rehearsal_steps(), (*GIVEN, *ERROR_COLUMNS), WANTED)
-    return make_plan(stages, {"CPU": cpus}, asked.runtime)
+def plan_for(run, cpus=2.0):
+    stages = build_stages(synthetic_steps(), (*GIVEN, *ERROR_COLUMNS), WANTED)
+    return make_plan(stages, {"CPU": cpus}, run.runtime)
 
 
 @pytest.fixture(scope="module")
@@ -108,16 +108,17 @@ def test_the_tables_say_the_same(measured):
 )
 def test_the_slowest_stage_sets_the_pace_and_cores_do_where_workers_spin(costs, kind, expected):
     runtime = Runtime(actors=2)
-    asked = Rehearsal(**{"match": 0.0, "points": 0.0, **costs}, kind=kind, runtime=runtime)
-    pace, name, _ = bottleneck(plan_for(asked), asked)
+    run = SyntheticRun(**{"match": 0.0, "points": 0.0, **costs}, kind=kind, runtime=runtime)
+    pace, name, _ = bottleneck(plan_for(run), run)
     assert (pytest.approx(pace), name) == expected
 
 
 @pytest.mark.parametrize("kind", ["sleep", "spin"])
-def test_toil_counts_what_is_done_meanwhile(kind):
-    with toil(0.03, kind):
-        started = memory()  # takes its time, too
-    assert started.now <= started.peak
+def test_a_step_takes_its_time_and_what_it_does_counts(kind):
+    started = time.perf_counter()
+    with at_least(0.2, kind):
+        time.sleep(0.15)
+    assert 0.2 <= time.perf_counter() - started < 0.35
 
 
 @pytest.mark.parametrize(

@@ -92,7 +92,7 @@ def test_wrong_calls_say_what_would_be_right(tmp_path, ipseg):
     assert "ipseg data prepare coco-20i --data-root" in ipseg("data", "--help")[1]
 
 
-def test_reading_that_takes_long_is_told_now_and_then(monkeypatch, caplog):
+def test_reading_that_takes_long_is_reported_now_and_then(monkeypatch, caplog):
     monkeypatch.setattr("jobs.reading.PATIENCE_SECONDS", 0.0)
     with caplog.at_level("INFO", "ipseg"), Reading("reading maps") as reading:
         for done in range(1, 5):

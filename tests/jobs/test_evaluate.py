@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
+from pipeline.runfolder.bank import bank_rows
+
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 QUICK = ("--profile", SMALL, "--engine", "local")
 SMALL_STEPS = ("--set", "runtime.part_rows=1", "--set", "runtime.batch_size=1")
@@ -88,7 +90,7 @@ def test_every_query_is_looked_at_once(whole):
     assert {s["stage"]: s["rows"] for s in stages}["match"] == len(results(whole)) == 12
 
 
-def test_damaged_files_make_a_partial_result_until_they_are_mended(
+def test_damaged_files_make_a_partial_result_until_they_are_repaired(
     collection, whole, tmp_path, ipseg
 ):
     root, out = tmp_path / "data", tmp_path / "run"
@@ -115,7 +117,7 @@ def test_damaged_files_make_a_partial_result_until_they_are_mended(
         shutil.copy(collection / name, root / name)
     code, text, err = ipseg(*words, "--retry", "failed")
     assert code == 0
-    assert "describing 1 supports" in err
+    assert "1 prompts described, 2 before" in err
     assert results(out) == results(whole)
     again = json.loads((out / "summary.json").read_text())
     assert again["variants"] == json.loads((whole / "summary.json").read_text())["variants"]
@@ -131,31 +133,46 @@ def test_other_settings_in_the_same_folder_are_refused_by_name(collection, whole
     code, _, err = ipseg(*words, "--limit", "5")
     assert code == 2
     assert "episodes.count: 12 -> 5" in err
-    code, _, err = ipseg(*words, "--given-mask")
+    code, _, err = ipseg(*words, "--support", "mask")
     assert code == 2
-    assert "protocol.given_mask: false -> true" in err
-    code, _, err = ipseg(*words, "--sweep", "matching.grid=40,60")
-    assert code == 2
-    assert "these settings need several passes" in err
+    assert 'support.kind: "saliency" -> "mask"' in err
 
 
-def test_starting_over_leaves_nothing_of_the_runs_before(collection, tmp_path, ipseg):
+def test_starting_over_leaves_nothing_of_the_run_before(collection, tmp_path, ipseg):
     words = ("evaluate", "folder", "--data-root", collection, "--out", tmp_path, *QUICK)
     words += ("--limit", "1")
     code, text, _ = ipseg(*words, "--sweep", "matching.grid=40,60")
     assert code == 0
     assert "matching.grid=40" in text
-    assert {path.name for path in tmp_path.glob("pass-*")} == {"pass-0", "pass-1"}
+    assert {r["variant"] for r in results(tmp_path)} == {"matching.grid=40", "matching.grid=60"}
+    code, _, err = ipseg(*words)
+    assert code == 2
+    assert "start over with --overwrite" in err
     assert ipseg(*words, "--overwrite")[0] == 0
-    assert not list(tmp_path.glob("pass-*/shard=*"))
     assert [r["variant"] for r in results(tmp_path)] == [""]
+
+
+def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tmp_path, ipseg):
+    code, text, _ = ipseg(
+        *("evaluate", "folder", "--data-root", collection, "--out", tmp_path, "--limit", "2"),
+        *("--profile", "ipseg-light,persam,persam-f", "--engine", "local", "--json"),
+        *("--set", f"models.root={tiny_root}", "--set", "runtime.batch_size=1"),
+        *("--support", "mask"),
+    )
+    assert code == 0
+    first, *others = json.loads(text)["variants"]
+    assert [v["label"] for v in (first, *others)] == ["ipseg-light", "persam", "persam-f"]
+    assert first["difference"] is None
+    assert all(each["difference"]["episodes"] == 2 for each in others)
+    stages = json.loads((tmp_path / "evaluation.json").read_text())["stages"]
+    assert {s["stage"]: s["rows"] for s in stages}["read"] == 2, "an image is read once for all"
 
 
 @pytest.mark.parametrize(
     ("words", "message"),
     [
         (("foldr",), "unknown benchmark 'foldr'; did you mean 'folder'?"),
-        (("folder", "--prompt-rule", "randm"), "no sampling rule 'randm'; it knows 'first'"),
+        (("folder", "--prompt-rule", "randm"), "no sampling rule 'randm'; it has 'first'"),
         (("folder", "--prompt-rule", "random:x"), "the seed is no number"),
         (("folder", "--fold", "3"), "folder has no fold '3'"),
         (("folder", "--formula", "Q"), "unknown formula 'Q'"),
@@ -167,16 +184,16 @@ def test_starting_over_leaves_nothing_of_the_runs_before(collection, tmp_path, i
         (("folder", "--engine", "dask"), "use ray or local"),
         (("folder", "points.k=3"), "settings go behind --sweep"),
         (("folder", "--sweep", "points.k"), "is not of the form"),
-        (("folder", "--sweep", "points.k=8,8"), "there twice"),
+        (("folder", "--sweep", "points.k=8,8"), "named twice"),
         (("folder", "--retry", "all"), "--retry 'all' is not of the form"),
         (("folder", "--table", "4"), "has no numbers of folder; it has coco-20i, fss-1000, perseg"),
-        (("folder", "--table", "2"), "tables 3 to 7 are"),
+        (("folder", "--table", "2"), "tables 3-7 are"),
         (("perseg", "--table", "4", "--sweep", "points.k=8"), "either --sweep or --table"),
         (("perseg", "--table", "5"), "perseg has no rule 'prompt-set'"),
         (("perseg", "--table", "3"), "are the same; it is about the parts of profile 'ipseg'"),
         (("fss-1000", "--table", "5", "--seed", "4"), "with seeds of its own"),
         (("davis-2017", "--fold", "train"), "davis-2017 has no fold 'train'; it has val"),
-        (("coco-20i", "--prompt-rule", "sansa"), "cannot be drawn again"),
+        (("coco-20i", "--prompt-rule", "sansa"), "cannot be reproduced"),
     ],
 )
 def test_a_wrong_call_is_one_line_before_any_data_is_read(ipseg, tmp_path, words, message):
@@ -198,7 +215,7 @@ def test_no_run_folder_is_a_wrong_call_and_no_data_is_not(ipseg, collection, tmp
     assert f"no images/, masks/ in {tmp_path}/none" in err
     code, _, err = ipseg(*words, "--data-root", collection, "--shot", "3")
     assert code == 1
-    assert "images/fan has 2 picture(s), too few for 3 prompts" in err
+    assert "images/fan has 2 image(s), too few for 3 prompts" in err
     code, _, err = ipseg(*words, "--data-root", collection, "--shot", "2")
     assert code == 1
     assert "all of them are shown as prompts" in err
@@ -232,7 +249,7 @@ def test_the_prompt_sets_of_table_5_are_one_command_and_one_table(miniatures, tm
         for n in (1, 2, 3)
     }
     assert len(supports) > 1, "each set is drawn anew"
-    assert "were never published" in " ".join(text.split())
+    assert "were not published" in " ".join(text.split())
     code, text, _ = ipseg(*words, "--table", "5", "--limit", "1", "--json")
     found = json.loads(text)
     assert (code, list(found["sets"])) == (0, ["ref-1", "ref-2", "ref-3"])
@@ -254,11 +271,7 @@ def test_the_rows_of_table_6_run_with_every_real_class(miniatures, tiny_root, tm
     assert (code, summary["rule"], summary["formula"]) == (0, "ipseg", "B")
     values = {v["label"]: v["counterpart"]["value"] for v in summary["variants"]}
     assert values == {"without TSDN": 50.2, "with TSDN": 92.7, "with ground truth": 93.6}
-    sources = {
-        prompt["mask_source"]
-        for bank in (tmp_path / "run").glob("bank-*.parquet")
-        for prompt in pq.read_table(bank)["prompts"].to_pylist()[0]
-    }
-    assert sources == {"given", "saliency"}
+    (row,) = bank_rows(str(tmp_path / "run/bank"))
+    assert {prompt["mask_source"] for prompt in row["prompts"]} == {"mask", "none", "saliency"}
     stages = json.loads((tmp_path / "run/evaluation.json").read_text())["stages"]
     assert {s["stage"]: s["rows"] for s in stages}["match"] == 1, "features are shared"

@@ -39,7 +39,7 @@ def test_list_says_how_to_get_what_is_missing(tmp_path, capsys):
 def test_list_as_json(tiny_root, capsys):
     list_weights(profile("ipseg-light", tiny_root), as_json=True)
     found = {item["name"]: item for item in json.loads(capsys.readouterr().out)}
-    assert found["facebook/dinov2-small"]["parts"] == ["saliency", "features.dinov2"]
+    assert found["facebook/dinov2-small"]["parts"] == ["support.saliency", "features.dinov2"]
     assert found["facebook/dinov2-small"]["licence"] == "Apache-2.0"
     assert found["sam_vit_b_01ec64.pth"]["location"] == str(tiny_root / "sam_vit_b_01ec64.pth")
 

@@ -13,7 +13,7 @@ from PIL import Image
 
 from ipseg.config import Config, Runtime, load_config
 from ipseg.storage import retry
-from jobs.bench.rehearsal import rehearsal_steps
+from jobs.bench.synthetic import synthetic_steps
 from pipeline.process import Work, engine_for, process
 from pipeline.runfolder.parts import part_files, read_rows
 from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
@@ -78,7 +78,7 @@ class KeysRun:
 
     out: str
     keys: list[str]
-    steps: list = field(default_factory=rehearsal_steps)
+    steps: list = field(default_factory=synthetic_steps)
     engine: str = "local"
     runtime: Runtime = field(default_factory=lambda: Runtime(part_rows=4, batch_size=2))
     budget: FailureBudget = field(default_factory=FailureBudget)

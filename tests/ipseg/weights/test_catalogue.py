@@ -33,6 +33,10 @@ def test_features_that_take_no_part_need_nothing():
     assert "facebook/dinov2-base" not in named("ipseg", "features.dinov2.weight=0")
 
 
+def test_a_support_that_goes_by_masks_needs_no_saliency():
+    assert "cornet_rgb_duts_tr.pth" not in named("ipseg", "support=mask")
+
+
 def test_the_classical_profile_needs_nothing():
     assert not named("classical")
 
@@ -40,7 +44,7 @@ def test_the_classical_profile_needs_nothing():
 @pytest.mark.parametrize(
     ("name", "layout"), [("own/model", "transformers"), ("./folder", "file"), ("my.pth", "file")]
 )
-def test_unlisted_weights_are_told_by_their_name(name, layout):
+def test_unlisted_weights_are_known_by_their_name(name, layout):
     found = named("ipseg-light", f"features.dinov2.weights={name}")[name]
     assert found.source.layout == layout
     assert found.source.commercial is None

@@ -1,4 +1,4 @@
-"""A miniature evaluation: small pictures, masks of one square, results counted on them."""
+"""A miniature evaluation: small images, masks of one square, results counted on them."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ import pytest
 from ipseg.benchmarks.episode import Episode, Example, to_table
 from ipseg.benchmarks.results import RESULTS
 from ipseg.metrics import Region
+from ipseg.objects import Object
 from ipseg.vision.images import encode_jpeg, encode_png
-from ipseg.vision.masks import encode_rle
 
 SIZE = (48, 64)  # height, width
 ONE = ({"label": "", "settings": []},)
@@ -35,22 +35,22 @@ class Miniature:
     """Writes run folders below a folder.
 
     Attributes:
-        root: of the pictures and the runs.
-        answers: (fold, episode, variant) -> what was found.
+        root: of the images and the runs.
+        answers: (fold, episode, variant) -> objects found.
     """
 
     root: Path
-    answers: dict[tuple[str, int, str], dict[str, Any]] = field(default_factory=dict)
+    answers: dict[tuple[str, int, str], list[Object]] = field(default_factory=dict)
 
     def predictions(
         self, out: str, wanted: Collection[tuple[str, int, str]]
-    ) -> Mapping[tuple[str, int, str], dict[str, Any]]:
+    ) -> Mapping[tuple[str, int, str], list[Object]]:
         """What the report asks for."""
         assert out
         return {key: self.answers[key] for key in wanted if key in self.answers}
 
     def example(self, name: str, number: int, crop: Any = None) -> Example:
-        """A grey picture, named by its number so that a hostile class name is no path."""
+        """A grey image, named by its number so that a hostile class name is no path."""
         photo, mask = self.root / f"{number}.jpg", self.root / f"{number}.png"
         if not photo.exists():
             photo.write_bytes(encode_jpeg(np.full((*SIZE, 3), 128, np.uint8)))
@@ -70,7 +70,7 @@ class Miniature:
         missing: Collection[int] = (),
         shift: Callable[[int, int], int] = lambda episode, _variant: episode,
         crop: tuple[int, int, int, int] | None = None,
-        message: str = "the picture is cut off",
+        message: str = "the image is cut off",
         **evaluation: Any,
     ) -> str:
         """Writes a run in which episode n of variant v is answered by a square shifted by pixels.
@@ -99,7 +99,12 @@ class Miniature:
         pq.write_table(to_table(episodes), out / "episodes.parquet")
         pq.write_table(pa.Table.from_pylist(rows, RESULTS), out / "results.parquet")
         names = {str(n): called for n, called in enumerate([*classes, *unused])}
-        protocol = {"formula": "B", "side": None, "truth_rule": "nearest", "given_mask": False}
+        protocol = {
+            "formula": "B",
+            "side": None,
+            "ground_truth_resize": "nearest",
+            "given_mask": False,
+        }
         content = {
             "benchmark": "folder",
             "title": "A folder",
@@ -120,7 +125,7 @@ class Miniature:
                 }
                 for fold in folds
             },
-            "variants": list(variants),
+            "variants": [{"method": "ipseg", "profile": "classical", **v} for v in variants],
             "table": None,
             "config_sha256": "ab" * 32,
             "started": "2026-01-01T00:00:00+00:00",
@@ -143,10 +148,9 @@ class Miniature:
 
     def _row(self, episode: Episode, variant: str, shift: int, message: str) -> dict[str, Any]:
         found = square(shift)
-        self.answers[episode.fold, episode.episode, variant] = {
-            "segmentation": encode_rle(found),
-            "points": [{"x": 20.0 + shift, "y": 20.0, "label": 1}],
-        }
+        points = np.array([(20.0 + shift, 20.0, 1)], np.float32)
+        answer = Object.of("entry", 1, found, 0.5, points=points)
+        self.answers[episode.fold, episode.episode, variant] = [answer]
         region = Region.of(found, square())
         return {
             **{name: getattr(episode, name) for name in ("episode", "fold", "class_id")},
@@ -158,7 +162,7 @@ class Miniature:
 
 
 def _failure(message: str) -> dict[str, Any]:
-    counts = dict.fromkeys(("pixels", "intersection", "union", "truth", "predicted"))
+    counts = dict.fromkeys(("pixels", "intersection", "union", "ground_truth", "predicted"))
     return {"status": "failed", "error_message": message, **counts}
 
 

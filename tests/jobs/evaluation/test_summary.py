@@ -76,6 +76,19 @@ def test_the_best_setting_is_the_highest_of_those_that_are_whole(evaluation):
     assert summarise(out).best.label == "near"
 
 
+def test_a_setting_is_compared_with_the_first_over_the_episodes_of_both(evaluation):
+    variants = [{"label": label, "settings": [label]} for label in ("far", "near")]
+    out = evaluation(variants=variants, shift=lambda episode, v: episode + 4 - 4 * v)
+    far, near = summarise(out).variants
+    assert far.difference is None
+    assert near.difference.episodes == 6
+    assert near.difference.value == pytest.approx(near.headline.value - far.headline.value)
+    low, high = near.difference.interval
+    assert 0 < low <= near.difference.value <= high
+    alone = [each.headline.interval for each in (far, near)]
+    assert high - low < min(end - start for start, end in alone), "what they share drops out"
+
+
 def test_per_class_tables_hold_every_setting_and_formula(evaluation):
     variants = [{"label": label, "settings": [label]} for label in ("a", "b")]
     out = evaluation(variants=variants)
@@ -141,7 +154,7 @@ def test_other_shots_are_not_listed():
 
 
 def test_a_given_mask_is_measured_by_numbers_with_a_given_mask(evaluation):
-    protocol = {"formula": "B", "side": 1024, "truth_rule": "linear", "given_mask": True}
+    protocol = {"formula": "B", "side": 1024, "ground_truth_resize": "linear", "given_mask": True}
     out = evaluation(**COCO, protocol={**protocol, "boundaries": False, "assign": "binary"})
     assert summarise(out).variants[0].counterpart.value == 47.3
 

@@ -58,7 +58,7 @@ def test_a_sweep_has_one_line_for_each_setting(printed):
     variants = [{"label": row.label, "settings": list(row.settings)} for row in rows]
     text = printed(benchmark="perseg", variants=variants, table=4)
     for row in rows:
-        (line,) = (line for line in text.splitlines() if row.label + " " in line)
+        (line,) = (line for line in text.splitlines() if line.startswith(f"│ {row.label} "))
         assert f"{row.value('perseg'):.1f}" in line
 
 

@@ -7,7 +7,7 @@ import pytest
 from ipseg.columns import ERROR_COLUMNS, to_table
 from ipseg.errors import PlanError, WeightsError
 from ipseg.rows import Step
-from jobs.bench.rehearsal import RehearseMatch, rehearsal_steps
+from jobs.bench.synthetic import SyntheticMatch, synthetic_steps
 from pipeline.planning.calibration import calibrate, calibration_rows, seconds_per_row, time_stage
 from pipeline.stages.stage import build_stages
 
@@ -19,7 +19,7 @@ def stages(steps):
 
 
 def test_stages_are_measured_one_after_the_other():
-    costs = calibrate(stages(rehearsal_steps(match=0.004, segment=0.012)), ROWS, 4)
+    costs = calibrate(stages(synthetic_steps(match=0.004, segment=0.012)), ROWS, 4)
     assert list(costs) == ["match", "points", "segment"]
     seconds = seconds_per_row(costs)
     assert seconds["match"] >= 0.004
@@ -28,14 +28,14 @@ def test_stages_are_measured_one_after_the_other():
 
 
 def test_what_only_the_first_batch_costs_counts_as_setup():
-    class SlowStart(RehearseMatch):
+    class SlowStart(SyntheticMatch):
         def __call__(self, rows):
             if not vars(self).setdefault("warm", False):
                 self.warm = True
                 time.sleep(0.3)
             return super().__call__(rows)
 
-    stage = stages([SlowStart(0.001), *rehearsal_steps()[1:]])[0]
+    stage = stages([SlowStart(0.001), *synthetic_steps()[1:]])[0]
     cost, table = time_stage(stage, to_table(ROWS, ("key", "uri", *ERROR_COLUMNS)), 4)
     assert cost.setup_seconds >= 0.25
     assert cost.seconds_per_row < 0.1
@@ -72,7 +72,7 @@ def test_missing_weights_are_said_as_they_are():
 
 def test_an_empty_source_measures_nothing():
     with pytest.raises(PlanError, match="no rows"):
-        calibrate(stages(rehearsal_steps()), [], 4)
+        calibrate(stages(synthetic_steps()), [], 4)
 
 
 def test_large_batches_are_measured_more_than_once():

@@ -4,7 +4,7 @@ import pytest
 
 from ipseg.config import Runtime
 from ipseg.rows import Resources
-from jobs.bench.rehearsal import RehearseMatch, rehearsal_steps
+from jobs.bench.synthetic import SyntheticMatch, synthetic_steps
 from pipeline.planning.calibration import calibrate, on_ray
 from pipeline.planning.cards import card_memory_gb, visible_card_gb
 from pipeline.planning.cluster import Cluster, Node, see_cluster
@@ -13,7 +13,7 @@ from pipeline.planning.plan import make_plan
 from pipeline.stages.stage import build_stages
 
 
-class OnCard(RehearseMatch):
+class OnCard(SyntheticMatch):
     @property
     def resources(self):
         return Resources(gpu_memory_gb=7.0)
@@ -28,7 +28,7 @@ def test_the_machines_are_seen_and_stages_measured_where_they_will_run():
     assert cluster.card_gb == min(known.values(), default=None)
     assert see_cluster(card_gb=40).card_gb == 40
     stages = build_stages(
-        [OnCard(0.002), *rehearsal_steps()[1:]], ("key", "uri"), ("key", "objects")
+        [OnCard(0.002), *synthetic_steps()[1:]], ("key", "uri"), ("key", "objects")
     )
     plan = make_plan(stages, cluster, Runtime())
     rows = [{"key": str(index), "uri": ""} for index in range(8)]

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from jobs.report.survey import BINS
-
+BINS = 20  # equal ones over [0, 1]
 Counts = npt.NDArray[np.int64]
 
 
@@ -41,6 +40,16 @@ class Mirrored:
     down_total: int
 
 
+def no_counts() -> Counts:
+    """(BINS,) zeros."""
+    return np.zeros(BINS, np.int64)
+
+
+def bin_of(value: float) -> int:
+    """The bin of a value in [0, 1]; values beyond go to the bin at that end, NaN to the first."""
+    return min(BINS - 1, int(value * BINS)) if value > 0 else 0
+
+
 def histogram(counts: Counts) -> list[Bar]:
     """Bars for counts in equal bins over [0, 1], the largest of height 1; empty bins have none."""
     bins, largest = len(counts), int(counts.max())
@@ -54,25 +63,13 @@ def histogram(counts: Counts) -> list[Bar]:
 def mirrored(up: Iterable[Counts], down: Iterable[Counts]) -> Mirrored:
     """Sums of histograms, the one against the other.
 
-    Each side has its own scale: they can differ a hundredfold in number (few images show a given
+    Each side has its own scale: they can differ a hundredfold in number (few images have a given
     concept), and scores of absent concepts crowd at 0.
     """
-    above, below = _sum(up), _sum(down)
+    above, below = sum(up, no_counts()), sum(down, no_counts())
     return Mirrored(
         up=histogram(above),
         down=histogram(below),
         up_total=int(above.sum()),
         down_total=int(below.sum()),
     )
-
-
-def spark(present: Counts | None, absent: Counts | None) -> Mirrored:
-    """The histograms of one concept, small enough for a table."""
-    return mirrored(
-        [] if present is None else [present],
-        [] if absent is None else [absent],
-    )
-
-
-def _sum(histograms: Iterable[Counts]) -> Counts:
-    return sum(histograms, np.zeros(BINS, np.int64))

@@ -1,4 +1,4 @@
-"""The pictures that are measured with: two photos that come with scikit-image."""
+"""The images that are measured with: two photos that come with scikit-image."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The pipeline without its models: steps of known cost that make rows of the usual shape and size.
+"""Steps of known cost in place of models; their rows have the usual shape and size.
 
 What comes out depends on the key alone, so runs can be compared row by row.
 """
@@ -10,20 +10,22 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import numpy as np
+import numpy.typing as npt
 
 from ipseg.objects import Object
-from ipseg.rows import Row, Step
+from ipseg.rows import Map, Row, Step
 
-Toil = Literal["sleep", "spin"]
+CostKind = Literal["sleep", "spin"]
 _GRID = (15, 20)  # cells of a similarity map
-_SIDE = 64  # pixels of the pictures that are not there
+_SIDE = 64  # pixels of the images that are not there
+_HALF_SIDE = 8  # pixels of the square around a point that is the object
 
 
 @contextmanager
-def toil(seconds: float, kind: Toil) -> Iterator[None]:
+def at_least(seconds: float, kind: CostKind) -> Iterator[None]:
     """Makes the body take so long, waiting as for a GPU ("sleep") or keeping a core busy ("spin").
 
     What the body does counts; a body that takes longer by itself is not cut short.
@@ -36,7 +38,7 @@ def toil(seconds: float, kind: Toil) -> Iterator[None]:
 
 
 @dataclass
-class RehearseMatch(Step):
+class SyntheticMatch(Step):
     """Stands in for the features.
 
     Attributes:
@@ -45,7 +47,7 @@ class RehearseMatch(Step):
     """
 
     seconds: float = 0.0
-    kind: Toil = "sleep"
+    kind: CostKind = "sleep"
 
     name: ClassVar[str] = "match"
     requires: ClassVar[tuple[str, ...]] = ("key",)
@@ -55,16 +57,16 @@ class RehearseMatch(Step):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds a similarity map made of the key."""
         size = {"width": _SIDE, "height": _SIDE}
-        with toil(self.seconds * len(rows), self.kind):
+        with at_least(self.seconds * len(rows), self.kind):
             return [{**row, "similarity": _map(row["key"]), **size} for row in rows]
 
 
 @dataclass
-class RehearsePoints(Step):
+class SyntheticPoints(Step):
     """Stands in for the selection of points."""
 
     seconds: float = 0.0
-    kind: Toil = "sleep"
+    kind: CostKind = "sleep"
 
     name: ClassVar[str] = "points"
     requires: ClassVar[tuple[str, ...]] = ("similarity",)
@@ -72,16 +74,16 @@ class RehearsePoints(Step):
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds the most similar cell."""
-        with toil(self.seconds * len(rows), self.kind):
+        with at_least(self.seconds * len(rows), self.kind):
             return [{**row, "points": [_point(row["similarity"][0])]} for row in rows]
 
 
 @dataclass
-class RehearseSegment(Step):
+class SyntheticSegment(Step):
     """Stands in for the segmenter."""
 
     seconds: float = 0.0
-    kind: Toil = "sleep"
+    kind: CostKind = "sleep"
 
     name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("points", "width", "height")
@@ -90,34 +92,36 @@ class RehearseSegment(Step):
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds one object around the point."""
-        with toil(self.seconds * len(rows), self.kind):
+        with at_least(self.seconds * len(rows), self.kind):
             return [{**row, "objects": [_object(row["points"][0])]} for row in rows]
 
 
-def rehearsal_steps(
-    match: float = 0.0, points: float = 0.0, segment: float = 0.0, kind: Toil = "sleep"
+def synthetic_steps(
+    match: float = 0.0, points: float = 0.0, segment: float = 0.0, kind: CostKind = "sleep"
 ) -> list[Step]:
     """The three steps, with the seconds that each takes for a row."""
     return [
-        RehearseMatch(match, kind),
-        RehearsePoints(points, kind),
-        RehearseSegment(segment, kind),
+        SyntheticMatch(match, kind),
+        SyntheticPoints(points, kind),
+        SyntheticSegment(segment, kind),
     ]
 
 
-def _map(key: str) -> np.ndarray[Any, np.dtype[np.float32]]:
+def _map(key: str) -> npt.NDArray[np.float32]:
     seed = int.from_bytes(hashlib.sha256(key.encode()).digest()[:8])
     return np.random.default_rng(seed).random((1, *_GRID), dtype=np.float32)
 
 
-def _point(similarity: np.ndarray[Any, np.dtype[np.float32]]) -> np.ndarray[Any, Any]:
+def _point(similarity: Map) -> npt.NDArray[np.float32]:
+    """(1, 3): the middle of the best cell of a (gh, gw) map, x and y in pixels, and label 1."""
     row, column = np.unravel_index(int(similarity.argmax()), similarity.shape)
-    cell = _SIDE / similarity.shape[1], _SIDE / similarity.shape[0]
-    return np.array([[(column + 0.5) * cell[0], (row + 0.5) * cell[1], 1]], np.float32)
+    height, width = _SIDE / similarity.shape[0], _SIDE / similarity.shape[1]
+    return np.array([[(column + 0.5) * width, (row + 0.5) * height, 1]], np.float32)
 
 
-def _object(points: np.ndarray[Any, Any]) -> Object:
-    x, y = int(points[0, 0]), int(points[0, 1])
+def _object(points: npt.NDArray[np.float32]) -> Object:
+    x, y = (int(value) for value in points[0, :2])
     mask = np.zeros((_SIDE, _SIDE), bool)
-    mask[max(0, y - 8) : y + 8, max(0, x - 8) : x + 8] = True
+    top, left = max(0, y - _HALF_SIDE), max(0, x - _HALF_SIDE)
+    mask[top : y + _HALF_SIDE, left : x + _HALF_SIDE] = True
     return Object.of("thing", 1, mask, 1.0, points=points)
