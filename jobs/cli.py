@@ -36,7 +36,7 @@ _TERMINATED = 128 + signal.SIGTERM
 
 app = typer.Typer(
     name="ipseg",
-    help="Give it one example picture, get masks of that thing in every image.",
+    help="Give it one example image, get masks of that thing in every image.",
     epilog="Start with: ipseg demo",
     no_args_is_help=True,
     add_completion=False,
@@ -75,7 +75,7 @@ app.command()(doctor.doctor)
 
 
 def main() -> None:
-    """Entry point: runs a verb; turns errors a person can mend into one line and an exit code."""
+    """Entry point: runs a verb; turns errors a person can fix into one line and an exit code."""
     signal.signal(signal.SIGTERM, _terminate)
     try:
         app(standalone_mode=True)
@@ -84,7 +84,7 @@ def main() -> None:
         sys.exit(_exit_code(error))
     except OSError as error:  # a disk that is full, a store that does not answer any more
         logging.getLogger("ipseg").debug("input or output failed", exc_info=True)
-        kept = "what is written is kept: mend this and start the same command again"
+        kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:

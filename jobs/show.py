@@ -110,12 +110,18 @@ def _summary(each: Object) -> Mapping[str, Any]:
 
 
 def _table(objects: Sequence[Object], pixels: int) -> Table:
-    evidence = list(dict.fromkeys(name for each in objects for name in each.evidence))
-    table = Table("concept", "score", "predicted IoU")
-    for heading in (*evidence, "area"):
-        table.add_column(plain(heading))
+    table = Table("concept", "score", "predicted IoU", "area", "evidence")
     for each in objects:
-        numbers = (each.score, each.predicted_iou, *(each.evidence.get(n) for n in evidence))
-        cells = (NONE if number is None else f"{number:.3f}" for number in numbers)
-        table.add_row(plain(_title(each)), *cells, f"{each.area / pixels:.1%}")
+        predicted = NONE if each.predicted_iou is None else f"{each.predicted_iou:.3f}"
+        evidence = (
+            f"{name} {NONE if value is None else f'{value:.3f}'}"
+            for name, value in each.evidence.items()
+        )
+        table.add_row(
+            plain(_title(each)),
+            f"{each.score:.3f}",
+            predicted,
+            f"{each.area / pixels:.1%}",
+            plain(", ".join(evidence)),
+        )
     return table

@@ -25,7 +25,7 @@ class ClassMean(Estimator):
         epsilon: added below the line; where it is 0, the line is at least 1 instead.
     """
 
-    below: Literal["union", "truth"] = "union"
+    below: Literal["union", "ground_truth"] = "union"
     over: Literal["all", "seen"] = "all"
     epsilon: float = 0.0
 

@@ -25,45 +25,45 @@ class Boundary:
     The fields have the names of the columns they are stored in.
 
     Attributes:
-        truth_boundary: pixels on the outline of the ground truth.
-        truth_matched: those of them within reach of the prediction's outline.
+        ground_truth_boundary: pixels on the outline of the ground truth.
+        ground_truth_matched: those of them within reach of the prediction's outline.
         predicted_boundary: pixels on the outline of the prediction.
         predicted_matched: those of them within reach of the ground truth's outline.
     """
 
-    truth_boundary: int = 0
-    truth_matched: int = 0
+    ground_truth_boundary: int = 0
+    ground_truth_matched: int = 0
     predicted_boundary: int = 0
     predicted_matched: int = 0
 
     def __post_init__(self) -> None:
         if not (
-            0 <= self.truth_matched <= self.truth_boundary
+            0 <= self.ground_truth_matched <= self.ground_truth_boundary
             and 0 <= self.predicted_matched <= self.predicted_boundary
         ):
             raise ValueError(f"these numbers of pixels disagree: {self}")
 
     @staticmethod
-    def of(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> Boundary:
+    def of(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> Boundary:
         """Compare the outlines of two (H, W) bool masks of the same image.
 
         Args:
             predicted: (H, W) bool.
-            truth: (H, W) bool.
+            ground_truth: (H, W) bool.
             ignore: (H, W) bool, pixels that are taken out of both masks before the outlines are
                 drawn.
 
         Raises:
             ValueError: the shapes differ.
         """
-        check_shapes(predicted, truth, ignore)
-        radius = reach(*truth.shape)
+        check_shapes(predicted, ground_truth, ignore)
+        radius = reach(*ground_truth.shape)
         if ignore is not None:
-            predicted, truth = predicted & ~ignore, truth & ~ignore
-        ours, theirs = outline(predicted), outline(truth)
+            predicted, ground_truth = predicted & ~ignore, ground_truth & ~ignore
+        ours, theirs = outline(predicted), outline(ground_truth)
         return Boundary(
-            truth_boundary=int(np.count_nonzero(theirs)),
-            truth_matched=_near(theirs, ours, radius),
+            ground_truth_boundary=int(np.count_nonzero(theirs)),
+            ground_truth_matched=_near(theirs, ours, radius),
             predicted_boundary=int(np.count_nonzero(ours)),
             predicted_matched=_near(ours, theirs, radius),
         )
@@ -74,14 +74,14 @@ class Boundary:
 
         1 if neither mask has an outline, 0 if only one of them has.
         """
-        if not self.truth_boundary and not self.predicted_boundary:
+        if not self.ground_truth_boundary and not self.predicted_boundary:
             return 1.0
         # 2PR / (P + R), with both fractions on one line.
         below = (
-            self.predicted_matched * self.truth_boundary
-            + self.truth_matched * self.predicted_boundary
+            self.predicted_matched * self.ground_truth_boundary
+            + self.ground_truth_matched * self.predicted_boundary
         )
-        return 2 * self.predicted_matched * self.truth_matched / max(below, 1)
+        return 2 * self.predicted_matched * self.ground_truth_matched / max(below, 1)
 
 
 def reach(height: int, width: int) -> int:

@@ -26,11 +26,11 @@ class Counts:
             raise ValueError(f"intersection {self.intersection} and union {self.union} disagree")
 
     @staticmethod
-    def of(predicted: Mask, truth: Mask) -> Counts:
+    def of(predicted: Mask, ground_truth: Mask) -> Counts:
         """Count two (H, W) bool masks of the same image."""
-        check_shapes(predicted, truth)
-        shared = int(np.count_nonzero(predicted & truth))
-        return Counts(shared, int(np.count_nonzero(predicted | truth)))
+        check_shapes(predicted, ground_truth)
+        shared = int(np.count_nonzero(predicted & ground_truth))
+        return Counts(shared, int(np.count_nonzero(predicted | ground_truth)))
 
     @property
     def iou(self) -> float | None:
@@ -49,54 +49,56 @@ class Region:
         pixels: judged pixels of the image.
         intersection: pixels in both masks.
         union: pixels in either.
-        truth: pixels of the ground truth.
+        ground_truth: pixels of the ground truth.
         predicted: pixels of the prediction.
     """
 
     pixels: int = 0
     intersection: int = 0
     union: int = 0
-    truth: int = 0
+    ground_truth: int = 0
     predicted: int = 0
 
     def __post_init__(self) -> None:
-        smaller, larger = sorted([self.truth, self.predicted])
+        smaller, larger = sorted([self.ground_truth, self.predicted])
         if (
             not 0 <= self.intersection <= smaller <= larger <= self.union <= self.pixels
-            or self.intersection + self.union != self.truth + self.predicted
+            or self.intersection + self.union != self.ground_truth + self.predicted
         ):
             raise ValueError(f"these numbers of pixels disagree: {self}")
 
     @staticmethod
-    def of(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> Region:
+    def of(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> Region:
         """Count two (H, W) bool masks of the same image.
 
         Args:
             predicted: (H, W) bool.
-            truth: (H, W) bool.
+            ground_truth: (H, W) bool.
             ignore: (H, W) bool, pixels that are not judged, whatever the masks say of them.
 
         Raises:
             ValueError: the shapes differ.
         """
-        check_shapes(predicted, truth, ignore)
-        pixels = int(truth.size)
+        check_shapes(predicted, ground_truth, ignore)
+        pixels = int(ground_truth.size)
         if ignore is not None:
             judged = ~ignore
-            predicted, truth = predicted & judged, truth & judged
+            predicted, ground_truth = predicted & judged, ground_truth & judged
             pixels = int(np.count_nonzero(judged))
-        shared = int(np.count_nonzero(predicted & truth))
-        inside, found = int(np.count_nonzero(truth)), int(np.count_nonzero(predicted))
+        shared = int(np.count_nonzero(predicted & ground_truth))
+        inside, found = int(np.count_nonzero(ground_truth)), int(np.count_nonzero(predicted))
         return Region(pixels, shared, inside + found - shared, inside, found)
 
 
-def check_shapes(predicted: Mask, truth: Mask, ignore: Mask | None = None) -> None:
+def check_shapes(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> None:
     """Refuses masks that are not of the same image.
 
     Raises:
         ValueError: the shapes differ.
     """
-    if predicted.shape != truth.shape:
-        raise ValueError(f"masks of {predicted.shape} and {truth.shape} cannot be compared")
-    if ignore is not None and ignore.shape != truth.shape:
-        raise ValueError(f"pixels to ignore of {ignore.shape} do not fit masks of {truth.shape}")
+    if predicted.shape != ground_truth.shape:
+        raise ValueError(f"masks of {predicted.shape} and {ground_truth.shape} cannot be compared")
+    if ignore is not None and ignore.shape != ground_truth.shape:
+        raise ValueError(
+            f"pixels to ignore of {ignore.shape} do not fit masks of {ground_truth.shape}"
+        )

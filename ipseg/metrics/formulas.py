@@ -83,7 +83,7 @@ _ALL = (
         "PerSeg mAcc",
         "mean over all objects of ΣI / (pixels of the ground truth + 1e-10)",
         "PerSAM's evaluation",
-        ClassMean("truth", epsilon=1e-10),
+        ClassMean("ground_truth", epsilon=1e-10),
     ),
     Formula(
         "J",

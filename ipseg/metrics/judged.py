@@ -12,7 +12,12 @@ import pyarrow.compute as pc
 from ipseg.errors import ConfigError
 
 Integers = npt.NDArray[np.int64]
-BOUNDARY = ("truth_boundary", "truth_matched", "predicted_boundary", "predicted_matched")
+BOUNDARY = (
+    "ground_truth_boundary",
+    "ground_truth_matched",
+    "predicted_boundary",
+    "predicted_matched",
+)
 
 
 @dataclass(frozen=True)

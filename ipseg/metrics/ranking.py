@@ -24,7 +24,7 @@ def average_precision(
     """
     from sklearn.metrics import average_precision_score
 
-    truth = np.asarray(present, dtype=bool)
-    if truth.all() or not truth.any():
+    ground_truth = np.asarray(present, dtype=bool)
+    if ground_truth.all() or not ground_truth.any():
         return None
-    return float(average_precision_score(truth, np.asarray(scores, dtype=np.float64)))
+    return float(average_precision_score(ground_truth, np.asarray(scores, dtype=np.float64)))

@@ -10,6 +10,7 @@ import typer
 from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
+    from ipseg.config import Config
     from pipeline.segment import Request
 
 Profile = Annotated[
@@ -75,6 +76,20 @@ Without any of these saliency finds it. For all prompts alike, whatever lies bes
 """
 
 
+def config_of(
+    profile: str, method: str | None, settings: Sequence[str] | None, support: str | None
+) -> Config:
+    """The configuration that these options describe.
+
+    Raises:
+        ConfigError: an unknown profile, method, setting or kind of support, or a bad value.
+    """
+    from ipseg.config import load_config
+
+    overrides = [*(settings or ()), *([] if support is None else [f"support.kind={support}"])]
+    return load_config(profile, overrides, method)
+
+
 def request_of(
     *,
     prompts: str | None,
@@ -94,7 +109,6 @@ def request_of(
     Raises:
         ConfigError: options that exclude each other, or a setting that is wrong.
     """
-    from ipseg.config import load_config
     from pipeline.segment import Request
     from pipeline.sources.shard import Columns
 
@@ -105,9 +119,8 @@ def request_of(
             "--prompt-box and --prompt-point say where the object of a prompt image is; the "
             "prompts in a bank are described already"
         )
-    overrides = [*(settings or ()), *([] if support is None else [f"support.kind={support}"])]
     return Request(
-        config=load_config(profile, overrides, method),
+        config=config_of(profile, method, settings, support),
         prompts=prompts,
         boxes=prompt_box or (),
         points=prompt_point or (),

@@ -115,12 +115,12 @@ def _plan_data(plan: Plan) -> dict[str, Any]:
                 "cpus": each.cpus,
                 "gpus": each.gpus,
                 "gpu_memory_gb": each.stage.resources.gpu_memory_gb,
+                "batch_size": each.batch_size,
             }
             for each in plan.stages
         ],
         "task_cpus": plan.task_cpus,
         "task_slots": plan.slots,
-        "batch_size": plan.batch_size,
         "block_rows": plan.block_rows,
         "card_gb": plan.card_gb if plan.cluster.gpus else None,
     }
@@ -168,12 +168,12 @@ def _stages(found: Preview) -> Table:
     by_name = {load.name: load for load in loads}
     if found.prompts is not None:
         for each in found.prompts.stages:
-            table.add_row(f"prompts: {each.stage.name}", *_needs(each, found.prompts), "", "")
+            table.add_row(f"prompts: {each.stage.name}", *_needs(each), "", "")
         table.add_section()
     for each in found.images.stages:
         load = by_name.get(each.stage.name)
         measured = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}") if load else ("-", "-")
-        table.add_row(each.stage.name, *_needs(each, found.images), *measured)
+        table.add_row(each.stage.name, *_needs(each), *measured)
     if found.estimate is not None:
         table.add_section()
         for load in found.estimate.shared:
@@ -182,7 +182,7 @@ def _stages(found: Preview) -> Table:
     return table
 
 
-def _needs(each: StagePlan, plan: Plan) -> tuple[str, str, str, str, str]:
+def _needs(each: StagePlan) -> tuple[str, str, str, str, str]:
     memory = each.stage.resources.gpu_memory_gb
     plural = "s" if each.workers != 1 else ""
     return (
@@ -190,7 +190,7 @@ def _needs(each: StagePlan, plan: Plan) -> tuple[str, str, str, str, str]:
         f"{each.cpus:g}",
         f"{each.gpus:.3f}" if each.gpus else "-",
         f"{memory:g}" if memory else "-",
-        str(plan.batch_size),
+        str(each.batch_size),
     )
 
 

@@ -42,14 +42,12 @@ def prompts(
     json: Json = False,
 ) -> None:
     """Draw the object that is found in each prompt: a bad prompt is the first thing to fix."""
-    from ipseg.config import load_config
     from jobs.prompts import draw_prompts
 
-    overrides = [*(settings or ()), *([] if support is None else [f"support.kind={support}"])]
     draw_prompts(
         folder,
         out,
-        load_config(profile, overrides, method),
+        options.config_of(profile, method, settings, support),
         boxes=prompt_box or (),
         points=prompt_point or (),
         as_json=json,

@@ -98,9 +98,10 @@ class Job:
                 ("key", "shard", "uri"),
                 ("key", "shard", "uri", "width", "height", "objects"),
                 ShardWriter(self.out, Provenance(run_id, "synthetic", "0" * 64, ())),
+                self.part_rows,
                 None if self.retry is None else Retry.parse(self.retry),
             )
-            with engine_for(self.engine, runtime, budget) as engine:
+            with engine_for(self.engine, runtime) as engine:
                 return process(engine, work, budget)
 
     def again(self, **more: object) -> Job:

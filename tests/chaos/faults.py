@@ -5,7 +5,7 @@ from __future__ import annotations
 from signal import SIGKILL, SIGTERM
 
 from drivers import driver_ended
-from pictures import command_ended, corrupt_images
+from images import command_ended, corrupt_images
 from storage import disk_full, quota_reached, s3_segmented, s3_synthetic
 from trial import Kind
 from workers import (

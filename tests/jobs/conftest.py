@@ -22,7 +22,7 @@ STUFF = (21, 25, 33, 34, 41, 57, 87, 100, 106, 124, 145, 148, 149, 169, 172)
 
 
 def paint(photo: Path, boxes: dict[int, tuple[int, int, int, int]], size=SIZE) -> np.ndarray:
-    """Writes a picture with a coloured box (x0, y0, x1, y1) for each label; returns the labels."""
+    """Writes an image with a coloured box (x0, y0, x1, y1) for each label; returns the labels."""
     noise = np.random.default_rng(len(photo.name) + sum(photo.name.encode()))
     image = noise.normal(120, 6, (*size, 3))
     labels = np.zeros(size, np.uint8)
@@ -41,7 +41,7 @@ def save(path: Path, labels: np.ndarray) -> None:
 
 
 def box(n: int, width: int = 22) -> tuple[int, int, int, int]:
-    """Somewhere else in each picture."""
+    """Somewhere else in each image."""
     return (8 + 9 * n % 30, 10 + 5 * n % 14, 8 + 9 * n % 30 + width, 32 + 5 * n % 14)
 
 
@@ -216,7 +216,7 @@ def miniatures():
 
 @pytest.fixture(scope="session")
 def painted():
-    """Function: (address of a picture, label -> box) -> labels; writes the picture."""
+    """Function: (address of an image, label -> box) -> labels; writes the image."""
     return paint
 
 

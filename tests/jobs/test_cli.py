@@ -4,10 +4,12 @@ import json
 import subprocess
 import sys
 
+import numpy as np
 import pytest
 
-from ipseg.vision.images import encode_jpeg
+from ipseg.vision.images import encode_jpeg, encode_png
 from jobs.cli import main
+from pipeline.runfolder.bank import bank_rows
 
 
 @pytest.fixture
@@ -31,7 +33,7 @@ def ipseg(monkeypatch, capfd):
 def one_cup(tmp_path_factory, photos):
     folder = tmp_path_factory.mktemp("one")
     (folder / "a.jpg").write_bytes(encode_jpeg(photos["cup"][:, ::-1].copy()))
-    (folder / "b.jpg").write_text("not a picture")
+    (folder / "b.jpg").write_text("not an image")
     return folder
 
 
@@ -75,6 +77,9 @@ def test_the_same_command_goes_on_and_other_settings_are_refused(
     code, _, err = ipseg("segment", *words, "--set", "points.k=16")
     assert code == 2
     assert "points.k: 32 -> 16" in err
+    code, _, err = ipseg("segment", *words, "--support", "none")
+    assert code == 2
+    assert 'support.kind: "saliency" -> "none"' in err
     code, _, err = ipseg("segment", *words, "--retry", "failed", "--max-failure-rate", "0.2")
     assert code == 3
     assert "1 of 1 rows failed" in err
@@ -85,15 +90,19 @@ def test_the_same_command_goes_on_and_other_settings_are_refused(
 
 def test_show_draws_a_row(ipseg, finished, tmp_path):
     _, out = finished
-    picture = tmp_path / "deep" / "overlay.png"
-    code, stdout, _ = ipseg("show", out, "a.jpg", "--out", picture, "--json")
+    drawing = tmp_path / "deep" / "overlay.png"
+    code, stdout, _ = ipseg("show", out, "a.jpg", "--out", drawing, "--json")
     assert code == 0
     assert [o["concept"] for o in json.loads(stdout)["objects"]] == ["cup"], "the cat is far behind"
-    code, stdout, _ = ipseg("show", out, "a.jpg", "--out", picture, "--json", "--min-score", 0)
+    code, stdout, _ = ipseg("show", out, "a.jpg", "--out", drawing, "--json", "--min-score", 0)
     assert {o["concept"] for o in json.loads(stdout)["objects"]} == {"cat", "cup"}
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    assert drawing.read_bytes().startswith(b"\x89PNG")
+    code, stdout, _ = ipseg("show", out, "a.jpg", "--out", drawing)
+    assert code == 0
+    assert all(word in stdout for word in ("predicted IoU", "presence", f"image: {drawing}"))
     assert "no row with key 'zzz'" in ipseg("show", out, "zzz")[2]
-    assert "failed in stage 'decode'" in ipseg("show", out, "b.jpg")[2]
+    assert "b.jpg failed in stage 'decode'" in ipseg("show", out, "b.jpg")[2]
+    assert "has no frame 1" in ipseg("show", out, "a.jpg", "--frame", 1)[2]
 
 
 def test_report_is_written(ipseg, finished):
@@ -101,16 +110,53 @@ def test_report_is_written(ipseg, finished):
     code, stdout, _ = ipseg("report", out)
     assert code == 0
     assert stdout.strip() == f"{out}/report.html"
-    assert (out / "report.html").read_text().startswith("<!doctype html>")
+    page = (out / "report.html").read_text()
+    assert page.startswith("<!doctype html>")
+    assert "cat/1.jpg" in page
 
 
-def test_prompts_are_shown(ipseg, prompt_folder, tmp_path):
-    picture = tmp_path / "prompts.png"
-    code, out, _ = ipseg("prompts", prompt_folder, "--out", picture, "--json")
+def test_a_bank_is_used_again_by_its_run_folder_or_its_own(ipseg, finished, one_cup, tmp_path):
+    (_, before, _), out = finished
+    for number, bank in enumerate((out, out / "bank")):
+        again = tmp_path / f"again-{number}"
+        words = ["--images", one_cup, "--prompt-bank", bank, "--out", again, "--engine", "local"]
+        code, stdout, _ = ipseg("segment", *words, "--json")
+        assert code == 0
+        assert json.loads(stdout)["rows"] == json.loads(before)["rows"]
+        manifest = json.loads((again / "manifest.json").read_text())
+        assert manifest["bank"] == str(out / "bank")
+        assert ipseg("report", again)[0] == 0
+        assert "cat/1.jpg" in (again / "report.html").read_text()
+    code, _, err = ipseg("segment", *words, "--overwrite", "--support", "mask")
+    assert code == 1
+    assert 'prompt.support.kind: "saliency" -> "mask"' in err
+
+
+def test_the_object_of_a_prompt_can_be_given_by_a_point(ipseg, one_cup, prompt_folder, tmp_path):
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    points = ["--prompt-point", "cup=150,110", "--prompt-point", "cup.jpg=160,120"]
+    code, _, _ = ipseg("segment", *words, *points, "--out", tmp_path / "run")
     assert code == 0
-    found = {item["key"]: item["mask_source"] for item in json.loads(out)["prompts"]}
-    assert found == {"cat/1.jpg": "given", "cup.jpg": "saliency"}
-    assert picture.read_bytes().startswith(b"\x89PNG")
+    sources = {
+        row["key"]: row["prompts"][0]["mask_source"] for row in bank_rows(f"{tmp_path}/run/bank")
+    }
+    assert sources == {"cat/1.jpg": "mask", "cup.jpg": "point"}
+    code, _, _ = ipseg("segment", *words, "--support", "none", "--out", tmp_path / "whole")
+    assert code == 0
+    sources = {row["prompts"][0]["mask_source"] for row in bank_rows(f"{tmp_path}/whole/bank")}
+    assert sources == {"none"}
+
+
+def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_path):
+    for concept in ("cat", "cup"):
+        (tmp_path / "masks" / concept).mkdir(parents=True)
+    (tmp_path / "masks" / "cup" / "a.png").write_bytes(encode_png(np.ones((20, 20), np.uint8)))
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    out = tmp_path / "run"
+    code, stdout, _ = ipseg("segment", *words, "--masks", tmp_path / "masks", "--out", out)
+    assert code == 0
+    assert "1 comparisons with ground truth failed" in " ".join(stdout.split())
+    assert "is <n>x<n> pixels" in " ".join(ipseg("errors", out)[1].split())
 
 
 def test_doctor(ipseg):
@@ -127,7 +173,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "cup.jpg").write_text("not a picture")
+    (tmp_path / "bad" / "cup.jpg").write_text("not an image")
     (tmp_path / "file").write_text("")
     good = {"--images": one_cup, "--prompts": prompt_folder, "--out": tmp_path / "run"}
     return {
@@ -136,6 +182,16 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         "output not writable": ({**good, "--out": tmp_path / "file" / "x"}, 1, "cannot write to"),
         "no image matched": ({**good, "--images": empty}, 1, "no image matched"),
         "images missing": ({**good, "--images": empty / "x"}, 1, "does not exist"),
+        "prompt without a name": (
+            {**good, "--prompt-box": "hat=1,1,9,9"},
+            *(1, "'hat' must name one prompt, such as cat/1.jpg"),
+        ),
+        "box for a bank": (
+            {**good, "--prompts": None, "--prompt-bank": empty, "--prompt-box": "cup=1,1,9,9"},
+            *(2, "are described already"),
+        ),
+        "no bank": ({**good, "--prompts": None, "--prompt-bank": empty}, 1, "is no bank"),
+        "unknown support": ({**good, "--support": "boxes"}, 2, "support.kind"),
         "no prompts": ({**good, "--prompts": None}, 2, "either --prompts or --prompt-bank"),
         "unknown setting": ({**good, "--set": "points.kk=1"}, 2, "did you mean 'points.k'"),
         "unknown profile": ({**good, "--profile": "clasical"}, 2, "did you mean 'classical'"),
@@ -153,6 +209,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         *("prompt folder empty", "prompt unreadable", "output not writable", "no image matched"),
         *("images missing", "no prompts", "unknown setting", "unknown profile", "unknown engine"),
         *("masks missing", "masks without concepts", "no fsspec protocol", "images not given"),
+        *("prompt without a name", "box for a bank", "no bank", "unknown support"),
     ],
 )
 def test_a_wrong_call_is_one_clear_error_before_any_work(

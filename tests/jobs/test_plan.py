@@ -6,9 +6,11 @@ import pytest
 import typer
 from typer.testing import CliRunner
 
-from ipseg.errors import ConfigError, PlanError
+from ipseg.config import load_config
+from ipseg.errors import ConfigError, PlanError, PromptError
 from ipseg.vision.images import encode_jpeg
 from jobs.commands.plan import EPILOG, plan
+from pipeline.segment import Request, segment
 
 app = typer.Typer()
 app.command(epilog=EPILOG)(plan)
@@ -16,7 +18,7 @@ app.command(epilog=EPILOG)(plan)
 
 @pytest.fixture(scope="module")
 def small_prompts(tmp_path_factory, photos):
-    """One concept, in a small picture: quick to describe and to look for."""
+    """One concept, in a small image: quick to describe and to look for."""
     folder = tmp_path_factory.mktemp("small-prompts")
     (folder / "cup.jpg").write_bytes(encode_jpeg(photos["cup"][::3, ::3].copy()))
     return folder
@@ -32,7 +34,7 @@ def small_images(tmp_path_factory, photos):
 
 @pytest.fixture
 def ipseg_plan(ray_session, image_folder):
-    """Runs the command on the pictures: what it printed; what it raised is raised."""
+    """Runs the command on the images: what it printed; what it raised is raised."""
 
     def run(*words, images=image_folder):
         found = CliRunner(env={"COLUMNS": "200"}).invoke(
@@ -51,7 +53,7 @@ def test_the_plan_names_machines_stages_and_shares(ipseg_plan, prompt_folder, im
         "machines",
         "CPUs",
         "GPUs",
-        "isolate",
+        "prompts: support",
         "match",
         "segment",
         "1 actor",
@@ -72,13 +74,17 @@ def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_promp
     assert guess["images"] == found["rows"] == 1000
     pace = max(stage["seconds_per_row"] for stage in found["costs"].values())
     assert guess["seconds"] >= 1000 * pace
-    assert guess["bottleneck"] in {"match", "segment", "CPUs"}
+    loads = {load["name"]: load["share"] for load in (*guess["stages"], *guess["shared"])}
+    assert loads[guess["bottleneck"]] == max(loads.values())
 
 
-def test_the_pictures_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan, prompt_folder):
-    found = json.loads(ipseg_plan("--prompts", prompt_folder, "--json"))
+def test_the_images_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan, prompt_folder):
+    batch = ("--set", "runtime.stages.match.batch_size=2")
+    found = json.loads(ipseg_plan("--prompts", prompt_folder, *batch, "--json"))
     assert (found["rows"], found["costs"], found["estimate"]) == (7, None, None)
     assert found["cluster"]["cpus"] == 2
+    batches = {stage["stage"]: stage["batch_size"] for stage in found["images"]["stages"]}
+    assert batches == {"read": 4, "match": 2, "points": 4, "segment": 4}
 
 
 def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):
@@ -90,4 +96,19 @@ def test_prompts_or_a_bank_but_not_both(ipseg_plan, prompt_folder):
     with pytest.raises(ConfigError, match="--prompt-bank"):
         ipseg_plan()
     with pytest.raises(ConfigError, match="--prompt-bank"):
-        ipseg_plan("--prompts", prompt_folder, "--prompt-bank", "bank.parquet")
+        ipseg_plan("--prompts", prompt_folder, "--prompt-bank", "run/")
+
+
+def test_the_prompts_of_a_run_need_no_stages_again(
+    ipseg_plan, small_prompts, small_images, tmp_path
+):
+    request = Request(
+        *(str(small_images), str(tmp_path / "run"), load_config()),
+        prompts=str(small_prompts),
+        engine="local",
+    )
+    segment(request)
+    found = json.loads(ipseg_plan("--prompt-bank", tmp_path / "run", "--json"))
+    assert found["prompts"] is None
+    with pytest.raises(PromptError, match="was made with other settings"):
+        ipseg_plan("--prompt-bank", tmp_path / "run", "--support", "none")

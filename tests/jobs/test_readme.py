@@ -1,6 +1,8 @@
 """What the README shows works as it stands there."""
 
+import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -8,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from ipseg.config import load_config
+from pipeline.runfolder.parts import read_rows
 from pipeline.segment import Request, segment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -35,8 +38,43 @@ def test_ten_lines_read_the_masks_back(run):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 12, "six pictures, two concepts"
+    assert len(lines) == 12, "six images, two concepts"
     assert lines[0].startswith("cup-crop.jpg cat ")
+
+
+def test_a_function_of_ones_own_is_a_step(image_folder, prompt_folder, tmp_path):
+    (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "photos").mkdir()
+    shutil.copy(image_folder / "cup-dark.jpg", tmp_path / "photos")
+    shutil.copytree(prompt_folder, tmp_path / "prompts")
+    (tmp_path / "own.py").write_text(code.replace("steps=[large]", "steps=[large], engine='local'"))
+    done = subprocess.run(
+        [sys.executable, "own.py"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.returncode == 0, done.stderr
+    (row,) = read_rows(str(tmp_path / "large"))
+    assert row["objects"]
+    assert all(each["area"] > 999 for each in row["objects"])
+
+
+def test_a_method_of_ones_own_is_a_file_beside_a_profile(
+    command, image_folder, prompt_folder, tmp_path, monkeypatch
+):
+    (code,) = re.findall(r"<!-- method -->\n```python\n(.*?)```", README, re.DOTALL)
+    (tmp_path / "colour.py").write_text(code)
+    profile = tmp_path / "colour.yaml"
+    profile.write_text("method: colour:Colour\nsupport: none\nreach: 90\n")
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    words = ("--images", image_folder, "--prompts", prompt_folder, "--out", tmp_path / "run")
+    assert command("segment", *words, "--profile", profile, "--engine", "local") == 0
+    found = {o["concept"] for row in read_rows(str(tmp_path / "run")) for o in row["objects"]}
+    assert found == {"cat", "cup"}
+    assert command("report", tmp_path / "run") == 0
 
 
 def test_both_commands_are_targets_of_the_makefile():

@@ -6,16 +6,15 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import typer
-from hypothesis import given
-from hypothesis import strategies as st
 from typer.testing import CliRunner
 
 from ipseg.errors import OutputError
 from ipseg.rows import failed
 from jobs.commands import errors as errors_module
 from jobs.commands import status as status_module
-from jobs.commands.errors import errors, group_failures, normalise
+from jobs.commands.errors import errors, group_failures
 from jobs.commands.status import status
+from pipeline.prompts import STORED
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import Provenance, ShardWriter
 
@@ -30,16 +29,16 @@ def ipseg(*words):
 
 def write(out, shard, rows):
     by = Provenance("run-1", "ipseg/classical", "0" * 64, ())
-    made = [{"key": k, "shard": shard, "uri": k, "objects": []} for k in rows]
+    made = [{"key": k, "shard": shard, "uri": k, "objects": [], "metrics": []} for k in rows]
     made = [row if (e := rows[row["key"]]) is None else failed(row, *e) for row in made]
-    return ShardWriter(str(out), by, ("objects",)).write(made)
+    return ShardWriter(str(out), by).write(made)
 
 
 def manifest(out, finished=None):
     started = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     runs = [{"run_id": "run-1", "started": started, "finished": finished}]
     out.mkdir(exist_ok=True)
-    (out / "manifest.json").write_text(json.dumps({"schema_version": "2", "runs": runs}))
+    (out / "manifest.json").write_text(json.dumps({"schema_version": "3", "runs": runs}))
 
 
 @pytest.fixture
@@ -157,22 +156,48 @@ def test_errors_can_be_narrowed_and_limited(run):
 
 def test_a_key_that_stands_there_twice_failed_once(run):
     write(run, "b", {"b2": ("read", TimeoutError("again")), "b4": None})
-    groups, _ = group_failures(str(run), type="TimeoutError")
-    assert sum(group.count for group in groups) == 1
+    assert group_failures(str(run), type="TimeoutError").rows.count == 1
 
 
 def test_shards_without_failures_are_not_read(run):
     (part,) = (run / "shard=c").glob("part-*.parquet")
     part.write_bytes(b"nothing")
-    assert group_failures(str(run))[1] == []
+    assert group_failures(str(run)).problems == []
 
 
-def test_messages_beyond_the_most_are_counted_together(tmp_path, monkeypatch):
-    monkeypatch.setattr(errors_module, "MOST_GROUPS", 3)
-    rows = {f"k{i}": ("decode", ValueError("x" * (i + 1))) for i in range(10)}
-    write(tmp_path, "a", rows)
-    groups, _ = group_failures(str(tmp_path))
-    assert {group.message: group.count for group in groups}[errors_module.OTHER] == 7
+def test_comparisons_and_settings_that_failed_are_listed_apart(tmp_path):
+    asked = {"concept": "cup", "frame": 0, "error_message": None}
+    ok, bad = ({**asked, "status": status, "variant": "a"} for status in ("ok", "failed"))
+    bad["error_message"] = "cup/1.png is 50x50 pixels, its image 64x48"
+    lost = {"chain": "b", "error_stage": "match", "error_type": "ValueError", "error_message": "no"}
+    of_b = {**asked, "status": "failed", "variant": "b", "error_message": "no"}  # says it again
+    row = {"shard": "s", "uri": "x", "objects": []}
+    rows = [
+        {**row, "key": "1", "metrics": [ok, bad], "chain_errors": []},
+        {**row, "key": "2", "metrics": [ok, of_b], "chain_errors": [lost]},
+        {**row, "key": "3", "metrics": [ok], "chain_errors": []},
+    ]
+    ShardWriter(str(tmp_path), Provenance("run-1", "m", "0" * 64, ())).write(rows)
+    Ledger(str(tmp_path), "run-1", "0" * 64).finish_shard("s", 3, "f")
+    found = json.loads(ipseg("errors", tmp_path, "--json").stdout)
+    assert (found["failed"], found["failed_parts"]) == (0, 2)
+    groups = [(g["stage"], g["type"], g["examples"][0]["key"]) for g in found["groups_of_parts"]]
+    assert groups == [("judge", "", "1"), ("match", "ValueError", "2")]
+    printed = ipseg("errors", tmp_path).stdout
+    assert "no row failed" in printed
+    assert "--retry failed\n" in printed
+    assert (
+        json.loads(ipseg("errors", tmp_path, "--stage", "judge", "--json").stdout)["failed_parts"]
+        == 1
+    )
+
+
+def test_prompts_have_no_comparisons_and_are_listed_too(tmp_path):
+    row = {"key": "cup.jpg", "shard": "0", "uri": "cup.jpg", "concept": "cup"}
+    writer = ShardWriter(str(tmp_path), Provenance("run-1", "m", "0" * 64, ()), STORED)
+    writer.write([failed(row, "support", ValueError("no object"))])
+    found = json.loads(ipseg("errors", tmp_path, "--json").stdout)
+    assert (found["failed"], found["problems"]) == (1, [])
 
 
 def test_nothing_in_a_key_or_message_steers_the_terminal(tmp_path):
@@ -182,29 +207,6 @@ def test_nothing_in_a_key_or_message_steers_the_terminal(tmp_path):
     assert "\x07" not in result.stdout
     assert "[red]k" in result.stdout
     assert "[bold]!" in result.stdout
-
-
-@pytest.mark.parametrize(
-    ("messages", "same"),
-    [
-        (["cannot read /data/a/1.jpg", "cannot read /data/b/22.jpg"], True),
-        (["no row 7 in x.parquet", "no row 81 in y.parquet"], True),
-        (["cannot open s3://a/b.tar#member=1", "cannot open gs://c"], True),
-        (["<File object at 0x7f3a>", "<File object at 0x7fb1>"], True),
-        (["etag 3f2a77bc01 differs", "etag 99aa00ff12 differs"], True),
-        (["took 1.5 s", "took 2 s"], True),
-        (["file is truncated", "file is empty"], False),
-        (["width is 3", "height is 3"], False),
-    ],
-)
-def test_messages_are_compared_without_what_differs_from_row_to_row(messages, same):
-    assert (len({normalise(message) for message in messages}) == 1) == same
-
-
-@given(st.text(max_size=500))
-def test_any_message_can_be_normalised(message):
-    once = normalise(message)
-    assert not any(c in "0123456789" for c in once)
 
 
 @pytest.mark.parametrize("command", ["status", "errors"])

@@ -23,10 +23,10 @@ VIDEO = ("J", "J.recall", "J.decay", "F", "F.recall", "F.decay")
 
 @st.composite
 def regions(draw):
-    truth, predicted = draw(st.integers(0, 10**7)), draw(st.integers(0, 10**7))
-    shared = draw(st.integers(0, min(truth, predicted)))
-    union = truth + predicted - shared
-    return Region(union + draw(st.integers(0, 10**7)), shared, union, truth, predicted)
+    ground_truth, predicted = draw(st.integers(0, 10**7)), draw(st.integers(0, 10**7))
+    shared = draw(st.integers(0, min(ground_truth, predicted)))
+    union = ground_truth + predicted - shared
+    return Region(union + draw(st.integers(0, 10**7)), shared, union, ground_truth, predicted)
 
 
 @st.composite
@@ -101,7 +101,7 @@ def test_the_formulas_against_fractions(table, rows):
         )
         / 2,
         "P": sum(ious) / 6,
-        "P.mAcc": sum(ratio(s["intersection"], s["truth"]) for s in sums.values()) / 6,
+        "P.mAcc": sum(ratio(s["intersection"], s["ground_truth"]) for s in sums.values()) / 6,
     }
     results = table(rows)
     for formula, value in wanted.items():

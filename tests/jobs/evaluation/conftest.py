@@ -1,4 +1,4 @@
-"""A miniature evaluation: small pictures, masks of one square, results counted on them."""
+"""A miniature evaluation: small images, masks of one square, results counted on them."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Miniature:
     """Writes run folders below a folder.
 
     Attributes:
-        root: of the pictures and the runs.
+        root: of the images and the runs.
         answers: (fold, episode, variant) -> objects found.
     """
 
@@ -50,7 +50,7 @@ class Miniature:
         return {key: self.answers[key] for key in wanted if key in self.answers}
 
     def example(self, name: str, number: int, crop: Any = None) -> Example:
-        """A grey picture, named by its number so that a hostile class name is no path."""
+        """A grey image, named by its number so that a hostile class name is no path."""
         photo, mask = self.root / f"{number}.jpg", self.root / f"{number}.png"
         if not photo.exists():
             photo.write_bytes(encode_jpeg(np.full((*SIZE, 3), 128, np.uint8)))
@@ -70,7 +70,7 @@ class Miniature:
         missing: Collection[int] = (),
         shift: Callable[[int, int], int] = lambda episode, _variant: episode,
         crop: tuple[int, int, int, int] | None = None,
-        message: str = "the picture is cut off",
+        message: str = "the image is cut off",
         **evaluation: Any,
     ) -> str:
         """Writes a run in which episode n of variant v is answered by a square shifted by pixels.
@@ -99,7 +99,12 @@ class Miniature:
         pq.write_table(to_table(episodes), out / "episodes.parquet")
         pq.write_table(pa.Table.from_pylist(rows, RESULTS), out / "results.parquet")
         names = {str(n): called for n, called in enumerate([*classes, *unused])}
-        protocol = {"formula": "B", "side": None, "truth_rule": "nearest", "given_mask": False}
+        protocol = {
+            "formula": "B",
+            "side": None,
+            "ground_truth_resize": "nearest",
+            "given_mask": False,
+        }
         content = {
             "benchmark": "folder",
             "title": "A folder",
@@ -157,7 +162,7 @@ class Miniature:
 
 
 def _failure(message: str) -> dict[str, Any]:
-    counts = dict.fromkeys(("pixels", "intersection", "union", "truth", "predicted"))
+    counts = dict.fromkeys(("pixels", "intersection", "union", "ground_truth", "predicted"))
     return {"status": "failed", "error_message": message, **counts}
 
 
