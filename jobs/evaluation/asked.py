@@ -14,7 +14,7 @@ from ipseg.benchmarks.published.paper_tables import PROFILES, PaperTable, paper_
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
-from ipseg.metrics.judged import BOUNDARY
+from ipseg.metrics.episode_counts import BOUNDARY
 from pipeline.evaluation.passes import Variant
 from pipeline.process import EngineName
 from pipeline.runfolder.ledger import Retry
