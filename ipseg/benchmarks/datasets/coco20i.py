@@ -43,6 +43,7 @@ class Coco20iBenchmark(Benchmark):
 
     name: ClassVar[str] = "coco-20i"
     title: ClassVar[str] = "COCO-20i"
+    folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(FOLDS))
     layout: ClassVar[str] = LAYOUT
     rules: ClassVar[dict[str, str]] = {
         UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
@@ -51,11 +52,6 @@ class Coco20iBenchmark(Benchmark):
         "more than 1000 pixels",
     }
     protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """0 to 3."""
-        return tuple(str(fold) for fold in range(FOLDS))
 
     def protocol_of(self, rule: str) -> Protocol:
         """Matcher's; for "fss-sam3" FSS-SAM3's, for "prompt-set" IPSeg's."""

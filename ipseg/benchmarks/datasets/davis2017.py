@@ -55,6 +55,7 @@ class Davis2017Benchmark(Benchmark):
 
     name: ClassVar[str] = "davis-2017"
     title: ClassVar[str] = "DAVIS-2017"
+    folds: ClassVar[tuple[str, ...]] = ("val",)
     layout: ClassVar[str] = (
         "ROOT/JPEGImages/480p/<sequence>/00000.jpg    ROOT may also be the folder above\n"
         "ROOT/Annotations/480p/<sequence>/00000.png   DAVIS/2017 or DAVIS17/trainval\n"
@@ -63,11 +64,6 @@ class Davis2017Benchmark(Benchmark):
     )
     protocol: ClassVar[Protocol] = Protocol(formula="JF", given_mask=True, boundaries=True)
     formulas: ClassVar[tuple[str, ...]] = ("JF", "J", "F")
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """The validation set."""
-        return ("val",)
 
     def check(self) -> None:
         """Lists all frames and reads the first label map of each sequence.

@@ -50,11 +50,6 @@ class FolderBenchmark(Benchmark):
     protocol: ClassVar[Protocol] = Protocol(formula="B")
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
     def check(self) -> None:
         """Lists the folders; every image needs a mask.
 

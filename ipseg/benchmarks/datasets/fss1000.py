@@ -41,6 +41,7 @@ class Fss1000Benchmark(Benchmark):
 
     name: ClassVar[str] = "fss-1000"
     title: ClassVar[str] = "FSS-1000"
+    folds: ClassVar[tuple[str, ...]] = ("test",)
     layout: ClassVar[str] = (
         "ROOT/data/<class>/{1..10}.jpg    images\n"
         "ROOT/data/<class>/{1..10}.png    masks, grey from 128 on is the object\n"
@@ -54,11 +55,6 @@ class Fss1000Benchmark(Benchmark):
         PROMPT_SET: PROMPT_SET_MEANING,
     }
     protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """The test split."""
-        return ("test",)
 
     def protocol_of(self, rule: str) -> Protocol:
         """Matcher's; for "prompt-set" IPSeg's."""

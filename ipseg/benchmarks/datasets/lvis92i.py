@@ -37,14 +37,10 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
 
     name: ClassVar[str] = "lvis-92i"
     title: ClassVar[str] = "LVIS-92i"
+    folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
     layout: ClassVar[str] = LAYOUT
     table_file: ClassVar[str] = TABLE
     folders: ClassVar[tuple[str, ...]] = FOLDERS
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """Ten, by number."""
-        return tuple(str(fold) for fold in range(_FOLDS))
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; there must be a class for every fold.

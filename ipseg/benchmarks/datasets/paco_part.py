@@ -38,6 +38,7 @@ class PacoPartBenchmark(AnnotatedBenchmark):
 
     name: ClassVar[str] = "paco-part"
     title: ClassVar[str] = "PACO-Part"
+    folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
     layout: ClassVar[str] = PACO_LAYOUT
     rules: ClassVar[dict[str, str]] = {
         RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
@@ -45,11 +46,6 @@ class PacoPartBenchmark(AnnotatedBenchmark):
     }
     table_file: ClassVar[str] = PACO_TABLE
     folders: ClassVar[tuple[str, ...]] = PACO_FOLDERS
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """Four, by number."""
-        return tuple(str(fold) for fold in range(_FOLDS))
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; every fold must have a class.

@@ -66,6 +66,7 @@ class Pascal5iBenchmark(Benchmark):
 
     name: ClassVar[str] = "pascal-5i"
     title: ClassVar[str] = "PASCAL-5i"
+    folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
     layout: ClassVar[str] = (
         "ROOT/JPEGImages/*.jpg               of VOC2012\n"
         "ROOT/SegmentationClassAug/*.png     label maps, including those of SBD\n"
@@ -81,11 +82,6 @@ class Pascal5iBenchmark(Benchmark):
         "support is its largest object, void counts as background",
     }
     protocol: ClassVar[Protocol] = Protocol(formula="A")
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """0 to 3."""
-        return tuple(str(fold) for fold in range(_FOLDS))
 
     def protocol_of(self, rule: str) -> Protocol:
         """HSNet's; for "fss-sam3" FSS-SAM3's."""

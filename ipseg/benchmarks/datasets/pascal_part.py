@@ -34,6 +34,7 @@ class PascalPartBenchmark(AnnotatedBenchmark):
 
     name: ClassVar[str] = "pascal-part"
     title: ClassVar[str] = "PASCAL-Part"
+    folds: ClassVar[tuple[str, ...]] = GROUPS
     layout: ClassVar[str] = PASCAL_LAYOUT
     rules: ClassVar[dict[str, str]] = {
         RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
@@ -41,11 +42,6 @@ class PascalPartBenchmark(AnnotatedBenchmark):
     }
     table_file: ClassVar[str] = PASCAL_TABLE
     folders: ClassVar[tuple[str, ...]] = PASCAL_FOLDERS
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """The superclasses."""
-        return GROUPS
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; every fold must have a class, every class two images.

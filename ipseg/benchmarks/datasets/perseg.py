@@ -43,11 +43,6 @@ class PersegBenchmark(Benchmark):
             return Protocol(formula="B", side=1024, ground_truth_resize="linear")
         return self.protocol
 
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
     def check(self) -> None:
         """Lists the folders; every object needs an image 00, every image a mask.
 

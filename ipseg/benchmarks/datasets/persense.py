@@ -32,11 +32,6 @@ class PersenseBenchmark(Benchmark):
     protocol: ClassVar[Protocol] = Protocol(formula="A", given_mask=True)
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D", "P")
 
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """One, without a name."""
-        return ("",)
-
     def check(self) -> None:
         """Lists the folders; every object needs an image 00, every image a mask.
 

@@ -52,6 +52,7 @@ class ZeroShotBenchmark(Benchmark):
         "assigned to the class with the highest score or to the background"
     }
     protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, ground_truth_resize="linear")
+    folds: ClassVar[tuple[str, ...]] = ("val",)
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
     def protocol_of(self, rule: str) -> Protocol:
@@ -59,11 +60,6 @@ class ZeroShotBenchmark(Benchmark):
         if rule == _MULTICLASS:
             return Protocol(formula="A", assign="argmax")
         return self.protocol
-
-    @property
-    def folds(self) -> tuple[str, ...]:
-        """The validation set."""
-        return ("val",)
 
     def check(self) -> None:
         """Checks that folders and lists exist, and reads a few label maps.
