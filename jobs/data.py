@@ -3,29 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
-from ipseg.benchmarks.benchmark import Benchmark
-from ipseg.benchmarks.open import benchmark_class
+from ipseg.benchmarks.benchmark import Benchmark, PreparedBenchmark
+from ipseg.benchmarks.open import benchmark_class, open_benchmark
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError, SourceError
 from jobs.reading import Reading
 
-if TYPE_CHECKING:
-    Prepare = Callable[[str, str | None, Callable[[int, int], None]], list[str]]
-
-# Benchmark -> function that builds what its loader reads from official annotation files.
-PREPARED = {
-    "coco-20i": "ipseg.benchmarks.annotations.prepare_coco:prepare",
-    "lvis-92i": "ipseg.benchmarks.annotations.prepare_lvis:prepare",
-    "paco-part": "ipseg.benchmarks.annotations.prepare_parts:prepare_paco_part",
-    "pascal-part": "ipseg.benchmarks.annotations.prepare_parts:prepare_pascal_part",
-}
 _ROOT = "."  # nothing is read there
 
 
@@ -70,15 +58,15 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
         OutputError: it cannot be written.
     """
     title = benchmark_class(name).title
-    if name not in PREPARED:
-        raise ConfigError(
-            f"nothing has to be prepared for {name}: `ipseg evaluate {name} --data-root {root}` "
-            f"reads it as it is; what can be prepared: {', '.join(PREPARED)}"
-        )
-    module, function = PREPARED[name].split(":")
-    prepare: Prepare = getattr(import_module(module), function)
     with Reading(f"preparing {title}") as reading:
-        written = prepare(root, out, reading)
+        benchmark = open_benchmark(name, root, progress=reading)
+        if not isinstance(benchmark, PreparedBenchmark):
+            prepared = [other for other in BENCHMARKS if _is_prepared(other)]
+            raise ConfigError(
+                f"nothing has to be prepared for {name}: `ipseg evaluate {name} --data-root {root}`"
+                f" reads it as it is; what can be prepared: {', '.join(prepared)}"
+            )
+        written = benchmark.prepare(out)
     if as_json:
         _print_json({"benchmark": name, "written": written})
         return
@@ -107,8 +95,12 @@ def _about(name: str) -> dict[str, Any]:
         "rules": {"": "the reference", **cls.rules},
         "protocol": vars(protocol),
         "formulas": list(cls.formulas),
-        "prepare": name in PREPARED,
+        "prepare": _is_prepared(name),
     }
+
+
+def _is_prepared(name: str) -> bool:
+    return issubclass(benchmark_class(name), PreparedBenchmark)
 
 
 def _fixed_folds(benchmark: Benchmark) -> list[str]:

@@ -127,6 +127,27 @@ class Benchmark(ABC):
         """
 
 
+class PreparedBenchmark(Benchmark):
+    """A benchmark that reads what was built from official annotation files."""
+
+    @abstractmethod
+    def prepare(self, out: str | None = None) -> list[str]:
+        """Builds it from the annotations in the data root.
+
+        Args:
+            out: folder to write to instead, which is then a data root.
+
+        Returns:
+            The files that were written.
+
+        Raises:
+            SourceError: there is nothing to build from, or an annotation is malformed (names file
+                and entry).
+            OutputError: it cannot be written.
+            OSError: a file cannot be read.
+        """
+
+
 def check_rule(benchmark: Benchmark, sampling: Sampling) -> None:
     """Refuses a sampling rule the benchmark does not have.
 

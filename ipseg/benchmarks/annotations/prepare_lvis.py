@@ -12,7 +12,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from ipseg.benchmarks.annotations.annotations import Category, Collector, save_annotations, to_rle
+from ipseg.benchmarks.annotations.annotations import Category, Collector, to_rle
 from ipseg.benchmarks.annotations.json_stream import stream_lists
 from ipseg.benchmarks.annotations.released import (
     below_root,
@@ -39,36 +39,18 @@ LAYOUT = (
 )
 
 
-def prepare(root: str, out: str | None = None, progress: Progress | None = None) -> list[str]:
-    """Builds the table and writes it.
+def build(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
+    """The table, and the folder of the annotations it was built from.
 
     Args:
-        root: data root; see `LAYOUT`.
-        out: folder for the table, which is then a data root of its own that refers to the images
-            in `root`; None writes next to the annotations.
+        root: data root, without a slash at its end; see `LAYOUT`.
         progress: called with (bytes read, all bytes) of each pass over an official file.
-
-    Returns:
-        The files that were written.
 
     Raises:
         SourceError: there is nothing to build from, or an annotation is malformed (names file and
             entry).
-        OutputError: the table cannot be written.
         OSError: a file cannot be read.
     """
-    folder, table = build(root, progress)
-    return save_annotations(table, TABLE, folder, out, find_image_folder(root, IMAGE_FOLDERS))
-
-
-def build(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
-    """The table, and the folder of the annotations it was built from.
-
-    Raises:
-        SourceError: as `prepare`.
-        OSError: a file cannot be read.
-    """
-    root = root.rstrip("/")
     image_folder = find_image_folder(root, IMAGE_FOLDERS)
     collector = Collector()
     for folder in (f"{root}/{name}".rstrip("/") for name in FOLDERS):

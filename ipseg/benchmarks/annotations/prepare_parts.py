@@ -16,7 +16,6 @@ from ipseg.benchmarks.annotations.annotations import (
     Box,
     Category,
     Collector,
-    save_annotations,
     to_rle,
 )
 from ipseg.benchmarks.annotations.json_stream import stream_lists
@@ -56,61 +55,18 @@ PASCAL_LAYOUT = (
 _SPLITS = ("train", "val")
 
 
-def prepare_paco_part(
-    root: str, out: str | None = None, progress: Progress | None = None
-) -> list[str]:
-    """Builds PACO-Part's table and writes it.
+def build_paco_part(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
+    """PACO-Part's table, and the folder of the annotations it was built from.
 
     Args:
-        root: data root; see `PACO_LAYOUT`.
-        out: folder for the table, which is then a data root of its own that refers to the images
-            in `root`; None writes next to the annotations.
+        root: data root, without a slash at its end; see `PACO_LAYOUT`.
         progress: called with (bytes read, all bytes) of each pass over an official file.
-
-    Returns:
-        The files that were written.
 
     Raises:
         SourceError: there is nothing to build from, or an annotation is malformed (names file and
             entry).
-        OutputError: the table cannot be written.
         OSError: a file cannot be read.
     """
-    folder, table = build_paco_part(root, progress)
-    image_folder = find_image_folder(root, PACO_IMAGE_FOLDERS)
-    return save_annotations(table, PACO_TABLE, folder, out, image_folder)
-
-
-def prepare_pascal_part(
-    root: str, out: str | None = None, progress: Progress | None = None
-) -> list[str]:
-    """Builds PASCAL-Part's table and writes it.
-
-    Args:
-        root: data root; see `PASCAL_LAYOUT`.
-        out: as in `prepare_paco_part`.
-        progress: called with (images read, all images).
-
-    Returns:
-        The files that were written.
-
-    Raises:
-        SourceError: as `prepare_paco_part`.
-        OutputError: the table cannot be written.
-        OSError: a file cannot be read.
-    """
-    folder, table = build_pascal_part(root, progress)
-    return save_annotations(table, PASCAL_TABLE, folder, out, find_pascal_images(root))
-
-
-def build_paco_part(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
-    """PACO-Part's table, and the folder of the annotations it was built from.
-
-    Raises:
-        SourceError: as `prepare_paco_part`.
-        OSError: a file cannot be read.
-    """
-    root = root.rstrip("/")
     image_folder = find_image_folder(root, PACO_IMAGE_FOLDERS)
     collector = Collector()
     for folder in (f"{root}/{name}".rstrip("/") for name in PACO_FOLDERS):
@@ -135,11 +91,14 @@ def build_paco_part(root: str, progress: Progress | None = None) -> tuple[str, p
 def build_pascal_part(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
     """PASCAL-Part's table, and the folder of the annotations it was built from.
 
+    Args:
+        root: data root, without a slash at its end; see `PASCAL_LAYOUT`.
+        progress: called with (images read, all images).
+
     Raises:
-        SourceError: as `prepare_paco_part`.
+        SourceError: as `build_paco_part`.
         OSError: a file cannot be read.
     """
-    root = root.rstrip("/")
     for folder in (f"{root}/{name}".rstrip("/") for name in PASCAL_FOLDERS):
         if exists(url := f"{folder}/{INDEX}"):
             collector = Collector()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from abc import abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -16,15 +16,20 @@ from ipseg.benchmarks.annotations.annotations import (
     Annotations,
     Category,
     read_annotations,
+    save_annotations,
     write_annotations,
 )
-from ipseg.benchmarks.benchmark import Benchmark, Progress, Protocol, Sampling, check_rule
-from ipseg.benchmarks.episode import Box, Example
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Progress, Protocol, Sampling, check_rule
+from ipseg.benchmarks.episode import Box, Episode, Example
 from ipseg.benchmarks.ground_truth import read_ground_truth, rle_address
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import exists, is_folder
 
 RESAMPLE = "resample-empty"
+PART_RULES = {
+    RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
+    "later episodes"
+}
 _ATTEMPTS = 1000  # draws for one episode, before a class counts as having only empty crops
 
 _SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
@@ -32,18 +37,20 @@ _SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
 log = logging.getLogger("ipseg")
 
 
-class AnnotatedBenchmark(Benchmark):
+class AnnotatedBenchmark(PreparedBenchmark):
     """Reads its table, or builds it and saves it next to the annotations.
 
     Attributes:
         protocol: as in `Benchmark`.
         table_file: name of the table.
         folders: candidate folders for it, below the root.
+        shot_decides: whether the classes of a fold depend on the shot.
     """
 
     protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
     table_file: ClassVar[str]
     folders: ClassVar[tuple[str, ...]]
+    shot_decides: ClassVar[bool] = True
 
     def __init__(
         self,
@@ -68,6 +75,14 @@ class AnnotatedBenchmark(Benchmark):
     def _find_image_folder(self) -> str:
         """The folder of images below the root; raises SourceError if there is none."""
 
+    @abstractmethod
+    def _of_fold(self, fold: str) -> list[Category]:
+        """The classes of a fold, in order."""
+
+    @abstractmethod
+    def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
+        """The class of each episode; the next is asked for when an episode's images are drawn."""
+
     def check(self) -> None:
         """Reads the annotations (builds their table the first time) and finds the images.
 
@@ -76,6 +91,37 @@ class AnnotatedBenchmark(Benchmark):
         """
         if not is_folder(self._image_folder):
             raise SourceError(f"{self.title}: no images in {self._image_folder}")
+
+    def classes(self, fold: str) -> dict[int, str]:
+        """The classes of the fold (at the shot that it was opened with), with their own ids."""
+        return {category.class_id: category.name for category in self._of_fold(fold)}
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """Draws the images of query and supports for each; see the class.
+
+        Raises:
+            SourceError: as `Benchmark.episodes`.
+            ConfigError: shot is below 1, or another than the data set was opened with if its
+                classes depend on it, or a seed that NumPy's legacy generator does not take.
+        """
+        self._check_sampling(sampling)
+        draw = np.random.RandomState(sampling.seed)
+        episodes = []
+        for number, category in enumerate(self._class_of_each(fold, draw)):
+            query, *supports = self._draw_examples(draw, category, sampling)
+            episodes.append(
+                Episode(
+                    *(number, fold, category.class_id, category.name),
+                    *(query, tuple(supports), sampling.seed),
+                )
+            )
+        return episodes
+
+    def prepare(self, out: str | None = None) -> list[str]:
+        """As `PreparedBenchmark.prepare`: builds the table again and writes it."""
+        folder, table = self._build()
+        image_folder = self._find_image_folder()
+        return save_annotations(table, self.table_file, folder, out, image_folder)
 
     @cached_property
     def _annotations(self) -> Annotations:
@@ -109,9 +155,7 @@ class AnnotatedBenchmark(Benchmark):
                 f"shot {sampling.shot} and seed {sampling.seed}: shot must be 1 or more, seed "
                 f"between 0 and {_SEEDS - 1}"
             )
-
-    def _check_shot(self, sampling: Sampling) -> None:
-        if sampling.shot != self.shot:
+        if self.shot_decides and sampling.shot != self.shot:
             raise ConfigError(
                 f"{self.name} was opened with shot={self.shot}, on which its classes depend; "
                 f"open it with shot={sampling.shot} instead"
@@ -122,10 +166,10 @@ class AnnotatedBenchmark(Benchmark):
         rle = self._annotations.mask(class_id, image)
         return Example(image, f"{self._image_folder}/{image}", rle_address(rle))
 
-    def _draw_parts(
+    def _draw_examples(
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
-        """Query and supports: draws all images first, then an object in each.
+        """Query and supports, crops to objects: draws all images first, then an object in each.
 
         `RESAMPLE` repeats the draws of images and objects, not that of the class, until every crop
         contains a pixel of the part.

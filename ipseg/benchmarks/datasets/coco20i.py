@@ -6,10 +6,11 @@ from collections.abc import Sequence
 from functools import cached_property
 from typing import ClassVar
 
+from ipseg.benchmarks.annotations import prepare_coco
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split
 from ipseg.benchmarks.annotations.prepare_coco import LAYOUT, PLACES, VAL_INSTANCES
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Protocol, Sampling
 from ipseg.benchmarks.datasets.drawing import (
     FSS_SAM3,
     PROMPT_SET,
@@ -31,7 +32,7 @@ from ipseg.storage.walk import iterate_files
 _MAPS = "annotations/val2014/"
 
 
-class Coco20iBenchmark(Benchmark):
+class Coco20iBenchmark(PreparedBenchmark):
     """Classes 0 to 79 in the order of COCO's ids; fold f tests f, f + 4, f + 8, ...
 
     A query is never its own support, but may be a support of another query:
@@ -112,6 +113,10 @@ class Coco20iBenchmark(Benchmark):
             )
             for number, (class_id, query, supports) in enumerate(drawn)
         ]
+
+    def prepare(self, out: str | None = None) -> list[str]:
+        """Label maps and splits; see `prepare_coco.prepare`."""
+        return prepare_coco.prepare(self.root, out, self._progress)
 
     @cached_property
     def _base(self) -> str:

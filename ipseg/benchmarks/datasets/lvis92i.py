@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
@@ -19,7 +20,7 @@ from ipseg.benchmarks.annotations.prepare_lvis import (
 )
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, draw_images
-from ipseg.benchmarks.episode import Episode
+from ipseg.benchmarks.episode import Example
 from ipseg.errors import SourceError
 
 _FOLDS = 10
@@ -55,34 +56,15 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
                 f"{_FOLDS} folds need {_FOLDS} or more"
             )
 
-    def classes(self, fold: str) -> dict[int, str]:
-        """The classes of the fold at this shot, with LVIS' ids."""
-        return {category.class_id: category.name for category in self._of_fold(fold)}
+    def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
+        return self._of_fold(fold) * _EPISODES_OF_CLASS
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Classes in turn; query and supports are drawn as in COCO-20i.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: another shot than the data set was opened with, or a seed that NumPy's
-                legacy generator does not take.
-        """
-        self._check_sampling(sampling)
-        self._check_shot(sampling)
-        draw = np.random.RandomState(sampling.seed)
-        categories = self._of_fold(fold)
-        episodes = []
-        for number in range(len(categories) * _EPISODES_OF_CLASS):
-            category = categories[number % len(categories)]
-            images = draw_images(draw, self._annotations.images(category.class_id), self.shot)
-            query, *supports = (self._whole(category.class_id, image) for image in images)
-            episodes.append(
-                Episode(
-                    *(number, fold, category.class_id, category.name),
-                    *(query, tuple(supports), sampling.seed),
-                )
-            )
-        return episodes
+    def _draw_examples(
+        self, draw: np.random.RandomState, category: Category, sampling: Sampling
+    ) -> tuple[Example, ...]:
+        """Whole images, drawn as in COCO-20i."""
+        images = draw_images(draw, self._annotations.images(category.class_id), sampling.shot)
+        return tuple(self._whole(category.class_id, image) for image in images)
 
     def _build(self) -> tuple[str, pa.Table]:
         return build(self.root, self._progress)

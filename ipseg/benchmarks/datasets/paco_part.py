@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -16,9 +17,7 @@ from ipseg.benchmarks.annotations.prepare_parts import (
     PACO_TABLE,
     build_paco_part,
 )
-from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.annotated import RESAMPLE, AnnotatedBenchmark, draw_category
-from ipseg.benchmarks.episode import Episode
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, draw_category
 from ipseg.errors import SourceError
 
 _FOLDS = 4
@@ -31,6 +30,7 @@ class PacoPartBenchmark(AnnotatedBenchmark):
     A class is used if it has more validation images than shots, so the classes of a fold depend on
     the shot, which is given when the data set is opened; `episodes` refuses another one.
 
+    Each of 2500 episodes draws a class, the images of query and supports, then an object in each.
     Query and supports are crops to the box of one object. A box smaller than a pixel gives a crop
     without pixels; such an episode stays in the list, on which released loaders fail, and fails
     when it is read.
@@ -40,10 +40,7 @@ class PacoPartBenchmark(AnnotatedBenchmark):
     title: ClassVar[str] = "PACO-Part"
     folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
     layout: ClassVar[str] = PACO_LAYOUT
-    rules: ClassVar[dict[str, str]] = {
-        RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
-        "later episodes"
-    }
+    rules: ClassVar[dict[str, str]] = PART_RULES
     table_file: ClassVar[str] = PACO_TABLE
     folders: ClassVar[tuple[str, ...]] = PACO_FOLDERS
 
@@ -60,33 +57,9 @@ class PacoPartBenchmark(AnnotatedBenchmark):
                     f"{self.title}: no class of fold {fold} has more than {self.shot} image(s)"
                 )
 
-    def classes(self, fold: str) -> dict[int, str]:
-        """The classes of the fold at this shot, with PACO's ids."""
-        return {category.class_id: category.name for category in self._of_fold(fold)}
-
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """For each of 2500, draws a class, the images of query and supports, an object in each.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: another shot than the data set was opened with, or a seed that NumPy's
-                legacy generator does not take.
-        """
-        self._check_sampling(sampling)
-        self._check_shot(sampling)
-        draw = np.random.RandomState(sampling.seed)
+    def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
         categories = self._of_fold(fold)
-        episodes = []
-        for number in range(_EPISODES):
-            category = draw_category(draw, categories)
-            query, *supports = self._draw_parts(draw, category, sampling)
-            episodes.append(
-                Episode(
-                    *(number, fold, category.class_id, category.name),
-                    *(query, tuple(supports), sampling.seed),
-                )
-            )
-        return episodes
+        return (draw_category(draw, categories) for _ in range(_EPISODES))
 
     def _build(self) -> tuple[str, pa.Table]:
         return build_paco_part(self.root, self._progress)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import cycle, islice
 from typing import ClassVar
 
 import numpy as np
@@ -16,9 +18,7 @@ from ipseg.benchmarks.annotations.prepare_parts import (
     build_pascal_part,
     find_pascal_images,
 )
-from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.annotated import RESAMPLE, AnnotatedBenchmark
-from ipseg.benchmarks.episode import Episode
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
 from ipseg.errors import SourceError
 
 _MOST_EPISODES = 2500
@@ -27,21 +27,20 @@ _MOST_EPISODES = 2500
 class PascalPartBenchmark(AnnotatedBenchmark):
     """Four folds of classes `object+part`; images of the validation set.
 
-    Classes are numbered from 0 across all folds. Query and supports are crops to the box of one
-    object. A box smaller than a pixel gives a crop without pixels; such an episode stays in the
-    list, on which released loaders fail, and fails when it is read.
+    Classes, named `object+part`, are numbered from 0 across all folds. A fold has as many episodes
+    as validation entries, at most 2500, its classes in turn. Query and supports are crops to the
+    box of one object. A box smaller than a pixel gives a crop without pixels; such an episode stays
+    in the list, on which released loaders fail, and fails when it is read.
     """
 
     name: ClassVar[str] = "pascal-part"
     title: ClassVar[str] = "PASCAL-Part"
     folds: ClassVar[tuple[str, ...]] = GROUPS
     layout: ClassVar[str] = PASCAL_LAYOUT
-    rules: ClassVar[dict[str, str]] = {
-        RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
-        "later episodes"
-    }
+    rules: ClassVar[dict[str, str]] = PART_RULES
     table_file: ClassVar[str] = PASCAL_TABLE
     folders: ClassVar[tuple[str, ...]] = PASCAL_FOLDERS
+    shot_decides: ClassVar[bool] = False
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; every fold must have a class, every class two images.
@@ -55,34 +54,9 @@ class PascalPartBenchmark(AnnotatedBenchmark):
                 raise SourceError(f"{self.title}: no class of fold '{fold}' is in {self.root}")
             self._images(fold)
 
-    def classes(self, fold: str) -> dict[int, str]:
-        """Number across all folds -> `object+part`."""
-        return {category.class_id: category.name for category in self._of_fold(fold)}
-
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """As many as the fold has validation entries, at most 2500; classes in turn.
-
-        For each, draws the images of query and supports, then an object in each.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: shot is below 1, or a seed that NumPy's legacy generator does not take.
-        """
-        self._check_sampling(sampling)
-        draw = np.random.RandomState(sampling.seed)
-        categories = self._of_fold(fold)
+    def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
         count = sum(len(images) for images in self._images(fold).values())
-        episodes = []
-        for number in range(min(count, _MOST_EPISODES)):
-            category = categories[number % len(categories)]
-            query, *supports = self._draw_parts(draw, category, sampling)
-            episodes.append(
-                Episode(
-                    *(number, fold, category.class_id, category.name),
-                    *(query, tuple(supports), sampling.seed),
-                )
-            )
-        return episodes
+        return islice(cycle(self._of_fold(fold)), min(count, _MOST_EPISODES))
 
     def _build(self) -> tuple[str, pa.Table]:
         return build_pascal_part(self.root, self._progress)

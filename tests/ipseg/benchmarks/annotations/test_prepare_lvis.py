@@ -9,7 +9,6 @@ from PIL import Image
 
 from ipseg.benchmarks.annotations import json_stream
 from ipseg.benchmarks.annotations.json_stream import stream_lists
-from ipseg.benchmarks.annotations.prepare_lvis import prepare
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
 from ipseg.errors import OutputError, SourceError
@@ -77,7 +76,7 @@ def as_pickle(data):
 def test_json_and_pickle_give_the_same_episodes_except_for_names(root):
     data = official()
     save(root, data)
-    assert prepare(str(root)) == [f"{root}/LVIS/lvis_val.parquet"]
+    assert Lvis92iBenchmark(str(root)).prepare() == [f"{root}/LVIS/lvis_val.parquet"]
     from_json = Lvis92iBenchmark(str(root))
     from_json.check()
     assert from_json.classes("4") == {5: "thing 5"}
@@ -85,7 +84,7 @@ def test_json_and_pickle_give_the_same_episodes_except_for_names(root):
     assert len(episodes) == 25
 
     (root / "LVIS/lvis_val.pkl").write_bytes(pickle.dumps(as_pickle(data)))
-    prepare(str(root))  # takes the pickle if it exists
+    Lvis92iBenchmark(str(root)).prepare()  # takes the pickle if it exists
     from_pickle = Lvis92iBenchmark(str(root)).episodes("4", Sampling())
     assert [(e.query, e.supports) for e in from_pickle] == [(e.query, e.supports) for e in episodes]
     assert {e.class_name for e in from_pickle} == {"5"}
@@ -124,7 +123,7 @@ def test_another_folder_becomes_a_data_root(root, tmp_path, monkeypatch):
     save(root, official(), "annotations/lvis_v1_val.json")
     out = tmp_path / "elsewhere"
     monkeypatch.chdir(root)
-    assert prepare(".", str(out)) == [f"{out}/lvis_val.parquet"]
+    assert Lvis92iBenchmark(".").prepare(str(out)) == [f"{out}/lvis_val.parquet"]
     assert not list(root.glob("*.parquet"))
     benchmark = Lvis92iBenchmark(str(out))
     benchmark.check()
@@ -137,7 +136,7 @@ def test_a_read_only_folder_is_named(root):
     save(root, official())
     (root / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*--out DIR"):
-        prepare(str(root), str(root / "file"))
+        Lvis92iBenchmark(str(root)).prepare(str(root / "file"))
 
 
 @pytest.mark.parametrize(
@@ -158,7 +157,7 @@ def test_a_malformed_entry_is_named(root, key, change, fault):
     data[key][0].update(change)
     save(root, data)
     with pytest.raises(SourceError, match=rf"lvis_v1_val\.json: .*{fault}"):
-        prepare(str(root))
+        Lvis92iBenchmark(str(root)).prepare()
 
 
 @pytest.mark.parametrize(
@@ -183,7 +182,7 @@ def test_a_malformed_entry_is_named(root, key, change, fault):
 def test_invalid_json_is_named(root, text, fault):
     (root / "LVIS/lvis_v1_val.json").write_text(text)
     with pytest.raises(SourceError, match=rf"lvis_v1_val\.json.* {fault}|{fault}"):
-        prepare(str(root))
+        Lvis92iBenchmark(str(root)).prepare()
 
 
 def test_file_names_with_a_folder_replace_a_missing_url(root):
@@ -192,5 +191,5 @@ def test_file_names_with_a_folder_replace_a_missing_url(root):
         image["file_name"] = path_of(image["id"])
         del image["coco_url"]
     save(root, data)
-    prepare(str(root))
+    Lvis92iBenchmark(str(root)).prepare()
     assert len(Lvis92iBenchmark(str(root)).episodes("0", Sampling())) == 25

@@ -6,7 +6,6 @@ import pickle
 import numpy as np
 import pytest
 
-from ipseg.benchmarks.annotations.prepare_parts import prepare_paco_part, prepare_pascal_part
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.paco_part import PacoPartBenchmark
 from ipseg.benchmarks.datasets.pascal_part import PascalPartBenchmark
@@ -54,7 +53,7 @@ def save(root, **splits):
 
 
 def test_json_and_pickles_give_the_same_episodes_except_for_names(root):
-    assert prepare_paco_part(str(root)) == [f"{root}/PACO-Part/paco_part_val.parquet"]
+    assert PacoPartBenchmark(str(root)).prepare() == [f"{root}/PACO-Part/paco_part_val.parquet"]
     from_json = PacoPartBenchmark(str(root))
     from_json.check()
     assert [list(from_json.classes(fold)) for fold in from_json.folds] == [
@@ -77,7 +76,9 @@ def test_json_and_pickles_give_the_same_episodes_except_for_names(root):
     (root / "PACO-Part/paco").mkdir()
     for split, data in (("train", {c: val[c] for c in PARTS[:-1]}), ("val", val)):
         (root / f"PACO-Part/paco/paco_part_{split}.pkl").write_bytes(pickle.dumps(data))
-    assert prepare_paco_part(f"{root}/") == [f"{root}/PACO-Part/paco/paco_part_val.parquet"]
+    assert PacoPartBenchmark(f"{root}/").prepare() == [
+        f"{root}/PACO-Part/paco/paco_part_val.parquet"
+    ]
     from_pickles = PacoPartBenchmark(str(root)).episodes("0", Sampling())
     assert [(e.class_id, e.query, e.supports) for e in from_pickles] == [
         (e.class_id, e.query, e.supports) for e in episodes
@@ -87,7 +88,8 @@ def test_json_and_pickles_give_the_same_episodes_except_for_names(root):
 def test_another_folder_becomes_a_data_root(root, tmp_path):
     calls = []
     out = tmp_path / "elsewhere"
-    (url,) = prepare_paco_part(str(root), f"{out}/", lambda *at: calls.append(at))
+    opened = PacoPartBenchmark(str(root), progress=lambda *at: calls.append(at))
+    (url,) = opened.prepare(f"{out}/")
     assert url == f"{out}/paco_part_val.parquet"
     assert calls[-1] == ((root / "PACO-Part/paco_lvis_v1_val.json").stat().st_size,) * 2
     benchmark = PacoPartBenchmark(str(out))
@@ -117,19 +119,19 @@ def changed(number, **change):
 def test_a_malformed_entry_is_named(root, val, fault):
     save(root, val=val)
     with pytest.raises(SourceError, match=rf"paco_lvis_v1_val\.json.*{fault}"):
-        prepare_paco_part(str(root))
+        PacoPartBenchmark(str(root)).prepare()
 
 
 def test_annotations_of_undefined_categories_are_refused(root):
     save(root, train=changed(0, category_id=77))
     with pytest.raises(SourceError, match=r"train\.json: annotations of categories \[77\]"):
-        prepare_paco_part(str(root))
+        PacoPartBenchmark(str(root)).prepare()
 
 
 def test_both_official_files_are_needed(root):
     (root / "PACO-Part/paco_lvis_v1_train.json").unlink()
     with pytest.raises(SourceError, match="no annotations, of both train and val"):
-        prepare_paco_part(str(root))
+        PacoPartBenchmark(str(root)).prepare()
 
 
 def test_pascal_part_can_be_written_elsewhere(tmp_path):
@@ -148,12 +150,11 @@ def test_pascal_part_can_be_written_elsewhere(tmp_path):
     (folder / "all_obj_part_to_image.json").write_text(json.dumps(index))
     out = tmp_path / "out"
     with pytest.raises(SourceError, match="no images of PASCAL VOC 2010"):
-        prepare_pascal_part(str(tmp_path), str(out))
+        PascalPartBenchmark(str(tmp_path)).prepare(str(out))
     (folder / "JPEGImages").mkdir()
     calls = []
-    assert prepare_pascal_part(str(tmp_path), str(out), lambda *at: calls.append(at)) == [
-        f"{out}/pascal_part.parquet"
-    ]
+    opened = PascalPartBenchmark(str(tmp_path), progress=lambda *at: calls.append(at))
+    assert opened.prepare(str(out)) == [f"{out}/pascal_part.parquet"]
     assert calls == [(1, 2), (2, 2)]
     benchmark = PascalPartBenchmark(str(out))
     benchmark.check()
