@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import logging
 import time
-from types import TracebackType
 
 from rich.console import Console
 from rich.progress import Progress
@@ -36,12 +35,7 @@ class Reading:
         self._next = time.monotonic() + PATIENCE_SECONDS
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Takes the bar away."""
         self._end()
 

@@ -13,8 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
-from ipseg.networks.models import Models
-from ipseg.networks.shared import LastBatch
+from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import to_lab, work_image
 
@@ -32,7 +31,7 @@ _WEIGHTS = np.repeat([1 / np.sqrt(n) for n in _GROUPS], _GROUPS)
 
 
 @dataclass
-class ClassicalDescriptors:
+class ClassicalDescriptors(WithoutNetwork):
     """A soft colour histogram and texture in each grid cell.
 
     The descriptors of prompt and image are standardised together (one mean and deviation of each
@@ -49,14 +48,6 @@ class ClassicalDescriptors:
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """It never uses a GPU."""
-        return 0.0
-
-    def setup(self, models: Models) -> None:
-        """Nothing to load."""
 
     def describe(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
         """Mean descriptor of the object, and the two first moments of the whole prompt image.

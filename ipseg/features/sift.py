@@ -16,8 +16,7 @@ import numpy.typing as npt
 
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
-from ipseg.networks.models import Models
-from ipseg.networks.shared import LastBatch
+from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
@@ -30,7 +29,7 @@ _LEVELS = 512  # descriptors are stored as 512 x the square root, in [0, 255]
 
 
 @dataclass
-class SiftGeometry:
+class SiftGeometry(WithoutNetwork):
     """SIFT with a geometric check.
 
     Attributes:
@@ -54,14 +53,6 @@ class SiftGeometry:
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """It never uses a GPU."""
-        return 0.0
-
-    def setup(self, models: Models) -> None:
-        """Nothing to load."""
 
     def describe(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]) -> Arrays:
         """Keypoints on the object.

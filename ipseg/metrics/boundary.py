@@ -10,7 +10,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.metrics.counts import check_shapes
 from ipseg.rows import Mask
@@ -106,6 +105,7 @@ def outline(mask: Mask) -> Mask:
 def _near(line: Mask, other: Mask, radius: int) -> int:
     """Number of pixels of one line in discs around those of the other."""
     import cv2
+    from skimage.morphology import disk
 
     if not line.any() or not other.any():
         return 0
@@ -114,11 +114,5 @@ def _near(line: Mask, other: Mask, radius: int) -> int:
         np.flatnonzero((line | other).any(axis=0)),
     )
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
-    grown = cv2.dilate(other[window].astype(np.uint8), _disc(radius))
+    grown = cv2.dilate(other[window].astype(np.uint8), disk(radius))
     return int(np.count_nonzero(line[window] & (grown > 0)))
-
-
-def _disc(radius: int) -> npt.NDArray[np.uint8]:
-    """(2r + 1, 2r + 1): 1 where the centre is at most r pixels away."""
-    square = np.arange(-radius, radius + 1) ** 2
-    return (square[:, None] + square <= radius**2).astype(np.uint8)

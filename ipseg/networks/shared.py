@@ -28,6 +28,18 @@ class Part(Protocol):
         """Loads weights, if there are any."""
 
 
+class WithoutNetwork:
+    """A part that has nothing to load and never uses a GPU."""
+
+    @property
+    def gpu_memory_gb(self) -> float:
+        """0."""
+        return 0.0
+
+    def setup(self, models: Models) -> None:
+        """Does nothing."""
+
+
 P = TypeVar("P", bound=Part)
 Result = TypeVar("Result")
 

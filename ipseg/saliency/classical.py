@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -30,7 +30,7 @@ _BLUR = 3.0  # pixels of the work image; hides the outlines of superpixels
 
 
 @dataclass
-class ClassicalSaliency:
+class ClassicalSaliency(WithoutNetwork):
     """Robust background detection (Zhu et al., CVPR 2014) on superpixels.
 
     Attributes:
@@ -44,14 +44,6 @@ class ClassicalSaliency:
     regions: int = 250
     centre_sigma: float = 0.35
     iterations: int = 1
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """It never uses a GPU."""
-        return 0.0
-
-    def setup(self, models: Models) -> None:
-        """Nothing to load."""
 
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].

@@ -11,8 +11,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.models import Models
-from ipseg.networks.shared import LastBatch
+from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -58,7 +57,7 @@ class Encoded:
 
 
 @dataclass
-class ClassicalSegmenter:
+class ClassicalSegmenter(WithoutNetwork):
     """Random walker on superpixels (Grady, PAMI 2006) whose outline is fitted by GrabCut.
 
     Two candidates: the fitted outline and, for when GrabCut runs away, the walker's own.
@@ -85,14 +84,6 @@ class ClassicalSegmenter:
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """It never uses a GPU."""
-        return 0.0
-
-    def setup(self, models: Models) -> None:
-        """Nothing to load."""
 
     def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Encoded]:
         """What does not depend on points, for each (H, W, 3) uint8 RGB image."""

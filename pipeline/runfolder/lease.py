@@ -17,7 +17,6 @@ import os
 import socket
 import threading
 import time
-from types import TracebackType
 from typing import Any
 
 from ipseg.errors import OutputError
@@ -63,12 +62,7 @@ class Lease:
         self._thread.start()
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Gives it back."""
         self._released.set()
         self._thread.join()

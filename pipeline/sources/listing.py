@@ -14,7 +14,6 @@ import tempfile
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 import pyarrow as pa
@@ -48,12 +47,7 @@ class Spool:
         self._scratch = tempfile.TemporaryDirectory(prefix="ipseg-listing-")
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         """Frees the local disk."""
         self._scratch.cleanup()
 
