@@ -204,16 +204,16 @@ def _galleries(
     summary: Summary, chosen: Variant, measured: Sequence[Judged], predictions: Predictions
 ) -> list[Gallery[EpisodeTile]]:
     of_setting = f" With {chosen.label}." if len(summary.variants) > 1 else ""
-    chosen = [
+    galleries = [
         ("Worst", f"Lowest IoU, classes in turn.{of_setting}", worst(measured)),
         ("By lot", "What is usual.", by_lot(measured)),
         ("Best", "Highest IoU, classes in turn.", best(measured)),
     ]
-    wanted = {each for _, _, episodes in chosen for each in episodes}
+    wanted = {each for _, _, episodes in galleries for each in episodes}
     tiles = draw_episodes(summary.outcome, chosen.label, wanted, predictions)
     return [
         Gallery(title, note, [tiles[each] for each in episodes])
-        for title, note, episodes in chosen
+        for title, note, episodes in galleries
         if episodes
     ]
 
