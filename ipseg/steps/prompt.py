@@ -126,7 +126,7 @@ class DescribePrompt(Step):
         for row in rows:
             mask = read_soft_mask(row["prompt_mask"])
             description = {
-                kind: extractor.describe(row["image"], mask)
+                kind: extractor.prompt_features(row["image"], mask)
                 for kind, extractor in self.extractors.items()
             }
             described.append({**row, "description": description})

@@ -60,7 +60,7 @@ def time_parts(config: Config) -> list[Timing]:
         if extractor.weight == 0:
             continue
         load = _load(config, extractor)
-        bank = [extractor.merge([extractor.describe(image, mask)])]
+        bank = [extractor.merge([extractor.prompt_features(image, mask)])]
 
         def compare(image: Image, extractor: Any = extractor, bank: Any = bank) -> None:  # noqa: ANN401
             extractor.compare([image], bank, [grid])
