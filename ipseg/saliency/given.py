@@ -1,4 +1,4 @@
-"""Only the user's own masks: a prompt picture without one is refused."""
+"""No saliency, only given masks: a prompt image without one is an error."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ipseg.networks.models import Models
 
 @dataclass
 class GivenMask:
-    """For benchmarks with ground-truth masks, where a guessed mask would spoil the numbers.
+    """For benchmarks with ground-truth masks, where an estimated mask would falsify the numbers.
 
-    A mask beside the prompt picture always comes before saliency, whatever its kind; this kind
-    only makes sure that saliency never steps in.
+    A mask given with a prompt image always takes precedence over saliency of any kind; with this
+    kind, prompts without a mask are refused.
     """
 
     @property
@@ -28,10 +28,10 @@ class GivenMask:
         """Nothing to load."""
 
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """There is no map of an image that nobody drew a mask for.
+        """Refuses: there is no saliency map of other images.
 
         Raises:
-            ConfigError: always; the matching asks for image saliency.
+            ConfigError: always; the matching needs saliency maps of images.
         """
         raise ConfigError(
             "saliency 'given' has no map for images: set matching.saliency_weight=0, "
@@ -45,6 +45,6 @@ class GivenMask:
             PromptError: always.
         """
         raise PromptError(
-            "this prompt has no mask, and saliency 'given' makes none: put NAME.mask.png beside "
+            "this prompt has no mask, and saliency 'given' makes none: put NAME.mask.png next to "
             "NAME.jpg (same size, object non-zero), or choose another saliency.kind"
         )

@@ -1,4 +1,4 @@
-"""No saliency: the whole prompt picture is the object."""
+"""No saliency: the whole prompt image is the object."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from ipseg.networks.models import Models
 
 @dataclass
 class NoSaliency:
-    """Takes the background along with the object ("without TSDN" in the paper, table 6).
+    """Includes the background in the object ("without TSDN" in the paper, table 6).
 
-    For prompt pictures that are already cut to the object, and to measure what saliency brings.
+    For prompt images that are already cropped to the object, and to measure the effect of saliency.
     """
 
     @property

@@ -10,7 +10,7 @@ from ipseg.saliency.weak import is_weak
 IMAGE = np.zeros((5, 8, 3), np.uint8)
 
 
-def test_none_takes_the_whole_picture():
+def test_none_takes_the_whole_image():
     saliency = NoSaliency()
     saliency.setup(Models())
     for found in (saliency.predict(IMAGE), saliency.isolate(IMAGE)):
@@ -19,10 +19,10 @@ def test_none_takes_the_whole_picture():
     assert not is_weak(saliency.isolate(IMAGE))
 
 
-def test_given_refuses_a_prompt_without_a_mask_and_says_where_it_belongs():
+def test_given_refuses_a_prompt_without_a_mask_and_says_where_to_put_it():
     saliency = GivenMask()
     saliency.setup(Models())
-    with pytest.raises(PromptError, match=r"no mask.*NAME\.mask\.png beside"):
+    with pytest.raises(PromptError, match=r"no mask.*NAME\.mask\.png next to"):
         saliency.isolate(IMAGE)
 
 
