@@ -11,7 +11,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.bank import Bank, PromptsInMemory
-from ipseg.benchmarks.truth import rle_address
+from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.config import DEFAULT_PROFILE, Config, load_config
 from ipseg.errors import ImageError, PromptError
 from ipseg.methods.chain import image_chain, prompt_chains

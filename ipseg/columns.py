@@ -50,9 +50,11 @@ METRIC = pa.struct(
         *ASK.fields[:6],
         ("status", pa.string()),  # "ok", or "failed": nothing could be compared
         ("error_message", pa.string()),
-        *((name, pa.int64()) for name in ("pixels", "intersection", "union")),
-        *((name, pa.int64()) for name in ("truth", "predicted")),
-        *((name, pa.int64()) for name in ("truth_boundary", "truth_matched")),
+        *(
+            (name, pa.int64())
+            for name in ("pixels", "intersection", "union", "ground_truth", "predicted")
+        ),
+        *((name, pa.int64()) for name in ("ground_truth_boundary", "ground_truth_matched")),
         *((name, pa.int64()) for name in ("predicted_boundary", "predicted_matched")),
         ("predicted_iou", pa.float32()),  # of the object with the highest score
         ("score", pa.float32()),  # the highest; 0 where nothing was found

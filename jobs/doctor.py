@@ -14,7 +14,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ipseg.components import FEATURES, SALIENCY, SEGMENTERS
+from ipseg.components import FEATURES, METHODS, SALIENCY, SEGMENTERS
 from ipseg.config import profiles
 
 PACKAGES = (
@@ -36,6 +36,7 @@ def examine() -> dict[str, Any]:
         "gpus": _gpus(),
         "profiles": profiles(),
         "parts": {
+            "method": list(METHODS),
             "saliency": list(SALIENCY),
             "features": list(FEATURES),
             "segmenter": list(SEGMENTERS),

@@ -156,7 +156,8 @@ def _queries(episodes: Sequence[Episode]) -> list[Row]:
             {
                 **{"concept": entry_of(episode), "episode": episode.episode},
                 **{"fold": episode.fold, "class_id": episode.class_id},
-                **{"class_name": episode.class_name, "frame": 0, "ground_truth": query.truth},
+                **{"class_name": episode.class_name, "frame": 0},
+                "ground_truth": query.ground_truth,
             }
         )
     return list(rows.values())
@@ -164,7 +165,7 @@ def _queries(episodes: Sequence[Episode]) -> list[Row]:
 
 def entry_of(episode: Episode) -> str:
     """Name of the bank entry of an episode's supports: the same for the same supports."""
-    listed = "\n".join(f"{support.key} {support.truth}" for support in episode.supports)
+    listed = "\n".join(f"{support.key} {support.ground_truth}" for support in episode.supports)
     return hashlib.sha256(listed.encode()).hexdigest()[:16]
 
 
@@ -181,13 +182,13 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
 
 def _support(support: Example, class_name: str) -> Row:
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
-    beside = f"{MASK_SUFFIX}#" in support.truth
+    beside = f"{MASK_SUFFIX}#" in support.ground_truth
     return {
         # An image may be an example of several classes, each with a mask of its own.
-        "key": f"{support.key} {hashlib.sha256(support.truth.encode()).hexdigest()[:8]}",
+        "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",
         "uri": support.uri,
         "concept": class_name,
         "crop": None if support.crop is None else list(support.crop),
-        "given_mask": support.truth if beside else None,
-        "ground_truth": support.truth,
+        "given_mask": support.ground_truth if beside else None,
+        "ground_truth": support.ground_truth,
     }

@@ -122,7 +122,7 @@ def measure_quality(out: str) -> dict[str, Any] | None:
 
 
 def _present(results: pa.Table) -> pa.Table:
-    return results.filter(pc.greater(results["truth"], 0))
+    return results.filter(pc.greater(results["ground_truth"], 0))
 
 
 def _quality(results: pa.Table) -> dict[str, Any]:
@@ -131,6 +131,6 @@ def _quality(results: pa.Table) -> dict[str, Any]:
         "mean_iou": measure("B", present, set(present["class_id"].to_pylist())),
         "pairs": present.num_rows,
         "average_precision": average_precision(
-            results["score"].to_numpy(), pc.greater(results["truth"], 0).to_numpy()
+            results["score"].to_numpy(), pc.greater(results["ground_truth"], 0).to_numpy()
         ),
     }

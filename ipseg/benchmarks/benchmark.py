@@ -1,4 +1,4 @@
-"""What every benchmark offers, wherever its files lie and however they are laid out."""
+"""The interface of all benchmarks: files on disk in, classes and episodes out."""
 
 from __future__ import annotations
 
@@ -15,23 +15,24 @@ Progress = Callable[[int, int], None]  # done, of how many: bytes of a file, or 
 
 @dataclass(frozen=True)
 class Protocol:
-    """How masks are compared; part of every number's identity.
+    """How masks are compared. Numbers of different protocols cannot be compared.
 
     Attributes:
-        formula: id in `ipseg.metrics` of the number that stands first.
-        side: masks are squashed to this many pixels squared before they are compared; the method
-            itself sees the picture as it is. None compares at the original size.
-        truth_rule: how ground truth is brought to that size: "nearest", or "linear" and then
-            above zero, which grows it by a border (IPSeg's release).
+        formula: id in `ipseg.metrics` of the main number.
+        side: masks are resized to side x side pixels before they are compared, without keeping
+            the aspect ratio; the method itself gets the original image. None compares at the
+            original size.
+        ground_truth_resize: how ground truth is resized to that: "nearest", or "linear" followed
+            by a threshold above zero, which adds a border (IPSeg's release).
         given_mask: supports come with their ground-truth mask; False isolates them by saliency.
         boundaries: outlines are compared too (DAVIS' F).
-        assign: "binary" judges each class by itself; "argmax" gives each pixel to the class that
-            is surest, or to the background.
+        assign: "binary" evaluates each class separately; "argmax" assigns each pixel to the class
+            with the highest score, or to the background.
     """
 
     formula: str = "A"
     side: int | None = None
-    truth_rule: Literal["nearest", "linear"] = "nearest"
+    ground_truth_resize: Literal["nearest", "linear"] = "nearest"
     given_mask: bool = False
     boundaries: bool = False
     assign: Literal["binary", "argmax"] = "binary"
@@ -43,9 +44,10 @@ class Sampling:
 
     Attributes:
         shot: supports of each episode.
-        seed: of the legacy NumPy generator the reference implementations use.
-        rule: name of a sampling rule of the benchmark; "" is its reference.
-        exclude_prompt: leaves queries out that are among the run's supports.
+        seed: for NumPy's legacy generator, which the reference implementations use.
+        rule: name of a sampling rule of the benchmark; "" is the rule of its reference
+            implementation.
+        exclude_prompt: leaves out queries that are also supports.
     """
 
     shot: int = 1
@@ -58,12 +60,12 @@ class Benchmark(ABC):
     """A data set on disk and its episodes.
 
     Attributes:
-        name: as the command calls it.
-        title: as papers call it.
+        name: on the command line.
+        title: in papers.
         layout: the files it needs below its root, for errors and `--help`.
-        rules: sampling rules it knows beside the reference "", name -> what it does.
+        rules: sampling rules besides the reference "": name -> what it does.
         protocol: of the numbers in the paper.
-        formulas: ids of all the numbers that make sense here, the protocol's among them.
+        formulas: ids of all formulas that make sense here, including the protocol's.
     """
 
     name: ClassVar[str]
@@ -96,25 +98,25 @@ class Benchmark(ABC):
         self._progress = progress
 
     def protocol_of(self, rule: str) -> Protocol:
-        """How masks are compared under a sampling rule; most rules share the paper's protocol."""
+        """The protocol under a sampling rule; most rules share the paper's."""
         return self.protocol
 
     @property
     @abstractmethod
     def folds(self) -> tuple[str, ...]:
-        """Names of its folds or splits, ("",) where there is only one."""
+        """Names of its folds or splits; ("",) if there is only one."""
 
     @abstractmethod
     def check(self) -> None:
-        """Looks for the files that are needed.
+        """Checks that the required files exist.
 
         Raises:
-            SourceError: names what is missing, where it was looked for, and how to get it.
+            SourceError: says what is missing, where it was expected, and how to get it.
         """
 
     @abstractmethod
     def classes(self, fold: str) -> dict[int, str]:
-        """All classes of a fold, id -> name; also those of which no episode is drawn."""
+        """All classes of a fold, id -> name, including those without an episode."""
 
     @abstractmethod
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
@@ -126,27 +128,27 @@ class Benchmark(ABC):
 
 
 def check_rule(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses a sampling rule the benchmark does not know.
+    """Refuses a sampling rule the benchmark does not have.
 
     Raises:
-        SourceError: names the rules it knows.
+        SourceError: lists the rules it has.
     """
     if sampling.rule and sampling.rule not in benchmark.rules:
         known = ", ".join(f"'{rule}'" for rule in benchmark.rules)
         raise SourceError(
             f"{benchmark.name} has no sampling rule '{sampling.rule}'; "
-            + (f"it knows {known}" if known else "it has only its reference, the empty name")
+            + (f"it has {known}" if known else "it has only its reference rule, the empty name")
         )
 
 
 def check_one_shot(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses more supports than one where only one is defined.
+    """Refuses more than one support where only one is defined.
 
     Raises:
-        ConfigError: says so.
+        ConfigError: shot is not 1.
     """
     if sampling.shot != 1:
         raise ConfigError(
-            f"{benchmark.name} with rule '{sampling.rule}' shows one example; "
+            f"{benchmark.name} with rule '{sampling.rule}' has one support for each episode; "
             f"shot must be 1, not {sampling.shot}"
         )

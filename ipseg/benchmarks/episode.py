@@ -1,7 +1,7 @@
-"""Episodes as data: which picture is asked for what, shown which examples.
+"""Episodes as data: a query image, a class, and the supports that define the class.
 
-An episode is plain data that refers to files, so that a list can be made once, hashed, stored in
-Parquet and run in any order on any number of workers.
+An episode only refers to files, so that a list can be made once, hashed, stored in Parquet and run
+in any order on any number of workers.
 """
 
 from __future__ import annotations
@@ -17,35 +17,36 @@ Box = tuple[int, int, int, int]
 
 @dataclass(frozen=True)
 class Example:
-    """A picture and the mask of one class in it.
+    """An image and the mask of one class in it.
 
     Attributes:
-        key: unique name of the picture within its benchmark: its path below the data root, with
-            `#x0,y0,x1,y1` behind it where only a part is used.
-        uri: where the picture is; `ipseg.storage.addresses.fetch` reads it.
-        truth: where the mask is; `ipseg.benchmarks.truth.read_truth` reads it. It has the size of
-            the whole picture, also where `crop` is set.
-        crop: x0, y0, x1, y1 in pixels, x1 and y1 not included; None for the whole picture.
+        key: unique name of the image within its benchmark: its path below the data root, followed
+            by `#x0,y0,x1,y1` if only a crop is used.
+        uri: address of the image; `ipseg.storage.addresses.fetch` reads it.
+        ground_truth: address of the mask; `read_ground_truth` in `ipseg.benchmarks.ground_truth`
+            reads it. The mask has the size of the whole image even if `crop` is set. "" if there
+            is no mask.
+        crop: x0, y0, x1, y1 in pixels, x1 and y1 exclusive; None for the whole image.
     """
 
     key: str
     uri: str
-    truth: str
+    ground_truth: str
     crop: Box | None = None
 
 
 @dataclass(frozen=True)
 class Episode:
-    """One question: find the class of the supports in the query.
+    """One task: find the class of the supports in the query.
 
     Attributes:
         episode: number within its list, from 0, in the order of the reference implementation.
-        fold: name of the fold or split; "" where there is none.
-        class_id: as the benchmark numbers its classes.
-        class_name: as the benchmark names them.
-        query: the picture that is asked about.
-        supports: the examples that are shown, at least one; the reference order, repeats included.
-        seed: of the list, None where nothing is drawn.
+        fold: name of the fold or split; "" if there is none.
+        class_id: the benchmark's number for the class.
+        class_name: the benchmark's name for the class.
+        query: the image to segment.
+        supports: at least one example; in the order of the reference, including repeats.
+        seed: of the list; None if nothing is drawn at random.
     """
 
     episode: int
@@ -66,7 +67,7 @@ EXAMPLE = pa.struct(
     [
         ("key", pa.string()),
         ("uri", pa.string()),
-        ("truth", pa.string()),
+        ("ground_truth", pa.string()),
         ("crop", pa.list_(pa.int32())),
     ]
 )
@@ -120,7 +121,7 @@ def _record(example: Example) -> dict[str, Any]:
     return {
         "key": example.key,
         "uri": example.uri,
-        "truth": example.truth,
+        "ground_truth": example.ground_truth,
         "crop": None if example.crop is None else list(example.crop),
     }
 
@@ -128,5 +129,5 @@ def _record(example: Example) -> dict[str, Any]:
 def _example(record: dict[str, Any]) -> Example:
     crop = record["crop"]
     return Example(
-        record["key"], record["uri"], record["truth"], None if crop is None else tuple(crop)
+        record["key"], record["uri"], record["ground_truth"], None if crop is None else tuple(crop)
     )

@@ -1,4 +1,4 @@
-"""Finding the files of a data set: where below its root it begins, what its lists name."""
+"""Finding the files of a data set: its folder below the root, and what its lists name."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ _NAME = re.compile(r"(?!\.)[\w.+\-]+")  # one file name: no folder, nothing hidd
 def locate(
     root: str, places: Sequence[str], needed: Sequence[str], *, title: str, layout: str
 ) -> str:
-    """The first place at or below the root where everything needed is.
+    """The first folder at or below the root that holds everything needed.
 
     Args:
         root: of the data set.
-        places: folders below the root, "" for the root itself.
-        needed: files, and folders (with a slash at the end), below a place.
+        places: candidate folders below the root; "" is the root itself.
+        needed: files, and folders (with a trailing slash), below a candidate.
         title: of the data set, for the error.
         layout: all files it needs, for the error.
 
@@ -27,26 +27,26 @@ def locate(
         Its `absolute` address.
 
     Raises:
-        SourceError: names what is missing, where it was looked for, and the layout.
+        SourceError: says what is missing, which folders were searched, and the layout.
     """
     tried = [f"{root}/{place}".rstrip("/") for place in places]
-    lacking: dict[str, list[str]] = {}
+    missing_in: dict[str, list[str]] = {}
     for folder in tried:
-        missing = [name for name in needed if not _is_there(f"{folder}/{name}")]
+        missing = [name for name in needed if not _exists(f"{folder}/{name}")]
         if not missing:
             return absolute(folder)
-        lacking[folder] = missing
-    best = min(tried, key=lambda folder: len(lacking[folder]))
+        missing_in[folder] = missing
+    best = min(tried, key=lambda folder: len(missing_in[folder]))
     below = [place for place in places if place]
     raise SourceError(
-        f"{title} is not complete: no {', '.join(lacking[best])} in {best} (looked in "
+        f"{title} is not complete: no {', '.join(missing_in[best])} in {best} (searched "
         f"{root}{''.join(f', its {place}' for place in below)}); it needs\n"
         f"{layout}"
     )
 
 
 def absolute(url: str) -> str:
-    """The same place for a process with another working directory, as listings give it."""
+    """The address in the form of listings, valid whatever the working directory."""
     return url if "://" in url else str(filesystem(url)[1]).rstrip("/")
 
 
@@ -54,17 +54,17 @@ def is_file(url: str) -> bool:
     """Whether there is a file (not a folder).
 
     Raises:
-        OSError: it cannot be found out.
+        OSError: the storage does not answer.
     """
     known = info(url)
     return known is not None and known["type"] == "file"
 
 
 def read_lines(url: str) -> list[str]:
-    """The lines of a text file that are not blank, without white space around them.
+    """The non-blank lines of a text file, stripped of white space.
 
     Raises:
-        SourceError: the file is missing or is no UTF-8 text.
+        SourceError: the file is missing or is not UTF-8 text.
         OSError: it cannot be read.
     """
     try:
@@ -72,20 +72,20 @@ def read_lines(url: str) -> list[str]:
     except FileNotFoundError as error:
         raise SourceError(f"{url} is missing") from error
     except UnicodeDecodeError as error:
-        raise SourceError(f"{url} is no text file: {error}") from error
+        raise SourceError(f"{url} is not a text file: {error}") from error
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
 def read_names(url: str) -> tuple[str, ...]:
-    """A split list: one file or folder name on each line, in the list's order.
+    """A split list: one file or folder name per line, in order.
 
     Raises:
-        SourceError: the list is missing, empty, names something twice, or a line is no plain name.
+        SourceError: the list is missing or empty, has a name twice, or a line is not a plain name.
         OSError: it cannot be read.
     """
     names = tuple(read_lines(url))
     if not names:
-        raise SourceError(f"{url} is empty; it should list one name on each line")
+        raise SourceError(f"{url} is empty; it should list one name per line")
     for name in names:
         plain_name(name, url)
     if len(set(names)) < len(names):
@@ -95,25 +95,25 @@ def read_names(url: str) -> tuple[str, ...]:
 
 
 def plain_name(text: str, origin: str) -> str:
-    """A name of one file or folder, refused where it is a path or hidden.
+    """Checks that a name is that of one file or folder: not a path, not hidden.
 
     Args:
         text: as written.
         origin: where it was written, for the error.
 
     Raises:
-        SourceError: it is no such name.
+        SourceError: it is not such a name.
     """
     if not _NAME.fullmatch(text):
-        raise SourceError(f"{origin}: {text!r} is no plain name of a file or folder")
+        raise SourceError(f"{origin}: {text!r} is not a plain name of a file or folder")
     return text
 
 
 def relative_path(text: str, origin: str) -> str:
-    """A path that a list gives, refused where it leads out of the data set.
+    """Checks that a path from a list stays within the data set.
 
     Args:
-        text: as written, slashes between folders.
+        text: as written, with slashes between folders.
         origin: the list, for the error.
 
     Raises:
@@ -121,9 +121,9 @@ def relative_path(text: str, origin: str) -> str:
     """
     parts = text.split("/")
     if "://" in text or any(part in {"", ".", ".."} for part in parts):
-        raise SourceError(f"{origin} names {text!r}; a path must lie below the data root")
+        raise SourceError(f"{origin} names {text!r}; a path must be below the data root")
     return text
 
 
-def _is_there(url: str) -> bool:
+def _exists(url: str) -> bool:
     return is_folder(url.rstrip("/")) if url.endswith("/") else is_file(url)

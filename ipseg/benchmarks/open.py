@@ -1,4 +1,4 @@
-"""A benchmark by its name."""
+"""Opening a benchmark by name."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ def benchmark_class(name: str) -> type[Benchmark]:
     """The class of a benchmark.
 
     Raises:
-        ConfigError: there is no such benchmark; names the nearest.
+        ConfigError: there is no such benchmark; suggests the closest name.
     """
     if name not in BENCHMARKS:
         near = difflib.get_close_matches(name, BENCHMARKS, n=1, cutoff=0.4)
@@ -41,6 +41,6 @@ def open_benchmark(
             time.
 
     Raises:
-        ConfigError: there is no such benchmark; names the nearest.
+        ConfigError: there is no such benchmark; suggests the closest name.
     """
     return benchmark_class(name)(root, shot=shot, cache=cache, progress=progress)

@@ -1,28 +1,28 @@
-"""What an episode came to: integers from which every formula can be computed again."""
+"""Results of episodes: pixel counts from which every formula can be computed."""
 
 from __future__ import annotations
 
 import pyarrow as pa
 
-# One row for each (episode, variant). Pixels that ground truth leaves open are in none of the sums.
+# One row for each (episode, variant). Pixels that ground truth marks as ignored are not counted.
 RESULTS = pa.schema(
     [
         ("episode", pa.int64()),
         ("fold", pa.string()),
         ("class_id", pa.int32()),
         ("class_name", pa.string()),
-        ("variant", pa.string()),  # settings of a sweep, "" for a run with one setting
-        ("query", pa.string()),  # key of the query picture
+        ("variant", pa.string()),  # settings of a sweep; "" in a run without a sweep
+        ("query", pa.string()),  # key of the query image
         ("status", pa.string()),  # "ok", or "failed" with a message
         ("error_message", pa.string()),
-        ("pixels", pa.int64()),  # judged, at the evaluation resolution
+        ("pixels", pa.int64()),  # evaluated, at the resolution of the protocol
         ("intersection", pa.int64()),
         ("union", pa.int64()),
-        ("truth", pa.int64()),  # of the ground truth
+        ("ground_truth", pa.int64()),  # of the ground truth
         ("predicted", pa.int64()),  # of the prediction
-        # Boundaries (DAVIS' F): pixels on the 1-px outline, and those within reach of the other's.
-        ("truth_boundary", pa.int64()),
-        ("truth_matched", pa.int64()),
+        # DAVIS' F: pixels on the 1-px outline, and those of them close enough to the other outline.
+        ("ground_truth_boundary", pa.int64()),
+        ("ground_truth_matched", pa.int64()),
         ("predicted_boundary", pa.int64()),
         ("predicted_matched", pa.int64()),
         ("predicted_iou", pa.float32()),

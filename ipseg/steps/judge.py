@@ -13,7 +13,7 @@ import numpy as np
 from ipseg.bank import Bank
 from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Box
-from ipseg.benchmarks.truth import Truth, read_truth, rle_address
+from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth, rle_address
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
@@ -151,7 +151,7 @@ class Judge(Step):
         if found is None:
             found = np.zeros((size[1], size[0]), bool)
         predicted = resize_mask(found, protocol.side, "nearest")
-        mask = resize_mask(truth.mask, protocol.side, protocol.truth_rule)
+        mask = resize_mask(truth.mask, protocol.side, protocol.ground_truth_resize)
         void = None if truth.ignore is None else resize_mask(truth.ignore, protocol.side, "nearest")
         counts = asdict(Region.of(predicted, mask, void))
         if protocol.boundaries:
@@ -175,11 +175,11 @@ def _scores(objects: Sequence[Object]) -> dict[str, float | None]:
 
 def ground_truth_at(
     address: str, size: tuple[int, int] | None, crop: Box | list[int] | None
-) -> Truth:
+) -> GroundTruth:
     """Ground truth of an image, or of a part of it.
 
     Args:
-        address: as for `read_truth`.
+        address: as for `read_ground_truth`.
         size: width and height of the image (or part) in pixels; None takes any.
         crop: x0, y0, x1, y1 of the part.
 
@@ -189,7 +189,7 @@ def ground_truth_at(
     """
     if not address:
         raise SourceError("this image has no ground truth")
-    truth = read_truth(address)
+    truth = read_ground_truth(address)
     mask, void = truth.mask, truth.ignore
     if crop is not None:
         x0, y0, x1, y1 = crop
@@ -200,7 +200,7 @@ def ground_truth_at(
             f"{address[:200]} is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
             f"{size[0]}x{size[1]}"
         )
-    return Truth(mask, void)
+    return GroundTruth(mask, void)
 
 
 def resize_mask(mask: Mask, side: int | None, rule: str) -> Mask:

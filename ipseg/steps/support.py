@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, PromptError
 from ipseg.rows import Image, Map, Mask, Row
 from ipseg.saliency import Saliency
@@ -188,7 +188,7 @@ def read_support(address: str, row: Row) -> Mask:
     Raises:
         PromptError: it is empty or of another size than the image.
     """
-    mask = read_truth(address).mask
+    mask = read_ground_truth(address).mask
     if row.get("crop") is not None:
         x0, y0, x1, y1 = row["crop"]
         mask = mask[y0:y1, x0:x1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -165,5 +165,13 @@ def _parts(settings: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, 
 def _unlisted(part: str, name: str) -> Source:
     if not is_hub_id(name):
         return Source("not known", None, None, "file")
-    diffusion = part.endswith("features.stable_diffusion")
-    return Source("see its page", None, None, "diffusers" if diffusion else "transformers")
+    return Source("see its page", None, None, folder_layout([part]))
+
+
+def folder_layout(parts: Iterable[str]) -> Layout:
+    """What a folder of weights holds, given the paths of the parts that need it.
+
+    An extractor is a setting of the method, and of the steps that work with it.
+    """
+    diffusion = any(part.rpartition(".")[2] == "stable_diffusion" for part in parts)
+    return "diffusers" if diffusion else "transformers"

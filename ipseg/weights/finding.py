@@ -13,7 +13,7 @@ from pathlib import Path
 
 from ipseg.errors import WeightsError
 from ipseg.networks.models import Models
-from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need
+from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need, folder_layout
 
 TINY_MARK = "tiny-weights.json"
 """Name of the file in a folder of tiny random weights that says so."""
@@ -99,7 +99,7 @@ def find(need: Need, models: Models) -> Found:
         return Found(need, location, where, "", (file,), ())
     layout = need.source.layout
     if layout == "file":  # a folder of the user's own
-        layout = "diffusers" if "features.stable_diffusion" in need.parts else "transformers"
+        layout = folder_layout(need.parts)
     files, missing = _folder(location, layout)
     in_cache = location.parent.name == "snapshots"
     where = "hub cache" if in_cache else "folder"

@@ -8,6 +8,7 @@ import skimage.data
 
 from ipseg.api import Prompt
 from ipseg.rows import Image
+from jobs.demo.baselines import centre_ellipse
 
 _data: Any = skimage.data  # comes without types
 
@@ -17,6 +18,12 @@ def photos() -> list[Image]:
     return [_data.coffee(), _data.chelsea()]
 
 
-def prompts() -> dict[str, Prompt]:
-    """One prompt of each of two concepts."""
-    return {"cup": Prompt(_data.coffee()), "cat": Prompt(_data.chelsea())}
+def prompts(*, masks: bool) -> dict[str, Prompt]:
+    """One prompt of each of two concepts; if asked for, the middle of the photo is the object."""
+    images = dict(zip(("cup", "cat"), photos(), strict=True))
+    if not masks:
+        return {name: Prompt(image) for name, image in images.items()}
+    return {
+        name: Prompt(image, mask=centre_ellipse((image.shape[0], image.shape[1])))
+        for name, image in images.items()
+    }

@@ -49,7 +49,7 @@ def compare_precisions(config: Config, others: tuple[str, ...]) -> list[Effect]:
 def _segment(config: Config, precision: str) -> tuple[list[Segmentation], float]:
     models = replace(config.models, precision=precision)  # type: ignore[arg-type]
     model = Model(replace(config, models=models))
-    model.set_prompts(prompts())
+    model.set_prompts(prompts(masks=config.support.kind in ("mask", "box", "point")))
     images = photos()
     start = time.perf_counter()
     found = list(model.segment(images))

@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.episode import Episode, Example, from_table
-from ipseg.benchmarks.truth import Truth, read_truth
+from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth
 from ipseg.errors import IpsegError
 from ipseg.objects import Object
 from ipseg.rows import Image
@@ -178,14 +178,14 @@ def _image(example: Example) -> Image:
     return thumbnail(_cropped(image, example), _LONG_SIDE)
 
 
-def _truth(example: Example, image: Image) -> Truth:
+def _truth(example: Example, image: Image) -> GroundTruth:
     """The ground truth at the size of the reduced image."""
     size = (image.shape[1], image.shape[0])
-    truth = read_truth(example.truth)
+    truth = read_ground_truth(example.ground_truth)
     mask = resized(_cropped(truth.mask, example), size)
     if truth.ignore is None:
         return replace(truth, mask=mask)
-    return Truth(mask, resized(_cropped(truth.ignore, example), size))
+    return GroundTruth(mask, resized(_cropped(truth.ignore, example), size))
 
 
 def _cropped(pixels: Any, example: Example) -> Any:  # noqa: ANN401  (an image or a mask)

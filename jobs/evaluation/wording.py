@@ -63,7 +63,10 @@ def protocol_lines(protocol: dict[str, Any]) -> list[tuple[str, str]]:
     }
     return [
         ("Compared at", "the original size" if side is None else f"{side} × {side} px, squashed"),
-        ("Ground truth resized by", "–" if side is None else rules[protocol["truth_rule"]]),
+        (
+            "Ground truth resized by",
+            "–" if side is None else rules[protocol["ground_truth_resize"]],
+        ),
         (
             "Examples come",
             "with their ground-truth mask" if protocol["given_mask"] else "without a mask",

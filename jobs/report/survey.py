@@ -181,7 +181,7 @@ def ious_of(metrics: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
     for metric in metrics:
         if metric["status"] == "ok":
             ious = found.setdefault(metric["concept"], [])
-            if metric["truth"]:
+            if metric["ground_truth"]:
                 ious.append(metric["intersection"] / metric["union"])
     return {name: sum(ious) / len(ious) if ious else None for name, ious in found.items()}
 

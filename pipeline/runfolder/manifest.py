@@ -18,7 +18,7 @@ from pipeline.runfolder.parts import SCHEMA_VERSION, other_version
 
 FILE = "manifest.json"
 _LISTED = 20  # differences that a message names
-_LENGTH = 80  # of a value in it
+_LENGTH = 160  # of a value in it
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""Rehearsal work with faults built in, in this process or as a program of its own.
+"""Synthetic work with faults built in, in this process or as a program of its own.
 
 python tests/chaos/driver.py '{"out": "run", "seen": "seen.txt", "engine": "local"}'
 """
@@ -67,7 +67,7 @@ class Job:
         return [f"{number:05}.jpg" for number in range(self.rows)]
 
     def steps(self) -> list[Step]:
-        """The rehearsal steps, with a witness in the middle."""
+        """The synthetic steps, with a witness in the middle."""
         match, points, segment = synthetic_steps(self.seconds, 0.0, self.seconds)
         if self.marks:
             segment = hurt.LoadingSegment(self.seconds, marks=self.marks)
@@ -97,10 +97,11 @@ class Job:
                 self.steps(),
                 ("key", "shard", "uri"),
                 ("key", "shard", "uri", "width", "height", "objects"),
-                ShardWriter(self.out, Provenance(run_id, "rehearsal", "0" * 64, ())),
+                ShardWriter(self.out, Provenance(run_id, "synthetic", "0" * 64, ())),
+                self.part_rows,
                 None if self.retry is None else Retry.parse(self.retry),
             )
-            with engine_for(self.engine, runtime, budget) as engine:
+            with engine_for(self.engine, runtime) as engine:
                 return process(engine, work, budget)
 
     def again(self, **more: object) -> Job:

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from books import Findings, worked_on, written
+from audit import Findings, worked_on, written
 from driver import Job
 from trial import Act, Place, await_, finish
 from workers import settled
@@ -46,15 +46,21 @@ def program(
 
 
 def hit(process: subprocess.Popen[bytes], number: int, due: Callable[[], bool]) -> bool:
-    """Sends a signal to a program when it is due, and whether it was still at work then."""
+    """Sends a signal to a program when it is due, and whether it was still at work then.
+
+    Raises:
+        RuntimeError: it had failed by itself.
+    """
     await_(due, lambda: process.poll() is None)
     if process.poll() is not None:
+        if process.returncode:
+            raise RuntimeError(f"the program ended by itself with {process.returncode}")
         return False
     process.send_signal(number)
     return process.wait(PATIENCE) != 0
 
 
-def ended_as_told(
+def ended_as_expected(
     process: subprocess.Popen[bytes], number: int, log: Path, findings: Findings
 ) -> None:
     """Adds whom the signal has hit, and checks how it ended."""
@@ -110,4 +116,4 @@ def _disturb(
     command = [sys.executable, str(PROGRAM), job.to_json()]
     with program(command, log, place.environment()) as process:
         if hit(process, number, due):
-            ended_as_told(process, number, log, findings)
+            ended_as_expected(process, number, log, findings)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from signal import SIGKILL, SIGTERM
 
 from drivers import driver_ended
-from pictures import command_ended, corrupt_images
-from storage import disk_full, quota_reached, s3_rehearsed, s3_segmented
+from images import command_ended, corrupt_images
+from storage import disk_full, quota_reached, s3_segmented, s3_synthetic
 from trial import Kind
 from workers import (
     machine_killed,
@@ -35,8 +35,8 @@ KINDS = {
         Kind("disk full (ray)", disk_full("ray"), 2),
         Kind("disk full (local)", disk_full("local"), 3),
         Kind("quota reached (local)", quota_reached, 3),
-        Kind("S3 5 % (ray)", s3_rehearsed("ray"), 1),
-        Kind("S3 5 % (local)", s3_rehearsed("local"), 2),
+        Kind("S3 5 % (ray)", s3_synthetic("ray"), 1),
+        Kind("S3 5 % (local)", s3_synthetic("local"), 2),
         Kind("S3 to S3 (ray)", s3_segmented("ray"), 1),
         Kind("S3 to S3 (local)", s3_segmented("local"), 2),
         Kind("corrupt images (ray)", corrupt_images("ray"), 1),

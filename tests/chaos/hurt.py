@@ -1,4 +1,4 @@
-"""Steps that tell what they see, take their time to load, or end their process."""
+"""Steps that note what they see, take their time to load, or end their process."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The real `classical` steps on tiny pictures: some are broken, the command ends half way."""
+"""The real `classical` steps on tiny images: some are broken, the command ends half way."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 import cv2
 import numpy as np
 import psutil
-from books import Contents, Findings, contents, rows
-from drivers import ended_as_told, hit, program, tail
+from audit import Contents, Findings, contents, rows
+from drivers import ended_as_expected, hit, program, tail
 from skimage import data
 from trial import Act, Place, gone
 
@@ -23,7 +23,7 @@ from pipeline.process import EngineName
 from pipeline.runfolder.ledger import Retry
 from pipeline.segment import Request, segment
 
-OWN = ("run_id", "uri")  # pictures lie elsewhere in each trial
+OWN = ("run_id", "uri", "config_sha256")  # images lie elsewhere in each trial
 COUNT = 12
 PROFILE = str(Path(__file__).parents[1] / "small.yaml")
 SETTINGS = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.block_rows=2")
@@ -31,7 +31,7 @@ _SIDE = 72  # pixels
 
 
 @cache
-def pictures() -> dict[str, bytes]:
+def photos() -> dict[str, bytes]:
     """File name -> JPEG: crops of two photos."""
     found = {}
     chance = np.random.default_rng(7)
@@ -43,19 +43,19 @@ def pictures() -> dict[str, bytes]:
     return found
 
 
-def broken(picture: bytes, chance: random.Random) -> bytes:
-    """A picture after one of the things that happen to files."""
-    start = picture[: chance.randrange(2, len(picture) // 2)]
-    return chance.choice([b"", start, b"<html>404 Not Found</html>", bytes(len(picture))])
+def broken(image: bytes, chance: random.Random) -> bytes:
+    """An image after one of the things that happen to files."""
+    start = image[: chance.randrange(2, len(image) // 2)]
+    return chance.choice([b"", start, b"<html>404 Not Found</html>", bytes(len(image))])
 
 
 def put(folder: Path) -> tuple[str, str]:
-    """Writes (pictures, prompts) below a folder; where they are."""
+    """Writes (images, prompts) below a folder; where they are."""
     images, prompts = folder / "images", folder / "prompts"
     for path in (images, prompts):
         path.mkdir()
-    for name, picture in pictures().items():
-        (images / name).write_bytes(picture)
+    for name, image in photos().items():
+        (images / name).write_bytes(image)
     prompt = cv2.resize(data.coffee()[50:350, 150:450], (96, 96))
     (prompts / "cup.jpg").write_bytes(encode_jpeg(prompt))
     return str(images), str(prompts)
@@ -63,7 +63,7 @@ def put(folder: Path) -> tuple[str, str]:
 
 @cache
 def undisturbed() -> Contents:
-    """What a run over the pictures makes where nothing happens to it."""
+    """What a run over the images makes where nothing happens to it."""
     with TemporaryDirectory() as folder:
         images, prompts = put(Path(folder))
         out = f"{folder}/run"
@@ -77,23 +77,23 @@ def _request(images: str, prompts: str, out: str, engine: EngineName, **more: ob
 
 
 def corrupt_images(engine: EngineName) -> Act:
-    """Broken pictures become failed rows; mended and tried again, nothing tells them apart."""
+    """Broken images become failed rows; repaired and tried again, nothing is left of that."""
 
     def act(place: Place, chance: random.Random, findings: Findings) -> None:
         images, prompts = put(place.folder)
         out = str(place.folder / "run")
-        bad = set(chance.sample(sorted(pictures()), chance.randrange(1, 5)))
+        bad = set(chance.sample(sorted(photos()), chance.randrange(1, 5)))
         for name in bad:
-            (Path(images) / name).write_bytes(broken(pictures()[name], chance))
+            (Path(images) / name).write_bytes(broken(photos()[name], chance))
         segment(_request(images, prompts, out, engine))
         failed = {row["key"] for row in rows(out) if row["row_status"] == "failed"}
         findings.check(failed == bad, f"failed: {sorted(failed)} instead of {sorted(bad)}")
-        findings.hit += [f"picture {name}" for name in sorted(failed)]
+        findings.hit += [f"image {name}" for name in sorted(failed)]
         good = {key: row for key, row in contents(out, OWN).items() if key not in bad}
         wanted = {key: row for key, row in undisturbed().items() if key not in bad}
-        findings.check(good == wanted, "the good pictures' rows are not those of a run without bad")
+        findings.check(good == wanted, "the good images' rows are not those of a run without bad")
         for name in bad:
-            (Path(images) / name).write_bytes(pictures()[name])
+            (Path(images) / name).write_bytes(photos()[name])
         segment(_request(images, prompts, out, engine, retry=Retry()))
         findings.audit(out, undisturbed(), OWN)
 
@@ -126,10 +126,10 @@ def segment_twice(
     chance: random.Random,
     findings: Findings,
 ) -> None:
-    """`ipseg segment`, ended by a signal after some parts; again; and what then stands there.
+    """`ipseg segment`, ended by a signal after some parts; again; and what is there then.
 
     Args:
-        addresses: of pictures, prompts and run folder.
+        addresses: of images, prompts and run folder.
         engine: "ray" or "local".
         number: of the signal.
         program_settings: log file, and more environment.
@@ -154,7 +154,7 @@ def segment_twice(
 
         if not hit(process, number, due):
             return
-        ended_as_told(process, number, log, findings)
+        ended_as_expected(process, number, log, findings)
     orphans = [each.pid for each in family if not gone(each, 20)]
     findings.check(not orphans, f"its processes {orphans} are still there")
     before = {row["key"]: row["run_id"] for row in rows(out)}

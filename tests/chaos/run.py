@@ -39,15 +39,15 @@ def main() -> None:
     given = parser.parse_args()
     seed = int(time.time()) % 1_000_000 if given.seed is None else given.seed
     kinds = [KINDS[name] for name in given.only or KINDS]
-    logging.getLogger("ipseg").setLevel(logging.CRITICAL)  # what is wrong is told by the trials
+    logging.getLogger("ipseg").setLevel(
+        logging.CRITICAL
+    )  # what is wrong is in the reports of the trials
     _say(f"seed {seed}")
     started = time.monotonic()
     reports = []
     with (
         TemporaryDirectory(prefix="ipseg-chaos-") as folder,
-        Path(os.devnull).open(
-            "w"
-        ) as nowhere,  # Ray tells at length of each process that was killed
+        Path(os.devnull).open("w") as nowhere,  # Ray reports each process that was killed at length
         redirect_stdout(nowhere),
         redirect_stderr(nowhere),
         _cluster(Path(folder)) as place,

@@ -19,10 +19,10 @@ from tempfile import TemporaryDirectory
 from unittest.mock import patch
 
 import psutil
-from books import Findings, worked_on, written
+from audit import Findings, worked_on, written
 from driver import Job
 from drivers import PATIENCE, PROGRAM, program, tail
-from pictures import put, segment_twice
+from images import put, segment_twice
 from s3fs import S3FileSystem
 from trial import Act, Place, await_, finish
 from workers import settled
@@ -131,7 +131,7 @@ def _need(job: Job) -> int:
     return _need_of(job.rows, job.part_rows)
 
 
-def s3_rehearsed(engine: EngineName) -> Act:
+def s3_synthetic(engine: EngineName) -> Act:
     """The run folder on S3, where every twentieth call goes wrong; the driver is killed, too."""
 
     def act(place: Place, chance: random.Random, findings: Findings) -> None:
@@ -149,7 +149,7 @@ def s3_rehearsed(engine: EngineName) -> Act:
             finish(again, findings)
             findings.resumed(before, again.seen)
             settled(again, findings)
-        findings.hit += server.told()
+        findings.hit += server.faults()
 
     return act
 
@@ -160,8 +160,8 @@ def s3_segmented(engine: EngineName) -> Act:
     def act(place: Place, chance: random.Random, findings: Findings) -> None:
         with s3_server(place.s3_port or free_port(), chance.randrange(2**31)) as server:
             local, prompts = put(place.folder)
-            for picture in Path(local).iterdir():
-                write_whole(f"{server.bucket}/images/{picture.name}", picture.read_bytes())
+            for image in Path(local).iterdir():
+                write_whole(f"{server.bucket}/images/{image.name}", image.read_bytes())
             segment_twice(
                 (f"{server.bucket}/images", prompts, f"{server.bucket}/run"),
                 engine,
@@ -171,13 +171,13 @@ def s3_segmented(engine: EngineName) -> Act:
                 findings,
             )
         if findings.hit:
-            findings.hit += server.told()
+            findings.hit += server.faults()
 
     return act
 
 
 class _Server:
-    """A server that ran; knows what it did wrong."""
+    """A server that ran, and what it did wrong."""
 
     bucket = "s3://chaos"
 
@@ -190,7 +190,7 @@ class _Server:
         self._process.terminate()
         self.counters = json.loads(self._process.stdout.read())
 
-    def told(self) -> list[str]:
+    def faults(self) -> list[str]:
         """Each fault."""
         return [f"S3 {kind}" for kind, n in self.counters["injected"].items() for _ in range(n)]
 

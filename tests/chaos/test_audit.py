@@ -5,7 +5,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from books import Findings, undisturbed
+from audit import Findings, undisturbed
 from driver import Job
 
 from pipeline.runfolder.parts import part_files, write_part

@@ -1,4 +1,4 @@
-"""One trial: a job, a fault at a random moment, the job again, and what then stands there."""
+"""One trial: a job, a fault at a random moment, the job again, and what is there then."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import psutil
-from books import Findings, worked_on
+from audit import Findings, worked_on
 from driver import Job
 
 from ipseg.errors import IpsegError
@@ -101,7 +101,7 @@ def run_trial(kind: Kind, seed: int, place: Place) -> Report:
         findings = Findings()
         try:
             kind.act(replace(place, folder=folder), chance, findings)
-        except Exception:  # noqa: BLE001  (the other trials go on; this one is told as wrong)
+        except Exception:  # noqa: BLE001  (the other trials go on; this one is reported as wrong)
             findings.wrong.append(traceback.format_exc())
         if findings.hit or findings.wrong:
             break

@@ -13,8 +13,8 @@ from unittest.mock import patch
 
 import psutil
 import ray
-from books import Findings, undisturbed, written
-from books import rows as rows_of
+from audit import Findings, undisturbed, written
+from audit import rows as rows_of
 from driver import Job
 from hurt import LOADING_SECONDS
 from ray._private.node import Node
@@ -135,7 +135,7 @@ def setup_killed(place: Place, chance: random.Random, findings: Findings) -> Non
 
 
 def poison(place: Place, chance: random.Random, findings: Findings) -> None:
-    """Rows that end whoever touches them: they are marked, cost no other, and can be healed."""
+    """Rows that end whoever touches them: they are marked, cost no other, and can be done again."""
     rows = 40
     keys = chance.sample(place.job(rows=rows).keys, chance.choice([1, 1, 2]))
     job = place.job(
@@ -150,10 +150,10 @@ def poison(place: Place, chance: random.Random, findings: Findings) -> None:
     findings.check(poisoned == set(keys), f"poisoned: {poisoned} instead of {set(keys)}")
     findings.hit += [f"poison row {key}" for key in sorted(poisoned)]
     before = written(job.out) - poisoned
-    healed = job.again(deadly=(), retry="failed")
-    finish(healed, findings)
-    findings.resumed(before, healed.seen)
-    settled(healed, findings)
+    repaired = job.again(deadly=(), retry="failed")
+    finish(repaired, findings)
+    findings.resumed(before, repaired.seen)
+    settled(repaired, findings)
 
 
 def machine_killed(place: Place, chance: random.Random, findings: Findings) -> None:

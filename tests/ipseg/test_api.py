@@ -89,7 +89,7 @@ def test_what_is_given_with_a_prompt_is_used(photos):
     bank = model.set_prompts(given)
     features = [bank.features(name)["classical/object"].tolist() for name in given]
     assert len({tuple(each) for each in features}) == len(given)
-    with pytest.raises(PromptError, match="prompt boxed/0 cannot be used: the classical segmenter"):
+    with pytest.raises(PromptError, match="prompt boxed/0 cannot be used: a box needs a segmenter"):
         model.set_prompts({"boxed": ipseg.Prompt(photos["cat"], box=(60, 40, 260, 180))})
 
 

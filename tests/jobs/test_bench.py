@@ -1,18 +1,12 @@
 import io
 import json
 from contextlib import redirect_stdout
-from dataclasses import dataclass, replace
 
-import numpy as np
 import pytest
 import torch
 
-from ipseg.bank import Bank
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.methods.method import Method
-from ipseg.objects import Object
-from ipseg.rows import Step
 from jobs.bench.concepts import COUNTS, measure
 from jobs.bench.counting import CONDITIONING, count
 from jobs.bench.flops import Operations, count_profile, count_released
@@ -187,59 +181,19 @@ def test_all_of_it(tiny_root, tmp_path, capsys):
         )
 
 
-@dataclass
-class KeepNothing(Step):
-    """A prompt step of a method that needs no features."""
-
-    name = "describe"
-    requires = ("image",)
-    provides = ("prompt_features",)
-
-    def __call__(self, rows):
-        return [{**row, "prompt_features": {"none": np.zeros(1)}} for row in rows]
-
-
-@dataclass
-class LeftHalf(Step):
-    """Finds every concept in the left half of every image."""
-
-    bank: Bank
-    name = "halve"
-    requires = ("image", "width")
-    provides = ("objects",)
-
-    def __call__(self, rows):
-        return [
-            {**row, "objects": [self.half(row, e) for e in self.bank.asked(row)]} for row in rows
-        ]
-
-    def half(self, row, entry):
-        mask = np.zeros(row["image"].shape[:2], bool)
-        mask[:, : row["width"] // 2] = True
-        return Object.of(entry.concept, entry.category_id, mask, 1.0)
-
-
-@dataclass(frozen=True)
-class Halving(Method):
-    """Somebody's own method, without parts that bench knows."""
-
-    def prompt_steps(self):
-        return [KeepNothing()]
-
-    def image_steps(self, bank):
-        return [LeftHalf(bank)]
-
-
 def test_of_another_method_the_precision_alone_is_measured(tiny_root, tmp_path, capsys):
-    config = load_config("ipseg-light", [f"models.root={tiny_root}"])
-    config = replace(config, method=Halving(), method_name="own:Halving")
+    config = load_config("persam", [f"models.root={tiny_root}"])
     out = tmp_path / "bench.json"
     run_bench(config, flops_only=False, as_json=False, out=out)
     printed = capsys.readouterr().out
-    assert "has method own:Halving; operations and seconds are measured for similarity" in printed
+    assert "has method persam; operations and seconds are measured for similarity" in printed
     found = json.loads(out.read_text())
     assert (found["flops"], found["concepts"], found["seconds"]) == (None, None, [])
-    assert [effect["mean_iou"] for effect in found["precision"]] == [1.0, 1.0]
+    exact, half = found["precision"]
+    assert exact["mean_iou"] == 1.0
+    assert half["precision"] == "bfloat16"
+    run_bench(config, flops_only=True, as_json=True, out=None)
+    assert json.loads(capsys.readouterr().out)["precision"] == []
 
 
 def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):

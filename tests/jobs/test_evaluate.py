@@ -172,7 +172,7 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
     ("words", "message"),
     [
         (("foldr",), "unknown benchmark 'foldr'; did you mean 'folder'?"),
-        (("folder", "--prompt-rule", "randm"), "no sampling rule 'randm'; it knows 'first'"),
+        (("folder", "--prompt-rule", "randm"), "no sampling rule 'randm'; it has 'first'"),
         (("folder", "--prompt-rule", "random:x"), "the seed is no number"),
         (("folder", "--fold", "3"), "folder has no fold '3'"),
         (("folder", "--formula", "Q"), "unknown formula 'Q'"),
@@ -187,13 +187,13 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
         (("folder", "--sweep", "points.k=8,8"), "named twice"),
         (("folder", "--retry", "all"), "--retry 'all' is not of the form"),
         (("folder", "--table", "4"), "has no numbers of folder; it has coco-20i, fss-1000, perseg"),
-        (("folder", "--table", "2"), "tables 3 to 7 are"),
+        (("folder", "--table", "2"), "tables 3-7 are"),
         (("perseg", "--table", "4", "--sweep", "points.k=8"), "either --sweep or --table"),
         (("perseg", "--table", "5"), "perseg has no rule 'prompt-set'"),
         (("perseg", "--table", "3"), "are the same; it is about the parts of profile 'ipseg'"),
         (("fss-1000", "--table", "5", "--seed", "4"), "with seeds of its own"),
         (("davis-2017", "--fold", "train"), "davis-2017 has no fold 'train'; it has val"),
-        (("coco-20i", "--prompt-rule", "sansa"), "cannot be drawn again"),
+        (("coco-20i", "--prompt-rule", "sansa"), "cannot be reproduced"),
     ],
 )
 def test_a_wrong_call_is_one_line_before_any_data_is_read(ipseg, tmp_path, words, message):
@@ -215,10 +215,10 @@ def test_no_run_folder_is_a_wrong_call_and_no_data_is_not(ipseg, collection, tmp
     assert f"no images/, masks/ in {tmp_path}/none" in err
     code, _, err = ipseg(*words, "--data-root", collection, "--shot", "3")
     assert code == 1
-    assert "images/fan has 2 picture(s), too few for 3 prompts" in err
+    assert "images/fan has 2 image(s), too few for 3 prompts" in err
     code, _, err = ipseg(*words, "--data-root", collection, "--shot", "2")
     assert code == 1
-    assert "all of them are shown as prompts" in err
+    assert "all of them are prompts" in err
 
 
 def test_weights_that_are_missing_are_told_before_anything_starts(ipseg, collection, tmp_path):
@@ -249,7 +249,7 @@ def test_the_prompt_sets_of_table_5_are_one_command_and_one_table(miniatures, tm
         for n in (1, 2, 3)
     }
     assert len(supports) > 1, "each set is drawn anew"
-    assert "were never published" in " ".join(text.split())
+    assert "were not published" in " ".join(text.split())
     code, text, _ = ipseg(*words, "--table", "5", "--limit", "1", "--json")
     found = json.loads(text)
     assert (code, list(found["sets"])) == (0, ["ref-1", "ref-2", "ref-3"])

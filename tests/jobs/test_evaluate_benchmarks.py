@@ -121,7 +121,9 @@ def test_a_benchmark_runs_to_its_number(ran, name):
     assert {result["status"] for result in done.results} == {"ok"}
     assert 0 <= done.value <= 1
     assert (done.out / "report.html").exists()
-    assert all(result["truth"] > 0 for result in done.results), "a miniature shows its classes"
+    assert all(result["ground_truth"] > 0 for result in done.results), (
+        "a miniature shows its classes"
+    )
 
 
 def test_no_image_is_read_twice(ran):

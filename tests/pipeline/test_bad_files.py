@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import ipseg
 from ipseg.config import load_config
 from ipseg.vision.images import encode_jpeg
 from pipeline.runfolder.parts import read_rows
@@ -25,7 +24,7 @@ def folder(tmp_path_factory, photos):
     for index in range(6):
         (root / f"empty-{index}.jpg").write_bytes(b"")
         (root / f"truncated-{index}.jpg").write_bytes(data[: len(data) * (index + 1) // 7])
-        (root / f"text-{index}.jpg").write_text("a letter, not a picture\n" * (index + 1))
+        (root / f"text-{index}.jpg").write_text("a letter, not an image\n" * (index + 1))
     for index in range(3):
         Image.new("RGB", (1, 1)).save(root / f"tiny-{index}.png")
         (root / f"folder-{index}.jpg").mkdir()
@@ -45,19 +44,21 @@ def folder(tmp_path_factory, photos):
     return root
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_sixty_rows_come_out(folder, photos, tmp_path):
-    bank = tmp_path / "bank.parquet"
-    bank.write_bytes(ipseg.load(SMALL).set_prompts({"cup": photos["cup"]}).to_parquet())
+    prompts = tmp_path / "prompts"
+    prompts.mkdir()
+    (prompts / "cup.jpg").write_bytes(encode_jpeg(photos["cup"]))
     config = load_config(SMALL)
-    run = segment(Request(str(folder), str(tmp_path / "run"), config, prompt_bank=str(bank)))
+    run = segment(
+        Request(str(folder), str(tmp_path / "run"), config, prompts=str(prompts), engine="local")
+    )
     rows = list(read_rows(run.out))
     assert len(rows) == len({row["key"] for row in rows}) == 60
     assert run.counts == {"ok": 32, "empty": 0, "failed": 28, "poisoned": 0}
     reasons = {
         "empty": ("decode", "0 bytes"),
         "truncated": ("decode", "cut off"),
-        "text": ("decode", "not a picture"),
+        "text": ("decode", "it starts with"),
         "tiny": ("decode", "1x1 pixels"),
         "long": ("decode", "30000x8 pixels"),
         "folder": ("read", "directory"),

@@ -169,7 +169,7 @@ def test_a_support_is_lost_only_to_the_settings_that_cannot_use_it(episodes, swe
     assert "labels.png" in before["support=mask"][0]["error_message"]
     assert outcome.counts["failed"] == 0, "the images themselves are fine"
 
-    Image.open(lost.truth.partition("#")[0]).save(moved)
+    Image.open(lost.ground_truth.partition("#")[0]).save(moved)
     table, outcome = run(damaged, out, pair)
     assert outcome.done_now == 0, "what is finished stays"
     table, outcome = run(damaged, out, pair, retry=Retry(("OSError",)))
@@ -223,7 +223,7 @@ def test_frames_of_a_sequence_are_judged_one_by_one(tmp_path):
     table, outcome = run(asked, tmp_path / "run", {"": config})
     assert outcome.counts["ok"] == 1, "one sequence"
     assert table["query"].to_pylist() == ["v/9.png", "v/10.png", "v/11.png"]
-    truth, both = (table[name].to_pylist() for name in ("truth", "intersection"))
+    truth, both = (table[name].to_pylist() for name in ("ground_truth", "intersection"))
     assert both == truth
     assert [n > 0 for n in truth] == [True, False, True]
     found = predictions(str(tmp_path / "run"), [("", n, "") for n in range(3)])

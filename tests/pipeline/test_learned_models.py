@@ -8,7 +8,7 @@ import pytest
 import ipseg
 from ipseg.config import load_config
 from ipseg.metrics import Counts
-from ipseg.vision.masks import decode_rle
+from ipseg.objects import Object
 from pipeline.planning.plan import make_plan
 from pipeline.runfolder.parts import read_rows
 from pipeline.segment import Request, segment
@@ -35,7 +35,7 @@ def test_the_other_profiles_find_their_tiny_weights_and_run(profile, sizes, tiny
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_fractional_actors_give_the_rows_of_the_local_runner(
+def test_fractional_actors_give_the_rows_of_the_local_engine(
     tiny_root, image_folder, prompt_folder, tmp_path, monkeypatch
 ):
     settings = [
@@ -60,15 +60,18 @@ def test_fractional_actors_give_the_rows_of_the_local_runner(
         return {row["key"]: row for row in read_rows(out)}
 
     local = rows("local", prompts=str(prompt_folder))
-    distributed = rows("ray", prompt_bank=str(tmp_path / "local" / "prompt_bank.parquet"))
+    distributed = rows("ray", bank=str(tmp_path / "local"))
     shares = {each.stage.name: each.gpus for each in plans[-1].stages if each.stage.actor}
     assert all(0 < share < 1 for share in shares.values()), "fractions of a card"
     assert distributed.keys() == local.keys()
     for key, row in distributed.items():
         assert row["row_status"] == local[key]["row_status"]
-        for mine, other in zip(row["objects"], local[key]["objects"], strict=True):
-            assert mine["concept"] == other["concept"]
-            assert mine["points"] == other["points"]
-            masks = [decode_rle(item["segmentation"]) for item in (mine, other)]
-            assert Counts.of(*masks).iou >= 0.999
-            assert np.isfinite(mine["score"])
+        found, expected = (
+            [Object.from_record(record) for record in rows]
+            for rows in (row["objects"], local[key]["objects"])
+        )
+        for mine, other in zip(found, expected, strict=True):
+            assert (mine.concept, mine.category_id) == (other.concept, other.category_id)
+            assert np.array_equal(mine.points, other.points)
+            assert Counts.of(mine.mask, other.mask).iou >= 0.999
+            assert np.isfinite(mine.score)

@@ -20,6 +20,9 @@ from ipseg.errors import SourceError, StorageError
 from ipseg.storage.addresses import fetch, parquet_uri, tar_uri
 from ipseg.storage.files import exists, info, is_folder, open_input, read_bytes, remove, write_whole
 from ipseg.storage.walk import iterate_files, list_files
+from pipeline.runfolder.bank import ENTRIES
+from pipeline.runfolder.parts import read_rows
+from pipeline.segment import Request, segment
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"
@@ -48,10 +51,10 @@ def test_files_survive_faults(server, bucket, often):
     assert set(server.injected) == set(often.kinds), "every kind has happened"
 
 
-def test_a_picture_costs_one_request(server, bucket):
-    write_whole(f"{bucket}/a.jpg", b"picture")
+def test_an_image_costs_one_request(server, bucket):
+    write_whole(f"{bucket}/a.jpg", b"image")
     server.inject(server.faults)
-    assert read_bytes(f"{bucket}/a.jpg") == b"picture"
+    assert read_bytes(f"{bucket}/a.jpg") == b"image"
     assert server.requests == {"GET": 1}
 
 
@@ -67,7 +70,7 @@ def test_a_picture_costs_one_request(server, bucket):
 )
 def test_a_fault_that_lasts_is_raised_soon(server, bucket, program, monkeypatch, kind, error):
     monkeypatch.setenv("IPSEG_RETRY_ATTEMPTS", "3")
-    write_whole(f"{bucket}/a.jpg", b"picture" * 100)
+    write_whole(f"{bucket}/a.jpg", b"image" * 100)
     server.inject(program.Faults(1.0, kinds=(kind,)))
     begun = time.monotonic()
     for call in (read_bytes, open_input, exists, list_files, lambda url: write_whole(url, b"x")):
@@ -151,22 +154,22 @@ def test_a_listing_of_many_pages_survives_faults_and_has_each_name_once(server, 
     assert len(list_files(f"{bucket}/photos/*/1*.jpg")) == 1000
 
 
-def test_pictures_in_containers_survive_faults(server, bucket, often):
-    pictures = [bytes([n]) * 200_000 for n in range(8)]
-    table, buffer = pa.table({"image": pictures}), io.BytesIO()
+def test_images_in_containers_survive_faults(server, bucket, often):
+    images = [bytes([n]) * 200_000 for n in range(8)]
+    table, buffer = pa.table({"image": images}), io.BytesIO()
     pq.write_table(table, buffer, row_group_size=2, compression="none")
     write_whole(f"{bucket}/t.parquet", buffer.getvalue())
     buffer = io.BytesIO()
     with tarfile.open(fileobj=buffer, mode="w") as tar:
-        for n, picture in enumerate(pictures):
+        for n, image in enumerate(images):
             member = tarfile.TarInfo(f"{n}.jpg")
-            member.size = len(picture)
-            tar.addfile(member, io.BytesIO(picture))
+            member.size = len(image)
+            tar.addfile(member, io.BytesIO(image))
     write_whole(f"{bucket}/t.tar", buffer.getvalue())
     server.inject(often)
-    for n, picture in enumerate(pictures):
-        assert fetch(parquet_uri(f"{bucket}/t.parquet", n, "image")) == picture
-        assert fetch(tar_uri(f"{bucket}/t.tar", f"{n}.jpg")) == picture
+    for n, image in enumerate(images):
+        assert fetch(parquet_uri(f"{bucket}/t.parquet", n, "image")) == image
+        assert fetch(tar_uri(f"{bucket}/t.tar", f"{n}.jpg")) == image
     with open_input(f"{bucket}/t.parquet") as file:
         assert pq.read_table(file).equals(table)
     assert server.injected["cut"] > 0
@@ -202,33 +205,33 @@ def test_the_server_runs_as_a_program():
 
 def comparable(rows):
     """Rows without what a run says of itself."""
-    own = ("uri", "run_id", "config_sha256", "prompt_ids")
+    own = ("uri", "run_id", "config_sha256")
     return {row["key"]: {k: v for k, v in row.items() if k not in own} for row in rows}
 
 
 def test_a_run_from_s3_to_s3_is_the_local_run(
     server, bucket, program, image_folder, prompt_folder, tmp_path
 ):
-    from pipeline import run as runs
-    from pipeline.runfolder.parts import read_rows
+    """With its bank, and the prompts that are in it."""
+    for folder, root in ((image_folder, "photos"), (prompt_folder, "prompts")):
+        for file in folder.rglob("*.*"):
+            write_whole(f"{bucket}/{root}/{file.relative_to(folder)}", file.read_bytes())
 
-    for file in image_folder.rglob("*.*"):
-        name = file.relative_to(image_folder)
-        write_whole(f"{bucket}/photos/{name}", file.read_bytes())
-    config = load_config(SMALL)
+    def segmented(images, prompts, out):
+        config = load_config(SMALL)
+        return segment(Request(images, out, config, prompts=prompts, engine="local"))
 
-    def segment(images, out):
-        request = runs.Request(
-            images=images, out=out, config=config, prompts=str(prompt_folder), engine="local"
-        )
-        return runs.segment(request)
-
-    local = segment(str(image_folder), str(tmp_path / "run"))
+    local = segmented(str(image_folder), str(prompt_folder), str(tmp_path / "run"))
     server.inject(program.Faults(0.1, delay_s=0.02))
-    remote = segment(f"{bucket}/photos", f"{bucket}/run")
+    remote = segmented(f"{bucket}/photos", f"{bucket}/prompts", f"{bucket}/run")
     assert server.injected.total() > 0
+    again = segmented(f"{bucket}/photos", f"{bucket}/prompts", f"{bucket}/run")
+    assert again.metrics["rows_before"] == 7, "started again, it finds everything done"
     server.inject(program.Faults())
     assert remote.counts == local.counts
     rows = list(read_rows(remote.out))
     assert comparable(rows) == comparable(read_rows(local.out))
     assert all(row["uri"].startswith(f"{bucket}/photos/") for row in rows)
+    entries, parts = f"{bucket}/run/bank/{ENTRIES}", list_files(f"{bucket}/run/bank", "shard=*/*")
+    assert exists(entries)
+    assert any(part.endswith(".parquet") for part in parts)

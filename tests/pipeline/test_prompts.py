@@ -1,11 +1,14 @@
 """Prompts into a bank, once; and whether a bank fits those who want to use it."""
 
 import json
+import shutil
 
 import pytest
 
+from ipseg.config import load_config
 from ipseg.errors import ConfigError, PromptError
-from pipeline.prompts import check_bank
+from ipseg.methods.chain import prompt_chains
+from pipeline.prompts import bank_identity, check_bank
 from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.parts import part_files
 
@@ -156,6 +159,18 @@ def test_a_bank_of_other_weights_is_refused_by_their_name(painted):
     assert (
         f'weights.facebook/dinov2-small: {{"model.safetensors": "{"0" * 64}"}} -> nothing' in text
     )
+
+
+def test_a_bank_is_bound_to_weights_in_a_folder_of_ones_own(tiny_root, tmp_path):
+    own = tmp_path / "diffusion"
+    shutil.copytree(tiny_root / "stable-diffusion-v1-5/stable-diffusion-v1-5", own)
+    config = load_config(
+        "ipseg", [f"models.root={tiny_root}", f"features.stable_diffusion.weights={own}"]
+    )
+    found = bank_identity(prompt_chains({"": config}), config)["weights"]
+    assert set(found) == {"cornet_rgb_duts_tr.pth", "facebook/dinov2-base", str(own)}
+    assert "unet/diffusion_pytorch_model.safetensors" in found[str(own)]
+    assert not any("sam" in name for name in found), "no prompt goes through it"
 
 
 def test_what_is_no_bank_is_refused(painted):

@@ -1,5 +1,7 @@
 """Both engines give identical rows, however the work is cut up; a row may be a sequence."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -8,9 +10,11 @@ from ipseg.objects import Object
 from pipeline.runfolder.parts import read_rows
 from pipeline.segment import Request, segment
 
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
+
 
 def finished(images, out, *, engine, settings=(), **prompts):
-    config = load_config("classical", settings)
+    config = load_config(SMALL, settings)
     run = segment(Request(str(images), str(out), config, engine=engine, **prompts))
     rows = {row["key"]: row for row in read_rows(str(out))}
     assert sum(run.counts.values()) == len(rows)
@@ -102,16 +106,23 @@ def test_a_frame_that_cannot_be_read_fails_its_sequence_and_no_other(sequences):
     (sequences.root / "images" / "walk" / "3.png").write_text("no image")
     run, rows = sequences.segment("run", "method=tint:TintInSequences")
     assert run.counts == {"ok": 1, "empty": 0, "failed": 1, "poisoned": 0}
-    assert "not a picture" in rows["walk"]["error_message"]
+    assert "it starts with" in rows["walk"]["error_message"]
     assert rows["still"]["row_status"] == "ok"
+
+
+def wide(rows):
+    """Only objects that are wider than 8 pixels."""
+    return [{**row, "objects": [o for o in row["objects"] if o.bbox[2] > 8]} for row in rows]
 
 
 @pytest.mark.usefixtures("ray_session")
 def test_sequences_and_steps_of_ones_own_run_on_ray_as_they_do_here(sequences):
     """A bank is given, so that only sequences go through Ray."""
     setting = "method=tint:TintInSequences"
-    sequences.segment("described", setting)
-    bank = f"{sequences.root}/described"
-    _, local = sequences.segment("local", setting, bank=bank)
-    _, distributed = sequences.segment("ray", setting, bank=bank, engine="ray")
+    _, whole = sequences.segment("described", setting)
+    given = {"bank": f"{sequences.root}/described", "steps": [wide]}
+    _, local = sequences.segment("local", setting, **given)
+    _, distributed = sequences.segment("ray", setting, **given, engine="ray")
     assert distributed == local
+    kept = [each for each in whole["walk"]["objects"] if each["bbox"][2] > 8]
+    assert local["walk"]["objects"] == kept != whole["walk"]["objects"]

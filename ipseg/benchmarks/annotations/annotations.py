@@ -1,6 +1,6 @@
-"""Masks of instances as one Parquet table: what LVIS, PACO and PASCAL-Part are read from.
+"""Instance masks as one Parquet table, from which LVIS, PACO and PASCAL-Part are read.
 
-It is built once, from the released pickles (whose order it keeps) or from the official JSON files.
+It is built once, from the released pickles (keeping their order) or the official JSON files.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ from ipseg.vision.masks import RLE, encode_rle, rle_area
 
 Box = tuple[float, float, float, float]
 
-# One row for each mask, in the order in which the images of a class are drawn from.
+# One row for each mask; draws depend on the order of the images of a class.
 ANNOTATIONS = pa.schema(
     [
-        ("image", pa.string()),  # path below the folder of pictures
+        ("image", pa.string()),  # path below the image folder
         ("class_id", pa.int32()),
-        ("instance", pa.int64()),  # object; masks of the same object belong together
+        ("instance", pa.int64()),  # object; the same for all masks of one object
         ("size", pa.list_(pa.int32(), 2)),  # height, width in pixels
         ("counts", pa.string()),  # COCO's compressed run lengths
         ("box", pa.list_(pa.float64(), 4)),  # x0, y0, x1, y1 of the object in pixels, or null
     ]
 )
-_HEAD, _PICTURES = b"ipseg_annotations", b"ipseg_pictures"
-_FARTHEST = 1e5  # pixels: a corner of a polygon beyond is no coordinate
+_HEAD, _IMAGE_FOLDER = b"ipseg_annotations", b"ipseg_image_folder"
+_FARTHEST = 1e5  # pixels: coordinates of polygons beyond this are errors
 
 
 @dataclass(frozen=True)
@@ -44,10 +44,10 @@ class Category:
     """One class of a table.
 
     Attributes:
-        class_id: as the data set numbers it.
-        name: as the data set names it; its number where it has no name.
-        group: name of its fold, where the data set fixes that; else "".
-        images: what is drawn from, repeats included; None: the images of its rows, each once.
+        class_id: the data set's number for it.
+        name: the data set's name for it; its number if it has no name.
+        group: name of its fold if the data set defines that; else "".
+        images: to draw from, including repeats; None: the images of its rows, each once.
     """
 
     class_id: int
@@ -57,7 +57,7 @@ class Category:
 
 
 class Collector:
-    """Rows of a table in the making."""
+    """Collects the rows of a table."""
 
     def __init__(self) -> None:
         self._columns: dict[str, list[Any]] = {name: [] for name in ANNOTATIONS.names}
@@ -74,24 +74,24 @@ class Collector:
         """The table.
 
         Args:
-            categories: all classes in their order, also those without rows.
+            categories: all classes in order, including those without rows.
             source: the file it was made from.
         """
         head = {"categories": [asdict(category) for category in categories], "source": source}
         return pa.table(self._columns, ANNOTATIONS.with_metadata({_HEAD: json.dumps(head)}))
 
 
-def keep_annotations(
-    table: pa.Table, name: str, folder: str, out: str | None, pictures: str
+def save_annotations(
+    table: pa.Table, name: str, folder: str, out: str | None, image_folder: str
 ) -> list[str]:
-    """Writes a table beside its annotations or, referring to the pictures, to another place.
+    """Writes a table next to its annotations or, with a reference to the images, elsewhere.
 
     Args:
-        table: of schema `ANNOTATIONS`.
-        name: of the file.
-        folder: of the annotations.
-        out: the other place; None for none.
-        pictures: folder of the pictures.
+        table: schema `ANNOTATIONS`.
+        name: file name.
+        folder: folder of the annotations.
+        out: folder to write to instead; None for `folder`.
+        image_folder: folder of the images.
 
     Returns:
         The file that was written.
@@ -100,8 +100,8 @@ def keep_annotations(
         OutputError: it cannot be written.
     """
     if out is not None:
-        place = pictures if "://" in pictures else str(Path(pictures).absolute())
-        table = table.replace_schema_metadata({**table.schema.metadata, _PICTURES: place})
+        place = image_folder if "://" in image_folder else str(Path(image_folder).absolute())
+        table = table.replace_schema_metadata({**table.schema.metadata, _IMAGE_FOLDER: place})
     url = f"{folder if out is None else out.rstrip('/')}/{name}"
     try:
         write_annotations(url, table)
@@ -111,7 +111,7 @@ def keep_annotations(
 
 
 def write_annotations(url: str, table: pa.Table) -> None:
-    """Writes a table whole or not at all.
+    """Writes a table atomically.
 
     Raises:
         OSError: it cannot be written.
@@ -122,10 +122,10 @@ def write_annotations(url: str, table: pa.Table) -> None:
 
 
 def read_annotations(url: str) -> Annotations:
-    """A table that was written by `write_annotations`.
+    """Reads a table written by `write_annotations`.
 
     Raises:
-        SourceError: it is damaged or no such table.
+        SourceError: it is damaged or not such a table.
         OSError: it is missing or cannot be read.
     """
     try:
@@ -140,27 +140,28 @@ class Annotations:
     """A table, indexed by class and image.
 
     Attributes:
-        categories: all classes in the order of the data set, by id.
-        pictures: folder in which images are found; "" if it is where the data set has it.
+        categories: all classes by id, in the order of the data set.
+        image_folder: folder of the images; "" for the data set's own.
     """
 
     def __init__(self, table: pa.Table, where: str) -> None:
         """Indexes a table.
 
         Args:
-            table: of schema `ANNOTATIONS`.
+            table: schema `ANNOTATIONS`.
             where: its name, for errors.
 
         Raises:
-            SourceError: it has other columns, no list of classes, or an image outside of the
-                folder of pictures.
+            SourceError: it has other columns, no list of classes, or an image outside of the image
+                folder.
         """
         if not table.schema.equals(ANNOTATIONS) or _HEAD not in (table.schema.metadata or {}):
             raise SourceError(
-                f"{where} is no table of annotations; delete it and run `ipseg data prepare` again"
+                f"{where} is not a table of annotations; delete it and run `ipseg data prepare` "
+                "again"
             )
         self._where = where
-        self.pictures: str = table.schema.metadata.get(_PICTURES, b"").decode()
+        self.image_folder: str = table.schema.metadata.get(_IMAGE_FOLDER, b"").decode()
         try:
             listed = json.loads(table.schema.metadata[_HEAD])["categories"]
             self.categories = {entry["class_id"]: Category(**entry) for entry in listed}
@@ -178,16 +179,16 @@ class Annotations:
         self._instances: list[int] = table["instance"].to_pylist()
 
     def images(self, class_id: int) -> list[str]:
-        """The images of a class in the order they are drawn from."""
+        """The images of a class to draw from, in order."""
         listed = self.categories[class_id].images
         return list(self._rows[class_id] if listed is None else listed)
 
     def instances(self, class_id: int, image: str) -> list[int]:
-        """The objects in an image that have a mask of the class, in the order of the file."""
+        """The objects in an image with a mask of the class, in the order of the file."""
         return list(dict.fromkeys(self._instances[row] for row in self._rows[class_id][image]))
 
     def mask(self, class_id: int, image: str, instance: int | None = None) -> RLE:
-        """Union of the masks of a class in an image, or of those of one object.
+        """The union of the masks of a class in an image, or only those of one object.
 
         Raises:
             SourceError: the masks have different sizes, or one is damaged.
@@ -198,7 +199,7 @@ class Annotations:
         ]
         try:
             for rle in rles:
-                rle_area(rle)  # pycocotools trusts what it is given
+                rle_area(rle)  # checks it: pycocotools would not
         except ValueError as error:
             raise SourceError(f"{self._where}: {image}, class {class_id}: {error}") from error
         if len({tuple(rle["size"]) for rle in rles}) > 1:
@@ -209,7 +210,7 @@ class Annotations:
         return rles[0] if len(rles) == 1 else _union(rles)
 
     def box(self, class_id: int, image: str, instance: int) -> Box:
-        """x0, y0, x1, y1 of an object in pixels, as annotated."""
+        """Annotated box of an object: x0, y0, x1, y1 in pixels."""
         row = self._of(class_id, image, instance)[0]
         box: Box = tuple(self._table["box"][row].as_py())
         return box
@@ -222,12 +223,12 @@ class Annotations:
 def to_rle(
     segmentation: object, size: tuple[int, int] | Callable[[], tuple[int, int]], where: str
 ) -> RLE:
-    """One mask, however it is written.
+    """The run lengths of a mask in any of COCO's formats.
 
     Args:
         segmentation: polygons ([x, y, x, y, ...] each), run lengths (compressed or a list of
-            numbers), or an array (H, W), in which all that is not zero is object.
-        size: height and width of the picture, which polygons need; called only for them.
+            numbers), or an array (H, W) that is non-zero on the object.
+        size: height and width of the image, needed for polygons; called only for them.
         where: file and entry, for errors.
 
     Raises:
@@ -242,7 +243,9 @@ def to_rle(
             return _rasterise(segmentation, size() if callable(size) else size)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
         raise SourceError(f"{where}: damaged segmentation: {error}") from error
-    raise SourceError(f"{where}: the segmentation is no list of polygons, run lengths or array")
+    raise SourceError(
+        f"{where}: the segmentation is not a list of polygons, run lengths or an array"
+    )
 
 
 def _runs(segmentation: dict[Any, Any]) -> RLE:
@@ -267,9 +270,9 @@ def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
     for polygon in polygons:
         corners = np.asarray(polygon, dtype=np.float64)
         if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
-            raise ValueError("a polygon is x, y of three corners or more")
-        if not (np.abs(corners) < _FARTHEST).all():  # also false for what is no number
-            raise ValueError("a polygon has a corner far outside of any picture")
+            raise ValueError("a polygon needs x, y of at least three corners")
+        if not (np.abs(corners) < _FARTHEST).all():  # also false for NaN
+            raise ValueError("a polygon has a corner far outside of any image")
         checked.append(corners.tolist())
     return _union(coco.frPyObjects(checked, *size))
 

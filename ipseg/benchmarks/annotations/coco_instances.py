@@ -12,7 +12,7 @@ from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
 
-# In the order of their official ids (1 to 90, with gaps): the contiguous id is the place.
+# In the order of their official ids (1 to 90, with gaps): the contiguous id is the index.
 COCO_CLASSES = (
     *("person", "bicycle", "car", "motorcycle", "airplane", "bus", "train", "truck", "boat"),
     *("traffic light", "fire hydrant", "stop sign", "parking meter", "bench", "bird", "cat"),
@@ -27,11 +27,11 @@ COCO_CLASSES = (
 )
 
 _FILE = re.compile(r"COCO_(?P<folder>train2014|val2014)_\d{12}\.jpg")
-_LONGEST_SIDE = 2**15  # pixels; anything beyond is no size
+_LONGEST_SIDE = 2**15  # pixels; larger sizes are errors
 
 
-class Picture(NamedTuple):
-    """A picture: its path below the data set, and its size in pixels."""
+class CocoImage(NamedTuple):
+    """An image: its path below the data set, and its size in pixels."""
 
     path: str
     height: int
@@ -39,19 +39,19 @@ class Picture(NamedTuple):
 
 
 class Annotation(NamedTuple):
-    """One object, or a region with a crowd of them.
+    """One object, or a region with a crowd of objects.
 
     Attributes:
-        number: its id in the file.
-        image: id of its picture.
+        number: id in the file.
+        image_id: of its image.
         class_id: contiguous, 0 to 79.
-        area: as the file states it, in pixels.
+        area: in pixels, from the file.
         crowd: whether it is a region with many objects.
-        segmentation: as written; `Instances.rle` reads it.
+        segmentation: as in the file; `Instances.rle` decodes it.
     """
 
     number: int
-    image: int
+    image_id: int
     class_id: int
     area: float
     crowd: bool
@@ -59,30 +59,30 @@ class Annotation(NamedTuple):
 
 
 class Instances:
-    """One official file; its annotations are streamed, because they would fill the memory.
+    """One official file; its annotations are streamed, because they would not fit into memory.
 
     Attributes:
-        pictures: id -> picture, in the order of the file.
+        images: id -> image, in the order of the file.
     """
 
     def __init__(self, url: str, progress: Progress | None = None) -> None:
-        """Reads pictures and categories.
+        """Reads images and categories.
 
         Args:
             url: the JSON file.
             progress: called with (bytes read, all bytes) of each pass over the file.
 
         Raises:
-            SourceError: the file is missing, is no JSON, or has other categories than COCO's 80.
+            SourceError: the file is missing, is not JSON, or has other categories than COCO's 80.
             OSError: it cannot be read.
         """
         self._url, self._progress = url, progress
-        self.pictures: dict[int, Picture] = {}
+        self.images: dict[int, CocoImage] = {}
         names: dict[int, str] = {}
         for key, entry in stream_lists(url, ("images", "categories"), progress):
             number = self._whole(entry, "id", key)
             if key == "images":
-                self.pictures[number] = self._picture(entry, number)
+                self.images[number] = self._image(entry, number)
             else:
                 names[number] = str(entry.get("name"))
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
@@ -93,27 +93,27 @@ class Instances:
         self._class_ids = {number: place for place, number in enumerate(sorted(names))}
 
     def annotations(self) -> Iterator[Annotation]:
-        """All annotations in the order of the file, read anew.
+        """All annotations in the order of the file; each call reads the file.
 
         Raises:
-            SourceError: one is malformed (named), or is of a picture that is not listed.
+            SourceError: one is malformed (named), or its image is not listed.
             OSError: the file cannot be read.
         """
         for _, entry in stream_lists(self._url, ("annotations",), self._progress):
             number = self._whole(entry, "id", "annotations")
             where = f"{self._url}: annotation {number}"
-            image = self._whole(entry, "image_id", where)
+            image_id = self._whole(entry, "image_id", where)
             category = self._whole(entry, "category_id", where)
             area = entry.get("area")
-            if image not in self.pictures:
-                raise SourceError(f"{where} is of image {image}, which is not listed")
+            if image_id not in self.images:
+                raise SourceError(f"{where} refers to image {image_id}, which is not listed")
             if category not in self._class_ids:
-                raise SourceError(f"{where} is of category {category}, which is not listed")
+                raise SourceError(f"{where} refers to category {category}, which is not listed")
             if not isinstance(area, int | float) or "segmentation" not in entry:
-                raise SourceError(f"{where} lacks its area or its segmentation")
+                raise SourceError(f"{where} has no area or no segmentation")
             yield Annotation(
                 number,
-                image,
+                image_id,
                 self._class_ids[category],
                 area,
                 bool(entry.get("iscrowd", 0)),
@@ -121,35 +121,35 @@ class Instances:
             )
 
     def rle(self, annotation: Annotation) -> RLE:
-        """The mask of an annotation, in the size of its picture.
+        """The mask of an annotation, with the size of its image.
 
         Raises:
             SourceError: it is malformed, or has another size.
         """
-        picture = self.pictures[annotation.image]
-        size = (picture.height, picture.width)
+        image = self.images[annotation.image_id]
+        size = (image.height, image.width)
         where = f"{self._url}: annotation {annotation.number}"
         rle = to_rle(annotation.segmentation, lambda: size, where)
         if tuple(rle["size"]) != size:
-            raise SourceError(f"{where} has a mask of {rle['size']}, its picture is {list(size)}")
+            raise SourceError(f"{where} has a mask of {rle['size']}, but an image of {list(size)}")
         return rle
 
-    def _picture(self, entry: dict[str, Any], number: int) -> Picture:
+    def _image(self, entry: dict[str, Any], number: int) -> CocoImage:
         where = f"{self._url}: image {number}"
         match = _FILE.fullmatch(str(entry.get("file_name")))
         if match is None:
             raise SourceError(
-                f"{where} is named {entry.get('file_name')!r}; a picture is named like "
+                f"{where} is named {entry.get('file_name')!r}; names should be like "
                 "COCO_val2014_000000000042.jpg"
             )
         height, width = (self._whole(entry, key, where) for key in ("height", "width"))
         if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
-            raise SourceError(f"{where} is said to have {height} x {width} pixels")
-        return Picture(f"{match['folder']}/{match[0]}", height, width)
+            raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
+        return CocoImage(f"{match['folder']}/{match[0]}", height, width)
 
     def _whole(self, entry: dict[str, Any], key: str, where: str) -> int:
         value = entry.get(key)
         if not isinstance(value, int) or isinstance(value, bool):
             origin = where if where.startswith(self._url) else f"{self._url}: one of {where}"
-            raise SourceError(f"{origin} has {value!r} for '{key}', no whole number")
+            raise SourceError(f"{origin} has {value!r} for '{key}', which is not a whole number")
         return value

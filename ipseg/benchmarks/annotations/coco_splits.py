@@ -1,4 +1,4 @@
-"""COCO-20i's split lists: class -> pictures, as released (a pickle) or converted (Parquet)."""
+"""COCO-20i's split lists: class -> images, as released (a pickle) or converted (Parquet)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,25 @@ from ipseg.storage.files import read_bytes, write_whole
 
 FOLDS = 4
 
-# In the order of the pickle, on which the drawn episodes depend.
+# In the order of the pickle, because draws depend on it.
 SPLIT = pa.schema([("class_id", pa.int32()), ("image", pa.string())])
 
 _IMAGE = re.compile(r"(?P<folder>train2014|val2014)/COCO_(?P=folder)_\d{12}\.jpg")
 
 
 def fold_classes(fold: int) -> range:
-    """Classes that are tested in a fold: every fourth."""
+    """The test classes of a fold: every fourth class."""
     return range(fold, len(COCO_CLASSES), FOLDS)
 
 
 def read_split(url: str) -> dict[int, list[str]]:
-    """Class -> pictures, paths below the data set.
+    """Class -> image paths, relative to the data set.
 
     Args:
-        url: of `fold{f}.parquet`, or of `fold{f}.pkl` as released.
+        url: of `fold{f}.parquet`, or of the released `fold{f}.pkl`.
 
     Raises:
-        SourceError: the file is missing, damaged, or does not hold class -> pictures.
+        SourceError: the file is missing, damaged, or does not contain class -> images.
         OSError: it cannot be read.
     """
     try:
@@ -43,12 +43,12 @@ def read_split(url: str) -> dict[int, list[str]]:
         raise SourceError(f"{url} is missing") from error
     listed = _from_parquet(data, url) if url.endswith(".parquet") else load_plain(data, url)
     if not isinstance(listed, dict):
-        raise SourceError(f"{url} holds a {type(listed).__name__}, not class -> list of pictures")
+        raise SourceError(f"{url} contains a {type(listed).__name__}, not class -> list of images")
     return {_class_id(key, url): _images(names, key, url) for key, names in listed.items()}
 
 
 def write_split(url: str, images: Mapping[int, Sequence[str]]) -> None:
-    """Writes class -> pictures as Parquet, in the same order.
+    """Writes class -> images as Parquet, keeping their order.
 
     Raises:
         OSError: it cannot be written.
@@ -66,7 +66,7 @@ def _from_parquet(data: bytes, url: str) -> dict[object, object]:
     try:
         table = pq.read_table(io.BytesIO(data))
     except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{url} is damaged: {error}; remove it and prepare it again") from error
+        raise SourceError(f"{url} is damaged: {error}; delete it and prepare it again") from error
     if not set(SPLIT.names) <= set(table.column_names):
         raise SourceError(
             f"{url} has the columns {', '.join(table.column_names)}; it should have "
@@ -87,11 +87,11 @@ def _class_id(key: object, url: str) -> int:
 
 def _images(names: object, key: object, url: str) -> list[str]:
     if not isinstance(names, list):
-        raise SourceError(f"{url}: class {key} has a {type(names).__name__}, no list of pictures")
+        raise SourceError(f"{url}: class {key} has a {type(names).__name__}, not a list of images")
     for name in names:
         if not isinstance(name, str) or not _IMAGE.fullmatch(name):
             raise SourceError(
-                f"{url}: class {key} lists {name!r}; a picture is named like "
+                f"{url}: class {key} lists {name!r}; names should be like "
                 "val2014/COCO_val2014_000000000042.jpg"
             )
     return names

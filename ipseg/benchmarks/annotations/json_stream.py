@@ -1,4 +1,4 @@
-"""Official annotation files element by element: a gigabyte of JSON in a few megabytes of memory."""
+"""Streaming official annotation files: a gigabyte of JSON in a few megabytes of memory."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from ipseg.errors import SourceError
 from ipseg.storage.files import info, open_input
 
 _BLOCK = 2**22  # bytes read at once
-_LONGEST = 2**28  # characters of one element; more than any annotation, less than memory
+_LONGEST = 2**28  # characters of one element: more than any annotation, less than memory
 _SPACE = " \t\r\n"
 _AFTER = (*_SPACE, ",", ":", "]", "}")
 
@@ -24,14 +24,14 @@ def stream_lists(
 
     Args:
         url: of a file `{"key": [{...}, {...}], ...}`.
-        keys: of the lists; all must be there. Whatever else the object holds is passed over.
-        progress: called now and then.
+        keys: of the lists; all must exist. Everything else in the object is skipped.
+        progress: called repeatedly with (bytes read, all bytes).
 
     Yields:
         Key of the list, element.
 
     Raises:
-        SourceError: the file is missing, is no such JSON, or lacks a key.
+        SourceError: the file is missing, is not such JSON, or lacks a key.
         OSError: it cannot be read.
     """
     known = info(url)
@@ -43,7 +43,7 @@ def stream_lists(
             seen = yield from _lists(window, keys)
         except (ValueError, RecursionError) as error:  # JSONDecodeError, UnicodeDecodeError too
             raise SourceError(
-                f"{url} is no readable JSON, or is cut off, near byte {window.done}: {error}"
+                f"{url} is not valid JSON, or is truncated, near byte {window.done}: {error}"
             ) from error
         except _ShapeError as error:
             raise SourceError(f"{url}: {error}") from None
@@ -52,11 +52,11 @@ def stream_lists(
 
 
 class _ShapeError(Exception):
-    """JSON, but not of the shape that is needed."""
+    """Valid JSON of another shape."""
 
 
 class _Window:
-    """The part of a text file that is being looked at."""
+    """A moving window over a text file."""
 
     def __init__(self, file: IO[bytes], report: Callable[[int], None]) -> None:
         self.done = 0
@@ -66,7 +66,7 @@ class _Window:
         self._text, self._at = "", 0
 
     def peek(self) -> str:
-        """The next character that is no white space; "" at the end."""
+        """The next character that is not white space; "" at the end."""
         while True:
             while self._at < len(self._text) and self._text[self._at] in _SPACE:
                 self._at += 1
@@ -76,7 +76,7 @@ class _Window:
                 return ""
 
     def take(self, expected: str) -> str:
-        """Moves past the next character, which has to be one of those expected."""
+        """Consumes the next character, which must be one of those expected."""
         found = self.peek()
         if not found or found not in expected:
             raise ValueError(f"'{found}' where one of '{expected}' should be")
@@ -91,15 +91,15 @@ class _Window:
             try:
                 value, end = self._json.raw_decode(self._text, self._at)
             except json.JSONDecodeError:
-                # Cut off by the window, or wrong: only more text can tell.
+                # Truncated by the window, or invalid: only more text can decide.
                 if len(self._text) - self._at > _LONGEST or not self._fill(block):
                     raise
             else:
-                # A number may go on beyond the edge ("2." of "2.5").
+                # A number may continue beyond the window ("2." of "2.5").
                 if self._text[end : end + 1] in _AFTER or not self._fill(block):
                     self._at = end
                     return value
-            block *= 2  # a long value is not tried again for every block
+            block *= 2  # a long value is not parsed again for every block
 
     def _fill(self, size: int) -> bool:
         data = self._file.read(size)
@@ -124,7 +124,7 @@ def _lists(
             for number, element in enumerate(_elements(window)):
                 if key in keys:
                     if not isinstance(element, dict):
-                        raise _ShapeError(f"{key}[{number}] is no object")
+                        raise _ShapeError(f"{key}[{number}] is not an object")
                     yield key, element
             seen.add(key)
         else:

@@ -1,6 +1,7 @@
-"""Which picture shows which label, and how much of it: read once from all label maps, then kept.
+"""An index of label maps: which image contains which label, with how many pixels.
 
-Without it, "all pictures with a cow" means decoding thousands of PNG files at every start.
+It is built once. Without it, finding all images with a cow means decoding thousands of PNG files at
+every start.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from ipseg.storage.files import info, read_bytes, write_whole
 
 INDEX_FILE = "ipseg_index.parquet"
 
-_THREADS = 8  # reading waits for the disk or the network, decoding leaves Python's lock
+_THREADS = 8  # reading waits for disk or network, and decoding releases the GIL
 _MODES = ("L", "P", "1", "I", "I;16")  # one number for each pixel
 _FINGERPRINT = b"ipseg_labels"
 _SCHEMA = pa.schema(
@@ -43,13 +44,13 @@ log = logging.getLogger("ipseg")
 
 @dataclass(frozen=True)
 class Coding:
-    """How a data set writes classes into its label maps.
+    """How a data set encodes classes in its label maps.
 
     Attributes:
         values: class id -> pixel value.
-        possible: every value that may occur.
-        void: value of pixels that are not judged; None if all are.
-        explanation: what the values mean, for the error about one that is impossible.
+        possible: all valid values.
+        void: value of pixels that are not evaluated; None if all are.
+        explanation: what the values mean, for the error about an invalid one.
     """
 
     values: Mapping[int, int]
@@ -64,29 +65,29 @@ class Coding:
 
 
 def read_labels(url: str) -> npt.NDArray[Any]:
-    """A label map, (H, W) of integers: the index in a palette picture, else the pixel value.
+    """A label map, (H, W) integers: palette indices of a palette image, else pixel values.
 
     Raises:
-        SourceError: the file is missing, is no picture, or has more than one channel.
+        SourceError: the file is missing, is not an image, or has more than one channel.
         OSError: it cannot be read.
     """
     try:
-        picture = PillowImage.open(io.BytesIO(read_bytes(url)))
-        picture.load()
+        image = PillowImage.open(io.BytesIO(read_bytes(url)))
+        image.load()
     except FileNotFoundError as error:
         raise SourceError(f"label map {url} is missing") from error
     except (OSError, SyntaxError, ValueError) as error:
-        raise SourceError(f"label map {url} cannot be read as a picture: {error}") from error
-    if picture.mode not in _MODES:
-        raise SourceError(f"{url} is a picture of mode {picture.mode}, not a map of labels")
-    return np.asarray(picture)
+        raise SourceError(f"label map {url} cannot be read as an image: {error}") from error
+    if image.mode not in _MODES:
+        raise SourceError(f"{url} is an image of mode {image.mode}, not a label map")
+    return np.asarray(image)
 
 
 def count_labels(url: str, coding: Coding) -> dict[int, int]:
-    """Label -> number of pixels in one label map, void included.
+    """Label -> number of pixels in one label map, including void.
 
     Raises:
-        SourceError: as `read_labels`, or a value is none the data set has.
+        SourceError: as `read_labels`, or the map has an invalid value.
     """
     labels = read_labels(url)
     if labels.dtype == np.uint8:  # nearly all; counting is many times faster than sorting
@@ -97,25 +98,25 @@ def count_labels(url: str, coding: Coding) -> dict[int, int]:
         values, counts = np.unique(labels, return_counts=True)
     for value in values.tolist():
         if value not in coding.possible:
-            raise SourceError(f"{url} holds the value {value}: {coding.explanation}")
+            raise SourceError(f"{url} contains the value {value}: {coding.explanation}")
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
 def label_index(
     maps: Mapping[str, str], coding: Coding, folder: str, progress: Progress | None = None
 ) -> pa.Table:
-    """The index of some label maps, from its file if that is of the same maps.
+    """The index of some label maps, read from its file if that is of the same maps.
 
     Args:
         maps: name -> address of the label map.
         coding: of the values.
-        folder: where the index is kept. If it cannot be written to, a warning is logged and the
-            maps are read again next time.
+        folder: for the index file. If it is not writable, a warning is logged and the maps are
+            read again next time.
         progress: called after each map that is read.
 
     Returns:
         Table with columns name, label, pixels (count) and share (in [0, 1]), sorted by name, then
-        label; no row for a label that a picture does not show.
+        label; no row for a label that an image does not contain.
 
     Raises:
         SourceError: as `count_labels`, or the index file is damaged.
@@ -133,7 +134,7 @@ def label_index(
         write_whole(url, buffer.getvalue())
     except OSError as error:
         log.warning(
-            "the index of %d label maps cannot be kept in %s (%s): they will be read again next "
+            "the index of %d label maps cannot be saved to %s (%s): they will be read again next "
             "time; give a cache folder",
             *(len(maps), url, error),
         )
@@ -162,7 +163,7 @@ def _count_all(
             found = pool.map(lambda item: count_labels(item[1], coding), maps)
             yield from ((name, counts) for (name, _), counts in zip(maps, found, strict=True))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # a bad map ends it at once
+            pool.shutdown(wait=True, cancel_futures=True)  # a bad map stops it at once
 
 
 def _read(url: str) -> pa.Table | None:
@@ -173,7 +174,7 @@ def _read(url: str) -> pa.Table | None:
         return pq.read_table(io.BytesIO(read_bytes(url)))
     except pa.ArrowInvalid as error:
         raise SourceError(
-            f"{url} is damaged ({error}); delete it, it will be made again"
+            f"{url} is damaged ({error}); delete it; it will be built again"
         ) from error
 
 

@@ -1,13 +1,13 @@
-"""PASCAL-Part's JSON files, whose shape was never described.
+"""PASCAL-Part's JSON files, whose format is not documented.
 
-Assumed of `all_obj_part_to_image.json`: nested dictionaries that end in lists of picture names. The
-keys on the way are the split ("train" or "val", innermost or one of the two outermost), the
-superclass (may be missing) and then `object+part`, or object and part one below the other.
+Assumed for `all_obj_part_to_image.json`: nested dictionaries whose leaves are lists of image names.
+The keys are the split ("train" or "val", innermost or one of the two outermost), the superclass
+(may be missing) and then `object+part`, or object and part as nested keys.
 
-Assumed of `Annotations_Part_json_merged_part_classes/<id>.json`: a list `object`, each with
+Assumed for `Annotations_Part_json_merged_part_classes/<id>.json`: a list `object`, each with
 `name`, `bndbox` (a dictionary with xmin, ymin, xmax, ymax, or a list of these four) and a list
-`parts`, each of these with `name` (or `part_name`) and `mask` (or `segmentation`), run lengths.
-Anything else is refused by name.
+`parts`, each with `name` (or `part_name`) and `mask` (or `segmentation`), run lengths. Anything
+else is an error that names the file and the entry.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ INDEX = "all_obj_part_to_image.json"
 GROUPS = ("animals", "indoor", "person", "vehicles")
 
 _OBJECTS = "Annotations_Part_json_merged_part_classes"
-_SKIPPED = "aeroplane+TAIL"  # as the released loader does
+_SKIPPED = "aeroplane+TAIL"  # as in the released loader
 _SPLITS = ("train", "val")
-_PICTURE = re.compile(r"(?P<id>\w[\w\-]*)(?:\.jpg)?")
-_THREADS = 8  # small files: reading waits, not the processor
+_IMAGE_NAME = re.compile(r"(?P<id>\w[\w\-]*)(?:\.jpg)?")
+_THREADS = 8  # small files: time goes into waiting
 _GROUP_OF = {
     **dict.fromkeys(("bird", "cat", "cow", "dog", "horse", "sheep"), "animals"),
     **dict.fromkeys(("bottle", "chair", "diningtable", "pottedplant", "sofa"), "indoor"),
@@ -48,12 +48,12 @@ def collect_pascal_part(
     """Adds every mask of the validation set.
 
     Args:
-        folder: VOC2010.
-        collector: gets the masks.
-        progress: called with (pictures read, all pictures).
+        folder: the folder VOC2010.
+        collector: receives the masks.
+        progress: called with (images read, all images).
 
     Returns:
-        The classes with a training and a validation image, numbered in the order of the file.
+        The classes with training and validation images, numbered in the order of the file.
 
     Raises:
         SourceError: a file is missing or malformed (names file and entry).
@@ -73,7 +73,7 @@ def collect_pascal_part(
                 if progress is not None:
                     progress(done + 1, len(wanted))
         finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # a bad file ends it at once
+            pool.shutdown(wait=True, cancel_futures=True)  # a bad file stops it at once
     return categories
 
 
@@ -83,7 +83,7 @@ def _classes(url: str) -> list[Category]:
         where = f"{url}: {' / '.join(path)}"
         group, name, split = _meaning(path, where)
         of_class = lists.setdefault((group, name), {})
-        of_class.setdefault(split, []).extend(_picture(item, where) for item in listed)
+        of_class.setdefault(split, []).extend(_image_name(item, where) for item in listed)
     kept = [
         (name, group, splits["val"])
         for (group, name), splits in lists.items()
@@ -101,13 +101,13 @@ def _leaves(
     elif isinstance(node, list) and path:
         yield path, node
     else:
-        raise SourceError(f"{url}: {' / '.join(path) or 'the file'} is no list of pictures")
+        raise SourceError(f"{url}: {' / '.join(path) or 'the file'} is not a list of images")
 
 
 def _meaning(path: Sequence[str], where: str) -> tuple[str, str, str]:
-    """Superclass, `object+part` and split of a list, from the keys that lead to it."""
+    """Superclass, `object+part` and split of a list, from its keys."""
     keys = list(path)
-    # "train" is an object as well; innermost comes first.
+    # "train" is an object class too, so the innermost key is tried first.
     at = next((at for at in (len(keys) - 1, *range(len(keys))[:2]) if keys[at] in _SPLITS), None)
     split = "" if at is None else keys.pop(at)
     group = keys.pop(0) if keys and keys[0] in GROUPS else None
@@ -116,14 +116,14 @@ def _meaning(path: Sequence[str], where: str) -> tuple[str, str, str]:
         name = f"person+{name}"
     group = group or _GROUP_OF.get(name.partition("+")[0])
     if not split or group is None or not re.fullmatch(r"[^+]+\+.+", name):
-        raise SourceError(f"{where}: no split, superclass, object and part can be told from that")
+        raise SourceError(f"{where}: the keys do not give split, superclass, object and part")
     return group, name, split
 
 
-def _picture(item: object, where: str) -> str:
-    match = _PICTURE.fullmatch(item) if isinstance(item, str) else None
+def _image_name(item: object, where: str) -> str:
+    match = _IMAGE_NAME.fullmatch(item) if isinstance(item, str) else None
     if match is None:
-        raise SourceError(f"{where}: {item!r} is no name of a picture")
+        raise SourceError(f"{where}: {item!r} is not the name of an image")
     return f"{match['id']}.jpg"
 
 
@@ -136,7 +136,7 @@ def _collect(
         for position, part in enumerate(_list(thing, "parts", where, [])):
             here = f"{where}, part {position}"
             if not isinstance(part, dict):
-                raise SourceError(f"{here} is no JSON object")
+                raise SourceError(f"{here} is not a JSON object")
             name = f"{thing.get('name')}+{part.get('name', part.get('part_name'))}"
             if name in classes:
                 rle = to_rle(part.get("mask", part.get("segmentation")), _no_size, here)
@@ -144,7 +144,7 @@ def _collect(
                 collector.add(image, classes[name], number, rle, box)
                 found.add(name)
     if missing := classes.keys() - found:
-        raise SourceError(f"{url} shows no {', '.join(sorted(missing))}, but {INDEX} says so")
+        raise SourceError(f"{url} has no {', '.join(sorted(missing))}, but {INDEX} lists it")
 
 
 def _list(entry: object, key: str, where: str, default: object = None) -> list[Any]:
@@ -161,12 +161,12 @@ def _corners(box: object, where: str) -> Box:
     try:
         x0, y0, x1, y1 = finite(values)
     except (TypeError, ValueError):
-        raise SourceError(f"{where}: {box!r} is no bndbox") from None
+        raise SourceError(f"{where}: {box!r} is not a bndbox") from None
     return x0, y0, x1, y1
 
 
 def _no_size() -> NoReturn:
-    raise ValueError("polygons, where run lengths should be")
+    raise ValueError("polygons instead of run lengths")
 
 
 def _read_json(url: str) -> object:
@@ -175,4 +175,4 @@ def _read_json(url: str) -> object:
     except FileNotFoundError as error:
         raise SourceError(f"{url} is missing") from error
     except (ValueError, RecursionError) as error:
-        raise SourceError(f"{url} is no readable JSON: {error}") from error
+        raise SourceError(f"{url} is not valid JSON: {error}") from error

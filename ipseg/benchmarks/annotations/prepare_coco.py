@@ -1,17 +1,16 @@
 """COCO-20i's label maps and splits from COCO's official annotations.
 
-The maps and lists that papers used were never described, only handed on. What is known is kept:
+The maps and lists that papers used were distributed without a specification. Known facts are kept:
 the value of a pixel is the contiguous class id plus 1, fold f tests the classes f, f + 4, ...,
-images are named by their path, and the training list of a fold has the other sixty classes. What is
-not known is decided here:
+images are named by their path, and the training list of a fold has the other sixty classes. The
+rest is decided here:
 
-* Where outlines overlap, the later one in the file is on top; crowds lie below all others.
-* A class is in an image if the map shows at least one pixel of it. The official lists are shorter
-  (for validation 35,783, 17,912, 14,563 and 14,315 pairs of image and class), by a rule that was
-  not written down.
-* The images of a class are sorted by name. The official order is unknown, and it decides which
-  episodes are drawn: **a rebuilt split does not give the published lists**. Put the official
-  `fold{0..3}.pkl` into `splits/val/` where those are wanted; they are converted, order and all.
+* Where objects overlap, the later one in the file is on top; crowds are below all others.
+* A class is in an image if the map has at least one pixel of it. The official lists are shorter
+  (for validation 35,783, 17,912, 14,563 and 14,315 pairs of image and class), by an unknown rule.
+* The images of a class are sorted by name. The official order is unknown, and draws depend on it:
+  **a rebuilt split does not give the published lists**. To get those, put the official
+  `fold{0..3}.pkl` into `splits/val/`; they are converted in their order.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances, Picture
+from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, CocoImage, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split, write_split
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels
 from ipseg.benchmarks.benchmark import Progress
@@ -60,16 +59,16 @@ _SPLITS = {"val": "val2014", "trn": "train2014"}
 
 
 def prepare(root: str, out: str | None = None, progress: Progress | None = None) -> list[str]:
-    """Makes what is missing of `annotations/{train,val}2014/*.png` and `splits/`.
+    """Builds the missing files in `annotations/{train,val}2014/*.png` and `splits/`.
 
-    A label map that is there is kept, and its values are looked at; so an interrupted call goes on
-    where it was. An image without annotation gets no map. A split is converted from its pickle,
-    else kept, else made from the maps. Training data are made where their annotations are, and
-    without any annotations pickles alone are converted.
+    Existing label maps are kept and their values checked, so an interrupted call continues where it
+    stopped. Images without annotations get no map. A split is converted from its pickle; without
+    one it is kept if it exists, else built from the maps. Training data is built if its annotations
+    exist; without any annotations, only pickles are converted.
 
     Args:
         root: data root of COCO-20i.
-        out: folder to write to instead; `val2014/` has to be put there too.
+        out: folder to write to instead; `val2014/` must be put there too.
         progress: called after each label map.
 
     Returns:
@@ -116,36 +115,36 @@ def _find(root: str) -> str:
 def _prepare_maps(
     instances: Instances, folder: str, written: list[str], progress: Progress | None
 ) -> dict[int, list[str]]:
-    """Writes the label maps that are missing; class -> images that show it, sorted by name."""
-    outlines: dict[int, list[tuple[bool, int, RLE]]] = {}
+    """Writes missing label maps; returns class -> images that contain it, sorted by name."""
+    segments: dict[int, list[tuple[bool, int, RLE]]] = {}
     for annotation in instances.annotations():
-        outlines.setdefault(annotation.image, []).append(
+        segments.setdefault(annotation.image_id, []).append(
             (annotation.crowd, annotation.class_id, instances.rle(annotation))
         )
-    there = _there(folder, {picture.path for picture in instances.pictures.values()})
+    existing = _existing(folder, {image.path for image in instances.images.values()})
     images: dict[int, list[str]] = {class_id: [] for class_id in range(len(COCO_CLASSES))}
-    order = sorted(outlines, key=lambda image: instances.pictures[image].path)
-    for done, image in enumerate(order, start=1):
-        picture = instances.pictures[image]
-        name = f"{picture.path.removesuffix('.jpg')}.png"
+    order = sorted(segments, key=lambda image_id: instances.images[image_id].path)
+    for done, image_id in enumerate(order, start=1):
+        image = instances.images[image_id]
+        name = f"{image.path.removesuffix('.jpg')}.png"
         url = f"{folder}/{name}"
-        if name in there:
+        if name in existing:
             values: Iterable[int] = count_labels(url, CODING)
         else:
-            labels = _paint(picture, outlines[image])
+            labels = _paint(image, segments[image_id])
             write_whole(url, encode_png(labels))
             written.append(url)
             values = np.unique(labels).tolist()
         for value in values:
             if value:
-                images[value - 1].append(picture.path)
+                images[value - 1].append(image.path)
         if progress is not None:
             progress(done, len(order))
     return images
 
 
-def _there(folder: str, paths: Iterable[str]) -> set[str]:
-    """Names of the label maps that are there, below the folder."""
+def _existing(folder: str, paths: Iterable[str]) -> set[str]:
+    """Names of the existing label maps, below the folder."""
     found = set()
     for place in {path.partition("/")[0] for path in paths}:
         if is_folder(f"{folder}/{place}"):
@@ -154,13 +153,13 @@ def _there(folder: str, paths: Iterable[str]) -> set[str]:
     return found
 
 
-def _paint(picture: Picture, outlines: list[tuple[bool, int, RLE]]) -> npt.NDArray[np.uint8]:
-    labels = np.zeros((picture.height, picture.width), np.uint8)
-    for _, class_id, rle in sorted(outlines, key=lambda outline: not outline[0]):
+def _paint(image: CocoImage, segments: list[tuple[bool, int, RLE]]) -> npt.NDArray[np.uint8]:
+    labels = np.zeros((image.height, image.width), np.uint8)
+    for _, class_id, rle in sorted(segments, key=lambda segment: not segment[0]):
         labels[decode_rle(rle)] = CODING.values[class_id]
     return labels
 
 
 def _rebuilt(images: dict[int, list[str]], fold: int, *, tested: bool) -> dict[int, list[str]]:
-    """The lists of a fold's test classes, or of the others."""
+    """The lists of the test classes of a fold, or of the other classes."""
     return {c: names for c, names in images.items() if (c in fold_classes(fold)) == tested}

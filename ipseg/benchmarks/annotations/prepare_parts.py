@@ -1,9 +1,9 @@
 """PACO-Part's and PASCAL-Part's annotations, each as one table.
 
-PACO-Part: from the released pickles (taken first, their order decides the episodes), or from the
-official `paco_lvis_v1_{train,val}.json`. There a part is a category with a colon in its name
-("mug:handle"), and its annotation names the annotation of its object, `obj_ann_id`, whose `bbox`
-is the box. Classes then come by id, those with an annotation in the training set.
+PACO-Part: from the released pickles (which take precedence, because draws depend on their order),
+or from the official `paco_lvis_v1_{train,val}.json`. There a part is a category with a colon in its
+name ("mug:handle"), and its annotation refers to that of its object by `obj_ann_id`, whose `bbox`
+is the box. Classes are then those with an annotation in the training set, sorted by id.
 
 PASCAL-Part: from the JSON files that come with the released loaders (`pascal_part_files`).
 """
@@ -16,12 +16,12 @@ from ipseg.benchmarks.annotations.annotations import (
     Box,
     Category,
     Collector,
-    keep_annotations,
+    save_annotations,
     to_rle,
 )
 from ipseg.benchmarks.annotations.json_stream import stream_lists
 from ipseg.benchmarks.annotations.pascal_part_files import INDEX, collect_pascal_part
-from ipseg.benchmarks.annotations.prepare_lvis import image_of, picture_folder
+from ipseg.benchmarks.annotations.prepare_lvis import find_image_folder, image_of
 from ipseg.benchmarks.annotations.released import (
     below_root,
     collect_released,
@@ -35,9 +35,9 @@ from ipseg.storage.files import exists, is_folder
 
 PACO_TABLE = "paco_part_val.parquet"
 PACO_FOLDERS = below_root("PACO-Part/paco", "PACO-Part", "paco", "")
-PACO_PICTURES = below_root("PACO-Part/coco", "coco", "PACO-Part", "")
+PACO_IMAGE_FOLDERS = below_root("PACO-Part/coco", "coco", "PACO-Part", "")
 PACO_LAYOUT = (
-    "ROOT/PACO-Part/coco/{train2017,val2017}/*.jpg            pictures of COCO 2017\n"
+    "ROOT/PACO-Part/coco/{train2017,val2017}/*.jpg            images of COCO 2017\n"
     "ROOT/PACO-Part/paco/paco_part_{train,val}.pkl            of the released loaders, or\n"
     "ROOT/PACO-Part/paco/paco_lvis_v1_{train,val}.json        of facebookresearch/paco, or\n"
     f"ROOT/PACO-Part/paco/{PACO_TABLE}                made by `ipseg data prepare`\n"
@@ -46,7 +46,7 @@ PACO_LAYOUT = (
 PASCAL_TABLE = "pascal_part.parquet"
 PASCAL_FOLDERS = below_root("Pascal-Part/VOCdevkit/VOC2010", "VOCdevkit/VOC2010", "VOC2010", "")
 PASCAL_LAYOUT = (
-    "ROOT/Pascal-Part/VOCdevkit/VOC2010/JPEGImages/<id>.jpg   pictures of PASCAL VOC 2010\n"
+    "ROOT/Pascal-Part/VOCdevkit/VOC2010/JPEGImages/<id>.jpg   images of PASCAL VOC 2010\n"
     "    .../all_obj_part_to_image.json and\n"
     "    .../Annotations_Part_json_merged_part_classes/<id>.json   of the released loaders, or\n"
     f"    .../{PASCAL_TABLE}   made of them by `ipseg data prepare`\n"
@@ -63,21 +63,22 @@ def prepare_paco_part(
 
     Args:
         root: data root; see `PACO_LAYOUT`.
-        out: folder for the table, which then is a data root of its own that refers to the
-            pictures in `root`; None writes beside the annotations.
+        out: folder for the table, which is then a data root of its own that refers to the images
+            in `root`; None writes next to the annotations.
         progress: called with (bytes read, all bytes) of each pass over an official file.
 
     Returns:
         The files that were written.
 
     Raises:
-        SourceError: nothing to build from, or an annotation is malformed (names file and entry).
+        SourceError: there is nothing to build from, or an annotation is malformed (names file and
+            entry).
         OutputError: the table cannot be written.
         OSError: a file cannot be read.
     """
     folder, table = build_paco_part(root, progress)
-    pictures = picture_folder(root, PACO_PICTURES)
-    return keep_annotations(table, PACO_TABLE, folder, out, pictures)
+    image_folder = find_image_folder(root, PACO_IMAGE_FOLDERS)
+    return save_annotations(table, PACO_TABLE, folder, out, image_folder)
 
 
 def prepare_pascal_part(
@@ -88,7 +89,7 @@ def prepare_pascal_part(
     Args:
         root: data root; see `PASCAL_LAYOUT`.
         out: as in `prepare_paco_part`.
-        progress: called with (pictures read, all pictures).
+        progress: called with (images read, all images).
 
     Returns:
         The files that were written.
@@ -99,7 +100,7 @@ def prepare_pascal_part(
         OSError: a file cannot be read.
     """
     folder, table = build_pascal_part(root, progress)
-    return keep_annotations(table, PASCAL_TABLE, folder, out, pascal_pictures(root))
+    return save_annotations(table, PASCAL_TABLE, folder, out, find_pascal_images(root))
 
 
 def build_paco_part(root: str, progress: Progress | None = None) -> tuple[str, pa.Table]:
@@ -110,14 +111,14 @@ def build_paco_part(root: str, progress: Progress | None = None) -> tuple[str, p
         OSError: a file cannot be read.
     """
     root = root.rstrip("/")
-    pictures = picture_folder(root, PACO_PICTURES)
+    image_folder = find_image_folder(root, PACO_IMAGE_FOLDERS)
     collector = Collector()
     for folder in (f"{root}/{name}".rstrip("/") for name in PACO_FOLDERS):
         train, val = (f"{folder}/paco_part_{split}.pkl" for split in _SPLITS)
         if exists(train) and exists(val):
             order = read_released(train)
             kept = {c: images for c, images in read_released(val).items() if c in order}
-            collect_released(val, kept, collector, pictures, parts=True)
+            collect_released(val, kept, collector, image_folder, parts=True)
             categories = [Category(class_id, str(class_id)) for class_id in order]
             return folder, collector.table(categories, val)
         for place in (folder, f"{folder}/annotations"):
@@ -147,17 +148,17 @@ def build_pascal_part(root: str, progress: Progress | None = None) -> tuple[str,
     raise SourceError(f"PASCAL-Part: no {INDEX} in {root}; it needs\n{PASCAL_LAYOUT}")
 
 
-def pascal_pictures(root: str) -> str:
+def find_pascal_images(root: str) -> str:
     """The folder JPEGImages of VOC 2010.
 
     Raises:
-        SourceError: there is none; names where it was looked for.
+        SourceError: there is none; lists the folders that were searched.
     """
     tried = [f"{root}/{name}/JPEGImages".replace("//J", "/J") for name in PASCAL_FOLDERS]
     for folder in tried:
         if is_folder(folder):
             return folder
-    raise SourceError(f"no pictures of PASCAL VOC 2010: no folder {', '.join(tried)}")
+    raise SourceError(f"no images of PASCAL VOC 2010: no folder {', '.join(tried)}")
 
 
 def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
@@ -182,7 +183,7 @@ def _collect_paco(
 ) -> None:
     images: dict[int, tuple[str, int, int]] = {}
     boxes: dict[int, Box] = {}
-    # Two passes, because parts may stand before their objects and their images.
+    # Two passes, because parts may come before their objects and images.
     for key, entry in stream_lists(url, ("images", "annotations"), progress):
         where = f"{url}: {key}, id {entry.get('id')!r}"
         if key == "images":

@@ -1,9 +1,9 @@
-"""The pickles of the released loaders as annotations, in their own order.
+"""Annotations from the pickles of the released loaders, in their order.
 
 Their shape: `{class id: {"val2017/xxx.jpg": {"annotations": [{"segmentation": ...}, ...]}}}`. In
-PACO-Part each annotation also names its object, `obj_ann_id`, and the box of that object,
-`obj_bbox` (x, y, width, height). Sizes of pictures, which polygons need, are taken from `height`
-and `width` beside `annotations`, else from the picture itself. Classes have no names there.
+PACO-Part each annotation also has the id of its object, `obj_ann_id`, and the box of that object,
+`obj_bbox` (x, y, width, height). Image sizes, needed for polygons, are taken from `height` and
+`width` next to `annotations`, else from the image itself. Classes have no names.
 """
 
 from __future__ import annotations
@@ -23,62 +23,66 @@ from ipseg.storage.files import open_input, read_bytes
 
 
 def below_root(*names: str) -> tuple[str, ...]:
-    """Where folders of these names may be, first choice first: releases nest them differently."""
+    """Candidate folders with these names, best first: releases nest them differently."""
     roots = ("", "datasets", "data", "datasets/fss", "data/fss")
     return tuple(dict.fromkeys(f"{root}/{name}".strip("/") for root in roots for name in names))
 
 
 def read_released(url: str) -> dict[int, dict[str, Any]]:
-    """Class id -> image -> entry, as the pickle has them.
+    """Class id -> image -> entry, as in the pickle.
 
     Raises:
-        SourceError: it holds more than plain data, or is of another shape.
+        SourceError: it contains more than plain data, or has another shape.
         OSError: it cannot be read.
     """
     data = load_plain(read_bytes(url), url)
     if not isinstance(data, dict) or not data:
-        raise SourceError(f"{url} holds no dictionary of classes")
+        raise SourceError(f"{url} is not a dictionary of classes")
     for class_id, images in data.items():
         if not isinstance(class_id, int) or not isinstance(images, dict):
             raise SourceError(
-                f"{url}: entry {class_id!r} is no class id with a dictionary of images"
+                f"{url}: entry {class_id!r} is not a class id with a dictionary of images"
             )
     return data
 
 
 def collect_released(
-    url: str, classes: dict[int, dict[str, Any]], collector: Collector, pictures: str, parts: bool
+    url: str,
+    classes: dict[int, dict[str, Any]],
+    collector: Collector,
+    image_folder: str,
+    parts: bool,
 ) -> list[Category]:
     """Adds every mask of a pickle.
 
     Args:
         url: of the pickle, for errors.
-        classes: as `read_released` gives them.
-        collector: gets the masks.
-        pictures: folder in which images are found.
-        parts: masks belong to objects with a box.
+        classes: result of `read_released`.
+        collector: receives the masks.
+        image_folder: folder of the images.
+        parts: masks are of parts of objects with a box.
 
     Returns:
         The classes, in the order of the pickle.
 
     Raises:
         SourceError: an entry is malformed (named).
-        OSError: a picture cannot be read.
+        OSError: an image cannot be read.
     """
     for class_id, images in classes.items():
         for image, entry in images.items():
             where = f"{url}: class {class_id}, image {image!r}"
             if not isinstance(image, str):
-                raise SourceError(f"{where}: the image is no path")
+                raise SourceError(f"{where}: the image is not a path")
             relative_path(image, url)
             annotations = entry.get("annotations") if isinstance(entry, dict) else None
             if not isinstance(annotations, list | tuple) or not annotations:
                 raise SourceError(f"{where}: no list 'annotations'")
-            size = _Size(entry, f"{pictures}/{image}", where)
+            size = _Size(entry, f"{image_folder}/{image}", where)
             for number, annotation in enumerate(annotations):
                 here = f"{where}, annotation {number}"
                 if not isinstance(annotation, dict):
-                    raise SourceError(f"{here} is no dictionary")
+                    raise SourceError(f"{here} is not a dictionary")
                 rle = to_rle(annotation.get("segmentation"), size, here)
                 instance = whole_number(annotation, "obj_ann_id", here) if parts else number
                 box = corners(annotation.get("obj_bbox"), f"{here}, obj_bbox") if parts else None
@@ -87,10 +91,10 @@ def collect_released(
 
 
 def whole_number(entry: dict[str, Any], key: str, where: str) -> int:
-    """A value of an entry that has to be an integer.
+    """An integer from an entry.
 
     Raises:
-        SourceError: it is missing or something else.
+        SourceError: it is missing or not an integer.
     """
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, Integral):
@@ -102,12 +106,12 @@ def corners(box: object, where: str) -> Box:
     """x0, y0, x1, y1 of a box given as x, y, width, height.
 
     Raises:
-        SourceError: it is no such box.
+        SourceError: it is not such a box.
     """
     try:
         x, y, width, height = finite(box)
     except (TypeError, ValueError):
-        raise SourceError(f"{where}: {box!r} is no box [x, y, width, height]") from None
+        raise SourceError(f"{where}: {box!r} is not a box [x, y, width, height]") from None
     return x, y, x + width, y + height
 
 
@@ -115,7 +119,7 @@ def finite(numbers: Any) -> list[float]:  # noqa: ANN401
     """Some numbers as floats.
 
     Raises:
-        TypeError, ValueError: they are none, or infinite.
+        TypeError, ValueError: they are not numbers, or not finite.
     """
     values = [float(n) for n in numbers]
     if not all(map(isfinite, values)):
@@ -124,10 +128,10 @@ def finite(numbers: Any) -> list[float]:  # noqa: ANN401
 
 
 class _Size:
-    """Height and width of one picture, found out when they are needed."""
+    """Height and width of one image, read when needed."""
 
-    def __init__(self, entry: dict[str, Any], picture: str, where: str) -> None:
-        self._entry, self._picture, self._where = entry, picture, where
+    def __init__(self, entry: dict[str, Any], image: str, where: str) -> None:
+        self._entry, self._image, self._where = entry, image, where
         self._known: tuple[int, int] | None = None
 
     def __call__(self) -> tuple[int, int]:
@@ -138,16 +142,16 @@ class _Size:
                     whole_number(self._entry, "width", self._where),
                 )
             else:
-                self._known = self._of_picture()
+                self._known = self._from_file()
         return self._known
 
-    def _of_picture(self) -> tuple[int, int]:
+    def _from_file(self) -> tuple[int, int]:
         try:
-            with open_input(self._picture) as file, PillowImage.open(file) as picture:
-                return picture.height, picture.width
+            with open_input(self._image) as file, PillowImage.open(file) as image:
+                return image.height, image.width
         except FileNotFoundError as error:
             raise SourceError(
-                f"{self._where}: picture {self._picture} is missing; its size is needed"
+                f"{self._where}: image {self._image} is missing; its size is needed"
             ) from error
         except (UnidentifiedImageError, SyntaxError) as error:
-            raise SourceError(f"{self._picture} cannot be read as a picture: {error}") from error
+            raise SourceError(f"{self._image} cannot be read as an image: {error}") from error

@@ -1,8 +1,8 @@
-"""Pickles as plain data: nothing that a file says is ever run.
+"""Reading pickles as plain data, without executing any code from the file.
 
-Released loaders come with pickles. A pickle is a program; here only the part of it is carried out
-that builds dicts, lists, strings, numbers and arrays of numbers. Even numpy's own functions are
-replaced: a pickled `dtype` can declare any bytes to be pointers.
+Released loaders come with pickles. A pickle is a program; here only those instructions are executed
+that build dicts, lists, strings, numbers and arrays of numbers. Even numpy's own functions are
+replaced, because a pickled `dtype` can declare any bytes to be pointers.
 """
 
 from __future__ import annotations
@@ -36,28 +36,29 @@ _FAULTS = (
 
 
 def load_plain(data: bytes, where: str) -> object:
-    """What a pickle holds, if that is plain data.
+    """The content of a pickle, if it is plain data.
 
-    Plain are None, bool, int, float, str, bytes, list, tuple, dict, set, OrderedDict, defaultdict
-    of these, and numpy arrays and scalars of numbers and text. Text of Python 2 is read as Latin-1.
+    Plain data are None, bool, int, float, str, bytes, list, tuple, dict, set, OrderedDict,
+    defaultdict of these, and numpy arrays and scalars of numbers and text. Text from Python 2 is
+    read as Latin-1.
 
-    It guards against code, not against waste: a hostile file can still make a structure whose walk
-    takes very long.
+    This protects against code execution, not against waste: a hostile file can still build a
+    structure that takes very long to traverse.
 
     Args:
         data: the whole file, any protocol.
         where: its name, for errors.
 
     Raises:
-        SourceError: the file asks for anything else (named), is cut off, or is no pickle.
+        SourceError: the file needs anything else (named), is truncated, or is not a pickle.
     """
     _scan(data, where)
     try:
         return _PlainUnpickler(data, where).load()
     except _FAULTS as error:
-        raise SourceError(f"{where} is no readable pickle: {error or type(error).__name__}") from (
-            error
-        )
+        raise SourceError(
+            f"{where} is not a readable pickle: {error or type(error).__name__}"
+        ) from (error)
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -70,17 +71,17 @@ class _PlainUnpickler(pickle.Unpickler):
             return _ALLOWED[module, name]
         except KeyError:
             raise SourceError(
-                f"{self._where} is no plain data: it asks for {module}.{name}, which could run "
-                "code; nothing of it was run. Take the file from where it was published, or build "
-                "it from the official annotations with `ipseg data prepare`"
+                f"{self._where} is not plain data: it needs {module}.{name}, which could run code; "
+                "nothing was executed. Take the file from where it was published, or build it from "
+                "the official annotations with `ipseg data prepare`"
             ) from None
 
     def persistent_load(self, pid: Any) -> NoReturn:  # noqa: ANN401
-        raise SourceError(f"{self._where} is no plain data: it refers to outside object {pid!r}")
+        raise SourceError(f"{self._where} is not plain data: it refers to outside object {pid!r}")
 
 
 class _StandIn:
-    """Called in place of a global. No class and no function, so that a file cannot alter it."""
+    """Replaces a global. Neither class nor function, so that a file cannot modify it."""
 
     __slots__ = ("_call",)
 
@@ -91,11 +92,11 @@ class _StandIn:
         return self._call(*args)
 
     def __setstate__(self, state: object) -> NoReturn:
-        raise pickle.UnpicklingError("it tries to alter a function")
+        raise pickle.UnpicklingError("it tries to modify a function")
 
 
 class _Dtype:
-    """A dtype in the making: its name, then its byte order."""
+    """A dtype under construction: its name, then its byte order."""
 
     __slots__ = ("_dtype",)
 
@@ -104,7 +105,7 @@ class _Dtype:
             raise pickle.UnpicklingError(f"dtype {name!r} is not a name")
         self._dtype = np.dtype(name)
         if self._dtype.kind not in _NUMBERS_AND_TEXT:
-            raise pickle.UnpicklingError(f"an array of dtype {name} is not numbers or text")
+            raise pickle.UnpicklingError(f"an array of dtype {name} does not hold numbers or text")
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
         if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
@@ -117,11 +118,11 @@ class _Dtype:
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):
-    """An array in the making: empty, then shape, dtype and bytes."""
+    """An array under construction: empty, then shape, dtype and bytes."""
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
-        if self.shape != (0,):  # its memory would be freed under those who look at it already
-            raise pickle.UnpicklingError("an array that is filled twice")
+        if self.shape != (0,):  # its memory would be freed while others still refer to it
+            raise pickle.UnpicklingError("an array is filled twice")
         _, shape, dtype, fortran, data = state
         filled: Any = (1, tuple(shape), _made(dtype), bool(fortran), _raw(data))
         super().__setstate__(filled)
@@ -129,7 +130,7 @@ class _Array(np.ndarray[Any, np.dtype[Any]]):
 
 def _made(dtype: object) -> np.dtype[Any]:
     if not isinstance(dtype, _Dtype):
-        raise pickle.UnpicklingError(f"{dtype!r} in place of a dtype")
+        raise pickle.UnpicklingError(f"{dtype!r} instead of a dtype")
     return dtype.dtype
 
 
@@ -137,13 +138,13 @@ def _raw(data: object) -> bytes:
     if isinstance(data, str):  # written by Python 2
         return data.encode("latin1")
     if not isinstance(data, bytes | bytearray):
-        raise pickle.UnpicklingError("an array without its bytes")
+        raise pickle.UnpicklingError("an array without bytes")
     return bytes(data)
 
 
 def _new_array(kind: object, shape: object, typecode: object) -> npt.NDArray[Any]:
     if kind is not _NDARRAY:
-        raise pickle.UnpicklingError(f"{kind!r} in place of an array")
+        raise pickle.UnpicklingError(f"{kind!r} instead of an array")
     return _Array((0,), np.uint8)
 
 
@@ -163,7 +164,7 @@ def _bytes(text: str = "", encoding: str = "latin1") -> bytes:
 
 
 def _refuse_array(*_: object) -> NoReturn:
-    raise pickle.UnpicklingError("an array without its dtype")
+    raise pickle.UnpicklingError("an array without a dtype")
 
 
 def _default_dict(factory: Any = None, *items: Any) -> defaultdict[Any, Any]:  # noqa: ANN401
@@ -191,7 +192,7 @@ for _core in ("numpy.core", "numpy._core"):  # before numpy 2, and since
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _StandIn(_scalar)
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _StandIn(_array_of)
 
-# What follows each opcode: a number of bytes, or one of pickletools' negative codes.
+# Argument of each opcode: a number of bytes, or one of pickletools' negative codes.
 _ARGUMENT = {ord(op.code): (0 if op.arg is None else op.arg.n) for op in pickletools.opcodes}
 _COUNTED = {
     pickletools.TAKEN_FROM_ARGUMENT1: 1,
@@ -204,9 +205,9 @@ _STOP, _PUT, _LONG_BINPUT = b".pr"
 
 
 def _scan(data: bytes, where: str) -> None:
-    """Refuses what makes the C unpickler take memory out of proportion to the file.
+    """Refuses files that make the C unpickler allocate memory out of proportion to their size.
 
-    Its memo is an array as long as the largest index; a pickler counts the indices from 0.
+    Its memo is an array as long as the largest index; picklers number the indices from 0.
     """
     at, end, count = 0, len(data), 0
     try:
@@ -228,13 +229,15 @@ def _scan(data: bytes, where: str) -> None:
                 size = _COUNTED[length]
                 at += size + int.from_bytes(data[at : at + size], "little")
     except IndexError:
-        raise SourceError(f"{where} is cut off: a pickle that ends before its end mark") from None
+        raise SourceError(f"{where} is truncated: the pickle has no end mark") from None
     except KeyError:
-        raise SourceError(f"{where} is no pickle: byte {at - 1} of {end} is no opcode") from None
+        raise SourceError(
+            f"{where} is not a pickle: byte {at - 1} of {end} is not an opcode"
+        ) from None
     except (ValueError, pickle.UnpicklingError) as error:
-        raise SourceError(f"{where} is no readable pickle: {error}") from error
+        raise SourceError(f"{where} is not a readable pickle: {error}") from error
 
 
 def _check_memo(index: int, count: int) -> None:
     if index > count:
-        raise pickle.UnpicklingError(f"it remembers {count} things at most, under number {index}")
+        raise pickle.UnpicklingError(f"memo index {index} after {count} opcodes")

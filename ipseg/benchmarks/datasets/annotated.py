@@ -1,4 +1,4 @@
-"""What the benchmarks that are read from a table of annotations have in common."""
+"""The common base of benchmarks that are read from a table of annotations."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ from ipseg.benchmarks.annotations.annotations import (
 )
 from ipseg.benchmarks.benchmark import Benchmark, Progress, Protocol, Sampling, check_rule
 from ipseg.benchmarks.episode import Box, Example
-from ipseg.benchmarks.truth import read_truth, rle_address
+from ipseg.benchmarks.ground_truth import read_ground_truth, rle_address
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import exists, is_folder
 
 RESAMPLE = "resample-empty"
-_ATTEMPTS = 1000  # at one episode, before a class is taken to have nothing but empty crops
+_ATTEMPTS = 1000  # draws for one episode, before a class counts as having only empty crops
 
-_SEEDS = 2**32  # what NumPy's legacy generator can be seeded with
+_SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
 
 log = logging.getLogger("ipseg")
 
 
 class AnnotatedBenchmark(Benchmark):
-    """Reads its table, or builds it and keeps it beside the annotations.
+    """Reads its table, or builds it and saves it next to the annotations.
 
     Attributes:
         protocol: as in `Benchmark`.
         table_file: name of the table.
-        folders: where below the root it may be.
+        folders: candidate folders for it, below the root.
     """
 
     protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
@@ -55,27 +55,27 @@ class AnnotatedBenchmark(Benchmark):
     ) -> None:
         """As `Benchmark`; a class needs more images than `shot`."""
         super().__init__(root, shot=shot, cache=cache, progress=progress)
-        # Few pictures, many draws.
+        # Few images, many draws: examples are made once.
         self._whole = functools.cache(self._read_whole)
         self._object = functools.cache(self._read_object)
-        self._shows = functools.cache(_shows_part)
+        self._has_part = functools.cache(_contains_part)
 
     @abstractmethod
     def _build(self) -> tuple[str, pa.Table]:
-        """The table built from annotations, and the folder in which to keep it."""
+        """Builds the table from annotations; returns the folder to save it in, and the table."""
 
     @abstractmethod
-    def _find_pictures(self) -> str:
-        """Folder of pictures below the root; raises SourceError if there is none."""
+    def _find_image_folder(self) -> str:
+        """The folder of images below the root; raises SourceError if there is none."""
 
     def check(self) -> None:
-        """Reads the annotations, the first time by building their table, and finds the pictures.
+        """Reads the annotations (builds their table the first time) and finds the images.
 
         Raises:
             SourceError: as `Benchmark.check`, or an annotation is malformed.
         """
-        if not is_folder(self._pictures):
-            raise SourceError(f"{self.title}: no pictures in {self._pictures}")
+        if not is_folder(self._image_folder):
+            raise SourceError(f"{self.title}: no images in {self._image_folder}")
 
     @cached_property
     def _annotations(self) -> Annotations:
@@ -88,18 +88,18 @@ class AnnotatedBenchmark(Benchmark):
             write_annotations(url, table)
         except OSError as error:
             log.warning(
-                "%s cannot be kept (%s): annotations will be read again next time; "
-                "`ipseg data prepare %s --out DIR` keeps them in DIR, which then is the data root",
+                "%s cannot be saved (%s): annotations will be read again next time; "
+                "`ipseg data prepare %s --out DIR` saves them in DIR, which is then the data root",
                 *(url, error, self.name),
             )
         return Annotations(table, url)
 
     @cached_property
-    def _pictures(self) -> str:
-        return self._annotations.pictures or self._find_pictures()
+    def _image_folder(self) -> str:
+        return self._annotations.image_folder or self._find_image_folder()
 
     def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; under `RESAMPLE` INSID3's, which compares at 1024 x 1024."""
+        """Matcher's; for `RESAMPLE` INSID3's, which compares at 1024 x 1024."""
         return Protocol(formula="A", side=1024) if rule == RESAMPLE else self.protocol
 
     def _check_sampling(self, sampling: Sampling) -> None:
@@ -113,32 +113,32 @@ class AnnotatedBenchmark(Benchmark):
     def _check_shot(self, sampling: Sampling) -> None:
         if sampling.shot != self.shot:
             raise ConfigError(
-                f"{self.name} was opened for {self.shot} shot(s), and its classes depend on it; "
-                f"open it with shot={sampling.shot} to sample that many"
+                f"{self.name} was opened with shot={self.shot}, on which its classes depend; "
+                f"open it with shot={sampling.shot} instead"
             )
 
     def _read_whole(self, class_id: int, image: str) -> Example:
-        """The whole picture, and all of the class in it."""
+        """A whole image with all objects of the class."""
         rle = self._annotations.mask(class_id, image)
-        return Example(image, f"{self._pictures}/{image}", rle_address(rle))
+        return Example(image, f"{self._image_folder}/{image}", rle_address(rle))
 
     def _draw_parts(
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
-        """Query and supports: first all pictures, then an object in each.
+        """Query and supports: draws all images first, then an object in each.
 
-        Under `RESAMPLE` pictures and objects are drawn again, the class is not, until every crop
-        holds a pixel of the part.
+        `RESAMPLE` repeats the draws of images and objects, not that of the class, until every crop
+        contains a pixel of the part.
         """
         known = self._annotations.images(category.class_id)
         for _ in range(_ATTEMPTS):
             images = draw_images(draw, known, sampling.shot)
             examples = tuple(self._draw_object(draw, category.class_id, image) for image in images)
-            if sampling.rule != RESAMPLE or all(self._shows(example) for example in examples):
+            if sampling.rule != RESAMPLE or all(self._has_part(example) for example in examples):
                 return examples
         raise SourceError(
-            f"{self.title}: class {category.name} has hardly a crop that shows it; "
-            f"{_ATTEMPTS} draws had an empty one each"
+            f"{self.title}: hardly any crop contains class {category.name}; each of "
+            f"{_ATTEMPTS} draws had an empty one"
         )
 
     def _draw_object(self, draw: np.random.RandomState, class_id: int, image: str) -> Example:
@@ -146,19 +146,19 @@ class AnnotatedBenchmark(Benchmark):
         return self._object(class_id, image, instances[_index(draw, len(instances))])
 
     def _read_object(self, class_id: int, image: str, instance: int) -> Example:
-        """The box of one object, and what of the class belongs to it."""
+        """A crop to the box of one object, with the part of the class that belongs to it."""
         rle = self._annotations.mask(class_id, image, instance)
         height, width = rle["size"]
         box = crop_of(self._annotations.box(class_id, image, instance), height, width)
         key = f"{image}#{','.join(map(str, box))}"
-        return Example(key, f"{self._pictures}/{image}", rle_address(rle), box)
+        return Example(key, f"{self._image_folder}/{image}", rle_address(rle), box)
 
 
 def crop_of(box: Sequence[float], height: int, width: int) -> Box:
-    """Pixels of a box: corners without their fraction, kept inside of the picture.
+    """The crop of a box: corners truncated to whole pixels and clipped to the image.
 
-    A box that is smaller than a pixel, or lies outside, comes to a crop without pixels
-    (x0 == x1 or y0 == y1), as it does in the released loaders, which break there.
+    A box smaller than a pixel, or outside of the image, gives a crop without pixels (x0 == x1 or
+    y0 == y1), as in the released loaders, which fail there.
     """
     x0, x1 = (min(max(int(x), 0), width) for x in box[0::2])
     y0, y1 = (min(max(int(y), 0), height) for y in box[1::2])
@@ -166,7 +166,7 @@ def crop_of(box: Sequence[float], height: int, width: int) -> Box:
 
 
 def draw_images(draw: np.random.RandomState, images: Sequence[str], shot: int) -> list[str]:
-    """A query, then supports other than the query; supports may repeat.
+    """Draws a query, then supports other than the query; supports may repeat.
 
     Args:
         draw: NumPy's legacy generator.
@@ -182,15 +182,15 @@ def draw_images(draw: np.random.RandomState, images: Sequence[str], shot: int) -
 
 
 def draw_category(draw: np.random.RandomState, categories: Sequence[Category]) -> Category:
-    """One of some classes."""
+    """Draws a class."""
     return categories[_index(draw, len(categories))]
 
 
-def _shows_part(example: Example) -> bool:
+def _contains_part(example: Example) -> bool:
     x0, y0, x1, y1 = example.crop or (0, 0, None, None)
-    return bool(read_truth(example.truth).mask[y0:y1, x0:x1].any())
+    return bool(read_ground_truth(example.ground_truth).mask[y0:y1, x0:x1].any())
 
 
 def _index(draw: np.random.RandomState, count: int) -> int:
-    # Without replacement, which takes other numbers from the stream than with.
+    # Without replacement, which changes the state of the generator in another way than with.
     return int(draw.choice(count, 1, replace=False)[0])

@@ -1,4 +1,4 @@
-"""Data sets with one folder for each class, and each mask under the name of its picture."""
+"""Data sets with a folder for each class, in which mask and image have the same name."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from ipseg.errors import SourceError
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.images import IMAGE_SUFFIXES
 
-ClassPictures = Mapping[str, tuple[Example, ...]]  # classes and pictures sorted by name
+ClassImages = Mapping[str, tuple[Example, ...]]  # both sorted by name
 
 
 def files_by_class(folder: str) -> dict[str, dict[str, str]]:
-    """FOLDER/<class>/NAME as class -> name -> address, both sorted; empty classes included.
+    """FOLDER/<class>/NAME as class -> name -> address, both sorted; includes empty classes.
 
     Raises:
         SourceError: there is no such folder.
@@ -31,66 +31,66 @@ def files_by_class(folder: str) -> dict[str, dict[str, str]]:
     return {name: dict(sorted(files.items())) for name, files in sorted(found.items())}
 
 
-def paired_pictures(
+def paired_images(
     root: str, images: str, masks: str, suffixes: AbstractSet[str] = IMAGE_SUFFIXES
 ) -> dict[str, tuple[Example, ...]]:
-    """Pictures ROOT/<images>/<class>/NAME.* with masks ROOT/<masks>/<class>/NAME.png.
+    """Images ROOT/<images>/<class>/NAME.* with masks ROOT/<masks>/<class>/NAME.png.
 
-    Only listings are read. A mask is every pixel above zero.
+    Only listings are read. All pixels above zero are the object.
 
     Args:
-        root: folder both lie in.
-        images: folder of the pictures.
-        masks: folder of the masks; may be the same, if `suffixes` leaves PNG out.
-        suffixes: of pictures, in lower case.
+        root: folder that contains both.
+        images: folder of the images.
+        masks: folder of the masks; may be the same if `suffixes` does not include PNG.
+        suffixes: of images, in lower case.
 
     Returns:
-        class -> its pictures, both sorted by name.
+        class -> its images, both sorted by name.
 
     Raises:
-        SourceError: a folder is missing, a class has no picture, or a picture has no mask.
+        SourceError: a folder is missing, a class has no image, or an image has no mask.
         OSError: a folder cannot be listed.
     """
     listed = files_by_class(f"{root}/{images}")
     others = listed if masks == images else files_by_class(f"{root}/{masks}")
     if not listed:
-        raise SourceError(f"{root}/{images} has no class folder; put pictures in <class>/NAME.jpg")
+        raise SourceError(f"{root}/{images} has no class folder; put images in <class>/NAME.jpg")
     return {
         name: _paired_class(root, (images, masks, name), files, others.get(name, {}), suffixes)
         for name, files in listed.items()
     }
 
 
-def ask_by_class(
-    pictures: ClassPictures,
-    supports: ClassPictures,
+def episodes_by_class(
+    queries: ClassImages,
+    supports: ClassImages,
     *,
     exclude: bool,
     fold: str = "",
     seed: int | None = None,
 ) -> list[Episode]:
-    """One episode for each picture of each class, class by class, with the class's supports.
+    """One episode for each image of each class, class by class, with the supports of the class.
 
     Args:
-        pictures: what is asked about.
-        supports: class -> what is shown.
+        queries: class -> images to segment.
+        supports: class -> its supports.
         exclude: leaves the supports of a class out of its queries.
-        fold: name for the episodes.
-        seed: by which the supports were drawn, if they were.
+        fold: name of the fold, for the episodes.
+        seed: of the supports, if they were drawn at random.
 
     Raises:
-        SourceError: no picture of a class is left to ask about.
+        SourceError: no query is left for a class.
     """
     episodes: list[Episode] = []
-    for class_id, (name, examples) in enumerate(pictures.items()):
-        shown = {support.key for support in supports[name]} if exclude else set()
-        queries = [example for example in examples if example.key not in shown]
-        if not queries:
+    for class_id, (name, examples) in enumerate(queries.items()):
+        excluded = {support.key for support in supports[name]} if exclude else set()
+        remaining = [example for example in examples if example.key not in excluded]
+        if not remaining:
             raise SourceError(
-                f"class '{name}' has {len(examples)} picture(s) and all of them are shown as "
-                f"prompts; add pictures, or keep prompts among the queries"
+                f"class '{name}' has {len(examples)} image(s) and all of them are prompts; add "
+                f"images, or keep prompts among the queries"
             )
-        for query in queries:
+        for query in remaining:
             episodes.append(
                 Episode(len(episodes), fold, class_id, name, query, supports[name], seed)
             )
@@ -98,7 +98,7 @@ def ask_by_class(
 
 
 def stem(name: str) -> str:
-    """The name of a file without its folders and its last suffix."""
+    """The name of a file without folders and without its last suffix."""
     return PurePosixPath(name).stem
 
 
@@ -112,12 +112,12 @@ def _paired_class(
     images, masks, name = place
     names = [file for file in files if PurePosixPath(file).suffix.lower() in suffixes]
     if not names:
-        raise SourceError(f"{root}/{images}/{name} has no picture; add some or remove the folder")
-    lacking = [file for file in names if f"{stem(file)}.png" not in others]
-    if lacking:
+        raise SourceError(f"{root}/{images}/{name} has no image; add some or remove the folder")
+    missing = [file for file in names if f"{stem(file)}.png" not in others]
+    if missing:
         raise SourceError(
-            f"{root}/{masks}/{name}/{stem(lacking[0])}.png is missing: each picture in "
-            f"{images}/{name} needs its mask there ({len(lacking)} of {len(names)} have none)"
+            f"{root}/{masks}/{name}/{stem(missing[0])}.png is missing: each image in "
+            f"{images}/{name} needs its mask there ({len(missing)} of {len(names)} have none)"
         )
     return tuple(
         Example(f"{images}/{name}/{file}", files[file], f"{others[f'{stem(file)}.png']}#above=0")

@@ -1,4 +1,4 @@
-"""COCO-20i: four folds of twenty classes of COCO 2014 (HSNet's arrangement)."""
+"""COCO-20i: four folds of twenty classes of COCO 2014 (as arranged by HSNet)."""
 
 from __future__ import annotations
 
@@ -34,10 +34,10 @@ _MAPS = "annotations/val2014/"
 class Coco20iBenchmark(Benchmark):
     """Classes 0 to 79 in the order of COCO's ids; fold f tests f, f + 4, f + 8, ...
 
-    A query is never shown to itself, but may be a support elsewhere: `Sampling.exclude_prompt`
-    matters only for rule "prompt-set".
+    A query is never its own support, but may be a support of another query:
+    `Sampling.exclude_prompt` matters only for rule "prompt-set".
 
-    Pictures of a class are listed in `splits/`. The order of that list decides what is drawn: only
+    The images of a class are listed in `splits/`. Draws depend on the order of that list, so only
     the official files give the published episodes (`ipseg.benchmarks.published.episode_lists`).
     """
 
@@ -58,18 +58,18 @@ class Coco20iBenchmark(Benchmark):
         return tuple(str(fold) for fold in range(FOLDS))
 
     def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; under "fss-sam3" and "prompt-set" those of FSS-SAM3 and IPSeg."""
+        """Matcher's; for "fss-sam3" FSS-SAM3's, for "prompt-set" IPSeg's."""
         if rule == FSS_SAM3:
             return FSS_SAM3_PROTOCOL
         if rule == PROMPT_SET:
-            return Protocol(formula="B", side=1024, truth_rule="linear")
+            return Protocol(formula="B", side=1024, ground_truth_resize="linear")
         return self.protocol
 
     def check(self) -> None:
-        """Reads the splits and looks for every picture and label map they name.
+        """Reads the splits and checks that every image and label map they name exists.
 
-        Where maps or splits are missing, the official annotations are enough, for rule "fss-sam3"
-        only.
+        If maps or splits are missing, the official annotations are enough, but only for rule
+        "fss-sam3".
 
         Raises:
             SourceError: as `Benchmark.check`.
@@ -82,19 +82,19 @@ class Coco20iBenchmark(Benchmark):
         named = {
             name for fold in self.folds for names in self._lists(fold).values() for name in names
         }
-        self._check_there(named)
-        self._check_there({_map_of(name) for name in named})
+        self._check_files(named)
+        self._check_files({_map_of(name) for name in named})
 
     def classes(self, fold: str) -> dict[int, str]:
         """Contiguous id -> name."""
         return {class_id: COCO_CLASSES[class_id] for class_id in fold_classes(int(fold))}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """1000 episodes; with "prompt-set" one for each picture of each class.
+        """1000 episodes; with "prompt-set" one for each image of each class.
 
         Raises:
             SourceError: as `Benchmark.episodes`, or what the rule needs is missing.
-            ConfigError: a shot or a seed that cannot be.
+            ConfigError: shot or seed is out of range.
         """
         check_request(self, fold, sampling)
         if sampling.rule == FSS_SAM3:
@@ -131,7 +131,7 @@ class Coco20iBenchmark(Benchmark):
         return {}
 
     def _lists(self, fold: str) -> dict[int, list[str]]:
-        """Class -> its pictures, for the classes of a fold."""
+        """Class -> its images, for the classes of a fold."""
         if fold not in self._read:
             url = self._split_of(fold)
             listed = {} if url is None else read_split(url)
@@ -146,26 +146,26 @@ class Coco20iBenchmark(Benchmark):
 
     def _missing(self, folds: Sequence[str]) -> list[str]:
         maps = [] if is_folder(f"{self._base}/{_MAPS}") else [_MAPS]
-        lacking = [fold for fold in folds if self._split_of(fold) is None]
-        return maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in lacking]
+        without = [fold for fold in folds if self._split_of(fold) is None]
+        return maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in without]
 
     def _incomplete(self, missing: Sequence[str]) -> str:
-        there = is_file(f"{self._base}/{VAL_INSTANCES}")
+        found = is_file(f"{self._base}/{VAL_INSTANCES}")
         return (
             f"{self.title} is not complete: no {' and '.join(missing)} in {self._base}; "
             f"`ipseg data prepare {self.name}` makes maps and splits from {VAL_INSTANCES}, "
-            f"which is {'there' if there else 'not there either'}; it needs\n{self.layout}"
+            f"which is {'there' if found else 'missing too'}; it needs\n{self.layout}"
         )
 
-    def _check_there(self, named: set[str]) -> None:
+    def _check_files(self, named: set[str]) -> None:
         for folder in sorted({name.rpartition("/")[0] for name in named}):
             listed = iterate_files(f"{self._base}/{folder}")
-            there = {f"{folder}/{name}" for name, _, folder_too in listed if not folder_too}
+            found = {f"{folder}/{name}" for name, _, is_dir in listed if not is_dir}
             wanted = {name for name in named if name.rpartition("/")[0] == folder}
-            if lacking := sorted(wanted - there):
+            if missing := sorted(wanted - found):
                 raise SourceError(
-                    f"{self._base}/{lacking[0]} is missing, which the splits need "
-                    f"({len(lacking)} of {len(wanted)} files in {folder}/ are not there)"
+                    f"{self._base}/{missing[0]} is missing, which the splits need "
+                    f"({len(missing)} of {len(wanted)} files in {folder}/ are missing)"
                 )
 
     def _example(self, image: str, class_id: int) -> Example:

@@ -1,4 +1,4 @@
-"""COCO-Stuff 164k zero-shot split, in mmsegmentation's folders."""
+"""COCO-Stuff 164k zero-shot split, in the folders of mmsegmentation."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _MAPS = "annotations/val2017"
 _CONVERTED = "_labelTrainIds"
 _VOID = 255
 _LAST_ID = 182
-# Ids of labels.txt that were planned but never annotated: street sign, hat, shoe, eye glasses,
-# plate, mirror, window, desk, door, blender, hair brush.
-_NEVER = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91})
-_IDS = tuple(i for i in range(1, _LAST_ID + 1) if i not in _NEVER)
+# Ids in labels.txt without any annotation: street sign, hat, shoe, eye glasses, plate, mirror,
+# window, desk, door, blender, hair brush.
+_UNUSED_IDS = frozenset({12, 26, 29, 30, 45, 66, 68, 69, 71, 83, 91})
+_IDS = tuple(i for i in range(1, _LAST_ID + 1) if i not in _UNUSED_IDS)
 
 
 class CocoStuffBenchmark(ZeroShotBenchmark):
-    """Fifteen of 182 classes; unlabeled pixels (255) are not judged.
+    """Fifteen of 182 classes; unlabeled pixels (255) are not evaluated.
 
-    Ids are those of labels.txt of the repository nightrome/cocostuff. The published label maps
-    (stuffthingmaps) hold id - 1; those that mmsegmentation's converter writes number the 171
+    Class ids are those of labels.txt in the repository nightrome/cocostuff. The published label
+    maps (stuffthingmaps) contain id - 1; those written by mmsegmentation's converter number the 171
     annotated classes from 0.
     """
 
@@ -49,7 +49,7 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
     needed: ClassVar[tuple[str, ...]] = (f"{_IMAGES}/", f"{_MAPS}/")
 
     @cached_property
-    def _pictures(self) -> dict[str, str]:
+    def _images(self) -> dict[str, str]:
         files = [url.rpartition("/")[2] for url in list_files(f"{self._root}/{_IMAGES}", "*.jpg")]
         if not files:
             raise SourceError(f"{self._root}/{_IMAGES} holds no .jpg; it needs\n{self.layout}")
@@ -60,8 +60,9 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
 
     @cached_property
     def _converted(self) -> bool:
-        # The converter writes beside the published maps: where both are, the published are read.
-        first = f"{self._root}/{_MAPS}/{next(iter(self._pictures))}"
+        # The converter writes next to the published maps; if both exist, the published ones are
+        # read.
+        first = f"{self._root}/{_MAPS}/{next(iter(self._images))}"
         if is_file(f"{first}.png"):
             return False
         if is_file(f"{first}{_CONVERTED}.png"):
@@ -78,13 +79,13 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
                 {class_id: _IDS.index(class_id) for class_id in self.unseen},
                 {*range(len(_IDS)), _VOID},
                 _VOID,
-                f"a converted map has 0 to {len(_IDS) - 1} and 255; was it made by "
+                f"a converted map contains 0 to {len(_IDS) - 1} and 255; was it made by "
                 "mmsegmentation's coco_stuff164k.py?",
             )
         return Coding(
             {class_id: class_id - 1 for class_id in self.unseen},
             {*(class_id - 1 for class_id in _IDS), _VOID},
             _VOID,
-            "a published map has id - 1 of an annotated class, and 255 for unlabeled; is it of "
+            "a published map contains id - 1 of annotated classes, 255 for unlabeled; is it from "
             "another release, or converted and renamed?",
         )

@@ -1,4 +1,4 @@
-"""DAVIS-2017, semi-supervised: the first frame's masks are given, the others are asked about."""
+"""DAVIS-2017, semi-supervised: the masks of the first frame are given, the others are queries."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ class _Sequence:
     """One video.
 
     Attributes:
-        name: of its folder.
-        frames: address of the picture and of the label map of each frame, by name.
-        objects: indices in the first frame's label map.
+        name: name of its folder.
+        frames: addresses of image and label map of each frame, by name.
+        objects: indices in the label map of the first frame.
     """
 
     name: str
@@ -41,16 +41,16 @@ class _Sequence:
 
     def example(self, frame: int, index: int) -> Example:
         """One object in one frame."""
-        picture, labels = self.frames[frame]
-        file = picture.rpartition("/")[2]
-        return Example(f"JPEGImages/480p/{self.name}/{file}", picture, f"{labels}#label={index}")
+        image, labels = self.frames[frame]
+        file = image.rpartition("/")[2]
+        return Example(f"JPEGImages/480p/{self.name}/{file}", image, f"{labels}#label={index}")
 
 
 class Davis2017Benchmark(Benchmark):
     """Every object of every sequence is a class, `<sequence>/<index>`, in the order of the list.
 
-    First and last frame are not asked about. Void pixels (255) are judged as background, as the
-    official count does in this task.
+    The first and the last frame are no queries. Void pixels (255) count as background, as in the
+    official evaluation of this task.
     """
 
     name: ClassVar[str] = "davis-2017"
@@ -58,7 +58,7 @@ class Davis2017Benchmark(Benchmark):
     layout: ClassVar[str] = (
         "ROOT/JPEGImages/480p/<sequence>/00000.jpg    ROOT may also be the folder above\n"
         "ROOT/Annotations/480p/<sequence>/00000.png   DAVIS/2017 or DAVIS17/trainval\n"
-        "ROOT/ImageSets/2017/val.txt                  every sequence listed must be there\n"
+        "ROOT/ImageSets/2017/val.txt                  every sequence listed must exist\n"
         "Get DAVIS-2017-trainval-480p.zip from davischallenge.org."
     )
     protocol: ClassVar[Protocol] = Protocol(formula="JF", given_mask=True, boundaries=True)
@@ -84,15 +84,15 @@ class Davis2017Benchmark(Benchmark):
         )
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Sequence by sequence, in it object by object, frames in order.
+        """By sequence, then by object, then by frame.
 
         Raises:
             SourceError: as `Benchmark.episodes`.
-            ConfigError: more than one shot; only the first frame is given.
+            ConfigError: more than one shot; only the first frame can be a support.
         """
         check_rule(self, sampling)
         check_one_shot(self, sampling)
-        asked = (
+        queries = (
             (video, index, frame)
             for video in self._sequences
             for index in video.objects
@@ -100,7 +100,7 @@ class Davis2017Benchmark(Benchmark):
         )
         ids = {name: class_id for class_id, name in self.classes(fold).items()}
         episodes = []
-        for number, (video, index, frame) in enumerate(asked):
+        for number, (video, index, frame) in enumerate(queries):
             name = f"{video.name}/{index}"
             query, support = video.example(frame, index), video.example(0, index)
             episodes.append(Episode(number, "val", ids[name], name, query, (support,)))
@@ -116,19 +116,19 @@ class Davis2017Benchmark(Benchmark):
             layout=self.layout,
         )
         names = read_names(f"{root}/{_LIST}")
-        pictures = {n: list_files(f"{root}/JPEGImages/480p/{n}", "*.jpg") for n in names}
+        images = {n: list_files(f"{root}/JPEGImages/480p/{n}", "*.jpg") for n in names}
         labels = {n: list_files(f"{root}/Annotations/480p/{n}", "*.png") for n in names}
-        if absent := [n for n in names if not pictures[n] or not labels[n]]:
+        if absent := [n for n in names if not images[n] or not labels[n]]:
             raise SourceError(
-                f"{root} is only part of {self.title}: {len(absent)} of {len(names)} sequences of "
-                f"{_LIST} lack frames or annotations ({', '.join(absent[:5])}); a score over the "
-                f"rest would not be the benchmark's. Unpack the archive again"
+                f"{root} is not all of {self.title}: {len(absent)} of {len(names)} sequences in "
+                f"{_LIST} have no frames or no annotations ({', '.join(absent[:5])}); a score over "
+                f"the rest would not be the benchmark's. Unpack the archive again"
             )
-        return tuple(_sequence(root, n, pictures[n], labels[n]) for n in names)
+        return tuple(_sequence(root, n, images[n], labels[n]) for n in names)
 
 
-def _sequence(root: str, name: str, pictures: list[str], labels: list[str]) -> _Sequence:
-    frames = [stem(path) for path in pictures]
+def _sequence(root: str, name: str, images: list[str], labels: list[str]) -> _Sequence:
+    frames = [stem(path) for path in images]
     maps = [stem(path) for path in labels]
     if odd := sorted(set(frames) ^ set(maps)):
         side = "Annotations" if odd[0] in frames else "JPEGImages"
@@ -138,10 +138,10 @@ def _sequence(root: str, name: str, pictures: list[str], labels: list[str]) -> _
         )
     if len(frames) < 3:
         raise SourceError(
-            f"{root}/JPEGImages/480p/{name} has {len(frames)} frame(s); with the first and the "
-            f"last left out, nothing is to be judged"
+            f"{root}/JPEGImages/480p/{name} has {len(frames)} frame(s); without the first and the "
+            f"last, there is nothing to evaluate"
         )
     objects = [int(i) for i in np.unique(read_labels(labels[0])) if i not in (0, _VOID)]
     if not objects:
-        raise SourceError(f"{labels[0]} shows no object; the first frame has to show all of them")
-    return _Sequence(name, tuple(zip(pictures, labels, strict=True)), tuple(objects))
+        raise SourceError(f"{labels[0]} has no object; the first frame must contain all of them")
+    return _Sequence(name, tuple(zip(images, labels, strict=True)), tuple(objects))

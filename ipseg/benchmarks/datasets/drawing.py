@@ -1,7 +1,7 @@
-"""Episodes in the order of the reference loaders (HSNet, Matcher, GF-SAM).
+"""Drawing episodes as the reference loaders do (HSNet, Matcher, GF-SAM).
 
-They draw with NumPy's global generator, seeded once, in one process: every list depends on how many
-numbers were drawn before. The same stream is used here, without the global state.
+They draw from NumPy's global generator, seeded once, in one process, so each draw depends on how
+many came before it. The draws here are the same, but without global state.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ UNIQUE_SUPPORTS = "unique-supports"
 PROMPT_SET = "prompt-set"
 FSS_SAM3 = "fss-sam3"
 UNIQUE_SUPPORTS_MEANING = (
-    "the reference's draws, but a support that was drawn already is drawn again; the same list for "
-    "one shot"
+    "the reference's draws, but a support that is already drawn is rejected and another one drawn; "
+    "the same list for one shot"
 )
 PROMPT_SET_MEANING = (
-    "IPSeg's setting: the same prompts for all pictures of a class, counted by image at 1024 x "
-    "1024; its own sets, chosen by hand, were not published, so they are drawn with the seed"
+    "IPSeg's setting: the same prompts for all images of a class, IoU averaged over images at 1024 "
+    "x 1024; its hand-picked sets were not published, so prompts are drawn with the seed"
 )
 
 _IRREPRODUCIBLE = {
@@ -32,16 +32,16 @@ _IRREPRODUCIBLE = {
     "that depends on how many numbers PyTorch drew while its network was built. With "
     "--num_workers 0 it draws the list of the reference, which is the empty rule"
 }
-_SEEDS = 2**32  # what NumPy's legacy generator can be seeded with
+_SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
 
 
 class Drawn(NamedTuple):
     """One episode as names.
 
     Attributes:
-        class_id: as the benchmark numbers its classes.
-        query: name of the picture that is asked about.
-        supports: names of the examples, in the order they were drawn.
+        class_id: the benchmark's number for the class.
+        query: name of the image to segment.
+        supports: names of the examples, in the order in which they were drawn.
     """
 
     class_id: int
@@ -50,12 +50,12 @@ class Drawn(NamedTuple):
 
 
 def check_request(benchmark: Benchmark, fold: str, sampling: Sampling) -> None:
-    """Refuses a fold, a rule, a shot or a seed that cannot be.
+    """Refuses a fold, rule, shot or seed that is not possible.
 
     Raises:
-        SourceError: the benchmark has no such fold, knows no such rule, or the rule cannot be
-            reproduced (says why).
-        ConfigError: no support is asked for, or the seed is none of the legacy generator.
+        SourceError: the benchmark has no such fold or rule, or the rule cannot be reproduced (says
+            why).
+        ConfigError: shot is below 1, or the legacy generator cannot be given this seed.
     """
     if fold not in benchmark.folds:
         raise SourceError(
@@ -63,12 +63,12 @@ def check_request(benchmark: Benchmark, fold: str, sampling: Sampling) -> None:
         )
     if sampling.rule in _IRREPRODUCIBLE:
         raise SourceError(
-            f"the episodes of rule '{sampling.rule}' cannot be drawn again: "
+            f"the episodes of rule '{sampling.rule}' cannot be reproduced: "
             f"{_IRREPRODUCIBLE[sampling.rule]}"
         )
     check_rule(benchmark, sampling)
     if sampling.shot < 1:
-        raise ConfigError(f"shot is {sampling.shot}; an episode shows at least one example")
+        raise ConfigError(f"shot is {sampling.shot}; an episode needs at least one support")
     if not 0 <= sampling.seed < _SEEDS:
         raise ConfigError(f"seed is {sampling.seed}; it must be from 0 to {_SEEDS - 1}")
 
@@ -79,13 +79,13 @@ def draw_by_class(
     """COCO-20i's rule: a class, a query of the class, supports of the class.
 
     Args:
-        images: class -> names of its pictures; the order of both decides what is drawn.
+        images: class -> names of its images; the draws depend on the order of both.
         sampling: shot, seed, and rule "" or "unique-supports".
-        where: file of the lists, for errors.
+        where: the file with the lists, for errors.
         count: number of episodes.
 
     Raises:
-        SourceError: a class has too few pictures.
+        SourceError: a class has too few images.
     """
     for class_id, names in images.items():
         check_enough(names, sampling, f"{where}: class {class_id}")
@@ -103,12 +103,12 @@ def draw_by_class(
 def draw_supports(
     stream: np.random.RandomState, names: Sequence[str], query: str, sampling: Sampling
 ) -> tuple[str, ...]:
-    """One picture after the other; the query is drawn again, and by the reference nothing else is.
+    """Draws one image after the other with replacement, rejecting the query.
 
     Args:
-        stream: the generator, in the state the draws before have left.
-        names: of the pictures of the class, at least `check_enough` of them.
-        query: which is never a support.
+        stream: the generator, in the state that earlier draws left.
+        names: of the images of the class; `check_enough` has accepted them.
+        query: never a support.
         sampling: shot, and rule "" or "unique-supports".
     """
     unique = sampling.rule == UNIQUE_SUPPORTS
@@ -121,37 +121,37 @@ def draw_supports(
 
 
 def draw_prompts(
-    pictures: Mapping[int, Sequence[str]], sampling: Sampling, where: str
+    images: Mapping[int, Sequence[str]], sampling: Sampling, where: str
 ) -> list[Drawn]:
-    """Prompts drawn once for each class, then asked about its pictures in their order.
+    """Draws prompts once for each class and uses them for all images of the class, in order.
 
     Args:
-        pictures: class -> names of its pictures.
+        images: class -> names of its images.
         sampling: shot and seed; `exclude_prompt` leaves the prompts out of the queries.
-        where: file of the lists, for errors.
+        where: the file with the lists, for errors.
 
     Raises:
-        SourceError: a class has too few pictures.
+        SourceError: a class has too few images.
     """
     stream = np.random.RandomState(sampling.seed)
     drawn = []
-    for class_id, listed in pictures.items():
+    for class_id, listed in images.items():
         names = list(dict.fromkeys(listed))
         needed = sampling.shot + 1 if sampling.exclude_prompt else sampling.shot
         if len(names) < needed:
             raise SourceError(_too_few(f"{where}: class {class_id}", len(names), needed))
         order = stream.choice(len(names), sampling.shot, replace=False)
         supports = tuple(names[i] for i in order)
-        shown = supports if sampling.exclude_prompt else ()
-        drawn += [Drawn(class_id, name, supports) for name in names if name not in shown]
+        excluded = supports if sampling.exclude_prompt else ()
+        drawn += [Drawn(class_id, name, supports) for name in names if name not in excluded]
     return drawn
 
 
 def check_enough(names: Sequence[str], sampling: Sampling, where: str) -> None:
-    """Refuses a class of which the supports could never be drawn; the reference runs for ever.
+    """Refuses a class with too few images to draw from; the reference would loop for ever.
 
     Raises:
-        SourceError: names the class by `where`.
+        SourceError: starts with `where`.
     """
     needed = 1 + (sampling.shot if sampling.rule == UNIQUE_SUPPORTS else 1)
     if len(set(names)) < needed:
@@ -159,10 +159,10 @@ def check_enough(names: Sequence[str], sampling: Sampling, where: str) -> None:
 
 
 def _draw(stream: np.random.RandomState, count: int) -> int:
-    # Not randint: choice without replacement shuffles all positions, and so takes other numbers
-    # from the stream.
+    # Not randint: choice without replacement permutes all positions, so that the generator is in
+    # another state afterwards.
     return int(stream.choice(count, 1, replace=False)[0])
 
 
 def _too_few(where: str, found: int, needed: int) -> str:
-    return f"{where} has {found} picture(s), too few to draw from; it needs at least {needed}"
+    return f"{where} has {found} image(s), too few to draw from; it needs at least {needed}"

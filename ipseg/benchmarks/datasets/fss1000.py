@@ -1,4 +1,4 @@
-"""FSS-1000: a thousand classes of ten pictures each, 240 of them for testing."""
+"""FSS-1000: a thousand classes with ten images each; 240 of the classes are for testing."""
 
 from __future__ import annotations
 
@@ -27,27 +27,26 @@ from ipseg.storage.files import is_folder
 
 _LIST = "splits/test.txt"
 _PLACES = ("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000")
-_FIRST_ID = 760  # of the test classes; those for training and validation come before
-_NUMBERS = range(1, 11)  # of the pictures of a class, in the order supports are drawn from
-_WHITE = 127  # outlines are smoothed: grey from 128 on is object
+_FIRST_ID = 760  # of the test classes; training and validation classes come first
+_NUMBERS = range(1, 11)  # file names of the images of a class, in the order of the reference
+_THRESHOLD = 127  # outlines are smoothed: grey from 128 on is the object
 
 
 class Fss1000Benchmark(Benchmark):
-    """Every picture of every test class is a query once; classes are 760, 761, ... by name.
+    """Every image of every test class is a query once; classes are 760, 761, ... by name.
 
-    A query is never shown to itself, but is a support elsewhere: `Sampling.exclude_prompt` matters
-    only for rule "prompt-set". Of a class folder the pictures 1 to 10 count, whatever else is
-    there.
+    A query is never its own support, but is a support of other queries: `Sampling.exclude_prompt`
+    matters only for rule "prompt-set". Only the images 1 to 10 of a class folder are used.
     """
 
     name: ClassVar[str] = "fss-1000"
     title: ClassVar[str] = "FSS-1000"
     layout: ClassVar[str] = (
-        "ROOT/data/<class>/{1..10}.jpg    pictures\n"
-        "ROOT/data/<class>/{1..10}.png    masks, grey from 128 on is object\n"
-        "ROOT/splits/test.txt             one class on each line; repository aim-uofa/Matcher,\n"
+        "ROOT/data/<class>/{1..10}.jpg    images\n"
+        "ROOT/data/<class>/{1..10}.png    masks, grey from 128 on is the object\n"
+        "ROOT/splits/test.txt             one class per line; repository aim-uofa/Matcher,\n"
         "                                 datasets/FSS-1000/splits\n"
-        "Without data/, class folders may lie in ROOT itself. ROOT may also be the folder above\n"
+        "Without data/, class folders may be in ROOT itself. ROOT may also be the folder above\n"
         "FSS-1000/, datasets/ or data/."
     )
     rules: ClassVar[dict[str, str]] = {
@@ -62,13 +61,13 @@ class Fss1000Benchmark(Benchmark):
         return ("test",)
 
     def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; under "prompt-set" that of IPSeg."""
+        """Matcher's; for "prompt-set" IPSeg's."""
         if rule == PROMPT_SET:
-            return Protocol(formula="B", side=1024, truth_rule="linear")
+            return Protocol(formula="B", side=1024, ground_truth_resize="linear")
         return self.protocol
 
     def check(self) -> None:
-        """Lists the class folders; every picture needs its mask.
+        """Lists the class folders; every image needs a mask.
 
         Raises:
             SourceError: as `Benchmark.check`.
@@ -80,11 +79,11 @@ class Fss1000Benchmark(Benchmark):
         return {_FIRST_ID + place: name for place, name in enumerate(self._names)}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Class by class; queries in the order of their names as text: 1, 10, 2, ..., 9.
+        """By class; queries sorted by name as text: 1, 10, 2, ..., 9.
 
         Raises:
-            SourceError: as `Benchmark.episodes`, or a picture or a mask is missing.
-            ConfigError: a shot or a seed that cannot be.
+            SourceError: as `Benchmark.episodes`, or an image or a mask is missing.
+            ConfigError: shot or seed is out of range.
         """
         check_request(self, fold, sampling)
         examples, classes = self._examples, self.classes(fold)
@@ -125,17 +124,17 @@ class Fss1000Benchmark(Benchmark):
         url = f"{self._base}/{_LIST}"
         names = read_lines(url)
         if not names:
-            raise SourceError(f"{url} is empty; it should list one class on each line")
+            raise SourceError(f"{url} is empty; it should list one class per line")
         for name in names:
             if "/" in name or "\\" in name or name.startswith("."):
-                raise SourceError(f"{url} lists {name!r}, which is no name of a class folder")
+                raise SourceError(f"{url} lists {name!r}, which is not the name of a class folder")
             if names.count(name) > 1:
                 raise SourceError(f"{url} lists {name!r} twice")
         return sorted(names)
 
     @cached_property
     def _examples(self) -> dict[str, Example]:
-        """Key -> picture and mask, of all test classes."""
+        """Key -> image and mask, for all test classes."""
         folder = f"{self._base}/data" if is_folder(f"{self._base}/data") else self._base
         names = self._names
         listed = files_by_class(folder)
@@ -144,18 +143,18 @@ class Fss1000Benchmark(Benchmark):
             if name not in listed:
                 raise SourceError(
                     f"{folder}/{name} is missing, a class of {self._base}/{_LIST} "
-                    f"({sum(n not in listed for n in names)} of {len(names)} are not there)"
+                    f"({sum(n not in listed for n in names)} of {len(names)} are missing)"
                 )
             for key in _keys(name):
-                picture, mask = (f"{key.rpartition('/')[2][:-3]}{kind}" for kind in ("jpg", "png"))
-                for file in (picture, mask):
+                image, mask = (f"{key.rpartition('/')[2][:-3]}{kind}" for kind in ("jpg", "png"))
+                for file in (image, mask):
                     if file not in listed[name]:
                         raise SourceError(
-                            f"{folder}/{name}/{file} is missing: each class needs the pictures 1 "
-                            "to 10 as .jpg and their masks as .png"
+                            f"{folder}/{name}/{file} is missing: each class needs images 1 to 10 "
+                            "as .jpg and their masks as .png"
                         )
-                truth = f"{listed[name][mask]}#above={_WHITE}"
-                examples[key] = Example(key, listed[name][picture], truth)
+                ground_truth = f"{listed[name][mask]}#above={_THRESHOLD}"
+                examples[key] = Example(key, listed[name][image], ground_truth)
         return examples
 
 

@@ -1,8 +1,8 @@
 """FSS-SAM3's own episodes (repository WongKinYiu/FSS-SAM3, `data/dataset_tool.py`, commit efedad3).
 
-Two pools for each class: targets hold the class at all, supports hold enough of it to see. A Python
-generator seeded with seed + fold draws class, target and supports. A support is shown by the box of
-one object, so its mask here is that object; the mask of a target is all of the class.
+There are two pools for each class: targets contain the class, supports contain enough of it. A
+Python generator seeded with seed + fold draws class, target and supports. The prompt of a support
+is the box of one object, so its mask here is that object; the mask of a target is the whole class.
 """
 
 from __future__ import annotations
@@ -20,14 +20,14 @@ from ipseg.benchmarks.annotations.label_index import Coding, count_labels, read_
 from ipseg.benchmarks.benchmark import Protocol, Sampling
 from ipseg.benchmarks.datasets.drawing import EPISODES
 from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.truth import rle_address
+from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.errors import SourceError
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle
 
-PROTOCOL = Protocol(formula="A'")  # at the original size; D stands beside it
+PROTOCOL = Protocol(formula="A'")  # at the original size; reported together with D
 
-_ENOUGH = 1000  # pixels; a support has more
+_ENOUGH = 1000  # a support has more pixels than this
 _VOID = 255
 
 Name = TypeVar("Name", int, str)
@@ -35,7 +35,7 @@ Name = TypeVar("Name", int, str)
 
 @dataclass(frozen=True)
 class Pools(Generic[Name]):
-    """What is drawn from, by class; the order decides what is drawn."""
+    """Names to draw from, by class; draws depend on their order."""
 
     targets: Mapping[int, Sequence[Name]]
     supports: Mapping[int, Sequence[Name]]
@@ -52,15 +52,15 @@ class PoolDraw(NamedTuple, Generic[Name]):
 def draw_from_pools(
     pools: Pools[Name], fold: int, sampling: Sampling, where: str
 ) -> list[PoolDraw[Name]]:
-    """1000 episodes of a fold: class, target, then supports without repeats and without the target.
+    """1000 episodes of a fold: class, target, then supports, all different from each other.
 
-    A class without targets, or with fewer supports than shot + 1, is left out.
+    Classes without targets, or with fewer than shot + 1 supports, are left out.
 
     Args:
         pools: of the classes of the fold, in their order.
-        fold: number that is added to the seed.
+        fold: number, which is added to the seed.
         sampling: shot and seed.
-        where: file the pools are from, for the error.
+        where: the file with the pools, for the error.
 
     Raises:
         SourceError: no class is left.
@@ -72,7 +72,7 @@ def draw_from_pools(
     ]
     if not classes:
         raise SourceError(
-            f"{where}: no class of fold {fold} has a target and {sampling.shot + 1} pictures with "
+            f"{where}: no class of fold {fold} has a target and {sampling.shot + 1} images with "
             f"more than {_ENOUGH} pixels of it"
         )
     stream = random.Random(sampling.seed + fold)  # noqa: S311  (the reference's draws)
@@ -87,26 +87,26 @@ def draw_from_pools(
 
 @dataclass
 class _Objects:
-    """Objects of one class in one picture: numbers of annotations in the order of the file."""
+    """Objects of one class in one image: annotation numbers in the order of the file."""
 
     single: list[int] = field(default_factory=list)
-    large: list[int] = field(default_factory=list)  # of `single`, those a support may be shown by
+    large: list[int] = field(default_factory=list)  # those of `single` that can be a support
 
 
 class CocoPools:
-    """COCO-20i: pools from val2014's instances; a crowd counts for neither.
+    """COCO-20i: pools from the instances of val2014, without crowds.
 
-    Which object a support is shown by is drawn from Python's global generator, seeded once for all
-    four folds. The draws of the folds before are repeated for that, on the assumption that nothing
-    else in that process draws from it.
+    The object of a support is drawn from Python's global generator, seeded once for all four folds.
+    So the draws of earlier folds are repeated, on the assumption that nothing else in that process
+    draws from it.
     """
 
     def __init__(self, instances: Instances, base: str, where: str) -> None:
-        """Reads all annotations once.
+        """Reads all annotations.
 
         Args:
             instances: of val2014.
-            base: folder of val2014/.
+            base: folder that contains val2014/.
             where: name of the annotation file, for errors.
 
         Raises:
@@ -117,8 +117,8 @@ class CocoPools:
         self._objects: dict[int, dict[int, _Objects]] = {c: {} for c in range(len(COCO_CLASSES))}
         order: dict[int, list[int]] = {class_id: [] for class_id in self._objects}
         for annotation in instances.annotations():
-            order[annotation.class_id].append(annotation.image)
-            found = self._objects[annotation.class_id].setdefault(annotation.image, _Objects())
+            order[annotation.class_id].append(annotation.image_id)
+            found = self._objects[annotation.class_id].setdefault(annotation.image_id, _Objects())
             if not annotation.crowd:
                 found.single.append(annotation.number)
                 if annotation.area > _ENOUGH:
@@ -129,15 +129,15 @@ class CocoPools:
     def episodes(self, fold: int, sampling: Sampling) -> list[Episode]:
         """The episodes of a fold.
 
-        An object whose outline holds no pixel gives a target with an empty mask; the release puts
-        the next episode in its place.
+        An object whose polygon contains no pixel gives a target with an empty mask; the release
+        uses the next episode instead.
 
         Raises:
-            SourceError: an outline is malformed, or there is nothing to draw from.
+            SourceError: a polygon is malformed, or there is nothing to draw from.
             OSError: the file cannot be read.
         """
-        drawn, shown = self._draw(fold, sampling)
-        wanted = {number for numbers in shown for number in numbers}
+        drawn, chosen = self._draw(fold, sampling)
+        wanted = {number for numbers in chosen for number in numbers}
         for draw in drawn:
             wanted.update(self._objects[draw.class_id][draw.target].single)
         masks = {
@@ -146,7 +146,7 @@ class CocoPools:
             if annotation.number in wanted
         }
         episodes: list[Episode] = []
-        for draw, numbers in zip(drawn, shown, strict=True):
+        for draw, numbers in zip(drawn, chosen, strict=True):
             target = [masks[n] for n in self._objects[draw.class_id][draw.target].single]
             supports = zip(draw.supports, numbers, strict=True)
             episodes.append(
@@ -166,14 +166,14 @@ class CocoPools:
         stream = random.Random(sampling.seed)  # noqa: S311  (the reference's draws)
         for number in range(fold + 1):
             drawn = draw_from_pools(self._pools(number), number, sampling, self._where)
-            shown = [
+            chosen = [
                 [
                     stream.choice(self._objects[draw.class_id][image].large)
                     for image in draw.supports
                 ]
                 for draw in drawn
             ]
-        return drawn, shown
+        return drawn, chosen
 
     def _pools(self, fold: int) -> Pools[int]:
         objects, images = self._objects, self._images
@@ -183,7 +183,7 @@ class CocoPools:
         )
 
     def _example(self, image: int, masks: Sequence[RLE]) -> Example:
-        path = self._instances.pictures[image].path
+        path = self._instances.images[image].path
         union = np.logical_or.reduce([decode_rle(mask) for mask in masks])
         return Example(path, f"{self._base}/{path}", rle_address(encode_rle(union)))
 
@@ -191,16 +191,16 @@ class CocoPools:
 class PascalPools:
     """PASCAL-5i: pools from the official val list and `SegmentationClass/`; void is background.
 
-    A support is shown by its largest object in `SegmentationObject/`. The published numbers are for
-    seed 123.
+    The mask of a support is its largest object in `SegmentationObject/`. The published numbers are
+    for seed 123.
     """
 
     def __init__(self, base: str, names: Iterable[str], coding: Coding) -> None:
-        """Reads all label maps once.
+        """Reads all label maps.
 
         Args:
-            base: folder VOC2012.
-            names: of the pictures, in the order of the official list.
+            base: the folder VOC2012.
+            names: image names in the order of the official list.
             coding: of the label maps.
 
         Raises:
@@ -254,7 +254,7 @@ class PascalPools:
         url = f"{self._base}/SegmentationObject/{name}.png"
         classes, objects = read_labels(self._labels(name)), read_labels(url)
         if classes.shape != objects.shape:
-            raise SourceError(f"{url} has another size than {self._labels(name)}")
+            raise SourceError(f"{url} and {self._labels(name)} differ in size")
         inside = classes == class_id
         numbers, sizes = np.unique(objects, return_counts=True)
         size_of = dict(zip(numbers.tolist(), sizes.tolist(), strict=True))
@@ -268,6 +268,6 @@ class PascalPools:
     def _labels(self, name: str) -> str:
         return f"{self._base}/SegmentationClass/{name}.png"
 
-    def _example(self, name: str, truth: str) -> Example:
+    def _example(self, name: str, ground_truth: str) -> Example:
         key = f"JPEGImages/{name}.jpg"
-        return Example(key, f"{self._base}/{key}", truth)
+        return Example(key, f"{self._base}/{key}", ground_truth)

@@ -1,4 +1,4 @@
-"""IPSeg's own arrangement of any data set: class folders and a list of references."""
+"""IPSeg's layout for any data set: class folders and a list of references."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
-from ipseg.benchmarks.datasets.class_folders import ask_by_class, paired_pictures
+from ipseg.benchmarks.datasets.class_folders import episodes_by_class, paired_images
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, read_references
 from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.layout import absolute, plain_name
@@ -20,26 +20,26 @@ _LIST_RULE = "NAME.txt"
 
 
 class IpsegLayoutBenchmark(Benchmark):
-    """One set, or a folder of sets of which each is a fold; classes are numbered by name."""
+    """One set, or a folder of sets, each of which is a fold; classes are numbered by name."""
 
     name: ClassVar[str] = "ipseg-layout"
     title: ClassVar[str] = "IPSeg's layout"
     layout: ClassVar[str] = (
         "ROOT/imgs/<class>/NAME.jpg      ROOT is one set, or data/fss-te with several of them\n"
-        "ROOT/gts/<class>/NAME.png       any grey above zero is object\n"
-        "ROOT/ref_composed.txt           '<class> <reference>' on each line: the name of one of\n"
-        "                                the class's pictures, or a path below ROOT"
+        "ROOT/gts/<class>/NAME.png       grey above zero is the object\n"
+        "ROOT/ref_composed.txt           '<class> <reference>' on each line: the name of an image\n"
+        "                                of the class, or a path below ROOT"
     )
     rules: ClassVar[dict[str, str]] = {
-        _RELEASED_RULE: "the reference is also asked about, as in the released code",
-        _LIST_RULE: "references from this list beside ref_composed.txt, such as a prompt set",
+        _RELEASED_RULE: "the reference is also a query, as in the released code",
+        _LIST_RULE: "references from this list next to ref_composed.txt, such as a prompt set",
     }
-    protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, truth_rule="linear")
+    protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, ground_truth_resize="linear")
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """Names of the sets; ("",) where the root is one set itself."""
+        """Names of the sets; ("",) if the root is a set itself."""
         return tuple(self._sets)
 
     def check(self) -> None:
@@ -52,15 +52,15 @@ class IpsegLayoutBenchmark(Benchmark):
             self._references(fold, REFERENCE_LIST)
 
     def classes(self, fold: str) -> dict[int, str]:
-        """Number in the order of names -> name of the folder."""
-        return dict(enumerate(self._pictures(fold)))
+        """Classes numbered by name -> name of the folder."""
+        return dict(enumerate(self._images(fold)))
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Class by class, queries by name.
+        """By class, then by name of the query.
 
         Raises:
             SourceError: as `Benchmark.episodes`.
-            ConfigError: more than one shot; a list names one reference of each class.
+            ConfigError: more than one shot; a list has one reference for each class.
         """
         file = REFERENCE_LIST
         if sampling.rule.endswith(".txt"):
@@ -68,8 +68,8 @@ class IpsegLayoutBenchmark(Benchmark):
         else:
             check_rule(self, sampling)
         check_one_shot(self, sampling)
-        return ask_by_class(
-            self._pictures(fold),
+        return episodes_by_class(
+            self._images(fold),
             self._references(fold, file),
             exclude=sampling.exclude_prompt and sampling.rule != _RELEASED_RULE,
             fold=fold,
@@ -90,13 +90,13 @@ class IpsegLayoutBenchmark(Benchmark):
             f"it needs\n{self.layout}"
         )
 
-    def _pictures(self, fold: str) -> dict[str, tuple[Example, ...]]:
+    def _images(self, fold: str) -> dict[str, tuple[Example, ...]]:
         if fold not in self._listed:
-            self._listed[fold] = paired_pictures(self._set(fold), "imgs", "gts")
+            self._listed[fold] = paired_images(self._set(fold), "imgs", "gts")
         return self._listed[fold]
 
     def _references(self, fold: str, file: str) -> dict[str, tuple[Example, ...]]:
-        return read_references(self._set(fold), file, self._pictures(fold))
+        return read_references(self._set(fold), file, self._images(fold))
 
     def _set(self, fold: str) -> str:
         if fold not in self._sets:

@@ -1,4 +1,4 @@
-"""LVIS-92i: 920 classes of everyday things in ten folds, few pictures each (Matcher, ICLR 2024)."""
+"""LVIS-92i: 920 classes of everyday things in ten folds, few images each (Matcher, ICLR 2024)."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ import pyarrow as pa
 from ipseg.benchmarks.annotations.annotations import Category
 from ipseg.benchmarks.annotations.prepare_lvis import (
     FOLDERS,
+    IMAGE_FOLDERS,
     LAYOUT,
-    PICTURES,
     TABLE,
     build,
-    picture_folder,
+    find_image_folder,
 )
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, draw_images
@@ -29,10 +29,10 @@ _EPISODES_OF_CLASS = 25
 class Lvis92iBenchmark(AnnotatedBenchmark):
     """Classes of the validation set with more images than shots, dealt to ten folds in turn.
 
-    So the classes of a fold depend on the number of shots: it is given when the data set is
-    opened, and `episodes` refuses another. A class is asked about 25 times, in turn with the others
-    of its fold (2300 episodes of 92 classes in the full data set at one shot). Classes and images
-    come in the order of the released pickle where the annotations were made from it.
+    So the classes of a fold depend on the shot, which is given when the data set is opened;
+    `episodes` refuses another one. Each class has 25 episodes, taking turns with the other classes
+    of the fold (2300 episodes of 92 classes in the full data set at one shot). Classes and images
+    are in the order of the released pickle if the annotations were made from it.
     """
 
     name: ClassVar[str] = "lvis-92i"
@@ -60,16 +60,16 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
             )
 
     def classes(self, fold: str) -> dict[int, str]:
-        """Those of the fold at this number of shots, as LVIS numbers them."""
+        """The classes of the fold at this shot, with LVIS' ids."""
         return {category.class_id: category.name for category in self._of_fold(fold)}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Classes in turn; query and supports drawn as in COCO-20i.
+        """Classes in turn; query and supports are drawn as in COCO-20i.
 
         Raises:
             SourceError: as `Benchmark.episodes`.
-            ConfigError: another number of shots than the data set was opened for, or a seed that
-                NumPy's legacy generator does not take.
+            ConfigError: another shot than the data set was opened with, or a seed that NumPy's
+                legacy generator does not take.
         """
         self._check_sampling(sampling)
         self._check_shot(sampling)
@@ -91,8 +91,8 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
     def _build(self) -> tuple[str, pa.Table]:
         return build(self.root, self._progress)
 
-    def _find_pictures(self) -> str:
-        return picture_folder(self.root, PICTURES)
+    def _find_image_folder(self) -> str:
+        return find_image_folder(self.root, IMAGE_FOLDERS)
 
     @cached_property
     def _kept(self) -> list[Category]:

@@ -1,4 +1,4 @@
-"""PACO-Part: parts of everyday objects, each asked for in the box of its object (Matcher)."""
+"""PACO-Part: parts of everyday objects, each in a crop to the box of its object (Matcher)."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import numpy as np
 import pyarrow as pa
 
 from ipseg.benchmarks.annotations.annotations import Category
-from ipseg.benchmarks.annotations.prepare_lvis import picture_folder
+from ipseg.benchmarks.annotations.prepare_lvis import find_image_folder
 from ipseg.benchmarks.annotations.prepare_parts import (
     PACO_FOLDERS,
+    PACO_IMAGE_FOLDERS,
     PACO_LAYOUT,
-    PACO_PICTURES,
     PACO_TABLE,
     build_paco_part,
 )
@@ -26,21 +26,22 @@ _EPISODES = 2500
 
 
 class PacoPartBenchmark(AnnotatedBenchmark):
-    """Part classes of the training set, dealt to four folds in turn; validation pictures.
+    """Part classes of the training set, dealt to four folds in turn; validation images.
 
-    A class is kept if it has more validation images than shots, so the classes of a fold depend on
-    the number of shots: it is given when the data set is opened, and `episodes` refuses another.
+    A class is used if it has more validation images than shots, so the classes of a fold depend on
+    the shot, which is given when the data set is opened; `episodes` refuses another one.
 
-    Query and supports are crops to the box of one object. A box of less than a pixel makes a crop
-    without pixels; such an episode stays in the list, where released loaders break, and fails when
-    it is read.
+    Query and supports are crops to the box of one object. A box smaller than a pixel gives a crop
+    without pixels; such an episode stays in the list, on which released loaders fail, and fails
+    when it is read.
     """
 
     name: ClassVar[str] = "paco-part"
     title: ClassVar[str] = "PACO-Part"
     layout: ClassVar[str] = PACO_LAYOUT
     rules: ClassVar[dict[str, str]] = {
-        RESAMPLE: "INSID3's: draws again until every crop shows the part; other episodes follow"
+        RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
+        "later episodes"
     }
     table_file: ClassVar[str] = PACO_TABLE
     folders: ClassVar[tuple[str, ...]] = PACO_FOLDERS
@@ -64,16 +65,16 @@ class PacoPartBenchmark(AnnotatedBenchmark):
                 )
 
     def classes(self, fold: str) -> dict[int, str]:
-        """Those of the fold at this number of shots, as PACO numbers them."""
+        """The classes of the fold at this shot, with PACO's ids."""
         return {category.class_id: category.name for category in self._of_fold(fold)}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Draws, for each of 2500: class, pictures of query and supports, an object in each.
+        """For each of 2500, draws a class, the images of query and supports, an object in each.
 
         Raises:
             SourceError: as `Benchmark.episodes`.
-            ConfigError: another number of shots than the data set was opened for, or a seed that
-                NumPy's legacy generator does not take.
+            ConfigError: another shot than the data set was opened with, or a seed that NumPy's
+                legacy generator does not take.
         """
         self._check_sampling(sampling)
         self._check_shot(sampling)
@@ -94,8 +95,8 @@ class PacoPartBenchmark(AnnotatedBenchmark):
     def _build(self) -> tuple[str, pa.Table]:
         return build_paco_part(self.root, self._progress)
 
-    def _find_pictures(self) -> str:
-        return picture_folder(self.root, PACO_PICTURES)
+    def _find_image_folder(self) -> str:
+        return find_image_folder(self.root, PACO_IMAGE_FOLDERS)
 
     def _of_fold(self, fold: str) -> list[Category]:
         annotations = self._annotations

@@ -1,8 +1,8 @@
-"""PASCAL-5i: four folds of five classes of PASCAL VOC 2012 (HSNet's arrangement).
+"""PASCAL-5i: four folds of five classes of PASCAL VOC 2012 (as arranged by HSNet).
 
 The rule is that of HSNet's loader (repository juhongm999/hsnet, `data/pascal.py`, commit 5ccb58d):
-the query of episode i is line i of the fold's list, begun again at its end, with the class on that
-line; only the supports are drawn. Nobody published the resulting list.
+the query of episode i and its class are line i of the fold's list, modulo its length; only the
+supports are drawn. The resulting list was not published.
 """
 
 from __future__ import annotations
@@ -58,21 +58,21 @@ _LINE = re.compile(r"(?P<image>\d{4}_\d{6})__(?P<class_id>\d{1,2})")
 
 
 class Pascal5iBenchmark(Benchmark):
-    """Classes 1 to 20 as in the label maps; fold f tests 5f + 1 to 5f + 5; void is not judged.
+    """Classes 1 to 20 as in the label maps; fold f tests 5f + 1 to 5f + 5; void is not evaluated.
 
-    HSNet counts the classes from 0, which changes nothing but their numbers. A query is never shown
-    to itself, but may be a support elsewhere, whatever `Sampling.exclude_prompt` says.
+    HSNet counts the classes from 0, which changes nothing but their numbers. A query is never its
+    own support, but may be a support of another query, whatever `Sampling.exclude_prompt` is.
     """
 
     name: ClassVar[str] = "pascal-5i"
     title: ClassVar[str] = "PASCAL-5i"
     layout: ClassVar[str] = (
         "ROOT/JPEGImages/*.jpg               of VOC2012\n"
-        "ROOT/SegmentationClassAug/*.png     label maps, those of SBD added\n"
+        "ROOT/SegmentationClassAug/*.png     label maps, including those of SBD\n"
         "ROOT/splits/val/fold{0..3}.txt      lines 2007_000033__01; repository juhongm999/hsnet,\n"
-        "                                    data/splits/pascal; splits/pascal/val/ will do\n"
-        f"Rule '{FSS_SAM3}' needs instead, of the official VOC2012, SegmentationClass/,\n"
-        f"SegmentationObject/ and {_VAL}.\n"
+        "                                    data/splits/pascal; splits/pascal/val/ works too\n"
+        f"Rule '{FSS_SAM3}' needs SegmentationClass/, SegmentationObject/ and\n"
+        f"{_VAL} of the official VOC2012 instead.\n"
         "ROOT may also be the folder above VOC2012/, VOCdevkit/, datasets/ or data/."
     )
     rules: ClassVar[dict[str, str]] = {
@@ -88,25 +88,25 @@ class Pascal5iBenchmark(Benchmark):
         return tuple(str(fold) for fold in range(_FOLDS))
 
     def protocol_of(self, rule: str) -> Protocol:
-        """HSNet's; under "fss-sam3" that of FSS-SAM3."""
+        """HSNet's; for "fss-sam3" FSS-SAM3's."""
         return FSS_SAM3_PROTOCOL if rule == FSS_SAM3 else self.protocol
 
     def check(self) -> None:
-        """Reads the lists and looks for the pictures and label maps they name.
+        """Reads the lists and checks that the images and label maps they name exist.
 
-        Where the official VOC2012 is complete, nothing else has to be there: rule "fss-sam3" runs.
+        A complete official VOC2012 without them is accepted too: it is enough for rule "fss-sam3".
 
         Raises:
             SourceError: as `Benchmark.check`.
         """
-        if not is_folder(f"{self._base}/{_MAPS}") and not self._lacks_official():
+        if not is_folder(f"{self._base}/{_MAPS}") and not self._missing_official():
             return
         images = {image for fold in self.folds for image, _ in self._lines(fold)}
-        self._check_there("JPEGImages/", {f"{image}.jpg" for image in images})
-        self._check_there(_MAPS, {f"{image}.png" for image in images})
+        self._check_files("JPEGImages/", {f"{image}.jpg" for image in images})
+        self._check_files(_MAPS, {f"{image}.png" for image in images})
 
     def classes(self, fold: str) -> dict[int, str]:
-        """Value in the label maps -> name."""
+        """Value in the label maps -> name of the class."""
         first = int(fold) * _IN_FOLD + 1
         return {n: VOC_CLASSES[n - 1] for n in range(first, first + _IN_FOLD)}
 
@@ -115,12 +115,12 @@ class Pascal5iBenchmark(Benchmark):
 
         Raises:
             SourceError: as `Benchmark.episodes`, or what the rule needs is missing.
-            ConfigError: a shot or a seed that cannot be.
+            ConfigError: shot or seed is out of range.
         """
         check_request(self, fold, sampling)
         classes = self.classes(fold)
         if sampling.rule == FSS_SAM3:
-            if missing := self._lacks_official():
+            if missing := self._missing_official():
                 raise SourceError(self._incomplete(" and ".join(missing)))
             return self._pools.episodes(int(fold), classes, sampling)
         lines = self._lines(fold)
@@ -184,26 +184,26 @@ class Pascal5iBenchmark(Benchmark):
                 return url
         raise SourceError(self._incomplete(f"splits/val/fold{fold}.txt", tried))
 
-    def _lacks_official(self) -> list[str]:
-        lacking = [name for name in _OFFICIAL if not is_folder(f"{self._base}/{name}")]
-        return lacking if is_file(f"{self._base}/{_VAL}") else [*lacking, _VAL]
+    def _missing_official(self) -> list[str]:
+        missing = [name for name in _OFFICIAL if not is_folder(f"{self._base}/{name}")]
+        return missing if is_file(f"{self._base}/{_VAL}") else [*missing, _VAL]
 
     def _incomplete(self, missing: str, tried: Sequence[str] = ()) -> str:
-        places = f" (looked for: {', '.join(tried)})" if tried else ""
+        places = f" (searched: {', '.join(tried)})" if tried else ""
         return (
             f"{self.title} is not complete: no {missing} in {self._base}{places}; "
             f"it needs\n{self.layout}"
         )
 
-    def _check_there(self, folder: str, names: set[str]) -> None:
-        there = {name for name, _, _ in iterate_files(f"{self._base}/{folder}")}
-        if lacking := sorted(names - there):
+    def _check_files(self, folder: str, names: set[str]) -> None:
+        found = {name for name, _, _ in iterate_files(f"{self._base}/{folder}")}
+        if missing := sorted(names - found):
             raise SourceError(
-                f"{self._base}/{folder}{lacking[0]} is missing, which the lists need "
-                f"({len(lacking)} of {len(names)} files in {folder} are not there)"
+                f"{self._base}/{folder}{missing[0]} is missing, which the lists need "
+                f"({len(missing)} of {len(names)} files in {folder} are missing)"
             )
 
     def _example(self, image: str, class_id: int) -> Example:
         key = f"JPEGImages/{image}.jpg"
-        truth = f"{self._base}/{_MAPS}{image}.png#label={class_id}&ignore={_VOID}"
-        return Example(key, f"{self._base}/{key}", truth)
+        ground_truth = f"{self._base}/{_MAPS}{image}.png#label={class_id}&ignore={_VOID}"
+        return Example(key, f"{self._base}/{key}", ground_truth)

@@ -1,4 +1,4 @@
-"""PASCAL-Part: parts of animals, vehicles and people, in the box of their object (Matcher)."""
+"""PASCAL-Part: parts of animals, vehicles and people, in a crop to their object (Matcher)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ipseg.benchmarks.annotations.prepare_parts import (
     PASCAL_LAYOUT,
     PASCAL_TABLE,
     build_pascal_part,
-    pascal_pictures,
+    find_pascal_images,
 )
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.annotated import RESAMPLE, AnnotatedBenchmark
@@ -25,25 +25,26 @@ _MOST_EPISODES = 2500
 
 
 class PascalPartBenchmark(AnnotatedBenchmark):
-    """Four folds of classes `object+part`; pictures of the validation set.
+    """Four folds of classes `object+part`; images of the validation set.
 
-    Classes are numbered from 0 through all folds. Query and supports are crops to the box of one
-    object. A box of less than a pixel makes a crop without pixels; such an episode stays in the
-    list, where released loaders break, and fails when it is read.
+    Classes are numbered from 0 across all folds. Query and supports are crops to the box of one
+    object. A box smaller than a pixel gives a crop without pixels; such an episode stays in the
+    list, on which released loaders fail, and fails when it is read.
     """
 
     name: ClassVar[str] = "pascal-part"
     title: ClassVar[str] = "PASCAL-Part"
     layout: ClassVar[str] = PASCAL_LAYOUT
     rules: ClassVar[dict[str, str]] = {
-        RESAMPLE: "INSID3's: draws again until every crop shows the part; other episodes follow"
+        RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
+        "later episodes"
     }
     table_file: ClassVar[str] = PASCAL_TABLE
     folders: ClassVar[tuple[str, ...]] = PASCAL_FOLDERS
 
     @property
     def folds(self) -> tuple[str, ...]:
-        """Superclasses."""
+        """The superclasses."""
         return GROUPS
 
     def check(self) -> None:
@@ -59,17 +60,17 @@ class PascalPartBenchmark(AnnotatedBenchmark):
             self._images(fold)
 
     def classes(self, fold: str) -> dict[int, str]:
-        """Number through all folds -> `object+part`."""
+        """Number across all folds -> `object+part`."""
         return {category.class_id: category.name for category in self._of_fold(fold)}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """As many as the fold has validation entries, 2500 at most; classes in turn.
+        """As many as the fold has validation entries, at most 2500; classes in turn.
 
-        Draws, for each: pictures of query and supports, then an object in each.
+        For each, draws the images of query and supports, then an object in each.
 
         Raises:
             SourceError: as `Benchmark.episodes`.
-            ConfigError: no shot, or a seed that NumPy's legacy generator does not take.
+            ConfigError: shot is below 1, or a seed that NumPy's legacy generator does not take.
         """
         self._check_sampling(sampling)
         draw = np.random.RandomState(sampling.seed)
@@ -90,8 +91,8 @@ class PascalPartBenchmark(AnnotatedBenchmark):
     def _build(self) -> tuple[str, pa.Table]:
         return build_pascal_part(self.root, self._progress)
 
-    def _find_pictures(self) -> str:
-        return pascal_pictures(self.root)
+    def _find_image_folder(self) -> str:
+        return find_pascal_images(self.root)
 
     def _of_fold(self, fold: str) -> list[Category]:
         return [c for c in self._annotations.categories.values() if c.group == fold]

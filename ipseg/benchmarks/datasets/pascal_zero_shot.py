@@ -1,4 +1,4 @@
-"""PASCAL-VOC and PASCAL-Context zero-shot splits, in the folders of a VOC kit."""
+"""PASCAL-VOC and PASCAL-Context zero-shot splits, in the folders of the VOC devkit."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def _above(kit: str) -> tuple[str, ...]:
 
 
 class _VocBenchmark(ZeroShotBenchmark):
-    """Images and label maps of a VOC kit, with a list of the validation set.
+    """Images and label maps in the folders of the devkit, with a list of the validation set.
 
     Attributes:
-        split: the list, below the kit.
+        split: path of the list.
         maps: folder of the label maps.
     """
 
@@ -28,7 +28,7 @@ class _VocBenchmark(ZeroShotBenchmark):
     maps: ClassVar[str]
 
     @cached_property
-    def _pictures(self) -> dict[str, str]:
+    def _images(self) -> dict[str, str]:
         names = sorted(read_names(f"{self._root}/{self.split}"))
         return {name: f"JPEGImages/{name}.jpg" for name in names}
 
@@ -37,7 +37,7 @@ class _VocBenchmark(ZeroShotBenchmark):
 
 
 class PascalVocBenchmark(_VocBenchmark):
-    """Five of twenty classes; the void outline (255) is not judged."""
+    """Five of twenty classes; the void outline (255) is not evaluated."""
 
     name: ClassVar[str] = "pascal-voc"
     title: ClassVar[str] = "PASCAL-VOC zero-shot split"
@@ -65,23 +65,23 @@ class PascalVocBenchmark(_VocBenchmark):
             {class_id: class_id for class_id in self.unseen},
             {*range(21), _VOID},
             _VOID,
-            "a VOC label map has 0 to 20 and 255; is it in colours instead of indices, or of "
-            "another data set?",
+            "a VOC label map contains 0 to 20 and 255; does it hold colours instead of indices, or "
+            "is it from another data set?",
         )
 
 
 class PascalContextBenchmark(_VocBenchmark):
-    """Four of 59 classes, numbered as mmsegmentation's converter writes them.
+    """Four of 59 classes, with the numbers of mmsegmentation's converter.
 
-    Pixels of none of the 59 classes (0) are judged: each has one of the data set's other labels, so
-    it is background for certain.
+    Pixels of none of the 59 classes (0) are evaluated: they have other labels of the data set, so
+    they are background.
     """
 
     name: ClassVar[str] = "pascal-context"
     title: ClassVar[str] = "PASCAL-Context zero-shot split"
     layout: ClassVar[str] = (
         "ROOT/JPEGImages/NAME.jpg                  ROOT is VOCdevkit/VOC2010, or a folder above\n"
-        "ROOT/SegmentationClassContext/NAME.png    0 = none, 1 to 59 by name of the class\n"
+        "ROOT/SegmentationClassContext/NAME.png    0 = none, 1 to 59 = classes by name\n"
         "ROOT/ImageSets/SegmentationContext/val.txt\n"
         "Get VOC2010 from host.robots.ox.ac.uk and trainval_merged.json from\n"
         "cs.stanford.edu/~roozbeh/pascal-context, then run mmsegmentation's\n"
@@ -99,6 +99,6 @@ class PascalContextBenchmark(_VocBenchmark):
             {class_id: class_id for class_id in self.unseen},
             set(range(60)),
             None,
-            "a map of the 59 classes has 0 to 59; was it made by another converter, or for all "
-            "459 classes?",
+            "a map of the 59 classes contains 0 to 59; is it from another converter, or of all 459 "
+            "classes?",
         )

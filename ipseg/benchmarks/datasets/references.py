@@ -1,14 +1,14 @@
-"""IPSeg's reference lists: which picture is shown for which object.
+"""IPSeg's reference lists: the prompt image of each object.
 
 ::
 
-cat 00                       the picture 00 in the folder of cat
-dog prompts/dog_on_grass     a picture below the data root
+cat 00                       image 00 in the folder `cat`
+dog prompts/dog_on_grass     an image below the data root
 """
 
 from __future__ import annotations
 
-from ipseg.benchmarks.datasets.class_folders import ClassPictures
+from ipseg.benchmarks.datasets.class_folders import ClassImages
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import is_file, read_lines, relative_path
 from ipseg.errors import SourceError
@@ -17,25 +17,23 @@ from ipseg.vision.images import IMAGE_SUFFIXES
 REFERENCE_LIST = "ref_composed.txt"
 
 
-def read_references(
-    root: str, file: str, pictures: ClassPictures
-) -> dict[str, tuple[Example, ...]]:
-    """The reference of every class as a list file names it.
+def read_references(root: str, file: str, images: ClassImages) -> dict[str, tuple[Example, ...]]:
+    """The reference of every class from a list file.
 
-    The released code cuts the last character of each line, so that a list without a newline at its
-    end loses one; here the last line may end without.
+    The released code drops the last character of each line, which damages a list without a final
+    newline; here the final newline is optional.
 
     Args:
-        root: folder of the data set, absolute.
-        file: name of the list below it.
-        pictures: all classes with their pictures.
+        root: absolute path of the data set.
+        file: name of the list in it.
+        images: all classes with their images.
 
     Returns:
-        class -> its one reference. A reference that is not among the pictures has no mask.
+        class -> its one reference. A reference outside of the images has no mask.
 
     Raises:
-        SourceError: the list is missing, names no class or picture that there is, or leaves a
-            class out.
+        SourceError: the list is missing, names an unknown class or image, or has no line for a
+            class.
         OSError: the list cannot be read.
     """
     url = f"{root}/{file}"
@@ -45,21 +43,21 @@ def read_references(
         if len(parts) != 2:
             raise SourceError(f"{url} has a line {line!r}; each should be '<object> <reference>'")
         name, reference = parts
-        if name not in pictures:
-            raise SourceError(f"{url} names the object '{name}', of which there is no folder")
+        if name not in images:
+            raise SourceError(f"{url} names the object '{name}', which has no folder")
         if name in found:
             raise SourceError(f"{url} names a reference of '{name}' twice")
-        found[name] = (_find(root, url, reference, name, pictures),)
-    if without := sorted(pictures.keys() - found.keys()):
+        found[name] = (_find(root, url, reference, name, images),)
+    if without := sorted(images.keys() - found.keys()):
         raise SourceError(
-            f"{url} names no reference of '{without[0]}' ({len(without)} object(s) lack one); "
+            f"{url} has no reference of {len(without)} object(s), the first is '{without[0]}'; "
             f"add a line '{without[0]} <reference>'"
         )
-    return {name: found[name] for name in pictures}
+    return {name: found[name] for name in images}
 
 
 def by_name(examples: tuple[Example, ...], name: str) -> Example | None:
-    """The picture whose file name, with or without its suffix, is `name`; never a part of it."""
+    """The image with this whole file name, with or without its suffix."""
     for example in examples:
         file = example.key.rpartition("/")[2]
         if name in (file, file.rpartition(".")[0]):
@@ -67,17 +65,17 @@ def by_name(examples: tuple[Example, ...], name: str) -> Example | None:
     return None
 
 
-def _find(root: str, url: str, reference: str, name: str, pictures: ClassPictures) -> Example:
+def _find(root: str, url: str, reference: str, name: str, images: ClassImages) -> Example:
     if "/" not in reference:
-        example = by_name(pictures[name], reference)
+        example = by_name(images[name], reference)
         if example is None:
-            raise SourceError(f"{url}: '{name}' has no picture named '{reference}'")
+            raise SourceError(f"{url}: '{name}' has no image named '{reference}'")
         return example
     path = relative_path(reference, url)
-    for example in (example for examples in pictures.values() for example in examples):
+    for example in (example for examples in images.values() for example in examples):
         if path in (example.key, example.key.rpartition(".")[0]):
             return example
     for key in (path, *(f"{path}{suffix}" for suffix in sorted(IMAGE_SUFFIXES))):
         if is_file(f"{root}/{key}"):
             return Example(key, f"{root}/{key}", "")
-    raise SourceError(f"{url}: there is no picture {root}/{path} for '{name}'")
+    raise SourceError(f"{url}: there is no image {root}/{path} for '{name}'")

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 
 from ipseg.benchmarks.episode import Episode
 
-# Of `episode_csv`; (benchmark, fold, shot) -> sha256 of the list that the reference loaders draw
-# with seed 0 from the official split files.
+# (benchmark, fold, shot) -> sha256 of the `episode_csv` that the reference loaders draw with seed 0
+# from the official split files.
 EPISODE_SHA256: dict[tuple[str, str, int], str] = {
     ("coco-20i", "0", 1): "d64e76674d39daf95550f01823f58a7f2996a66e87d22b6e9753bec67280a5de",
     ("coco-20i", "0", 5): "48bacd959b741fbe91f327aae0d01103f54a80b51c5c622de78c22c568a310c4",
@@ -26,9 +26,9 @@ EPISODE_SHA256: dict[tuple[str, str, int], str] = {
 
 
 def episode_csv(episodes: Sequence[Episode]) -> bytes:
-    r"""A list in the form that is hashed: `class_id,query,support_1,...` by key.
+    r"""A list in the form that is hashed: `class_id,query,support_1,...`, images by key.
 
-    No header, one episode for each line, lines end with `\n`, quotes only where they are needed.
+    No header, one episode per line, lines end with `\n`, quotes only where needed.
     """
     text = io.StringIO(newline="")
     writer = csv.writer(text, lineterminator="\n")
@@ -39,10 +39,10 @@ def episode_csv(episodes: Sequence[Episode]) -> bytes:
 
 
 def is_published(benchmark: str, fold: str, episodes: Sequence[Episode]) -> bool | None:
-    """Whether a list is the one on which the published numbers were measured.
+    """Whether a list is the one the published numbers were measured on.
 
     Returns:
-        None where no list is known for this benchmark, fold and shot.
+        None if no hash is known for this benchmark, fold and shot.
     """
     shot = episodes[0].shot if episodes else 0
     known = EPISODE_SHA256.get((benchmark, fold, shot))

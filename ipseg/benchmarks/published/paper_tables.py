@@ -1,7 +1,8 @@
-"""The ablations of the paper as sweeps with the numbers it printed: `paper_tables.yaml`.
+"""The ablations of the paper as sweeps, with the printed numbers: `paper_tables.yaml`.
 
 Source: IPSeg (arXiv 2310.10912), tables 3-7. Tables 1, 2 and 8 compare methods; their numbers are
-among those of `ipseg.benchmarks.published.published`.
+    in
+those of `ipseg.benchmarks.published.published`.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ _STRICT = ConfigDict(extra="forbid", populate_by_name=True)
 
 @checked(frozen=True, config=_STRICT)
 class PromptSet:
-    """Prompts that were chosen for a row.
+    """The prompts of a row.
 
     Attributes:
-        name: as the paper's released lists would be called.
-        seed: of the sampling that stands in for the list.
+        name: name of the paper's list.
+        seed: of the sampling that replaces the list, which is not published.
     """
 
     name: Text
@@ -38,17 +39,16 @@ class PromptSet:
 
 @dataclass(frozen=True)
 class PaperRow:
-    """One row of a table: what is set for it, and what came out.
+    """One row of a table: its settings and its numbers.
 
     Attributes:
         label: as printed.
         settings: `section.key=value` overrides of a profile.
-        prompt_set: which prompts, where the row is about them.
+        prompt_set: the prompts, if the row is about them.
         given_mask: the prompt comes with its ground-truth mask.
-        runnable: False where ipseg lacks the part.
-        note: what else a reader has to know.
-        printed: benchmark -> fold -> percent; fold "" is the mean of all folds, or where there is
-            one.
+        runnable: False if ipseg lacks the component.
+        note: anything else a reader must know.
+        printed: benchmark -> fold -> percent; fold "" is the mean of all folds, or the only one.
     """
 
     label: str
@@ -60,7 +60,7 @@ class PaperRow:
     printed: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def value(self, benchmark: str, fold: str = "") -> float | None:
-        """The printed number in percent, formula B; None where the paper has none."""
+        """The printed number in percent, formula B; None if the paper has none."""
         return self.printed.get(benchmark, {}).get(fold)
 
 
@@ -70,9 +70,9 @@ class PaperTable:
 
     Attributes:
         number: 3 to 7.
-        title: what it is about.
-        rows: in the paper's order; a row it prints twice is there once.
-        note: what else a reader has to know.
+        title: its subject.
+        rows: in the paper's order; a row that is printed twice appears once.
+        note: anything else a reader must know.
     """
 
     number: int
@@ -111,8 +111,8 @@ def paper_table(number: int) -> PaperTable:
     tables = _shipped()
     if number not in tables:
         raise ConfigError(
-            f"table {number} of the paper is no sweep; tables {min(tables)} to {max(tables)} are "
-            f"(1, 2 and 8 compare methods: their numbers stand beside every evaluation)"
+            f"table {number} of the paper is not a sweep; tables {min(tables)}-{max(tables)} are "
+            f"(1, 2 and 8 compare methods: every evaluation prints their numbers)"
         )
     return tables[number]
 

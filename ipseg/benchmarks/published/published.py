@@ -1,4 +1,4 @@
-"""Published numbers as data, to stand beside a run's own: `published.yaml`."""
+"""Published numbers as data, for comparison with those of a run: `published.yaml`."""
 
 from __future__ import annotations
 
@@ -42,19 +42,19 @@ FormulaId = Annotated[str, AfterValidator(_known_formula)]
 
 @dataclass(frozen=True, config=_STRICT)
 class Published:
-    """One number that was printed somewhere.
+    """One number from a publication.
 
     Attributes:
         benchmark: name of the benchmark.
-        fold: name of the fold; "" for the mean of all folds, or where there is one.
-        method: whose number it is.
-        backbone: the networks behind it.
+        fold: name of the fold; "" for the mean of all folds, or if there is only one.
+        method: name of the method.
+        backbone: its networks.
         training_free: nothing was trained beyond the pre-training of those networks.
-        formula: id in `ipseg.metrics.FORMULAS`; only numbers of one formula can be compared.
-        shot: examples shown for each query.
+        formula: id in `ipseg.metrics.FORMULAS`; only numbers of the same formula can be compared.
+        shot: supports of each query.
         value: in percent, as printed.
-        source: where it was read.
-        note: what else a reader has to know: "in-domain", conflicts between sources, and so on.
+        source: where it was found.
+        note: anything else a reader must know: "in-domain", conflicts between sources, and so on.
     """
 
     benchmark: BenchmarkName
@@ -71,14 +71,14 @@ class Published:
 
 @dataclass(frozen=True, config=_STRICT)
 class Speed:
-    """A throughput that was printed somewhere.
+    """A throughput from a publication.
 
     Attributes:
-        method: whose number it is.
-        images_per_second: of whole images, everything included.
-        hardware: as far as it is stated.
-        source: where it was read.
-        note: what else a reader has to know.
+        method: name of the method.
+        images_per_second: whole images, including all processing.
+        hardware: as far as stated.
+        source: where it was found.
+        note: anything else a reader must know.
     """
 
     method: Text
@@ -116,17 +116,17 @@ class _File:
 
 
 def published(benchmark: str, shot: int = 1) -> list[Published]:
-    """What was published for a benchmark, in the order of the file.
+    """The published numbers of a benchmark, in the order of the file.
 
     Args:
-        benchmark: its name; one that nobody published for gives an empty list.
-        shot: examples shown for each query.
+        benchmark: its name; the list is empty if nothing was published for it.
+        shot: supports of each query.
     """
     return [n for n in _shipped()[0] if n.benchmark == benchmark and n.shot == shot]
 
 
 def speeds() -> list[Speed]:
-    """Published throughputs, whatever the benchmark."""
+    """Published throughputs, on any benchmark."""
     return list(_shipped()[1])
 
 
@@ -137,15 +137,15 @@ def _shipped() -> tuple[tuple[Published, ...], tuple[Speed, ...]]:
 
 
 def read_published(text: str, name: str) -> tuple[tuple[Published, ...], tuple[Speed, ...]]:
-    """All numbers and speeds of a file in the form of `published.yaml`.
+    """All numbers and speeds in a file in the format of `published.yaml`.
 
     Args:
-        text: what it holds.
-        name: how errors call it.
+        text: its content.
+        name: its name in errors.
 
     Raises:
-        ConfigError: no YAML, an unknown key, benchmark, formula or source, or a number that is no
-            percentage; names the entry.
+        ConfigError: not YAML, an unknown key, benchmark, formula or source, or a number that is not
+            a percentage; names the entry.
     """
     try:
         file = TypeAdapter(_File).validate_python(yaml.safe_load(text))

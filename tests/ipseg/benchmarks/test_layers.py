@@ -1,4 +1,4 @@
-"""`ipseg.benchmarks`: what is shared <- annotations <- datasets; published beside them."""
+"""Imports in `ipseg.benchmarks`: datasets -> annotations -> the shared modules <- published."""
 
 import re
 from pathlib import Path

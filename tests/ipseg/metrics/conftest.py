@@ -1,4 +1,4 @@
-"""Tables of results, made by hand, by chance and from the golden masks."""
+"""Tables of results: by hand, at random and from the golden masks."""
 
 import importlib.util
 from dataclasses import asdict
@@ -52,9 +52,9 @@ def numbers():
 def golden_video(golden):
     """Object name -> its frames as (region, boundary)."""
     found = {}
-    for name, (truth, predicted) in golden.sequences().items():
+    for name, (ground_truth, predicted) in golden.sequences().items():
         for thing in range(1, golden.OBJECTS[name][0] + 1):
-            pairs = [(p == thing, t == thing) for p, t in zip(predicted, truth, strict=True)]
+            pairs = [(p == thing, t == thing) for p, t in zip(predicted, ground_truth, strict=True)]
             found[f"{name}/{thing}"] = [(Region.of(p, t), Boundary.of(p, t)) for p, t in pairs]
     return found
 
@@ -67,9 +67,11 @@ def drawn():
         rng = np.random.default_rng(seed)
         rows = []
         for _ in range(n):
-            truth, predicted = (int(x) for x in rng.integers(200, 5000, 2))
-            shared = int(min(truth, predicted) * rng.beta(3, 1))
-            region = Region(10_000, shared, truth + predicted - shared, truth, predicted)
+            ground_truth, predicted = (int(x) for x in rng.integers(200, 5000, 2))
+            shared = int(min(ground_truth, predicted) * rng.beta(3, 1))
+            region = Region(
+                10_000, shared, ground_truth + predicted - shared, ground_truth, predicted
+            )
             lines = [int(x) for x in rng.integers(50, 400, 2)]
             near = [int(x * rng.beta(3, 1)) for x in lines]
             class_id = int(rng.integers(c))

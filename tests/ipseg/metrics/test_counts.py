@@ -16,13 +16,13 @@ TRIPLES = arrays.array_shapes(min_dims=2, max_dims=2, max_side=12).flatmap(
 
 @given(MASK_PAIRS)
 def test_counts_against_sets_of_pixels(pair):
-    predicted, truth = pair
-    counts = Counts.of(predicted, truth)
+    predicted, ground_truth = pair
+    counts = Counts.of(predicted, ground_truth)
     ours = {tuple(p) for p in np.argwhere(predicted).tolist()}
-    theirs = {tuple(p) for p in np.argwhere(truth).tolist()}
+    theirs = {tuple(p) for p in np.argwhere(ground_truth).tolist()}
     assert (counts.intersection, counts.union) == (len(ours & theirs), len(ours | theirs))
     assert type(counts.intersection) is int
-    assert counts == Counts.of(truth, predicted)
+    assert counts == Counts.of(ground_truth, predicted)
     if counts.union:
         assert counts.iou == len(ours & theirs) / len(ours | theirs)
         assert 0 <= counts.iou <= 1
@@ -32,21 +32,21 @@ def test_counts_against_sets_of_pixels(pair):
         assert Counts.of(predicted, predicted).iou == 1
 
 
-def test_counts_that_cannot_be():
+def test_impossible_counts():
     with pytest.raises(ValueError, match="cannot be compared"):
         Counts.of(np.zeros((2, 3), bool), np.zeros((3, 2), bool))
-    with pytest.raises(ValueError, match="disagree"):
+    with pytest.raises(ValueError, match="inconsistent"):
         Counts(3, 2)
-    with pytest.raises(ValueError, match="disagree"):
+    with pytest.raises(ValueError, match="inconsistent"):
         Counts(-1, 2)
 
 
 @given(TRIPLES)
 def test_a_region_against_sets_of_pixels(masks):
-    predicted, truth, ignore = masks
+    predicted, ground_truth, ignore = masks
     judged = {tuple(p) for p in np.argwhere(~ignore).tolist()}
     ours, theirs = ({tuple(p) for p in np.argwhere(m).tolist()} & judged for m in masks[:2])
-    region = Region.of(predicted, truth, ignore)
+    region = Region.of(predicted, ground_truth, ignore)
     assert region == Region(
         len(judged), len(ours & theirs), len(ours | theirs), len(theirs), len(ours)
     )
@@ -54,13 +54,15 @@ def test_a_region_against_sets_of_pixels(masks):
 
 
 @given(MASK_PAIRS)
-def test_a_region_without_pixels_to_ignore_judges_all(pair):
-    predicted, truth = pair
-    assert Region.of(predicted, truth) == Region.of(predicted, truth, np.zeros_like(truth))
-    assert Region.of(predicted, truth).pixels == truth.size
+def test_a_region_without_ignored_pixels_has_all_pixels(pair):
+    predicted, ground_truth = pair
+    assert Region.of(predicted, ground_truth) == Region.of(
+        predicted, ground_truth, np.zeros_like(ground_truth)
+    )
+    assert Region.of(predicted, ground_truth).pixels == ground_truth.size
 
 
-def test_regions_that_cannot_be():
+def test_impossible_regions():
     for wrong in (
         (5, 3, 2, 2, 2),
         (4, 1, 5, 3, 3),
@@ -68,7 +70,7 @@ def test_regions_that_cannot_be():
         (9, 2, 2, 1, 3),
         (9, -1, 1, 0, 0),
     ):
-        with pytest.raises(ValueError, match="disagree"):
+        with pytest.raises(ValueError, match="inconsistent"):
             Region(*wrong)
     small, large = np.zeros((2, 2), bool), np.zeros((2, 3), bool)
     with pytest.raises(ValueError, match="cannot be compared"):

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ipseg.benchmarks.benchmark import Protocol
-from ipseg.benchmarks.truth import rle_address
+from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
@@ -64,7 +64,7 @@ def judged(given_row, protocol=Protocol(), **banks):  # noqa: B008  (frozen)
 
 
 def counts(metric):
-    return [metric[name] for name in ("intersection", "union", "truth", "predicted")]
+    return [metric[name] for name in ("intersection", "union", "ground_truth", "predicted")]
 
 
 def asks_of(root, names, key, *, by_concept):
@@ -187,7 +187,7 @@ def test_of_a_crop_the_same_part_of_the_ground_truth_counts():
     whole[15:25, 20:30] = True
     given_row = row([], [ask("cup", whole)], crop=[10, 10, 10 + WIDTH, 10 + HEIGHT])
     (metric,) = judged(given_row)
-    assert (metric["truth"], metric["pixels"]) == (100, HEIGHT * WIDTH)
+    assert (metric["ground_truth"], metric["pixels"]) == (100, HEIGHT * WIDTH)
 
 
 def test_pixels_that_ground_truth_leaves_open_count_neither_way(tmp_path):
@@ -205,9 +205,10 @@ def test_masks_are_compared_at_the_resolution_of_the_protocol():
     mask = box(slice(10, 20))
     found = [Object.of("cup", 1, mask, 0.5)]
     (metric,) = judged(row(found, [ask("cup", mask)]), Protocol(side=60))
-    assert (metric["pixels"], metric["truth"]) == (3600, 20 * 30)
-    (grown,) = judged(row(found, [ask("cup", mask)]), Protocol(side=60, truth_rule="linear"))
-    assert grown["truth"] > metric["truth"], "a border is added"
+    assert (metric["pixels"], metric["ground_truth"]) == (3600, 20 * 30)
+    linear = Protocol(side=60, ground_truth_resize="linear")
+    (grown,) = judged(row(found, [ask("cup", mask)]), linear)
+    assert grown["ground_truth"] > metric["ground_truth"], "a border is added"
     assert grown["predicted"] == metric["predicted"]
 
 

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ipseg.benchmarks.truth import rle_address
+from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
 from ipseg.runner import run_step

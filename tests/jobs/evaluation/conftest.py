@@ -99,7 +99,12 @@ class Miniature:
         pq.write_table(to_table(episodes), out / "episodes.parquet")
         pq.write_table(pa.Table.from_pylist(rows, RESULTS), out / "results.parquet")
         names = {str(n): called for n, called in enumerate([*classes, *unused])}
-        protocol = {"formula": "B", "side": None, "truth_rule": "nearest", "given_mask": False}
+        protocol = {
+            "formula": "B",
+            "side": None,
+            "ground_truth_resize": "nearest",
+            "given_mask": False,
+        }
         content = {
             "benchmark": "folder",
             "title": "A folder",
@@ -157,7 +162,7 @@ class Miniature:
 
 
 def _failure(message: str) -> dict[str, Any]:
-    counts = dict.fromkeys(("pixels", "intersection", "union", "truth", "predicted"))
+    counts = dict.fromkeys(("pixels", "intersection", "union", "ground_truth", "predicted"))
     return {"status": "failed", "error_message": message, **counts}
 
 

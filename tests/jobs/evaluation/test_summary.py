@@ -154,7 +154,7 @@ def test_other_shots_are_not_listed():
 
 
 def test_a_given_mask_is_measured_by_numbers_with_a_given_mask(evaluation):
-    protocol = {"formula": "B", "side": 1024, "truth_rule": "linear", "given_mask": True}
+    protocol = {"formula": "B", "side": 1024, "ground_truth_resize": "linear", "given_mask": True}
     out = evaluation(**COCO, protocol={**protocol, "boundaries": False, "assign": "binary"})
     assert summarise(out).variants[0].counterpart.value == 47.3
 

@@ -59,7 +59,7 @@ class Maker:
         return {
             **{"variant": "", "concept": concept, "class_name": concept, "class_id": 1},
             **{"fold": "", "frame": frame, "status": "ok", "error_message": None},
-            **{"pixels": 5000, "union": union, "truth": union},
+            **{"pixels": 5000, "union": union, "ground_truth": union},
             **{"intersection": round(union * (iou or 0)), "predicted": union},
         }
 

@@ -10,7 +10,7 @@ from pipeline.stages.record import FailureBudget, RunRecord
 
 
 @pytest.fixture
-def shown(monkeypatch, caplog):
+def reported(monkeypatch, caplog):
     """Function: record -> what was said about it, as (rows done, rows in all)."""
     monkeypatch.setattr(progress, "LINE_SECONDS", 0.01)
 
@@ -27,17 +27,17 @@ def shown(monkeypatch, caplog):
     return look
 
 
-def test_rows_count_when_the_last_stage_is_through_with_them(shown):
+def test_rows_count_when_the_last_stage_is_through_with_them(reported):
     record = RunRecord(FailureBudget())
-    assert shown(record) == {(0, 9)}
+    assert reported(record) == {(0, 9)}
     record.end("a", ["1", "2", "3"], 0, 0.1, (1, 1))
-    assert shown(record) == {(0, 9)}, "no stage after it has begun"
+    assert reported(record) == {(0, 9)}, "no stage after it has begun"
     record.end("b", ["1", "2"], 0, 0.1, (1, 1))
-    assert shown(record) == {(2, 9)}
+    assert reported(record) == {(2, 9)}
 
 
-def test_rows_of_runs_before_count_too(shown):
+def test_rows_of_runs_before_count_too(reported):
     record = RunRecord(FailureBudget())
     record.shard_read("s", 9, {"ok": 4}, "")
     record.end("b", ["5"], 0, 0.1, (1, 1))
-    assert shown(record) == {(5, 9)}
+    assert reported(record) == {(5, 9)}

@@ -55,11 +55,13 @@ class Refuses(Step):
             raise WeightsError("no weights")
 
     def __call__(self, rows):
-        raise ValueError("not a picture")
+        raise ValueError("no image at all")
 
 
 def test_rows_that_all_fail_measure_nothing():
-    with pytest.raises(PlanError, match=r"all of the first 16 rows failed.*'match'.*not a picture"):
+    with pytest.raises(
+        PlanError, match=r"all of the first 16 rows failed.*'match'.*no image at all"
+    ):
         calibrate(stages([Refuses()]), ROWS, 4)
 
 

@@ -236,7 +236,7 @@ def test_a_part_that_somebody_removed_makes_its_shard_incomplete_again(folder):
         (None, None, 10, "unknown"),
     ],
 )
-def test_whether_it_runs_is_told_by_lease_and_last_part(
+def test_whether_it_runs_is_seen_from_lease_and_last_part(
     folder, lease_age, part_age, start_age, state
 ):
     folder.start(ago=start_age).source("a", 2)
@@ -324,7 +324,7 @@ def test_a_run_that_has_only_begun_has_nothing_done(folder):
     assert found.last_written is None
 
 
-def test_keys_are_told_apart_by_all_sixteen_bytes(folder):
+def test_keys_are_compared_by_all_sixteen_bytes(folder):
     folder.start()
     folder.rows("a", ["a1"])
     part = folder.rows("a", ["a2"])

@@ -13,7 +13,7 @@ from ipseg.benchmarks.annotations.label_index import (
     label_index,
     read_labels,
 )
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 
 CODING = Coding({7: 6}, {*range(10), 255}, 255, "ten labels and void")
@@ -51,11 +51,11 @@ def test_other_maps_or_another_coding_make_a_new_index(maps, tmp_path):
     label_index(maps, CODING, str(tmp_path))
     assert label_index({"a": maps["a"]}, CODING, str(tmp_path)).num_rows == 2
     stricter = Coding({}, {1, 255}, 255, "one label and void")
-    with pytest.raises(SourceError, match=r"b\.png holds the value 3: one label and void"):
+    with pytest.raises(SourceError, match=r"b\.png contains the value 3: one label and void"):
         label_index(maps, stricter, str(tmp_path))
 
 
-def test_a_place_that_cannot_be_written_to_costs_a_warning(maps, tmp_path, caplog):
+def test_a_read_only_folder_gives_a_warning(maps, tmp_path, caplog):
     (tmp_path / INDEX_FILE).mkdir()
     with caplog.at_level(logging.WARNING, "ipseg"):
         assert label_index(maps, CODING, str(tmp_path)).num_rows == 3
@@ -68,27 +68,27 @@ def test_a_damaged_index_is_named(maps, tmp_path):
         label_index(maps, CODING, str(tmp_path))
 
 
-def test_a_map_that_is_none_is_named(maps, tmp_path):
+def test_an_invalid_map_is_named(maps, tmp_path):
     with pytest.raises(SourceError, match=r"label map .*c\.png is missing"):
         label_index({**maps, "c": str(tmp_path / "c.png")}, CODING, str(tmp_path))
     (tmp_path / "c.png").write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"c\.png cannot be read as a picture"):
+    with pytest.raises(SourceError, match=r"c\.png cannot be read as an image"):
         read_labels(str(tmp_path / "c.png"))
     Image.new("RGB", (4, 4)).save(tmp_path / "c.png")
-    with pytest.raises(SourceError, match="of mode RGB, not a map"):
+    with pytest.raises(SourceError, match="of mode RGB, not a label map"):
         read_labels(str(tmp_path / "c.png"))
 
 
 def test_the_address_of_a_class_leads_to_its_pixels(maps, tmp_path):
     Image.fromarray(np.array([[6, 255, 1]], np.uint8)).save(tmp_path / "d.png")
-    truth = read_truth(CODING.address(str(tmp_path / "d.png"), 7))
-    assert truth.mask.tolist() == [[True, False, False]]
-    assert truth.ignore.tolist() == [[False, True, False]]
+    ground_truth = read_ground_truth(CODING.address(str(tmp_path / "d.png"), 7))
+    assert ground_truth.mask.tolist() == [[True, False, False]]
+    assert ground_truth.ignore.tolist() == [[False, True, False]]
     assert Coding({7: 6}, {6}, None, "").address("x.png", 7) == "x.png#label=6"
 
 
 @given(st.lists(st.integers(0, 9), min_size=1, max_size=30))
-def test_counts_add_up_to_the_picture(tmp_path_factory, values):
+def test_counts_add_up_to_the_image(tmp_path_factory, values):
     url = str(tmp_path_factory.getbasetemp() / "counted.png")
     Image.fromarray(np.array([values], np.uint8)).save(url)
     counts = count_labels(url, CODING)

@@ -11,12 +11,12 @@ from ipseg.benchmarks.annotations.coco_splits import read_split
 from ipseg.benchmarks.annotations.prepare_coco import prepare
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.coco20i import Coco20iBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
 
 HEIGHT, WIDTH = 80, 120
-GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # numbers COCO leaves out
+GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids that COCO does not use
 CATEGORY_IDS = [n for n in range(1, 91) if n not in GAPS]
 
 
@@ -36,7 +36,7 @@ def annotation(number, image, class_id, segmentation, crowd=0):
 
 
 def official(folder):
-    """Four pictures with a strip of every class; the third and last have a crowd and overlaps."""
+    """Four images with a strip of every class; the third and last have a crowd and overlaps."""
     images = [
         {"id": 70 - n, "file_name": f"COCO_{folder}_{n:012d}.jpg", "height": HEIGHT, "width": WIDTH}
         for n in range(1, 5)
@@ -64,7 +64,7 @@ def official(folder):
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """What COCO's own site gives: pictures and one JSON for each half."""
+    """The downloads from COCO's site: images and a JSON file for each half."""
     base = tmp_path / "data/MSCOCO2014"
     for folder in ("val2014", "train2014"):
         (base / folder).mkdir(parents=True)
@@ -89,7 +89,7 @@ def test_what_is_prepared_is_a_complete_benchmark(root):
     benchmark = Coco20iBenchmark(str(root))
     benchmark.check()
     for episode in benchmark.episodes("2", Sampling())[:20]:
-        rows, _ = np.nonzero(read_truth(episode.query.truth).mask[:, :60])
+        rows, _ = np.nonzero(read_ground_truth(episode.query.ground_truth).mask[:, :60])
         assert set(rows) == {episode.class_id}
 
 
@@ -99,7 +99,7 @@ def test_a_label_map_holds_contiguous_ids_plus_one(root):
     labels = np.asarray(Image.open(path))
     assert labels.dtype == np.uint8
     np.testing.assert_array_equal(labels[:, :60], np.arange(1, 81)[:, None].repeat(60, axis=1))
-    # A crowd lies below everything, whatever comes later in the file on top.
+    # Crowds are below everything; else later objects in the file are on top.
     assert (labels[0, 60], labels[0, 95], labels[0, 105], labels[0, 115]) == (8, 4, 4, 8)
 
 
@@ -118,7 +118,7 @@ def test_splits_list_test_classes_and_training_classes(root):
         assert trn[79 if fold != 3 else 78][0] == "train2014/COCO_train2014_000000000001.jpg"
 
 
-def test_an_interrupted_call_goes_on_and_what_is_there_is_kept(root):
+def test_an_interrupted_call_continues_and_keeps_existing_files(root):
     first = prepare(str(root))
     maps = [file for file in first if file.endswith(".png")]
     times = {file: Path(file).stat().st_mtime_ns for file in maps[1:]}
@@ -158,18 +158,18 @@ def test_another_folder_can_be_written_to_and_training_data_may_be_missing(root)
     assert not (root / "data/MSCOCO2014/splits").exists()
 
 
-def test_a_label_map_with_an_impossible_value_is_named(root):
+def test_a_label_map_with_an_invalid_value_is_named(root):
     path = root / "data/MSCOCO2014/annotations/val2014/COCO_val2014_000000000002.png"
     path.parent.mkdir()
     Image.fromarray(np.full((HEIGHT, WIDTH), 81, np.uint8)).save(path)
-    with pytest.raises(SourceError, match=r"000000000002.png holds the value 81: .*ids plus 1"):
+    with pytest.raises(SourceError, match=r"000000000002.png contains the value 81: .*ids plus 1"):
         prepare(str(root))
     path.write_bytes(path.read_bytes()[:40])
     with pytest.raises(SourceError, match=r"000000000002.png cannot be read"):
         prepare(str(root))
 
 
-def test_without_official_annotations_it_says_so(tmp_path):
+def test_missing_official_annotations_are_an_error(tmp_path):
     with pytest.raises(SourceError, match=r"no annotations/instances_val2014.json in"):
         prepare(str(tmp_path))
 
@@ -186,16 +186,19 @@ def change(part, number, **values):
         (lambda found: found["categories"].pop(), "val2014.json has 79 categories"),
         (change("categories", 5, name="dragon"), "val2014.json has 80 categories that are not"),
         (change("images", 0, file_name="../x.jpg"), "val2014.json: image 69 is named '../x.jpg'"),
-        (change("images", 0, height=0), "val2014.json: image 69 is said to have 0 x 120"),
+        (change("images", 0, height=0), "val2014.json: image 69 has an invalid size of 0 x 120"),
         (change("images", 0, width="wide"), "val2014.json: image 69 has 'wide' for 'width'"),
         (change("images", 0, id=None), "val2014.json: one of images has None for 'id'"),
-        (change("annotations", 1, image_id=5), "annotation 1 is of image 5, which is not listed"),
-        (change("annotations", 1, category_id=12), "annotation 1 is of category 12"),
-        (change("annotations", 1, area=None), "annotation 1 lacks its area"),
+        (
+            change("annotations", 1, image_id=5),
+            "annotation 1 refers to image 5, which is not listed",
+        ),
+        (change("annotations", 1, category_id=12), "annotation 1 refers to category 12"),
+        (change("annotations", 1, area=None), "annotation 1 has no area"),
         (change("annotations", 1, segmentation=[[1, 2, 3]]), "annotation 1: damaged segmentation"),
         (
             change("annotations", -1, segmentation={"size": [2, 2], "counts": [4]}),
-            r"annotation 901 has a mask of \[2, 2\], its picture is \[80, 120\]",
+            r"annotation 901 has a mask of \[2, 2\], but an image of \[80, 120\]",
         ),
     ],
 )
@@ -208,8 +211,8 @@ def test_malformed_annotations_are_named(root, edit, message):
         prepare(str(root))
 
 
-def test_annotations_that_are_cut_off_are_named(root):
+def test_truncated_annotations_are_named(root):
     path = root / "data/MSCOCO2014/annotations/instances_val2014.json"
     path.write_bytes(path.read_bytes()[:-500])
-    with pytest.raises(SourceError, match=r"instances_val2014.json is no readable JSON"):
+    with pytest.raises(SourceError, match=r"instances_val2014.json is not valid JSON"):
         prepare(str(root))

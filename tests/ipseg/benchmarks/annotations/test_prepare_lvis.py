@@ -1,4 +1,4 @@
-"""The official JSON comes to the same episodes as a pickle in the same order."""
+"""The official JSON gives the same episodes as a pickle in the same order."""
 
 import json
 import pickle
@@ -32,7 +32,7 @@ def path_of(number):
 
 
 def official():
-    """12 categories, in some order; two of their three images show two instances."""
+    """12 unsorted categories; two of their three images have two instances."""
     images = [
         {
             "id": number,
@@ -65,7 +65,7 @@ def save(root, data, name="LVIS/lvis_v1_val.json"):
 
 
 def as_pickle(data):
-    """What the released loaders would have, in the order of the prepared table."""
+    """The pickle of the released loaders, in the order of the prepared table."""
     classes = {c["id"]: {} for c in sorted(data["categories"], key=lambda c: c["id"])}
     for annotation in data["annotations"]:
         image = path_of(annotation["image_id"])
@@ -74,7 +74,7 @@ def as_pickle(data):
     return classes
 
 
-def test_json_and_pickle_give_the_same_episodes_but_for_names(root):
+def test_json_and_pickle_give_the_same_episodes_except_for_names(root):
     data = official()
     save(root, data)
     assert prepare(str(root)) == [f"{root}/LVIS/lvis_val.parquet"]
@@ -85,14 +85,14 @@ def test_json_and_pickle_give_the_same_episodes_but_for_names(root):
     assert len(episodes) == 25
 
     (root / "LVIS/lvis_val.pkl").write_bytes(pickle.dumps(as_pickle(data)))
-    prepare(str(root))  # takes the pickle, where there is one
+    prepare(str(root))  # takes the pickle if it exists
     from_pickle = Lvis92iBenchmark(str(root)).episodes("4", Sampling())
     assert [(e.query, e.supports) for e in from_pickle] == [(e.query, e.supports) for e in episodes]
     assert {e.class_name for e in from_pickle} == {"5"}
 
 
 @pytest.mark.parametrize("block", [1, 7, 100])
-def test_the_json_is_read_in_pieces_of_any_size(root, block, monkeypatch):
+def test_the_json_is_read_in_blocks_of_any_size(root, block, monkeypatch):
     data = official()
     save(root, data)
     monkeypatch.setattr(json_stream, "_BLOCK", block)
@@ -106,7 +106,7 @@ def test_the_json_is_read_in_pieces_of_any_size(root, block, monkeypatch):
     assert seen == sorted(seen)
 
 
-def test_numbers_at_the_edge_of_a_piece_are_whole(tmp_path, monkeypatch):
+def test_numbers_at_the_edge_of_a_block_are_read_whole(tmp_path, monkeypatch):
     monkeypatch.setattr(json_stream, "_BLOCK", 1)
     file = tmp_path / "x.json"
     file.write_text('\ufeff{"n": 12345, "a": [{"x": 1}], "b": [1, 2.5, []], "c": []}')
@@ -115,7 +115,7 @@ def test_numbers_at_the_edge_of_a_piece_are_whole(tmp_path, monkeypatch):
     assert list(stream_lists(str(file), ())) == []
 
 
-def test_another_place_becomes_a_data_root_of_its_own(root, tmp_path, monkeypatch):
+def test_another_folder_becomes_a_data_root(root, tmp_path, monkeypatch):
     save(root, official(), "annotations/lvis_v1_val.json")
     out = tmp_path / "elsewhere"
     monkeypatch.chdir(root)
@@ -128,7 +128,7 @@ def test_another_place_becomes_a_data_root_of_its_own(root, tmp_path, monkeypatc
     assert episode.query.key in (path_of(1), path_of(2), path_of(3))
 
 
-def test_a_place_that_cannot_be_written_to_is_named(root):
+def test_a_read_only_folder_is_named(root):
     save(root, official())
     (root / "file").write_text("")
     with pytest.raises(OutputError, match=r"cannot write .*--out DIR"):
@@ -159,23 +159,23 @@ def test_a_malformed_entry_is_named(root, key, change, fault):
 @pytest.mark.parametrize(
     ("text", "fault"),
     [
-        ("", "no readable JSON"),
-        ("[]", "no readable JSON"),
-        ('{"images": [', "no readable JSON, or is cut off"),
-        ('{"images": [{"id": 1', "no readable JSON, or is cut off"),
-        ('{"images": [1]}', r"images\[0\] is no object"),
-        ('{"images": ' + "[" * 5000, "no readable JSON"),
+        ("", "not valid JSON"),
+        ("[]", "not valid JSON"),
+        ('{"images": [', "not valid JSON, or is truncated"),
+        ('{"images": [{"id": 1', "not valid JSON, or is truncated"),
+        ('{"images": [1]}', r"images\[0\] is not an object"),
+        ('{"images": ' + "[" * 5000, "not valid JSON"),
         ('{"images": {}}', "no list 'images'"),
         ('{"images": []} ', "no list 'categories'"),
     ],
 )
-def test_a_file_that_is_no_such_json_is_named(root, text, fault):
+def test_invalid_json_is_named(root, text, fault):
     (root / "LVIS/lvis_v1_val.json").write_text(text)
     with pytest.raises(SourceError, match=rf"lvis_v1_val\.json.* {fault}|{fault}"):
         prepare(str(root))
 
 
-def test_file_names_with_a_folder_do_where_there_is_no_url(root):
+def test_file_names_with_a_folder_replace_a_missing_url(root):
     data = official()
     for image in data["images"]:
         image["file_name"] = path_of(image["id"])

@@ -1,4 +1,4 @@
-"""PACO's official JSON comes to the episodes of the pickles; tables can be kept elsewhere."""
+"""PACO's official JSON gives the same episodes as the pickles; tables can be saved elsewhere."""
 
 import json
 import pickle
@@ -24,7 +24,7 @@ def path_of(number):
 
 
 def official(parts):
-    """Three pictures; in each an object with all the parts, one of them in two pieces."""
+    """Three images; in each an object with all the parts, one of them in two pieces."""
     categories = [{"id": 1, "name": "mug", "supercategory": "OBJECT"}] + [
         {"id": c, "name": f"mug:part {c}", "supercategory": "PART"} for c in reversed(PARTS)
     ]
@@ -53,7 +53,7 @@ def save(root, **splits):
         (root / f"PACO-Part/paco_lvis_v1_{split}.json").write_text(json.dumps(data))
 
 
-def test_json_and_pickles_give_the_same_episodes_but_for_names(root):
+def test_json_and_pickles_give_the_same_episodes_except_for_names(root):
     assert prepare_paco_part(str(root)) == [f"{root}/PACO-Part/paco_part_val.parquet"]
     from_json = PacoPartBenchmark(str(root))
     from_json.check()
@@ -84,7 +84,7 @@ def test_json_and_pickles_give_the_same_episodes_but_for_names(root):
     ]
 
 
-def test_another_place_becomes_a_data_root_of_its_own(root, tmp_path):
+def test_another_folder_becomes_a_data_root(root, tmp_path):
     calls = []
     out = tmp_path / "elsewhere"
     (url,) = prepare_paco_part(str(root), f"{out}/", lambda *at: calls.append(at))
@@ -108,8 +108,8 @@ def changed(number, **change):
         (changed(0, obj_ann_id=7), "annotation 101: no image 0 or no object 7"),
         (changed(0, obj_ann_id=None), "annotation 101: obj_ann_id is None"),
         (changed(0, image_id=9), "annotation 101: no image 9"),
-        (changed(0, segmentation=3), "annotation 101: the segmentation is no list"),
-        (changed(10, bbox=[1, 2]), r"id 100: \[1, 2\] is no box"),
+        (changed(0, segmentation=3), "annotation 101: the segmentation is not a list"),
+        (changed(10, bbox=[1, 2]), r"id 100: \[1, 2\] is not a box"),
         ({"images": []}, "no list 'annotations'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
@@ -132,7 +132,7 @@ def test_both_official_files_are_needed(root):
         prepare_paco_part(str(root))
 
 
-def test_pascal_part_is_kept_elsewhere_too(tmp_path):
+def test_pascal_part_can_be_written_elsewhere(tmp_path):
     folder = tmp_path / "datasets/Pascal-Part/VOCdevkit/VOC2010"
     objects = folder / "Annotations_Part_json_merged_part_classes"
     objects.mkdir(parents=True)
@@ -141,13 +141,13 @@ def test_pascal_part_is_kept_elsewhere_too(tmp_path):
         {"name": name, "bndbox": [0, 0, 4, 4], "parts": [{"name": "HEAD", "mask": mask}]}
         for name in ("cat", "bottle", "person", "bus")
     ]
-    for picture in ("a", "b"):
-        (objects / f"{picture}.json").write_text(json.dumps({"object": things}))
+    for image in ("a", "b"):
+        (objects / f"{image}.json").write_text(json.dumps({"object": things}))
     lists = {"train": ["b"], "val": ["a", "b"]}
     index = {f"{thing['name']}+HEAD": lists for thing in things}
     (folder / "all_obj_part_to_image.json").write_text(json.dumps(index))
     out = tmp_path / "out"
-    with pytest.raises(SourceError, match="no pictures of PASCAL VOC 2010"):
+    with pytest.raises(SourceError, match="no images of PASCAL VOC 2010"):
         prepare_pascal_part(str(tmp_path), str(out))
     (folder / "JPEGImages").mkdir()
     calls = []

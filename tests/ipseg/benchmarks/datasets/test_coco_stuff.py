@@ -4,7 +4,7 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.coco_stuff import CocoStuffBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 
 IDS = (21, 25, 33, 34, 41, 57, 87, 100, 106, 124, 145, 148, 149, 169, 172)
@@ -37,27 +37,27 @@ def assert_rows(root):
     episodes = benchmark.episodes("val", Sampling(exclude_prompt=False))
     assert [e.class_id for e in episodes] == [i for i in IDS for _ in range(2)]
     for row, episode in enumerate(episodes[::2]):
-        truth = read_truth(episode.query.truth)
-        assert truth.mask.sum() == truth.mask[row].sum() == 4
-        assert truth.ignore.sum() == truth.ignore[-1].sum() == 4
+        ground_truth = read_ground_truth(episode.query.ground_truth)
+        assert ground_truth.mask.sum() == ground_truth.mask[row].sum() == 4
+        assert ground_truth.ignore.sum() == ground_truth.ignore[-1].sum() == 4
 
 
-def test_published_maps_hold_the_id_less_one(root):
+def test_published_maps_contain_the_id_minus_one(root):
     label_maps(root, [i - 1 for i in IDS])
     assert_rows(root)
 
 
-def test_converted_maps_are_read_where_there_are_no_others(root):
+def test_converted_maps_are_read_if_there_are_no_others(root):
     label_maps(root, CONVERTED, "_labelTrainIds")
     assert_rows(root)
     label_maps(root, [i - 1 for i in IDS])
     assert_rows(root)
 
 
-@pytest.mark.parametrize("value", [25, 182, 254])  # giraffe without the offset; above the last
-def test_a_value_that_no_class_has_is_refused(root, value):
+@pytest.mark.parametrize("value", [25, 182, 254])  # giraffe without the offset; beyond the last id
+def test_a_value_without_a_class_is_refused(root, value):
     label_maps(root, [i - 1 for i in IDS[:-1]] + [value])
-    with pytest.raises(SourceError, match=rf"139\.png holds the value {value}: .* id - 1"):
+    with pytest.raises(SourceError, match=rf"139\.png contains the value {value}: .* id - 1"):
         CocoStuffBenchmark(str(root)).check()
 
 

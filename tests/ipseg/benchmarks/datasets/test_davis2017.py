@@ -6,12 +6,12 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.davis2017 import Davis2017Benchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 
 
 def video(kit: Path, name: str, frames: int, objects: int):
-    """Object k is k pixels of row k; the last column is void after the first frame."""
+    """Object k has k pixels in row k; the last column is void after the first frame."""
     for folder in ("JPEGImages", "Annotations"):
         (kit / folder / "480p" / name).mkdir(parents=True)
     for frame in range(frames):
@@ -21,9 +21,9 @@ def video(kit: Path, name: str, frames: int, objects: int):
             labels[index, :index] = index
         if frame:
             labels[:, -1] = 255
-        picture = Image.fromarray(labels).convert("P")
-        picture.putpalette([value for value in range(256) for _ in range(3)])
-        picture.save(kit / "Annotations" / "480p" / name / f"{frame:05}.png")
+        image = Image.fromarray(labels).convert("P")
+        image.putpalette([value for value in range(256) for _ in range(3)])
+        image.save(kit / "Annotations" / "480p" / name / f"{frame:05}.png")
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_every_object_is_asked_for_in_every_frame_but_first_and_last(root):
+def test_every_object_is_queried_in_every_frame_but_first_and_last(root):
     benchmark = Davis2017Benchmark(str(root))
     benchmark.check()
     assert benchmark.classes("val") == {0: "dogs-jump/1", 1: "dogs-jump/2", 2: "bike/1"}
@@ -51,14 +51,14 @@ def test_every_object_is_asked_for_in_every_frame_but_first_and_last(root):
     assert {e.supports[0].key for e in episodes} == {
         f"JPEGImages/480p/{name}/00000.jpg" for name in ("dogs-jump", "bike")
     }
-    truth = read_truth(episodes[3].query.truth)
-    assert truth.mask.sum() == 2
-    assert truth.ignore is None  # void is background in this task
+    ground_truth = read_ground_truth(episodes[3].query.ground_truth)
+    assert ground_truth.mask.sum() == 2
+    assert ground_truth.ignore is None  # void is background in this task
     assert [e.class_id for e in episodes] == [0, 0, 0, 1, 1, 1, 2, 2]
 
 
 @pytest.mark.parametrize("place", ["", "2017", "DAVIS/2017", "DAVIS17/trainval"])
-def test_the_kit_is_found_where_people_have_it(root, tmp_path_factory, place):
+def test_the_kit_is_found_in_common_folders(root, tmp_path_factory, place):
     other = tmp_path_factory.mktemp("other")
     (other / place).parent.mkdir(parents=True, exist_ok=True)
     if not place:
@@ -70,7 +70,7 @@ def test_the_kit_is_found_where_people_have_it(root, tmp_path_factory, place):
 def test_a_part_of_the_sequences_is_refused(root):
     with (root / "DAVIS" / "2017" / "ImageSets" / "2017" / "val.txt").open("a") as file:
         file.write("goat\n")
-    with pytest.raises(SourceError, match=r"only part of DAVIS-2017: 1 of 3 .*\(goat\)"):
+    with pytest.raises(SourceError, match=r"not all of DAVIS-2017: 1 of 3 .*\(goat\)"):
         Davis2017Benchmark(str(root)).check()
 
 
@@ -89,12 +89,12 @@ def test_a_sequence_needs_both_sides_of_every_frame(root):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (Image.new("P", (8, 6)), "shows no object"),
-        (Image.new("RGB", (8, 6)), "of mode RGB, not a map of labels"),
-        (None, "cannot be read as a picture"),
+        (Image.new("P", (8, 6)), "has no object"),
+        (Image.new("RGB", (8, 6)), "of mode RGB, not a label map"),
+        (None, "cannot be read as an image"),
     ],
 )
-def test_a_first_frame_that_shows_nothing_is_named(root, content, message):
+def test_a_first_frame_without_objects_is_named(root, content, message):
     path = root / "DAVIS" / "2017" / "Annotations" / "480p" / "bike" / "00000.png"
     path.write_bytes(b"nothing")
     if content is not None:
@@ -104,7 +104,7 @@ def test_a_first_frame_that_shows_nothing_is_named(root, content, message):
 
 
 @pytest.mark.parametrize("text", ["../bike\n", "bike\nbike\n", "", ".bike\n"])
-def test_the_list_holds_plain_names_once(root, text):
+def test_the_list_has_plain_names_without_repeats(root, text):
     (root / "DAVIS" / "2017" / "ImageSets" / "2017" / "val.txt").write_text(text)
     with pytest.raises(SourceError, match=r"val\.txt"):
         Davis2017Benchmark(str(root)).check()

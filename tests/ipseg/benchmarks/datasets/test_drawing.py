@@ -14,14 +14,14 @@ from ipseg.errors import SourceError
 
 LISTS = st.dictionaries(
     st.integers(0, 79),
-    st.integers(2, 40).map(lambda n: [f"picture {i}" for i in range(n)]),
+    st.integers(2, 40).map(lambda n: [f"image {i}" for i in range(n)]),
     min_size=1,
     max_size=20,
 )
 
 
 def reference(images, shot, seed, count):
-    """The rule as it is described: NumPy's global generator, seeded once, and lists of names."""
+    """The rule restated with NumPy's global generator, seeded once, and lists of names."""
     state = np.random.get_state()
     np.random.seed(seed)
     drawn = []
@@ -39,17 +39,17 @@ def reference(images, shot, seed, count):
 
 
 @given(LISTS, st.sampled_from([1, 5]), st.integers(0, 2**32 - 1))
-def test_episodes_are_drawn_as_the_reference_draws_them(images, shot, seed):
+def test_episodes_are_those_of_the_reference(images, shot, seed):
     drawn = draw_by_class(images, Sampling(shot=shot, seed=seed), "list", count=30)
     assert drawn == reference(images, shot, seed, 30)
 
 
-def test_a_list_as_long_as_that_of_persons_is_drawn_from_alike():
+def test_a_list_as_long_as_that_of_persons_gives_the_same_draws():
     images = {0: [f"{i:012d}" for i in range(19217)], 4: ["a", "b", "c"]}
     assert draw_by_class(images, Sampling(), "list", count=50) == reference(images, 1, 0, 50)
 
 
-def test_the_global_generator_is_left_alone():
+def test_the_global_generator_is_not_used():
     before = np.random.get_state()[1].tolist()
     draw_by_class({0: ["a", "b"]}, Sampling(), "list", count=5)
     assert np.random.get_state()[1].tolist() == before
@@ -82,22 +82,22 @@ def test_the_reference_repeats_supports():
         (["a", "b", "b"], Sampling(shot=2, rule=UNIQUE_SUPPORTS)),
     ],
 )
-def test_a_class_that_would_be_drawn_from_for_ever_is_refused(names, sampling):
-    with pytest.raises(SourceError, match=r"fold0.pkl: class 8 has \d picture\(s\), too few"):
+def test_a_class_with_too_few_images_is_refused(names, sampling):
+    with pytest.raises(SourceError, match=r"fold0.pkl: class 8 has \d image\(s\), too few"):
         draw_by_class({8: names}, sampling, "fold0.pkl", count=3)
 
 
 def test_prompts_are_drawn_once_for_each_class():
-    pictures = {1: ["a", "b", "c"], 2: ["d", "e", "f", "g"]}
-    drawn = draw_prompts(pictures, Sampling(shot=2), "")
+    images = {1: ["a", "b", "c"], 2: ["d", "e", "f", "g"]}
+    drawn = draw_prompts(images, Sampling(shot=2), "")
     assert [d.class_id for d in drawn] == [1, 2, 2]
-    for class_id, names in pictures.items():
+    for class_id, names in images.items():
         supports = {d.supports for d in drawn if d.class_id == class_id}
         assert len(supports) == 1
-        (shown,) = supports
+        (prompts,) = supports
         queries = [d.query for d in drawn if d.class_id == class_id]
-        assert queries == [name for name in names if name not in shown]
-    everything = draw_prompts(pictures, Sampling(shot=2, exclude_prompt=False), "")
+        assert queries == [name for name in names if name not in prompts]
+    everything = draw_prompts(images, Sampling(shot=2, exclude_prompt=False), "")
     assert [d.query for d in everything] == list("abcdefg")
-    with pytest.raises(SourceError, match="class 1 has 3 picture"):
-        draw_prompts(pictures, Sampling(shot=3), "list")
+    with pytest.raises(SourceError, match="class 1 has 3 image"):
+        draw_prompts(images, Sampling(shot=3), "list")

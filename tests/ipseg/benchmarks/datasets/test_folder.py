@@ -10,12 +10,12 @@ from PIL import Image
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.folder import FolderBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.addresses import fetch
 
 
-def picture(path: Path):
+def image(path: Path):
     path.parent.mkdir(parents=True, exist_ok=True)
     Image.new("RGB", (8, 6)).save(path)
 
@@ -28,15 +28,15 @@ def mask(path: Path, pixels: int):
 
 
 def collection(root: Path, sizes: dict[str, list[int]]) -> FolderBenchmark:
-    """One picture for each number of object pixels, named 0.jpg, 1.jpg, ..."""
+    """One image for each number of object pixels, named 0.jpg, 1.jpg, ..."""
     for name, pixels in sizes.items():
         for number, count in enumerate(pixels):
-            picture(root / "images" / name / f"{number}.jpg")
+            image(root / "images" / name / f"{number}.jpg")
             mask(root / "masks" / name / f"{number}.png", count)
     return FolderBenchmark(str(root))
 
 
-def asked(episodes):
+def keys(episodes):
     return [(e.query.key, *(s.key for s in e.supports)) for e in episodes]
 
 
@@ -45,72 +45,72 @@ def benchmark(tmp_path):
     return collection(tmp_path, {"dog": [5, 9, 20, 3, 4, 6, 40], "cat": [1, 2]})
 
 
-def test_the_first_picture_of_a_class_is_shown_and_the_others_are_asked_about(benchmark):
+def test_the_first_image_of_a_class_is_the_support_and_the_others_are_queries(benchmark):
     benchmark.check()
     assert benchmark.classes("") == {0: "cat", 1: "dog"}
     episodes = benchmark.episodes("", Sampling())
-    assert asked(episodes) == [
+    assert keys(episodes) == [
         ("images/cat/1.jpg", "images/cat/0.jpg"),
         *((f"images/dog/{i}.jpg", "images/dog/0.jpg") for i in range(1, 7)),
     ]
     assert [e.episode for e in episodes] == list(range(7))
     assert {e.seed for e in episodes} == {None}
     assert from_table(to_table(episodes)) == episodes
-    assert read_truth(episodes[0].query.truth).mask.sum() == 2
+    assert read_ground_truth(episodes[0].query.ground_truth).mask.sum() == 2
     assert fetch(episodes[0].query.uri)[:2] == b"\xff\xd8"
 
 
 def test_prompts_may_stay_among_the_queries(benchmark):
     episodes = benchmark.episodes("", Sampling(exclude_prompt=False))
-    assert asked(episodes)[:2] == [
+    assert keys(episodes)[:2] == [
         ("images/cat/0.jpg", "images/cat/0.jpg"),
         ("images/cat/1.jpg", "images/cat/0.jpg"),
     ]
     assert len(episodes) == 9
 
 
-def test_the_largest_object_is_looked_for_among_the_first_six_only(benchmark):
+def test_the_largest_object_is_taken_from_the_first_six_only(benchmark):
     episodes = benchmark.episodes("", Sampling(rule="largest-of-6"))
-    shown = {e.class_name: e.supports[0].key for e in episodes}
-    assert shown == {"cat": "images/cat/1.jpg", "dog": "images/dog/2.jpg"}
+    prompts = {e.class_name: e.supports[0].key for e in episodes}
+    assert prompts == {"cat": "images/cat/1.jpg", "dog": "images/dog/2.jpg"}
 
 
 def test_more_shots_take_the_next_in_the_order_of_the_rule(tmp_path):
     benchmark = collection(tmp_path, {"dog": [5, 9, 20, 9]})
-    for rule, shown in {"first": ["0", "1", "2"], "largest-of-6": ["2", "1", "3"]}.items():
+    for rule, prompts in {"first": ["0", "1", "2"], "largest-of-6": ["2", "1", "3"]}.items():
         (episode,) = benchmark.episodes("", Sampling(shot=3, rule=rule))
-        assert [s.key for s in episode.supports] == [f"images/dog/{i}.jpg" for i in shown]
+        assert [s.key for s in episode.supports] == [f"images/dog/{i}.jpg" for i in prompts]
 
 
-def test_masks_are_read_only_where_a_rule_needs_them(tmp_path):
+def test_masks_are_read_only_if_a_rule_needs_them(tmp_path):
     benchmark = collection(tmp_path, {"dog": [1, 2]})
-    (tmp_path / "masks" / "dog" / "0.png").write_bytes(b"not a picture")
+    (tmp_path / "masks" / "dog" / "0.png").write_bytes(b"not an image")
     assert len(benchmark.episodes("", Sampling())) == 1
     with pytest.raises(SourceError, match=r"masks/dog/0\.png cannot be read"):
         benchmark.episodes("", Sampling(rule="largest-of-6"))
 
 
-def test_pictures_in_prompts_are_all_shown_and_nothing_is_left_out(benchmark, tmp_path):
+def test_all_images_in_prompts_are_supports_and_all_others_queries(benchmark, tmp_path):
     for file in ("cat/x.jpg", "cat/y.png", "dog/z.webp"):
-        picture(tmp_path / "prompts" / file)
+        image(tmp_path / "prompts" / file)
     mask(tmp_path / "prompts" / "cat" / "y.mask.png", 7)
     episodes = benchmark.episodes("", Sampling())
     assert len(episodes) == 9
     (x, y) = episodes[0].supports
-    assert (x.key, x.truth) == ("prompts/cat/x.jpg", "")
+    assert (x.key, x.ground_truth) == ("prompts/cat/x.jpg", "")
     assert y.key == "prompts/cat/y.png"
-    assert read_truth(y.truth).mask.sum() == 7
-    assert asked(benchmark.episodes("", Sampling(rule="first")))[0] == (
+    assert read_ground_truth(y.ground_truth).mask.sum() == 7
+    assert keys(benchmark.episodes("", Sampling(rule="first")))[0] == (
         *("images/cat/1.jpg", "images/cat/0.jpg"),
     )
 
 
-def test_prompts_have_to_fit_the_classes(benchmark, tmp_path):
-    picture(tmp_path / "prompts" / "cat" / "x.jpg")
-    with pytest.raises(SourceError, match=r"prompts/dog has no picture; .*name a rule"):
+def test_prompts_must_match_the_classes(benchmark, tmp_path):
+    image(tmp_path / "prompts" / "cat" / "x.jpg")
+    with pytest.raises(SourceError, match=r"prompts/dog has no image; .*name a rule"):
         benchmark.check()
-    picture(tmp_path / "prompts" / "cow" / "x.jpg")
-    with pytest.raises(SourceError, match=r"prompts/cow belongs to no class; .* cat, dog"):
+    image(tmp_path / "prompts" / "cow" / "x.jpg")
+    with pytest.raises(SourceError, match=r"prompts/cow is not a class; .* cat, dog"):
         FolderBenchmark(str(tmp_path)).check()
 
 
@@ -122,7 +122,7 @@ def test_a_draw_depends_on_the_seed_alone(benchmark):
     assert first == again
     assert {e.seed for e in first} == {4}
     draws = {
-        asked(benchmark.episodes("", Sampling(rule="random", seed=s, exclude_prompt=False)))[-1]
+        keys(benchmark.episodes("", Sampling(rule="random", seed=s, exclude_prompt=False)))[-1]
         for s in range(8)
     }
     assert len(draws) > 1
@@ -135,7 +135,7 @@ def test_a_draw_depends_on_the_seed_alone(benchmark):
     exclude=st.booleans(),
     data=st.data(),
 )
-def test_every_picture_but_the_prompts_is_asked_about_once(sizes, rule, exclude, data):
+def test_every_image_except_the_prompts_is_a_query_once(sizes, rule, exclude, data):
     shot = data.draw(st.integers(1, min(sizes) - 1))
     with TemporaryDirectory() as folder:
         classes = {f"c{i}": list(range(1, n + 1)) for i, n in enumerate(sizes)}
@@ -158,7 +158,7 @@ def test_all_pairs_are_all_ordered_pairs_of_a_class(sizes, exclude):
     with TemporaryDirectory() as folder:
         benchmark = collection(Path(folder), {f"c{i}": [1] * n for i, n in enumerate(sizes)})
         episodes = benchmark.episodes("", Sampling(rule="all-pairs", exclude_prompt=exclude))
-    assert len(episodes) == len(set(asked(episodes)))
+    assert len(episodes) == len(set(keys(episodes)))
     assert len(episodes) == sum(n * (n - 1) if exclude else n * n for n in sizes)
 
 
@@ -170,23 +170,23 @@ def test_what_is_missing_is_named(tmp_path):
     with pytest.raises(SourceError, match=r"masks/dog/1\.png is missing: .*\(1 of 2 have none\)"):
         benchmark.check()
     (tmp_path / "images" / "bird").mkdir()
-    with pytest.raises(SourceError, match=r"images/bird has no picture"):
+    with pytest.raises(SourceError, match=r"images/bird has no image"):
         FolderBenchmark(str(tmp_path)).check()
 
 
-def test_what_cannot_be_drawn_is_refused(benchmark):
-    with pytest.raises(SourceError, match=r"no sampling rule 'last'; it knows 'first', 'largest"):
+def test_impossible_draws_are_refused(benchmark):
+    with pytest.raises(SourceError, match=r"no sampling rule 'last'; it has 'first', 'largest"):
         benchmark.episodes("", Sampling(rule="last"))
     with pytest.raises(ConfigError, match="shot must be 1, not 2"):
         benchmark.episodes("", Sampling(rule="all-pairs", shot=2))
-    with pytest.raises(SourceError, match=r"images/cat has 2 picture\(s\), too few for 3"):
+    with pytest.raises(SourceError, match=r"images/cat has 2 image\(s\), too few for 3"):
         benchmark.episodes("", Sampling(shot=3))
-    with pytest.raises(SourceError, match=r"'cat' has 2 picture.* all of them are shown"):
+    with pytest.raises(SourceError, match=r"'cat' has 2 image.* all of them are prompts"):
         benchmark.episodes("", Sampling(shot=2))
 
 
-def test_a_collection_may_lie_behind_a_url(tmp_path):
+def test_the_root_can_be_a_url(tmp_path):
     collection(tmp_path, {"dog": [1, 2]})
     (episode,) = FolderBenchmark(f"file://{tmp_path}/").episodes("", Sampling())
     assert episode.query.uri == f"file://{tmp_path}/images/dog/1.jpg"
-    assert read_truth(episode.query.truth).mask.sum() == 2
+    assert read_ground_truth(episode.query.ground_truth).mask.sum() == 2

@@ -7,8 +7,8 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.fss1000 import Fss1000Benchmark
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.benchmarks.published.episode_lists import episode_csv
-from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import SourceError
 
 CLASSES = ["pencil_sharpener1", "abe's_flyingfish", "zebra"]  # as in the list: not sorted
@@ -20,7 +20,7 @@ def encoded(image, kind):
     return file.getvalue()
 
 
-PICTURE = encoded(Image.new("RGB", (8, 8), "green"), "JPEG")
+IMAGE = encoded(Image.new("RGB", (8, 8), "green"), "JPEG")
 SMOOTH = np.zeros((8, 8, 4), np.uint8)  # an outline from black over grey to white, opaque
 SMOOTH[..., :3] = np.array([0, 60, 127, 128, 129, 200, 255, 255], np.uint8)[:, None]
 SMOOTH[..., 3] = 255
@@ -33,7 +33,7 @@ def root(tmp_path) -> Path:
     for name in [*CLASSES, "not_in_the_list"]:
         (base / "data" / name).mkdir(parents=True)
         for number in range(1, 11):
-            (base / "data" / name / f"{number}.jpg").write_bytes(PICTURE)
+            (base / "data" / name / f"{number}.jpg").write_bytes(IMAGE)
             (base / "data" / name / f"{number}.png").write_bytes(MASK)
     (base / "splits").mkdir()
     (base / "splits/test.txt").write_text("".join(f"{name}\n" for name in CLASSES))
@@ -61,13 +61,13 @@ def test_episodes_are_those_of_the_reference(root, shot):
 
 
 def test_the_first_episode_is_the_published_one(root):
-    # No class comes before it, so that it does not depend on the other 239.
+    # It is the first class, so the other 239 do not matter.
     first = Fss1000Benchmark(str(root)).episodes("test", Sampling())[0]
     assert (first.class_id, first.query.key) == (760, "abe's_flyingfish/1.jpg")
     assert first.supports[0].key == "abe's_flyingfish/3.jpg"
 
 
-def test_an_episode_says_where_everything_is(root):
+def test_an_episode_has_the_addresses_of_its_files(root):
     benchmark = Fss1000Benchmark(str(root))
     assert (benchmark.folds, list(benchmark.classes("test").items())) == (
         ("test",),
@@ -77,15 +77,15 @@ def test_an_episode_says_where_everything_is(root):
     assert (episode.class_name, episode.fold, episode.shot) == ("pencil_sharpener1", "test", 5)
     for example in (episode.query, *episode.supports):
         assert Path(example.uri) == root / "FSS-1000/data" / example.key
-        expected = np.broadcast_to(np.arange(8) >= 3, (8, 8))  # grey 128 is object
-        np.testing.assert_array_equal(read_truth(example.truth).mask, expected)
+        expected = np.broadcast_to(np.arange(8) >= 3, (8, 8))  # grey 128 is the object
+        np.testing.assert_array_equal(read_ground_truth(example.ground_truth).mask, expected)
 
 
 @pytest.mark.parametrize(
     "place", ["", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000"]
 )
 @pytest.mark.parametrize("inner", ["data", ""])
-def test_every_known_place_below_the_root_is_found(root, tmp_path, place, inner):
+def test_every_known_folder_below_the_root_is_found(root, tmp_path, place, inner):
     base = tmp_path / "elsewhere" / place
     base.parent.mkdir(parents=True, exist_ok=True)
     (root / "FSS-1000").rename(base)
@@ -100,10 +100,10 @@ def test_every_known_place_below_the_root_is_found(root, tmp_path, place, inner)
     assert Path(episodes[0].query.uri) == base / inner / "abe's_flyingfish/1.jpg"
 
 
-def test_a_url_is_a_root_too(root):
+def test_the_root_can_be_a_url(root):
     query = Fss1000Benchmark(f"file://{root}").episodes("test", Sampling())[0].query
     assert query.uri.startswith("file://")
-    assert read_truth(query.truth).mask.any()
+    assert read_ground_truth(query.ground_truth).mask.any()
 
 
 def test_supports_can_be_kept_from_repeating(root):
@@ -143,7 +143,7 @@ def test_what_is_missing_is_named(root, path, message):
     [
         ("", "test.txt is empty"),
         ("zebra\nzebra\n", "test.txt lists 'zebra' twice"),
-        ("../zebra\n", "test.txt lists '../zebra', which is no name"),
+        ("../zebra\n", "test.txt lists '../zebra', which is not the name"),
         ("..\n", "test.txt lists '..'"),
     ],
 )
@@ -157,10 +157,10 @@ def test_a_malformed_list_is_named(root, text, message):
     ("fold", "rule", "message"),
     [
         ("val", "", "no fold 'val'; it has test"),
-        ("test", "sansa", "cannot be drawn again"),
+        ("test", "sansa", "cannot be reproduced"),
         ("test", "fss-sam3", "fss-1000 has no sampling rule 'fss-sam3'"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(root, fold, rule, message):
+def test_impossible_draws_are_refused(root, fold, rule, message):
     with pytest.raises(SourceError, match=message):
         Fss1000Benchmark(str(root)).episodes(fold, Sampling(rule=rule))

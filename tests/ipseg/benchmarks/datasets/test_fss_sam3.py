@@ -11,7 +11,7 @@ from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.coco20i import Coco20iBenchmark
 from ipseg.benchmarks.datasets.pascal5i import Pascal5iBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 from ipseg.vision.masks import encode_rle
 
@@ -21,7 +21,7 @@ SIDE = 100
 
 @pytest.fixture(scope="module")
 def coco(tmp_path_factory) -> Path:
-    """Official annotations only. Each object is a rectangle of its own, so it can be told apart."""
+    """Official annotations only. Each object is a rectangle of its own, to identify it."""
     root = tmp_path_factory.mktemp("coco")
     draw = np.random.RandomState(3)
     numbers = draw.choice(500_000, 60, replace=False).tolist()
@@ -33,7 +33,7 @@ def coco(tmp_path_factory) -> Path:
     for number in range(1200):
         x, y = draw.randint(0, 50, 2).tolist()
         w, h = draw.randint(10, 50, 2).tolist()
-        category = 1 + number % 80  # the rule goes by the order of the ids, gaps or not
+        category = 1 + number % 80  # the rule uses the order of the ids, whatever their gaps
         if category == 5 and number > 80:
             continue  # class 4 has too few supports for five shots
         crowd = int(number % 11 == 0)
@@ -80,13 +80,13 @@ def coco_reference(path, wanted, shot, seed):
         for _ in range(1000):
             category = stream.choice(usable)
             target = stream.choice(targets[category])
-            shown = stream.sample([i for i in supports[category] if i != target], shot)
+            chosen = stream.sample([i for i in supports[category] if i != target], shot)
             objects = []
-            for image in shown:
+            for image in chosen:
                 found = api.loadAnns(api.getAnnIds(imgIds=image, catIds=category))
                 large = [a for a in found if not a["iscrowd"] and a["area"] > 1000]
                 objects.append(everywhere.choice(large))
-            episodes.append((category, target, shown, objects))
+            episodes.append((category, target, chosen, objects))
     return api, episodes
 
 
@@ -105,19 +105,19 @@ def test_coco_episodes_are_those_of_the_release(coco, fold, shot, seed):
     api, expected = coco_reference(coco / "annotations/instances_val2014.json", fold, shot, seed)
     names = {image: f"val2014/{entry['file_name']}" for image, entry in api.imgs.items()}
     assert [(e.class_id + 1, e.query.key, [s.key for s in e.supports]) for e in episodes] == [
-        (category, names[target], [names[image] for image in shown])
-        for category, target, shown, _ in expected
+        (category, names[target], [names[image] for image in chosen])
+        for category, target, chosen, _ in expected
     ]
     for episode, (category, target, _, objects) in list(zip(episodes, expected, strict=True))[:60]:
         for support, chosen in zip(episode.supports, objects, strict=True):
             x, y, *_, y1 = chosen["segmentation"][0]
             x1 = chosen["segmentation"][0][2]
-            assert box_of(read_truth(support.truth).mask) == [x, y, x1 - x, y1 - y]
+            assert box_of(read_ground_truth(support.ground_truth).mask) == [x, y, x1 - x, y1 - y]
         union = np.zeros((SIDE, SIDE), bool)
         for found in api.loadAnns(api.getAnnIds(imgIds=target, catIds=category, iscrowd=False)):
             x, y, x1, _, _, y1 = found["segmentation"][0][:6]
             union[y:y1, x:x1] = True
-        np.testing.assert_array_equal(read_truth(episode.query.truth).mask, union)
+        np.testing.assert_array_equal(read_ground_truth(episode.query.ground_truth).mask, union)
 
 
 def test_a_class_with_too_few_supports_is_never_drawn(coco):
@@ -129,7 +129,7 @@ def test_a_class_with_too_few_supports_is_never_drawn(coco):
 
 @pytest.fixture(scope="module")
 def voc(tmp_path_factory) -> Path:
-    """The official VOC2012: in each picture two objects of one class, and one of the next."""
+    """The official VOC2012: in each image two objects of one class, and one of the next."""
     root = tmp_path_factory.mktemp("voc")
     for folder in (
         "JPEGImages",
@@ -168,17 +168,17 @@ def test_pascal_episodes_are_those_of_the_release(voc, fold, shot):
     for episode in episodes:
         c = stream.choice(list(classes))
         target = stream.choice(targets[c])
-        shown = stream.sample([n for n in supports[c] if n != target], shot)
+        chosen = stream.sample([n for n in supports[c] if n != target], shot)
         assert episode.class_id == c
         assert episode.query.key == f"JPEGImages/{target}.jpg"
-        assert [s.key for s in episode.supports] == [f"JPEGImages/{n}.jpg" for n in shown]
-    truth = read_truth(episodes[0].query.truth)
-    assert truth.ignore is None
+        assert [s.key for s in episode.supports] == [f"JPEGImages/{n}.jpg" for n in chosen]
+    ground_truth = read_ground_truth(episodes[0].query.ground_truth)
+    assert ground_truth.ignore is None
     np.testing.assert_array_equal(
-        truth.mask, labels[Path(episodes[0].query.key).stem] == episodes[0].class_id
+        ground_truth.mask, labels[Path(episodes[0].query.key).stem] == episodes[0].class_id
     )
     # The larger of two objects.
-    assert box_of(read_truth(episodes[0].supports[0].truth).mask) == [40, 0, 39, 40]
+    assert box_of(read_ground_truth(episodes[0].supports[0].ground_truth).mask) == [40, 0, 39, 40]
 
 
 def test_maps_that_contradict_each_other_are_named(voc, tmp_path):
@@ -195,8 +195,8 @@ def test_maps_that_contradict_each_other_are_named(voc, tmp_path):
         benchmark.episodes("0", Sampling(rule=RULE))
     for path in (root / "SegmentationObject").iterdir():
         Image.new("L", (6, 5)).save(path)
-    with pytest.raises(SourceError, match="has another size than"):
+    with pytest.raises(SourceError, match="differ in size"):
         benchmark.episodes("0", Sampling(rule=RULE))
     Image.new("L", (120, 60), 21).save(root / "SegmentationClass/2008_000999.png")
-    with pytest.raises(SourceError, match=r"2008_000999.png holds the value 21"):
+    with pytest.raises(SourceError, match=r"2008_000999.png contains the value 21"):
         Pascal5iBenchmark(str(root)).episodes("0", Sampling(rule=RULE))

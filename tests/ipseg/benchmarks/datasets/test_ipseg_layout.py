@@ -3,7 +3,7 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.ipseg_layout import IpsegLayoutBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 
 
@@ -12,53 +12,53 @@ def root(tmp_path):
     """One set of two classes."""
     for name in ("imgs/cat/00.jpg", "imgs/cat/01.jpg", "imgs/dog/00.png", "imgs/dog/01.jpg"):
         path = tmp_path / name
-        truth = tmp_path / name.replace("imgs", "gts")
-        for file, value in ((path, "grey"), (truth.with_suffix(".png"), "white")):
+        ground_truth = tmp_path / name.replace("imgs", "gts")
+        for file, value in ((path, "grey"), (ground_truth.with_suffix(".png"), "white")):
             file.parent.mkdir(parents=True, exist_ok=True)
             Image.new("RGB", (8, 6), value).save(file)
     (tmp_path / "ref_composed.txt").write_text("cat 01\ndog 00")  # no newline at the end
     return tmp_path
 
 
-def asked(root, fold="", **sampling):
+def keys(root, fold="", **sampling):
     episodes = IpsegLayoutBenchmark(str(root)).episodes(fold, Sampling(**sampling))
     return [(e.query.key, e.supports[0].key) for e in episodes]
 
 
-def test_the_list_says_what_is_shown(root):
+def test_the_list_names_the_supports(root):
     IpsegLayoutBenchmark(str(root)).check()
-    assert asked(root) == [
+    assert keys(root) == [
         ("imgs/cat/00.jpg", "imgs/cat/01.jpg"),
         ("imgs/dog/01.jpg", "imgs/dog/00.png"),
     ]
 
 
-def test_the_released_rule_asks_about_the_reference_too(root):
-    assert len(asked(root, rule="released")) == len(asked(root, exclude_prompt=False)) == 4
+def test_under_the_released_rule_the_reference_is_a_query_too(root):
+    assert len(keys(root, rule="released")) == len(keys(root, exclude_prompt=False)) == 4
 
 
 def test_a_prompt_set_is_another_list(root):
     (root / "set2.txt").write_text("cat 00.jpg\r\ndog 01\r\n")
-    assert [shown for _, shown in asked(root, rule="set2.txt")] == [
+    assert [prompts for _, prompts in keys(root, rule="set2.txt")] == [
         *("imgs/cat/00.jpg", "imgs/dog/01.jpg"),
     ]
-    with pytest.raises(SourceError, match="no plain name"):
-        asked(root, rule="../set2.txt")
+    with pytest.raises(SourceError, match="not a plain name"):
+        keys(root, rule="../set2.txt")
     with pytest.raises(SourceError, match=r"set3\.txt is missing"):
-        asked(root, rule="set3.txt")
+        keys(root, rule="set3.txt")
 
 
 def test_a_reference_with_a_slash_is_a_path_below_the_root(root):
-    Image.new("RGB", (8, 6)).save(root / "shown.jpg")
+    Image.new("RGB", (8, 6)).save(root / "other.jpg")
     (root / "refs").mkdir()
     Image.new("RGB", (8, 6)).save(root / "refs" / "my.cat.jpg")
     (root / "ref_composed.txt").write_text("dog imgs/cat/00\ncat refs/my.cat\n")
     episodes = IpsegLayoutBenchmark(str(root)).episodes("", Sampling())
-    shown = {e.class_name: e.supports[0] for e in episodes}
-    assert shown["dog"].key == "imgs/cat/00.jpg"
-    assert read_truth(shown["dog"].truth).mask.all()
-    assert (shown["cat"].key, shown["cat"].truth) == ("refs/my.cat.jpg", "")
-    assert len(episodes) == 4  # neither is among the pictures of its own class
+    prompts = {e.class_name: e.supports[0] for e in episodes}
+    assert prompts["dog"].key == "imgs/cat/00.jpg"
+    assert read_ground_truth(prompts["dog"].ground_truth).mask.all()
+    assert (prompts["cat"].key, prompts["cat"].ground_truth) == ("refs/my.cat.jpg", "")
+    assert len(episodes) == 4  # neither is an image of its own class
 
 
 def test_several_sets_are_folds(root, tmp_path_factory):
@@ -78,27 +78,27 @@ def test_several_sets_are_folds(root, tmp_path_factory):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("cat 00\n", r"ref_composed\.txt names no reference of 'dog'"),
-        ("cat 00\ndog 0\n", r"'dog' has no picture named '0'"),  # a part of a name is not it
-        ("cat 00\ncow 00\n", "the object 'cow', of which there is no folder"),
+        ("cat 00\n", r"ref_composed\.txt has no reference of 1 object\(s\), the first is 'dog'"),
+        ("cat 00\ndog 0\n", r"'dog' has no image named '0'"),  # not a part of a name
+        ("cat 00\ncow 00\n", "the object 'cow', which has no folder"),
         ("cat 00\ncat 01\n", "a reference of 'cat' twice"),
         ("cat\n", "has a line 'cat'"),
-        ("cat ../00\ndog 00\n", "must lie below the data root"),
-        ("cat /etc/x\ndog 00\n", "must lie below the data root"),
-        ("cat refs/00\ndog 00\n", r"there is no picture .*/refs/00"),
+        ("cat ../00\ndog 00\n", "must be below the data root"),
+        ("cat /etc/x\ndog 00\n", "must be below the data root"),
+        ("cat refs/00\ndog 00\n", r"there is no image .*/refs/00"),
     ],
 )
-def test_a_list_that_cannot_be_followed_is_refused(root, text, message):
+def test_an_invalid_list_is_refused(root, text, message):
     (root / "ref_composed.txt").write_text(text)
     with pytest.raises(SourceError, match=message):
-        asked(root)
+        keys(root)
 
 
 def test_what_is_missing_is_named(root, tmp_path):
-    with pytest.raises(SourceError, match="no sampling rule 'paper'; it knows 'released'"):
-        asked(root, rule="paper")
+    with pytest.raises(SourceError, match="no sampling rule 'paper'; it has 'released'"):
+        keys(root, rule="paper")
     with pytest.raises(ConfigError, match="shot must be 1"):
-        asked(root, shot=5)
+        keys(root, shot=5)
     (root / "ref_composed.txt").unlink()
     with pytest.raises(SourceError, match=r"ref_composed\.txt is missing"):
         IpsegLayoutBenchmark(str(root)).check()

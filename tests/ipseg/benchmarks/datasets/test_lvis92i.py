@@ -1,4 +1,4 @@
-"""A miniature of the released layout: pickle of 23 classes, pictures of 12 x 10 pixels."""
+"""A miniature of the released layout: pickle of 23 classes, images of 12 x 10 pixels."""
 
 import logging
 import pickle
@@ -10,7 +10,7 @@ from PIL import Image
 from ipseg.benchmarks.benchmark import Protocol, Sampling
 from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 from ipseg.vision.masks import encode_rle
 
@@ -81,16 +81,16 @@ def test_episodes_are_those_of_numpys_global_generator(root, fold, shot, seed):
 def test_classes_of_a_fold_change_with_the_shots(root):
     one, two = Lvis92iBenchmark(str(root)), Lvis92iBenchmark(str(root), shot=2)
     assert len(one.folds) == len(two.folds) == 10
-    assert [88 in one.classes(fold) for fold in one.folds] == [False] * 10  # a single image
+    assert [88 in one.classes(fold) for fold in one.folds] == [False] * 10  # it has one image
     assert one.classes("0") == {90: "90", 68: "68"}
     assert any(one.classes(fold) != two.classes(fold) for fold in one.folds)
     dealt = [c for fold in one.folds for c in one.classes(fold)]
-    assert len(dealt) == len(set(dealt)) == 20  # of 22 kept, two are dealt to no fold
+    assert len(dealt) == len(set(dealt)) == 20  # of 22 classes, two are left over
     with pytest.raises(ConfigError, match="open it with shot=5"):
         one.episodes("0", Sampling(shot=5))
 
 
-def test_the_truth_is_the_union_of_instances_however_they_are_written(root):
+def test_the_ground_truth_is_the_union_of_instances_in_any_format(root):
     spot = np.zeros((10, 12), np.uint8)
     spot[0, 0] = 1
     column = {"size": [10, 12], "counts": [110, 10]}  # the last column, uncompressed
@@ -107,9 +107,9 @@ def test_the_truth_is_the_union_of_instances_however_they_are_written(root):
     first, second = Lvis92iBenchmark(str(root)).episodes("0", Sampling())[:2]
     union = np.zeros((10, 12), bool)
     union[3:8, 2:6] = union[9:, :3] = union[0, 0] = union[:, -1] = True
-    np.testing.assert_array_equal(read_truth(first.query.truth).mask, union)
-    np.testing.assert_array_equal(read_truth(second.query.truth).mask[:, 0], True)
-    assert read_truth(second.query.truth).mask.sum() == 10
+    np.testing.assert_array_equal(read_ground_truth(first.query.ground_truth).mask, union)
+    np.testing.assert_array_equal(read_ground_truth(second.query.ground_truth).mask[:, 0], True)
+    assert read_ground_truth(second.query.ground_truth).mask.sum() == 10
 
 
 def test_the_pickle_is_read_once_and_the_table_afterwards(root):
@@ -122,27 +122,29 @@ def test_the_pickle_is_read_once_and_the_table_afterwards(root):
     assert inside.episodes("3", Sampling()) == before
 
 
-def test_where_nothing_can_be_written_the_pickle_is_read_each_time(root, caplog):
+def test_in_a_read_only_folder_the_pickle_is_read_each_time(root, caplog):
     before = Lvis92iBenchmark(str(root)).episodes("3", Sampling())
     table = root / "LVIS/lvis_val.parquet"
     table.unlink()
 
     class ReadOnly(Lvis92iBenchmark):
-        table_file = "lvis_val.pkl/no-folder.parquet"  # a file is in the way, whoever runs this
+        table_file = (
+            "lvis_val.pkl/no-folder.parquet"  # not writable even for root: a file is in the way
+        )
 
     with caplog.at_level(logging.WARNING, "ipseg"):
         assert ReadOnly(str(root)).episodes("3", Sampling()) == before
     assert "ipseg data prepare lvis-92i --out DIR" in caplog.text
 
 
-def test_polygons_take_sizes_from_the_entry_before_the_picture(root):
+def test_polygons_take_sizes_from_the_entry_before_the_image(root):
     data = {c: {image: entry([SQUARE]) for image in images_of(c)} for c in CLASSES}
     for images in data.values():
         for image in images.values():
             image.update(height=20, width=30)
     save(root, data)
     (query, *_) = [e.query for e in Lvis92iBenchmark(str(root)).episodes("0", Sampling())]
-    assert read_truth(query.truth).mask.shape == (20, 30)
+    assert read_ground_truth(query.ground_truth).mask.shape == (20, 30)
 
 
 @pytest.mark.parametrize(
@@ -151,13 +153,13 @@ def test_polygons_take_sizes_from_the_entry_before_the_picture(root):
         ([[1, 2, 3]], "three corners"),
         ([[1, 2, 3, 4, 5, float("nan")]], "far outside"),
         ([[1, 2, 3, 4, 5, 1e9]], "far outside"),
-        ([], "no list of polygons"),
-        ("0:f3", "no list of polygons"),
+        ([], "not a list of polygons"),
+        ("0:f3", "not a list of polygons"),
         ({"size": [10, 12]}, "'counts'"),
         ({"size": [10, 12], "counts": [1, 2]}, "do not fill 10 x 12"),
         ({"size": [10, 12], "counts": "0:f"}, "damaged segmentation"),
         (np.zeros((2, 2, 3)), r"is \(H, W\)"),
-        (None, "no list of polygons"),
+        (None, "not a list of polygons"),
     ],
     ids=str,
 )
@@ -171,13 +173,13 @@ def test_a_malformed_mask_is_named_with_its_file(root, broken, fault):
 @pytest.mark.parametrize(
     ("data", "fault"),
     [
-        ([], "holds no dictionary of classes"),
-        ({"cup": {}}, "'cup' is no class id"),
+        ([], "is not a dictionary of classes"),
+        ({"cup": {}}, "'cup' is not a class id"),
         ({3: {"val2017/1.jpg": []}}, "no list 'annotations'"),
         ({3: {"val2017/1.jpg": {"annotations": []}}}, "no list 'annotations'"),
-        ({3: {"val2017/1.jpg": {"annotations": [0]}}}, "annotation 0 is no dictionary"),
-        ({3: {7: entry([SQUARE])}}, "no path"),
-        ({3: {"../../etc/passwd": entry([SQUARE])}}, "must lie below"),
+        ({3: {"val2017/1.jpg": {"annotations": [0]}}}, "annotation 0 is not a dictionary"),
+        ({3: {7: entry([SQUARE])}}, "not a path"),
+        ({3: {"../../etc/passwd": entry([SQUARE])}}, "must be below"),
         ({3: {"val2017/no.jpg": entry([SQUARE])}}, "val2017/no.jpg is missing; its size"),
         ({3: {"val2017/000000000001.jpg": entry([SQUARE])}}, "0 classes have more than 1"),
     ],
@@ -189,13 +191,13 @@ def test_a_pickle_of_another_shape_is_refused(root, data, fault):
         Lvis92iBenchmark(str(root)).check()
 
 
-def test_a_pickle_that_wants_to_run_something_is_refused(root):
+def test_a_pickle_with_code_is_refused(root):
     save(root, {3: {"val2017/1.jpg": entry(print)}})
-    with pytest.raises(SourceError, match=r"lvis_val\.pkl is no plain data: .*print"):
+    with pytest.raises(SourceError, match=r"lvis_val\.pkl is not plain data: .*print"):
         Lvis92iBenchmark(str(root)).check()
 
 
-def test_missing_files_are_said_with_the_layout(tmp_path):
+def test_the_error_about_missing_files_has_the_layout(tmp_path):
     with pytest.raises(SourceError, match=f"val2017 or train2017 in {tmp_path}/LVIS/coco"):
         Lvis92iBenchmark(str(tmp_path)).check()
     (tmp_path / "LVIS/coco/val2017").mkdir(parents=True)

@@ -12,7 +12,7 @@ from PIL import Image
 from ipseg.benchmarks.benchmark import Protocol, Sampling
 from ipseg.benchmarks.datasets.annotated import crop_of
 from ipseg.benchmarks.datasets.paco_part import PacoPartBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 
 CLASSES = [*range(60, 43, -1)]  # 17: of the training set, in its order
@@ -20,7 +20,7 @@ ONLY_VAL = 99
 
 
 def annotation(instance, box, rows):
-    """A part that fills some rows of a picture of 12 x 10."""
+    """A part that fills some rows of an image of 12 x 10."""
     mask = np.zeros((10, 12), np.uint8)
     mask[rows[0] : rows[1]] = 1
     return {"segmentation": mask, "obj_ann_id": instance, "obj_bbox": box}
@@ -30,8 +30,8 @@ def path_of(number):
     return f"val2017/{number:012}.jpg"
 
 
-def val_pictures(class_id):
-    """Class 53 has a single picture, the others three."""
+def val_images(class_id):
+    """Class 53 has a single image, the others three."""
     return [path_of(class_id + n) for n in range(1 if class_id == 53 else 3)]
 
 
@@ -50,7 +50,7 @@ def root(tmp_path):
     (tmp_path / "PACO-Part/paco").mkdir(parents=True)
     (tmp_path / "PACO-Part/coco/val2017").mkdir(parents=True)
     Image.new("RGB", (12, 10)).save(tmp_path / "PACO-Part/coco" / path_of(60))
-    save(tmp_path, {c: {i: val_entry(c) for i in val_pictures(c)} for c in [ONLY_VAL, *CLASSES]})
+    save(tmp_path, {c: {i: val_entry(c) for i in val_images(c)} for c in [ONLY_VAL, *CLASSES]})
     return tmp_path
 
 
@@ -62,7 +62,7 @@ def save(root, val):
     (folder / "paco_part_val.parquet").unlink(missing_ok=True)
 
 
-def test_training_classes_are_dealt_to_four_folds_and_kept_with_enough_pictures(root):
+def test_training_classes_are_dealt_to_four_folds_and_kept_with_enough_images(root):
     benchmark = PacoPartBenchmark(str(root))
     benchmark.check()
     assert benchmark.folds == ("0", "1", "2", "3")
@@ -70,7 +70,7 @@ def test_training_classes_are_dealt_to_four_folds_and_kept_with_enough_pictures(
         [60, 56, 52, 48],  # not 44, the 17th
         [59, 55, 51, 47],
         [58, 54, 50, 46],
-        [57, 49, 45],  # not 53, of which there is one picture
+        [57, 49, 45],  # not 53, of which there is one image
     ]
     with pytest.raises(SourceError, match="no class of fold 0 has more than 3"):
         PacoPartBenchmark(str(root), shot=3).check()
@@ -78,7 +78,7 @@ def test_training_classes_are_dealt_to_four_folds_and_kept_with_enough_pictures(
         benchmark.episodes("0", Sampling(shot=2))
 
 
-def test_episodes_are_drawn_class_pictures_objects(root):
+def test_episodes_are_drawn_class_images_objects(root):
     benchmark = PacoPartBenchmark(str(root), shot=2)
     episodes = benchmark.episodes("3", Sampling(shot=2, seed=5))
     assert len(episodes) == 2500
@@ -89,10 +89,10 @@ def test_episodes_are_drawn_class_pictures_objects(root):
 
     for episode in episodes:
         class_id = choose([57, 49, 45])
-        pictures = val_pictures(class_id)
-        names = [choose(pictures)]
+        images = val_images(class_id)
+        names = [choose(images)]
         while len(names) < 3:
-            name = choose(pictures)
+            name = choose(images)
             if name != names[0]:
                 names.append(name)
         boxes = [choose(["2,1,8,8", "0,0,12,10"]) for _ in names]
@@ -102,9 +102,9 @@ def test_episodes_are_drawn_class_pictures_objects(root):
         ]
 
 
-def test_the_truth_is_what_of_the_part_belongs_to_the_object_in_the_whole_picture(root):
+def test_the_ground_truth_is_the_part_of_that_object_in_the_whole_image(root):
     for episode in PacoPartBenchmark(str(root)).episodes("0", Sampling())[:20]:
-        mask = read_truth(episode.query.truth).mask
+        mask = read_ground_truth(episode.query.ground_truth).mask
         rows = [0, 1, 8] if episode.query.crop == (2, 1, 8, 8) else [4, 5]
         assert mask.shape == (10, 12)
         np.testing.assert_array_equal(np.flatnonzero(mask.all(axis=1)), rows)
@@ -114,7 +114,7 @@ def test_the_truth_is_what_of_the_part_belongs_to_the_object_in_the_whole_pictur
 
 def with_bad_boxes(root, box, rows):
     entry = {"annotations": [annotation(1, box, rows), annotation(2, [0, 0, 9, 9], (2, 3))]}
-    save(root, {c: dict.fromkeys(val_pictures(c), entry) for c in CLASSES})
+    save(root, {c: dict.fromkeys(val_images(c), entry) for c in CLASSES})
     return PacoPartBenchmark(str(root))
 
 
@@ -122,7 +122,7 @@ def with_bad_boxes(root, box, rows):
     ("box", "crop"),
     [([3.1, 2.0, 0.8, 5.0], (3, 2, 3, 7)), ([3.0, 2.9, 4.0, 0.05], (3, 2, 7, 2))],
 )
-def test_an_empty_crop_stays_in_the_list_and_is_told_by_its_box(root, box, crop):
+def test_an_empty_crop_stays_in_the_list_with_its_box(root, box, crop):
     benchmark = with_bad_boxes(root, box, (0, 9))
     episodes = benchmark.episodes("0", Sampling())
     assert len(episodes) == 2500
@@ -133,9 +133,9 @@ def test_an_empty_crop_stays_in_the_list_and_is_told_by_its_box(root, box, crop)
 @pytest.mark.parametrize(
     ("box", "rows"),
     [([3.1, 2.0, 0.8, 5.0], (0, 9)), ([0, 5, 12, 5], (0, 4))],
-    ids=["no picture", "no part"],
+    ids=["no image", "no part"],
 )
-def test_resampling_leaves_empty_crops_out_and_shifts_what_follows(root, box, rows):
+def test_resampling_leaves_out_empty_crops_and_changes_later_episodes(root, box, rows):
     benchmark = with_bad_boxes(root, box, rows)
     episodes = benchmark.episodes("0", Sampling(rule="resample-empty"))
     crops = {e.crop for episode in episodes for e in (episode.query, *episode.supports)}
@@ -145,10 +145,10 @@ def test_resampling_leaves_empty_crops_out_and_shifts_what_follows(root, box, ro
     assert benchmark.protocol_of("resample-empty") == Protocol(formula="A", side=1024)
 
 
-def test_resampling_ends_where_nothing_can_be_found(root):
+def test_resampling_stops_if_all_crops_are_empty(root):
     entry = {"annotations": [annotation(1, [3, 2, 0, 5], (0, 9))]}
-    save(root, {c: dict.fromkeys(val_pictures(c), entry) for c in CLASSES})
-    with pytest.raises(SourceError, match="has hardly a crop that shows it"):
+    save(root, {c: dict.fromkeys(val_images(c), entry) for c in CLASSES})
+    with pytest.raises(SourceError, match="hardly any crop contains"):
         PacoPartBenchmark(str(root)).episodes("0", Sampling(rule="resample-empty"))
 
 
@@ -165,7 +165,7 @@ CORNER = st.floats(-30, 30)
 @given(CORNER, CORNER, CORNER, CORNER, st.integers(1, 20), st.integers(1, 20))
 @example(-0.5, -0.5, 0.99, 0.99, 10, 10)
 @example(5, 5, 1, 1, 10, 10)
-def test_a_crop_is_ordered_and_inside_of_the_picture(x0, y0, x1, y1, height, width):
+def test_a_crop_is_ordered_and_inside_of_the_image(x0, y0, x1, y1, height, width):
     left, top, right, bottom = crop_of((x0, y0, x1, y1), height, width)
     assert 0 <= left <= right <= width
     assert 0 <= top <= bottom <= height
@@ -176,11 +176,11 @@ def test_a_crop_is_ordered_and_inside_of_the_picture(x0, y0, x1, y1, height, wid
 @pytest.mark.parametrize(
     ("change", "fault"),
     [
-        ({"obj_bbox": None}, r"obj_bbox: None is no box \[x, y, width, height\]"),
-        ({"obj_bbox": [1, 2, 3]}, "is no box"),
-        ({"obj_bbox": [1, 2, 3, float("inf")]}, "is no box"),
+        ({"obj_bbox": None}, r"obj_bbox: None is not a box \[x, y, width, height\]"),
+        ({"obj_bbox": [1, 2, 3]}, "is not a box"),
+        ({"obj_bbox": [1, 2, 3, float("inf")]}, "is not a box"),
         ({"obj_ann_id": "7"}, "obj_ann_id is '7', not a whole number"),
-        ({"segmentation": None}, "no list of polygons"),
+        ({"segmentation": None}, "not a list of polygons"),
     ],
 )
 def test_a_malformed_annotation_is_named_with_its_file(root, change, fault):
@@ -195,7 +195,7 @@ def test_a_malformed_annotation_is_named_with_its_file(root, change, fault):
 def test_masks_of_different_sizes_are_refused(root):
     entry = val_entry(60)
     entry["annotations"][2]["segmentation"] = np.ones((3, 3))
-    save(root, {c: dict.fromkeys(val_pictures(c), entry) for c in CLASSES})
+    save(root, {c: dict.fromkeys(val_images(c), entry) for c in CLASSES})
     with pytest.raises(SourceError, match="differ in size: 10x12, 3x3"):
         PacoPartBenchmark(str(root)).episodes("0", Sampling())
 

@@ -6,8 +6,8 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Protocol, Sampling
 from ipseg.benchmarks.datasets.pascal5i import Pascal5iBenchmark
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.benchmarks.published.episode_lists import episode_csv
-from ipseg.benchmarks.truth import read_truth
 from ipseg.errors import SourceError
 
 IMAGES = [f"2007_{n:06d}" for n in range(1, 9)]
@@ -20,14 +20,14 @@ def lines_of(fold):
 
 
 def palette(labels):
-    picture = Image.fromarray(labels)
-    picture.putpalette([(37 * i) % 256 for i in range(768)])
-    return picture
+    image = Image.fromarray(labels)
+    image.putpalette([(37 * i) % 256 for i in range(768)])
+    return image
 
 
 @pytest.fixture
 def root(tmp_path) -> Path:
-    """Row r of a map holds class r, the last row is void, as VOC writes it: palette PNG."""
+    """Palette PNGs as in VOC: row r of a map is class r, the last row is void."""
     base = tmp_path / "VOC2012"
     for folder in ("JPEGImages", "SegmentationClassAug", "splits/val"):
         (base / folder).mkdir(parents=True)
@@ -63,20 +63,20 @@ def test_episodes_are_those_of_the_reference(root, fold, shot):
     assert episode_csv(episodes).decode() == "".join(reference(fold, shot))
 
 
-def test_an_episode_says_where_everything_is(root):
+def test_an_episode_has_the_addresses_of_its_files(root):
     benchmark = Pascal5iBenchmark(str(root))
     assert benchmark.classes("1") == {6: "bus", 7: "car", 8: "cat", 9: "chair", 10: "cow"}
     for episode in benchmark.episodes("1", Sampling(shot=5))[:20]:
         for example in (episode.query, *episode.supports):
             assert Path(example.uri) == root / "VOC2012" / example.key
-            truth = read_truth(example.truth)
-            assert set(np.nonzero(truth.mask)[0]) == {episode.class_id}
-            assert set(np.nonzero(truth.ignore)[0]) == {21}
+            ground_truth = read_ground_truth(example.ground_truth)
+            assert set(np.nonzero(ground_truth.mask)[0]) == {episode.class_id}
+            assert set(np.nonzero(ground_truth.ignore)[0]) == {21}
 
 
 @pytest.mark.parametrize("place", ["", "datasets/VOC2012", "data/VOC2012", "VOCdevkit/VOC2012"])
 @pytest.mark.parametrize("lists", ["splits/val", "splits/pascal/val"])
-def test_every_known_place_below_the_root_is_found(root, tmp_path, place, lists):
+def test_every_known_folder_below_the_root_is_found(root, tmp_path, place, lists):
     base = tmp_path / "elsewhere" / place
     base.parent.mkdir(parents=True, exist_ok=True)
     (root / "VOC2012").rename(base)
@@ -87,7 +87,7 @@ def test_every_known_place_below_the_root_is_found(root, tmp_path, place, lists)
     assert Path(benchmark.episodes("0", Sampling())[0].query.uri).is_file()
 
 
-def test_lists_may_lie_beside_the_pictures(root):
+def test_lists_can_be_next_to_the_images(root):
     (root / "splits/pascal").mkdir(parents=True)
     (root / "VOC2012/splits/val").rename(root / "splits/pascal/val")
     Pascal5iBenchmark(str(root)).check()
@@ -98,7 +98,7 @@ def test_lists_may_lie_beside_the_pictures(root):
     [
         ("JPEGImages", "PASCAL-5i is not complete: no JPEGImages/ in"),
         ("SegmentationClassAug", "no SegmentationClassAug/ in .*VOC2012"),
-        ("splits/val/fold2.txt", r"no splits/val/fold2.txt in .*looked for: .*splits/pascal/val"),
+        ("splits/val/fold2.txt", r"no splits/val/fold2.txt in .*searched: .*splits/pascal/val"),
         ("JPEGImages/2007_000003.jpg", r"JPEGImages/2007_000003.jpg is missing.*\(1 of 6 files"),
         ("SegmentationClassAug/2007_000001.png", r"ClassAug/2007_000001.png is missing"),
     ],
@@ -116,7 +116,7 @@ def test_what_is_missing_is_named(root, path, message):
         ("2007_000001\n", "fold0.txt has a line '2007_000001'"),
         ("2007_000001__06\n", "fold0.txt has a line '2007_000001__06'.*from 1 to 5"),
         ("../../000001__01\n", "fold0.txt has a line"),
-        ("2007_000001__01\n", r"fold0.txt: class 1 has 1 picture\(s\), too few"),
+        ("2007_000001__01\n", r"fold0.txt: class 1 has 1 image\(s\), too few"),
     ],
 )
 def test_a_malformed_list_is_named(root, text, message):
@@ -128,12 +128,12 @@ def test_a_malformed_list_is_named(root, text, message):
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ("sansa", "cannot be drawn again"),
+        ("sansa", "cannot be reproduced"),
         ("prompt-set", "no sampling rule 'prompt-set'"),
         ("fss-sam3", "no SegmentationClass/ and SegmentationObject/ and ImageSets/Segm.*val.txt"),
     ],
 )
-def test_what_cannot_be_drawn_is_refused(root, rule, message):
+def test_impossible_draws_are_refused(root, rule, message):
     with pytest.raises(SourceError, match=message):
         Pascal5iBenchmark(str(root)).episodes("0", Sampling(rule=rule))
 

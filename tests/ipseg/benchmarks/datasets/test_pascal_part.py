@@ -1,4 +1,4 @@
-"""A miniature of the released layout: an index of classes, one JSON file for each picture."""
+"""A miniature of the released layout: an index of classes, one JSON file for each image."""
 
 import json
 
@@ -9,7 +9,7 @@ from PIL import Image
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.pascal_part import PascalPartBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 from ipseg.vision.masks import encode_rle
 
@@ -17,7 +17,7 @@ VOC = "Pascal-Part/VOCdevkit/VOC2010"
 INDEX = "all_obj_part_to_image.json"
 OBJECTS = "Annotations_Part_json_merged_part_classes"
 NAMES = [f"2008_{number:06}" for number in range(6)]
-# Superclass -> class -> training and validation pictures, as numbers in NAMES.
+# Superclass -> class -> training and validation images, as numbers in NAMES.
 LISTS = {
     "vehicles": {
         "aeroplane+TAIL": ([0], [1, 2]),  # skipped by the released loader
@@ -44,8 +44,8 @@ def thing(name, box, **parts):
     }
 
 
-def picture():
-    """What every picture shows."""
+def image():
+    """The annotations of every image."""
     return {
         "object": [
             thing("bus", (1, 2, 9, 8), WHEEL=[rle(3), rle(5)], DOOR=[rle(4)]),
@@ -53,7 +53,7 @@ def picture():
             thing("bus", (4, 4, 12, 10), WHEEL=[rle(7)]),
             *(thing(name, (0, 0, 6, 6), HEAD=[rle(1)]) for name in ("train", "cow")),
             thing("cat", (2, 2, 8, 8), EAR=[rle(2)], LEG=[rle(6), rle(7)]),
-            thing("bottle", (3, 3, 3, 9), CAP=[rle(4)]),  # no pixel wide
+            thing("bottle", (3, 3, 3, 9), CAP=[rle(4)]),  # zero pixels wide
             thing("person", (0, 0, 5, 9), ARM=[rle(0)]),
         ]
     }
@@ -66,7 +66,7 @@ def root(tmp_path):
     (folder / OBJECTS).mkdir()
     for name in NAMES:
         Image.new("RGB", (12, 10)).save(folder / f"JPEGImages/{name}.jpg")
-        (folder / OBJECTS / f"{name}.json").write_text(json.dumps(picture()))
+        (folder / OBJECTS / f"{name}.json").write_text(json.dumps(image()))
     save(tmp_path, superclass_first())
     return tmp_path
 
@@ -102,7 +102,7 @@ def turned(*, first, split_names):
     return index
 
 
-def test_folds_are_superclasses_and_classes_need_a_picture_of_each_split(root):
+def test_folds_are_superclasses_and_classes_need_an_image_of_each_split(root):
     benchmark = PascalPartBenchmark(str(root))
     benchmark.check()
     assert benchmark.folds == ("animals", "indoor", "person", "vehicles")
@@ -136,7 +136,7 @@ def test_person_is_a_superclass_and_an_object(root):
 
 
 @pytest.mark.parametrize("shot", [1, 3])
-def test_classes_in_turn_pictures_first_then_objects_that_have_the_part(root, shot):
+def test_classes_in_turn_images_first_then_objects_that_have_the_part(root, shot):
     episodes = PascalPartBenchmark(str(root)).episodes("vehicles", Sampling(shot=shot, seed=2))
     assert len(episodes) == 3 + 2  # entries of the validation set
     draw = np.random.RandomState(2)
@@ -155,17 +155,17 @@ def test_classes_in_turn_pictures_first_then_objects_that_have_the_part(root, sh
                 drawn.append(support)
         assert episode.class_name == name
         assert [e.key for e in (episode.query, *episode.supports)] == [
-            f"{picture}.jpg#{choose(boxes[name])}" for picture in drawn
+            f"{image}.jpg#{choose(boxes[name])}" for image in drawn
         ]
     assert episodes[0].query.uri == f"{root}/{VOC}/JPEGImages/{episodes[0].query.key[:11]}.jpg"
     assert from_table(to_table(episodes)) == episodes
 
 
-def test_the_truth_is_the_union_of_the_objects_masks_in_the_whole_picture(root):
+def test_the_ground_truth_is_the_union_of_the_masks_of_the_object(root):
     episodes = PascalPartBenchmark(str(root)).episodes("vehicles", Sampling())
     for episode in episodes[::2]:
         for example in (episode.query, *episode.supports):
-            mask = read_truth(example.truth).mask
+            mask = read_ground_truth(example.ground_truth).mask
             rows = {(1, 2, 9, 8): [3, 5], (4, 4, 12, 10): [7]}[example.crop]
             assert np.flatnonzero(mask.all(axis=1)).tolist() == rows
 
@@ -173,11 +173,11 @@ def test_the_truth_is_the_union_of_the_objects_masks_in_the_whole_picture(root):
 def test_an_empty_crop_stays_in_the_list(root):
     episodes = PascalPartBenchmark(str(root)).episodes("indoor", Sampling())
     assert [episode.query.crop for episode in episodes] == [(3, 3, 3, 9)] * 2
-    with pytest.raises(SourceError, match="class bottle\\+CAP has hardly a crop"):
+    with pytest.raises(SourceError, match="hardly any crop contains class bottle\\+CAP"):
         PascalPartBenchmark(str(root)).episodes("indoor", Sampling(rule="resample-empty"))
 
 
-def test_pictures_that_are_listed_twice_are_drawn_twice_as_often(root):
+def test_images_that_are_listed_twice_are_drawn_twice_as_often(root):
     index = superclass_first()
     index["animals"]["cat+EAR"]["val"] = [NAMES[1]] * 900 + [NAMES[2]] * 100
     save(root, index)
@@ -202,26 +202,26 @@ def test_the_table_replaces_the_json_files(root):
 @pytest.mark.parametrize(
     ("index", "fault"),
     [
-        ([], "the file is no list of pictures"),
-        ({"animals": {"cat+EAR": {"val": None}}}, "animals / cat\\+EAR / val is no list"),
-        ({"animals": {"cat+EAR": [NAMES[0]]}}, "no split, superclass"),
-        ({"val": {"unicorn+HORN": [NAMES[0]]}}, "no split, superclass"),
-        ({"val": [NAMES[0]]}, "no split, superclass"),
-        ({"animals": {"cat": {"val": ["x"]}}}, "no split, superclass"),
-        ({"animals": {"cat+EAR": {"val": ["../x"]}}}, "'../x' is no name of a picture"),
-        ({"animals": {"cat+EAR": {"val": [7]}}}, "7 is no name of a picture"),
+        ([], "the file is not a list of images"),
+        ({"animals": {"cat+EAR": {"val": None}}}, "animals / cat\\+EAR / val is not a list"),
+        ({"animals": {"cat+EAR": [NAMES[0]]}}, "do not give split, superclass"),
+        ({"val": {"unicorn+HORN": [NAMES[0]]}}, "do not give split, superclass"),
+        ({"val": [NAMES[0]]}, "do not give split, superclass"),
+        ({"animals": {"cat": {"val": ["x"]}}}, "do not give split, superclass"),
+        ({"animals": {"cat+EAR": {"val": ["../x"]}}}, "'../x' is not the name of an image"),
+        ({"animals": {"cat+EAR": {"val": [7]}}}, "7 is not the name of an image"),
         ({}, "no class of fold 'animals'"),
     ],
     ids=str,
 )
-def test_an_index_that_means_nothing_is_named(root, index, fault):
+def test_an_invalid_index_is_named(root, index, fault):
     save(root, index)
     with pytest.raises(SourceError, match=fault):
         PascalPartBenchmark(str(root)).check()
 
 
 def changed(**change):
-    data = picture()
+    data = image()
     data["object"][0].update(change)
     return data
 
@@ -231,18 +231,21 @@ def changed(**change):
     [
         ([], "has no list 'object'"),
         ({"object": [3]}, "object 0 has no list 'parts'"),
-        ({"object": []}, r"shows no (bus\+WHEEL|cat\+EAR).*, but all_obj_part"),
+        ({"object": []}, r"has no (bus\+WHEEL|cat\+EAR).*, but all_obj_part"),
         (changed(parts={}), "object 0 has no list 'parts'"),
-        (changed(parts=[0]), "object 0, part 0 is no JSON object"),
-        (changed(bndbox=None), "object 0: None is no bndbox"),
-        (changed(bndbox={"xmin": 1}), "is no bndbox"),
-        (changed(parts=[{"name": "WHEEL", "mask": [[1, 1, 5, 1, 5, 5]]}]), "polygons, where run"),
-        (changed(parts=[{"name": "WHEEL"}]), "part 0: the segmentation is no list"),
+        (changed(parts=[0]), "object 0, part 0 is not a JSON object"),
+        (changed(bndbox=None), "object 0: None is not a bndbox"),
+        (changed(bndbox={"xmin": 1}), "is not a bndbox"),
+        (
+            changed(parts=[{"name": "WHEEL", "mask": [[1, 1, 5, 1, 5, 5]]}]),
+            "polygons instead of run",
+        ),
+        (changed(parts=[{"name": "WHEEL"}]), "part 0: the segmentation is not a list"),
         (changed(parts=[{"part_name": "WHEEL", "segmentation": {"size": [1]}}]), "part 0: damaged"),
     ],
     ids=str,
 )
-def test_a_malformed_picture_is_named(root, data, fault):
+def test_a_malformed_image_is_named(root, data, fault):
     (root / VOC / OBJECTS / f"{NAMES[2]}.json").write_text(json.dumps(data))
     with pytest.raises(SourceError, match=rf"{NAMES[2]}\.json.*{fault}"):
         PascalPartBenchmark(str(root)).check()
@@ -250,7 +253,7 @@ def test_a_malformed_picture_is_named(root, data, fault):
 
 def test_missing_files_are_named(root):
     (root / VOC / OBJECTS / f"{NAMES[3]}.json").write_text("{")
-    with pytest.raises(SourceError, match=rf"{NAMES[3]}\.json is no readable JSON"):
+    with pytest.raises(SourceError, match=rf"{NAMES[3]}\.json is not valid JSON"):
         PascalPartBenchmark(str(root)).check()
     (root / VOC / OBJECTS / f"{NAMES[3]}.json").unlink()
     with pytest.raises(SourceError, match=rf"{NAMES[3]}\.json is missing"):
@@ -260,7 +263,7 @@ def test_missing_files_are_named(root):
         PascalPartBenchmark(str(root)).check()
 
 
-def test_a_class_with_one_picture_has_no_support(root):
+def test_a_class_with_one_image_has_no_support(root):
     index = superclass_first()
     index["person"]["person+ARM"]["val"] = [NAMES[1]] * 2
     save(root, index)

@@ -4,7 +4,7 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.pascal_zero_shot import PascalContextBenchmark, PascalVocBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 
 
@@ -32,19 +32,19 @@ def test_context_numbers_are_those_of_the_converter(tmp_path):
     episodes = benchmark.episodes("val", Sampling(exclude_prompt=False))
     assert len(episodes) == 8
     for row, episode in enumerate(episodes[::2], start=1):
-        truth = read_truth(episode.query.truth)
-        assert truth.mask.sum() == truth.mask[row].sum() == 4
-        assert truth.ignore is None  # what is none of the 59 classes is background
+        ground_truth = read_ground_truth(episode.query.ground_truth)
+        assert ground_truth.mask.sum() == ground_truth.mask[row].sum() == 4
+        assert ground_truth.ignore is None  # pixels of none of the 59 classes are background
 
 
 @pytest.mark.parametrize("value", [60, 255])
 def test_context_maps_of_another_converter_are_refused(tmp_path, value):
-    with pytest.raises(SourceError, match=rf"000001\.png holds the value {value}: .* 0 to 59"):
+    with pytest.raises(SourceError, match=rf"000001\.png contains the value {value}: .* 0 to 59"):
         context(tmp_path, [0, 15, value]).check()
 
 
 @pytest.mark.parametrize("value", [21, 220])
 def test_voc_maps_with_more_classes_are_refused(tmp_path, value):
     kit(tmp_path, "SegmentationClass", "ImageSets/Segmentation/val.txt", [0, 16, value])
-    with pytest.raises(SourceError, match=rf"holds the value {value}: .* 0 to 20 and 255"):
+    with pytest.raises(SourceError, match=rf"contains the value {value}: .* 0 to 20 and 255"):
         PascalVocBenchmark(str(tmp_path)).check()

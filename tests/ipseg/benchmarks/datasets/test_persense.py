@@ -3,7 +3,7 @@ from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.persense import PersenseBenchmark
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 
 
@@ -19,7 +19,7 @@ def root(tmp_path):
     return tmp_path
 
 
-def test_pictures_and_masks_lie_in_one_folder_and_00_is_shown(root):
+def test_images_and_masks_are_in_one_folder_and_00_is_the_support(root):
     benchmark = PersenseBenchmark(str(root))
     benchmark.check()
     assert benchmark.classes("") == {0: "Beads", 1: "Lemons"}
@@ -29,7 +29,7 @@ def test_pictures_and_masks_lie_in_one_folder_and_00_is_shown(root):
         for name in ("Beads", "Lemons")
         for i in (1, 2)
     ]
-    assert read_truth(episodes[0].supports[0].truth).mask.all()
+    assert read_ground_truth(episodes[0].supports[0].ground_truth).mask.all()
 
 
 def test_what_is_missing_is_named(root):

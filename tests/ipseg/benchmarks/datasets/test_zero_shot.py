@@ -1,4 +1,4 @@
-"""What the three splits have in common, on a miniature VOC kit."""
+"""The common parts of the three splits, on a miniature VOC devkit."""
 
 import fsspec
 import numpy as np
@@ -8,7 +8,7 @@ from PIL import Image
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.pascal_zero_shot import PascalVocBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
-from ipseg.benchmarks.truth import read_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 
 # Value -> pixels of 48; the rest is background, the last pixel void.
@@ -47,7 +47,7 @@ def numbers(episodes):
     return [(e.class_id, int(e.query.key[-5]), int(e.supports[0].key[-5])) for e in episodes]
 
 
-def test_the_largest_object_is_shown_and_images_with_the_class_are_asked_about(kit):
+def test_the_largest_object_is_the_support_and_images_with_the_class_are_queries(kit):
     benchmark = PascalVocBenchmark(str(kit.parents[1]))
     benchmark.check()
     episodes = benchmark.episodes("val", Sampling(exclude_prompt=False))
@@ -56,24 +56,24 @@ def test_the_largest_object_is_shown_and_images_with_the_class_are_asked_about(k
         *((19, 3, 5), (19, 5, 5), (20, 3, 3), (20, 4, 3)),
     ]
     assert episodes[0].query.key == "JPEGImages/2007_000001.jpg"
-    truth = read_truth(episodes[0].query.truth)
-    assert (truth.mask.sum(), truth.ignore.sum()) == (4, 1)
+    ground_truth = read_ground_truth(episodes[0].query.ground_truth)
+    assert (ground_truth.mask.sum(), ground_truth.ignore.sum()) == (4, 1)
     assert from_table(to_table(episodes)) == episodes
     assert PascalVocBenchmark(str(kit)).episodes("val", Sampling(exclude_prompt=False))[0].query
 
 
-def test_no_prompt_is_asked_about_for_any_class(kit):
+def test_no_prompt_is_a_query_of_any_class(kit):
     episodes = PascalVocBenchmark(str(kit)).episodes("val", Sampling())
-    assert numbers(episodes) == [(16, 1, 2), (17, 1, 3)]  # 2, 3, 4 and 5 are shown
+    assert numbers(episodes) == [(16, 1, 2), (17, 1, 3)]  # 2, 3, 4 and 5 are prompts
 
 
-def test_with_multiclass_every_image_is_asked_for_every_class(kit):
+def test_with_multiclass_every_image_is_a_query_of_every_class(kit):
     benchmark = PascalVocBenchmark(str(kit))
     episodes = benchmark.episodes("val", Sampling(rule="multiclass"))
     assert [(c, q) for c, q, _ in numbers(episodes)] == [
         (class_id, image) for image in (1, 6) for class_id in range(16, 21)
     ]
-    assert read_truth(episodes[-1].query.truth).mask.sum() == 0
+    assert read_ground_truth(episodes[-1].query.ground_truth).mask.sum() == 0
     everything = benchmark.episodes("val", Sampling(rule="multiclass", exclude_prompt=False))
     assert len(everything) == 6 * 5
     binary, multiclass = (benchmark.protocol_of(rule) for rule in ("", "multiclass"))
@@ -83,8 +83,8 @@ def test_with_multiclass_every_image_is_asked_for_every_class(kit):
 
 def test_more_shots_take_the_next_largest(kit):
     episodes = PascalVocBenchmark(str(kit)).episodes("val", Sampling(shot=2, exclude_prompt=False))
-    shown = {e.class_id: [int(s.key[-5]) for s in e.supports] for e in episodes}
-    assert shown == {16: [2, 1], 17: [3, 1], 18: [4, 2], 19: [5, 3], 20: [3, 4]}
+    prompts = {e.class_id: [int(s.key[-5]) for s in e.supports] for e in episodes}
+    assert prompts == {16: [2, 1], 17: [3, 1], 18: [4, 2], 19: [5, 3], 20: [3, 4]}
     with pytest.raises(SourceError, match=r"2 prompt\(s\) for 'pottedplant', too few for shot 3"):
         PascalVocBenchmark(str(kit)).episodes("val", Sampling(shot=3))
 
@@ -102,7 +102,7 @@ def test_the_index_is_kept_in_the_root_or_in_the_cache(kit, tmp_path):
     assert (kit / "ipseg_index.parquet").exists()
 
 
-def test_a_kit_behind_a_url_gives_the_same_episodes_and_keeps_its_index_there(kit):
+def test_a_url_gives_the_same_episodes_and_saves_its_index_there(kit):
     memory = fsspec.filesystem("memory")
     memory.put(str(kit), "/zero-shot-kit", recursive=True)
     try:
@@ -110,7 +110,7 @@ def test_a_kit_behind_a_url_gives_the_same_episodes_and_keeps_its_index_there(ki
         benchmark.check()
         episodes = benchmark.episodes("val", Sampling())
         assert memory.exists("/zero-shot-kit/ipseg_index.parquet")
-        assert read_truth(episodes[0].query.truth).mask.sum() == 4
+        assert read_ground_truth(episodes[0].query.ground_truth).mask.sum() == 4
     finally:
         memory.rm("/zero-shot-kit", recursive=True)
     local = PascalVocBenchmark(str(kit)).episodes("val", Sampling())
@@ -128,9 +128,9 @@ def test_a_prompt_list_replaces_the_rule(kit):
     with (kit / "prompts.txt").open("a") as file:
         file.write("\nsofa my sofa.png\nsofa JPEGImages/2007_000002.jpg\n")
     episodes = benchmark.episodes("val", Sampling())
-    shown = {e.class_name: e.supports[0] for e in episodes}
-    assert (shown["sofa"].key, shown["sofa"].truth) == ("my sofa.png", "")
-    assert read_truth(shown["tvmonitor"].truth).mask.sum() == 3
+    prompts = {e.class_name: e.supports[0] for e in episodes}
+    assert (prompts["sofa"].key, prompts["sofa"].ground_truth) == ("my sofa.png", "")
+    assert read_ground_truth(prompts["tvmonitor"].ground_truth).mask.sum() == 3
     assert {int(e.query.key[-5]) for e in episodes} == {2, 4, 5}
 
 
@@ -146,18 +146,18 @@ def test_prompts_listed_for_multiclass_need_no_index(kit):
     [
         ("cow JPEGImages/2007_000001.jpg", "has a line 'cow JPEG.* a class of pottedplant, sheep"),
         ("sofa", "has a line 'sofa'"),
-        ("sofa JPEGImages/none.jpg", r"names .*/JPEGImages/none\.jpg, which is not there"),
-        ("sofa ../../secret.jpg", "must lie below the data root"),
+        ("sofa JPEGImages/none.jpg", r"names .*/JPEGImages/none\.jpg, which does not exist"),
+        ("sofa ../../secret.jpg", "must be below the data root"),
     ],
 )
-def test_a_prompt_list_that_cannot_be_followed_is_refused(kit, line, message):
+def test_an_invalid_prompt_list_is_refused(kit, line, message):
     (kit / "prompts.txt").write_text(line)
     with pytest.raises(SourceError, match=message):
         PascalVocBenchmark(str(kit)).episodes("val", Sampling())
 
 
 def test_what_is_missing_is_named(kit):
-    with pytest.raises(SourceError, match="no sampling rule 'binary'; it knows 'multiclass'"):
+    with pytest.raises(SourceError, match="no sampling rule 'binary'; it has 'multiclass'"):
         PascalVocBenchmark(str(kit)).episodes("val", Sampling(rule="binary"))
     (kit / "JPEGImages" / "2007_000001.jpg").unlink()
     with pytest.raises(SourceError, match=r"JPEGImages/2007_000001\.jpg is missing"):

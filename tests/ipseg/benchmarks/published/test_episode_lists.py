@@ -35,7 +35,7 @@ def test_any_name_comes_back_from_a_list(names):
     assert list(csv.reader(text)) == [[str(i), n, n[::-1]] for i, n in enumerate(names)]
 
 
-def test_a_list_says_whether_it_is_the_published_one():
+def test_a_list_is_compared_with_the_published_one():
     episodes = [episode(0, 72, "a", "b")]
     assert is_published("coco-20i", "0", episodes) is False
     assert is_published("coco-20i", "4", episodes) is None

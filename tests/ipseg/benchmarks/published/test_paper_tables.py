@@ -12,7 +12,7 @@ HEADLINE = {"0": 40.9, "1": 44.9, "2": 40.1, "3": 46.2, "": 43.0}
 
 @pytest.mark.parametrize("profile", PROFILES)
 @pytest.mark.parametrize(("number", "row"), ROWS, ids=[f"{n}, {r.label}" for n, r in ROWS])
-def test_every_setting_exists_and_changes_what_it_says(number, row, profile):
+def test_every_setting_exists_and_has_an_effect(number, row, profile):
     config, plain = load_config(profile, row.settings), load_config(profile)
     # A prompt that comes with its mask is a matter of the protocol, not of the method's settings.
     same = row.value("perseg") == 92.7 or number == 5 or row.given_mask or not row.runnable
@@ -38,7 +38,7 @@ def test_what_the_rows_set(profile):
         assert features[kind]["weight"] == 1.0
 
 
-def test_printed_means_agree_with_their_folds_but_for_mae():
+def test_printed_means_agree_with_their_folds_except_for_mae():
     for number, row in ROWS:
         folds = [row.value("coco-20i", fold) for fold in "0123"]
         off = abs(sum(folds) / 4 - row.value("coco-20i"))
@@ -72,14 +72,14 @@ def test_tables_and_published_numbers_agree():
     assert headline.value("davis-2017") is None
 
 
-def test_prompt_sets_are_stand_ins_and_say_so():
+def test_prompt_sets_are_marked_as_replacements():
     table = paper_table(5)
     assert [(r.prompt_set.name, r.prompt_set.seed) for r in table.rows] == [
         ("ref-1", 0),
         ("ref-2", 1),
         ("ref-3", 2),
     ]
-    assert "never published" in table.note
+    assert "not published" in table.note
     assert all(row.prompt_set is None for number, row in ROWS if number != 5)
 
 
@@ -90,6 +90,6 @@ def test_only_the_older_saliency_network_cannot_be_run():
 @pytest.mark.parametrize("number", [0, 1, 2, 8])
 def test_other_tables_are_refused(number):
     with pytest.raises(
-        ConfigError, match=f"table {number} of the paper is no sweep; tables 3 to 7"
+        ConfigError, match=f"table {number} of the paper is not a sweep; tables 3-7"
     ):
         paper_table(number)

@@ -66,14 +66,14 @@ def test_printed_means_agree_with_their_folds():
             assert sum(folds) / 4 == pytest.approx(number.value, abs=0.051)
 
 
-def test_numbers_of_other_shots_stand_apart():
+def test_numbers_of_other_shots_are_separate():
     assert {n.shot for n in published("coco-20i", shot=5)} == {5}
     assert all("presumed" in n.note for n in published("coco-20i", shot=5))
     assert published("fss-1000", shot=5) == []
     assert published("folder") == []
 
 
-def test_what_is_doubtful_is_marked():
+def test_doubtful_numbers_are_marked():
     for number in published("coco-20i"):
         if number.method in ("SegGPT", "SINE", "DiffewS", "SegIC"):
             assert "in-domain" in number.note

@@ -1,12 +1,12 @@
-"""Ground truth at an address: a label map, a thresholded picture, or run lengths.
+"""Ground truth by address: a label map, a thresholded image, or run lengths.
 
 ::
 
-PATH.png#label=8          pixels of value 8 (the index, in a palette picture)
+PATH.png#label=8          pixels of value 8 (the palette index in a palette image)
 PATH.png#label=8,9        pixels of value 8 or 9
 PATH.png#object           pixels that are object by `read_mask`: not zero, not transparent
 PATH.png#above=127        pixels whose grey level (or palette index) is above 127
-PATH.png#label=1&ignore=255   the same; pixels of value 255 count neither way
+PATH.png#label=1&ignore=255   the same; pixels of value 255 are not evaluated
 rle:{"size":[h,w],"counts":"..."}   COCO's compressed run lengths
 """
 
@@ -34,12 +34,12 @@ _ADDRESS = re.compile(
 
 
 @dataclass(frozen=True)
-class Truth:
-    """Ground truth of one class in one picture.
+class GroundTruth:
+    """Ground truth of one class in one image.
 
     Attributes:
         mask: (H, W) bool, the object.
-        ignore: (H, W) bool, pixels that are not judged; None where all are.
+        ignore: (H, W) bool, pixels that are not evaluated; None if all are.
     """
 
     mask: Mask
@@ -47,45 +47,45 @@ class Truth:
 
 
 def rle_address(rle: Any) -> str:  # noqa: ANN401  (an RLE, or the same as plain data)
-    """Address of a mask given as run lengths."""
+    """The address of a mask, with its run lengths in it."""
     return "rle:" + json.dumps(
         {"size": [int(n) for n in rle["size"]], "counts": rle["counts"]}, separators=(",", ":")
     )
 
 
-def read_truth(address: str) -> Truth:
+def read_ground_truth(address: str) -> GroundTruth:
     """The mask at an address.
 
     Raises:
-        SourceError: the address is of no known form, or its file is no label map.
+        SourceError: the address has no known form, or its file is not a label map.
         OSError: the file is missing or cannot be read.
     """
     if address.startswith("rle:"):
         try:
-            return Truth(decode_rle(json.loads(address[4:])))
+            return GroundTruth(decode_rle(json.loads(address[4:])))
         except (ValueError, KeyError, TypeError) as error:
             raise SourceError(f"damaged run lengths {address[:60]}...: {error}") from error
     match = _ADDRESS.match(address)
     if match is None:
-        raise SourceError(f"{address} is no address of ground truth")
+        raise SourceError(f"{address} is not an address of ground truth")
     if match["labels"] is not None:
         labels = _label_map(match["file"])
         mask = np.isin(labels, [int(label) for label in match["labels"].split(",")])
     elif match["level"] is None:
-        return Truth(_object(match["file"]))
+        return GroundTruth(_object(match["file"]))
     else:
         labels = _grey(match["file"])
         mask = labels > int(match["level"])
     void = None if match["void"] is None else labels == int(match["void"])
-    return Truth(np.asarray(mask), void)
+    return GroundTruth(np.asarray(mask), void)
 
 
-@lru_cache(maxsize=4)  # the classes of a picture share one label map
+@lru_cache(maxsize=4)  # the classes of an image share one label map
 def _label_map(url: str) -> npt.NDArray[Any]:
-    picture = _open(url)
-    if picture.mode not in ("L", "P", "I;16", "I", "1"):
-        raise SourceError(f"{url} is a picture of mode {picture.mode}, not a map of labels")
-    return np.asarray(picture)
+    image = _open(url)
+    if image.mode not in ("L", "P", "I;16", "I", "1"):
+        raise SourceError(f"{url} is an image of mode {image.mode}, not a label map")
+    return np.asarray(image)
 
 
 def _object(url: str) -> Mask:
@@ -97,16 +97,16 @@ def _object(url: str) -> Mask:
 
 @lru_cache(maxsize=4)
 def _grey(url: str) -> npt.NDArray[Any]:
-    picture = _open(url)
-    # Of a palette picture the index counts, whatever colour it shows.
-    return np.asarray(picture if picture.mode == "P" else picture.convert("L"))
+    image = _open(url)
+    # In a palette image the index is the value, not its colour.
+    return np.asarray(image if image.mode == "P" else image.convert("L"))
 
 
 def _open(url: str) -> PillowImage.Image:
     data = read_bytes(url)
     try:
-        picture = PillowImage.open(io.BytesIO(data))
-        picture.load()
+        image = PillowImage.open(io.BytesIO(data))
+        image.load()
     except (OSError, SyntaxError) as error:
-        raise SourceError(f"{url} cannot be read as a picture: {error}") from error
-    return picture
+        raise SourceError(f"{url} cannot be read as an image: {error}") from error
+    return image
