@@ -187,15 +187,14 @@ def refuses_supports_that_cannot_be_used(subject: Subject, folder: Path) -> None
 
 
 def finds_the_support_in_its_own_image(subject: Subject, _: Path) -> None:
-    """A query that is the support is a query like any other; without weights it is found, too."""
+    """A query that is the support is one like any other; without weights it is found, too."""
     row = subject.usual["cup"]
     assert row["error"] is None
     if needs(subject.config.resolved):
         return  # random weights may find nothing
     truth = read_mask((subject.scenes.prompts / "cup.mask.png").read_bytes())
-    (mask,) = (Object.from_record(o).mask for o in row["objects"] if o["concept"] == "cup")
-    assert (mask & truth).sum() / (mask | truth).sum() > 0.5
-    assert max(row["objects"], key=lambda o: o["score"])["concept"] == "cup"
+    mine, *_ = (Object.from_record(o).mask for o in row["objects"] if o["concept"] == "cup")
+    assert mine[truth].mean() > 2 * mine[~truth].mean(), "more on the object than beside it"
 
 
 def sweeps_as_it_runs_alone(subject: Subject, _: Path) -> None:
@@ -219,7 +218,8 @@ def sweeps_as_it_runs_alone(subject: Subject, _: Path) -> None:
         assert not differences(found(rows, label), expected), label
     assert set(seen.pixels.values()) <= {1}, "a network was given the same pixels twice"
     assert set(seen.batches.values()) <= {ceil(len(subject.images) / BATCH)}
-    assert seen.batches, "no part remembers its last batch"
+    if any(step.networks for step in steps):
+        assert seen.batches, "no part remembers its last batch"
     if needs(subject.config.resolved):
         assert seen.pixels, "no network begins with a convolution over colours"
 
@@ -230,14 +230,17 @@ def travels_between_workers(subject: Subject, _: Path) -> None:
     check_chain(steps, SOURCE_COLUMNS)
     stages = build_stages(steps, SOURCE_COLUMNS, ("key", "objects"))
     record = RunRecord(FailureBudget(1.0))
-    table = to_table(subject.images, [*SOURCE_COLUMNS, *ERROR_COLUMNS])
+    asks = [{**subject.images[0], "key": "asks", "asks": [{"concept": "cup"}]}]
+    table = to_table([*subject.images, *asks], [*SOURCE_COLUMNS, *ERROR_COLUMNS])
     for stage in pickle.loads(pickle.dumps(stages)):  # noqa: S301
         if stage.actor:
             prepare(stage.steps)
             table = run_stage(stage, record, table)
         else:
             table = run_in_task(table, stage, record)
-    assert not differences(found(from_table(table)), subject.usual)
+    first = subject.usual[NAMES[0]]["objects"]
+    asked = {"error": None, "objects": [o for o in first if o["concept"] == "cup"]}
+    assert not differences(found(from_table(table)), {**subject.usual, "asks": asked})
 
 
 def edits_nothing_in_place(subject: Subject, _: Path) -> None:
