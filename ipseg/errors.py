@@ -2,7 +2,7 @@
 
 
 class IpsegError(Exception):
-    """Something the caller can mend: the message names the place, the fault and the next step."""
+    """Something the caller can fix: the message names the place, the fault and the next step."""
 
 
 class ConfigError(IpsegError):

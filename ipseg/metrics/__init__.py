@@ -1,4 +1,4 @@
-"""How good masks and scores are. Every formula has an id that is stored with its value.
+"""Quality of masks and scores. Every formula has an id that is stored with its value.
 
 ======  ================================================================================
 A       mean over all classes of ΣI / max(ΣU, 1), sums over images
@@ -6,17 +6,17 @@ A'      the same over the classes that occurred
 B       mean over (image, class) of the IoU in that image
 C       mean over images of (IoU of the object + IoU of the background) / 2
 D       mean of object's and background's ΣI / ΣU, sums over images and classes
-P       PerSeg's A; P.mAcc has the ground truth's pixels below the line
+P       PerSeg's A; P.mAcc divides by the pixels of the ground truth
 J, F    DAVIS: region and outline, mean over objects; J.recall, J.decay, F.recall, F.decay
 JF      (J + F) / 2
-AP      average precision of "is it there at all", over images: `average_precision`
+AP      average precision of presence in an image, over images: `average_precision`
 ======  ================================================================================
 
-They are different numbers for the same masks; never compare one with another. `FORMULAS` says of
-each but AP what it is and where it comes from.
+They give different numbers for the same masks and cannot be compared. `FORMULAS` has the definition
+and the source of each except AP.
 
-Pixels are counted once (`Region`, `Boundary`); everything after works on integers, so results in
-any order or grouping give the same value to the last bit. `measure`, `per_class`, `interval` and
+Pixels are counted once (`Region`, `Boundary`); everything else works on integers, so results in any
+order or grouping give the same value to the last bit. `measure`, `per_class`, `interval` and
 `over_folds` work on tables of `ipseg.benchmarks.results.RESULTS`; `MeanIoU` is a sum over images
 that merges with `+`.
 """

@@ -1,4 +1,4 @@
-"""How far a number would move by chance, had other episodes been drawn: percentile bootstrap.
+"""Confidence intervals over the choice of episodes: percentile bootstrap.
 
 Source: Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979); percentile interval.
 """
@@ -12,7 +12,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ipseg.metrics.formulas import formula_of
-from ipseg.metrics.table import by_fold, judged_of
+from ipseg.metrics.table import by_fold, episode_counts
 
 Interval = tuple[float, float]
 
@@ -26,25 +26,26 @@ def interval(
     samples: int = 1000,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of a formula over the results of one fold.
+    """Confidence interval of a formula over the results of one fold.
 
-    Episodes are drawn with repetition, as many as there are; for DAVIS' formulas sequences are,
-    because frames and objects of one sequence fail together. It tells chance in the episodes, not
-    what the choice of classes or prompts adds. The order of rows does not matter.
+    Episodes are resampled with replacement; for DAVIS' formulas sequences are, because frames and
+    objects of one sequence are not independent. The interval covers the choice of episodes, not
+    that of classes or prompts. The order of rows does not matter.
 
     Args:
         formula: id in `FORMULAS`.
-        results: rows of schema `RESULTS`, of one fold and one variant; those of status "ok" count.
+        results: rows of schema `RESULTS`, of one fold and one variant; only those of status "ok"
+            are used.
         classes: ids of all classes of the fold.
-        confidence: share of the redrawn values inside, in (0, 1).
-        samples: how often all episodes are drawn.
-        seed: of the draws.
+        confidence: share of the bootstrap samples inside the interval, in (0, 1).
+        samples: number of bootstrap samples.
+        seed: of the resampling.
 
     Returns:
-        Low and high end, in the formula's unit; None if fewer than two episodes (sequences) count.
+        Low and high end, in the formula's unit; None with fewer than two episodes (sequences).
 
     Raises:
-        ConfigError, ValueError: as `measure`, or a value outside of these ranges.
+        ConfigError, ValueError: as `measure`, or a value is out of range.
     """
     _check(confidence, samples)
     return ends(bootstrap_samples(formula, results, classes, samples, (seed, 0)), confidence)
@@ -59,29 +60,29 @@ def interval_over_folds(
     samples: int = 1000,
     seed: int = 0,
 ) -> Interval | None:
-    """Interval of the mean over folds, whose episodes are drawn by themselves.
+    """Confidence interval of the mean over folds; each fold is resampled separately.
 
     Args:
         formula: id in `FORMULAS`.
         results: rows of schema `RESULTS` of one variant.
-        classes: fold -> ids of its classes, for every fold that belongs to the mean.
+        classes: fold -> ids of its classes, for every fold of the mean.
         confidence: as in `interval`.
         samples: as in `interval`.
-        seed: as in `interval`; every fold has draws of its own.
+        seed: as in `interval`; every fold has its own stream.
 
     Returns:
-        Low and high end; None if there is none of one of the folds.
+        Low and high end; None if a fold has no interval.
 
     Raises:
-        ConfigError, ValueError: as `over_folds`, or a value outside of its range.
+        ConfigError, ValueError: as `over_folds`, or a value is out of range.
     """
     _check(confidence, samples)
     total = np.zeros(samples)
     for position, (fold, part) in enumerate(by_fold(results, classes).items()):
-        redrawn = bootstrap_samples(formula, part, classes[fold], samples, (seed, position))
-        if redrawn is None:
+        resampled = bootstrap_samples(formula, part, classes[fold], samples, (seed, position))
+        if resampled is None:
             return None
-        total += redrawn
+        total += resampled
     return ends(total / len(classes), confidence) if classes else None
 
 
@@ -93,17 +94,17 @@ def bootstrap_samples(
     seed: tuple[int, int],
 ) -> npt.NDArray[np.float64] | None:
     """(samples,) values of a formula, each over as many episodes drawn with replacement."""
-    judged = judged_of(formula, results, classes)
-    return formula_of(formula).estimator.redrawn(
-        judged, len(set(classes)), samples, np.random.default_rng(seed)
+    counts = episode_counts(formula, results, classes)
+    return formula_of(formula).estimator.resampled(
+        counts, len(set(classes)), samples, np.random.default_rng(seed)
     )
 
 
 def _check(confidence: float, samples: int) -> None:
     if not 0 < confidence < 1:
-        raise ValueError(f"confidence is between 0 and 1, not {confidence}")
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
     if samples < 1:
-        raise ValueError(f"samples is at least 1, not {samples}")
+        raise ValueError(f"samples must be at least 1, not {samples}")
 
 
 def ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:

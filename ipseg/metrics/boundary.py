@@ -1,4 +1,4 @@
-"""Outlines of two masks, and how much of each lies near the other: what DAVIS' F is made of.
+"""Outlines of two masks, and how much of each is near the other: the counts for DAVIS' F.
 
 Source: Perazzi et al., "A Benchmark Dataset and Evaluation Methodology for Video Object
 Segmentation" (CVPR 2016), section 4, with the approximation by dilation of its evaluation code.
@@ -15,14 +15,14 @@ import numpy.typing as npt
 from ipseg.metrics.counts import check_shapes
 from ipseg.rows import Mask
 
-REACH = 0.008  # of the image's diagonal: how far apart outlines may lie and still agree
+REACH = 0.008  # of the image diagonal: the distance at which outlines still match
 
 
 @dataclass(frozen=True)
 class Boundary:
-    """Pixels of two 1-px outlines, and those within reach of the other one.
+    """Pixels of two 1-px outlines, and those within reach of the other outline.
 
-    The fields have the names of the columns they are stored in.
+    The fields are named like the columns of results.
 
     Attributes:
         ground_truth_boundary: pixels on the outline of the ground truth.
@@ -41,17 +41,17 @@ class Boundary:
             0 <= self.ground_truth_matched <= self.ground_truth_boundary
             and 0 <= self.predicted_matched <= self.predicted_boundary
         ):
-            raise ValueError(f"these numbers of pixels disagree: {self}")
+            raise ValueError(f"inconsistent pixel counts: {self}")
 
     @staticmethod
     def of(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> Boundary:
-        """Compare the outlines of two (H, W) bool masks of the same image.
+        """Compares the outlines of two (H, W) bool masks of the same image.
 
         Args:
             predicted: (H, W) bool.
             ground_truth: (H, W) bool.
-            ignore: (H, W) bool, pixels that are taken out of both masks before the outlines are
-                drawn.
+            ignore: (H, W) bool, pixels that are removed from both masks before their outlines are
+                computed.
 
         Raises:
             ValueError: the shapes differ.
@@ -76,7 +76,7 @@ class Boundary:
         """
         if not self.ground_truth_boundary and not self.predicted_boundary:
             return 1.0
-        # 2PR / (P + R), with both fractions on one line.
+        # 2PR / (P + R) as a single fraction.
         below = (
             self.predicted_matched * self.ground_truth_boundary
             + self.ground_truth_matched * self.predicted_boundary
@@ -85,15 +85,15 @@ class Boundary:
 
 
 def reach(height: int, width: int) -> int:
-    """Pixels that outlines may lie apart and still agree: 0.8 % of the diagonal, rounded up."""
+    """Distance in pixels at which outlines still match: 0.8 % of the diagonal, rounded up."""
     return math.ceil(REACH * math.hypot(height, width))
 
 
 def outline(mask: Mask) -> Mask:
-    """(H, W) bool: pixels that differ from their neighbour to the right, below, or both.
+    """(H, W) bool: pixels that differ from a neighbour to the right, below, or diagonally.
 
-    So the line is one pixel wide and runs half a pixel up and left of the true border. Beyond the
-    image everything continues as it is at its border: no line is drawn there.
+    So the line is one pixel wide and half a pixel above and left of the true border. The image
+    border is replicated: there is no line along it.
     """
     right, below, both = mask.copy(), mask.copy(), mask.copy()
     right[:, :-1] = mask[:, 1:]
@@ -104,7 +104,7 @@ def outline(mask: Mask) -> Mask:
 
 
 def _near(line: Mask, other: Mask, radius: int) -> int:
-    """Pixels of one line in discs around those of the other."""
+    """Number of pixels of one line in discs around those of the other."""
     import cv2
 
     if not line.any() or not other.any():

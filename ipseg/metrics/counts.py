@@ -1,4 +1,4 @@
-"""Pixels of one comparison of two masks."""
+"""Pixel counts of a comparison of two masks."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from ipseg.rows import Mask
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixels that two masks share, and that at least one of them has.
+    """Intersection and union of two masks.
 
     Attributes:
         intersection: pixels in both.
@@ -23,30 +23,29 @@ class Counts:
 
     def __post_init__(self) -> None:
         if not 0 <= self.intersection <= self.union:
-            raise ValueError(f"intersection {self.intersection} and union {self.union} disagree")
+            raise ValueError(f"inconsistent intersection {self.intersection}, union {self.union}")
 
     @staticmethod
     def of(predicted: Mask, ground_truth: Mask) -> Counts:
-        """Count two (H, W) bool masks of the same image."""
+        """Counts two (H, W) bool masks of the same image."""
         check_shapes(predicted, ground_truth)
         shared = int(np.count_nonzero(predicted & ground_truth))
         return Counts(shared, int(np.count_nonzero(predicted | ground_truth)))
 
     @property
     def iou(self) -> float | None:
-        """Intersection over union in [0, 1]; None, i.e. undefined, if both masks are empty."""
+        """Intersection over union in [0, 1]; None (undefined) if both masks are empty."""
         return self.intersection / self.union if self.union else None
 
 
 @dataclass(frozen=True)
 class Region:
-    """All that formulas on regions need of one comparison.
+    """The counts that region formulas need, without ignored pixels.
 
-    The fields have the names of the columns they are stored in. Pixels that are not judged are in
-    none of them.
+    The fields are named like the columns of results.
 
     Attributes:
-        pixels: judged pixels of the image.
+        pixels: pixels of the image that are evaluated.
         intersection: pixels in both masks.
         union: pixels in either.
         ground_truth: pixels of the ground truth.
@@ -65,16 +64,16 @@ class Region:
             not 0 <= self.intersection <= smaller <= larger <= self.union <= self.pixels
             or self.intersection + self.union != self.ground_truth + self.predicted
         ):
-            raise ValueError(f"these numbers of pixels disagree: {self}")
+            raise ValueError(f"inconsistent pixel counts: {self}")
 
     @staticmethod
     def of(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> Region:
-        """Count two (H, W) bool masks of the same image.
+        """Counts two (H, W) bool masks of the same image.
 
         Args:
             predicted: (H, W) bool.
             ground_truth: (H, W) bool.
-            ignore: (H, W) bool, pixels that are not judged, whatever the masks say of them.
+            ignore: (H, W) bool, pixels that are not evaluated, whatever their values in the masks.
 
         Raises:
             ValueError: the shapes differ.
@@ -82,16 +81,16 @@ class Region:
         check_shapes(predicted, ground_truth, ignore)
         pixels = int(ground_truth.size)
         if ignore is not None:
-            judged = ~ignore
-            predicted, ground_truth = predicted & judged, ground_truth & judged
-            pixels = int(np.count_nonzero(judged))
+            evaluated = ~ignore
+            predicted, ground_truth = predicted & evaluated, ground_truth & evaluated
+            pixels = int(np.count_nonzero(evaluated))
         shared = int(np.count_nonzero(predicted & ground_truth))
         inside, found = int(np.count_nonzero(ground_truth)), int(np.count_nonzero(predicted))
         return Region(pixels, shared, inside + found - shared, inside, found)
 
 
 def check_shapes(predicted: Mask, ground_truth: Mask, ignore: Mask | None = None) -> None:
-    """Refuses masks that are not of the same image.
+    """Refuses masks of different shapes.
 
     Raises:
         ValueError: the shapes differ.

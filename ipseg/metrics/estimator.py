@@ -1,4 +1,4 @@
-"""What every formula can do: give its value, and its value again over redrawn episodes."""
+"""The interface of formulas: the value, and values over bootstrap samples."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from abc import ABC, abstractmethod
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.metrics.judged import Integers, Judged
+from ipseg.metrics.episode_counts import EpisodeCounts, Integers
 
 
 class Estimator(ABC):
-    """A formula as a function of counts."""
+    """A formula as a function of pixel counts."""
 
     @property
     @abstractmethod
@@ -19,25 +19,25 @@ class Estimator(ABC):
         """Columns of the results it reads."""
 
     @abstractmethod
-    def value(self, judged: Judged, classes: int) -> float | None:
-        """The number, in [0, 1] (decay: [-1, 1]); None where there is nothing to average.
+    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
+        """The value in [0, 1] (decay: [-1, 1]); None if there is nothing to average.
 
         Args:
-            judged: what was counted.
-            classes: number of classes there are, whether they occur or not.
+            counts: pixel counts of the episodes.
+            classes: number of classes, including those that do not occur.
         """
 
     @abstractmethod
-    def redrawn(
-        self, judged: Judged, classes: int, samples: int, rng: np.random.Generator
+    def resampled(
+        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64] | None:
-        """(samples,) values, each over as many units drawn with repetition as there are.
+        """(samples,) values over bootstrap samples: all units, drawn with replacement.
 
-        None where there are fewer than two units, so that nothing can be said about chance.
+        None with fewer than two units, for which there is no variance.
         """
 
 
-def draw(units: int, rng: np.random.Generator) -> Integers:
-    """(units,) how often each unit was drawn, in `units` draws with repetition."""
-    counts: Integers = np.bincount(rng.integers(units, size=units), minlength=units)
-    return counts
+def resample_weights(units: int, rng: np.random.Generator) -> Integers:
+    """(units,) how often each unit is drawn, in `units` draws with replacement."""
+    weights: Integers = np.bincount(rng.integers(units, size=units), minlength=units)
+    return weights

@@ -1,4 +1,4 @@
-"""Every formula by its id, with what a reader has to know before comparing two numbers."""
+"""All formulas by id, with definition and source."""
 
 from __future__ import annotations
 
@@ -14,14 +14,13 @@ from ipseg.metrics.tracks import TrackMean
 
 @dataclass(frozen=True)
 class Formula:
-    """One way to turn counted pixels into a number.
+    """One way to compute a number from pixel counts.
 
     Attributes:
         id: stored with every number.
-        title: as it stands over a column.
-        definition: one line in words; I and U are pixels of intersection and union, Σ sums over
-            episodes.
-        source: who computes it so.
+        title: for the header of a column.
+        definition: one line; I and U are pixels of intersection and union, Σ sums over episodes.
+        source: where it is used.
         estimator: the computation.
     """
 
@@ -139,7 +138,7 @@ def formula_of(name: str) -> Formula:
     """The formula of this id.
 
     Raises:
-        ConfigError: there is none; names the nearest.
+        ConfigError: there is none; suggests the closest id.
     """
     if name not in FORMULAS:
         near = difflib.get_close_matches(name, FORMULAS, n=1, cutoff=0.5)

@@ -8,47 +8,44 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.metrics.estimator import Estimator, draw
+from ipseg.metrics.episode_counts import EpisodeCounts, Integers
+from ipseg.metrics.estimator import Estimator, resample_weights
 from ipseg.metrics.iou import ExactMean
-from ipseg.metrics.judged import Integers, Judged
 
 
 class ImageMean(Estimator):
-    """The mean over images of a ratio of two whole numbers."""
+    """The mean over images of a ratio of two integers."""
 
     @abstractmethod
     def ratios(self, columns: dict[str, Integers]) -> tuple[Integers, Integers]:
-        """What stands above and below the line, (n,) each, of the n <= N images that have it."""
+        """Numerators and denominators, (n,) each, of the n <= N images that have the ratio."""
 
-    def exact(self, judged: Judged) -> ExactMean:
-        """The sum over these images, to be merged with others by `+`."""
+    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
+        """See `Estimator.value`; None without images."""
+        del classes
         mean = ExactMean()
-        for above, below in zip(
-            *(side.tolist() for side in self.ratios(judged.columns)), strict=True
-        ):
-            mean.add_ratio(above, below)
-        return mean
+        numerators, denominators = (side.tolist() for side in self.ratios(counts.columns))
+        for numerator, denominator in zip(numerators, denominators, strict=True):
+            mean.add_ratio(numerator, denominator)
+        return mean.value
 
-    def value(self, judged: Judged, classes: int) -> float | None:
-        """See `Estimator.value`; None without an image."""
-        del classes
-        return self.exact(judged).value
-
-    def redrawn(
-        self, judged: Judged, classes: int, samples: int, rng: np.random.Generator
+    def resampled(
+        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.redrawn`; the units are images."""
+        """See `Estimator.resampled`; the units are images."""
         del classes
-        above, below = self.ratios(judged.columns)
-        if len(above) < 2:
+        numerators, denominators = self.ratios(counts.columns)
+        if len(numerators) < 2:
             return None
-        ratios = above / below
-        return np.array([draw(len(ratios), rng) @ ratios for _ in range(samples)]) / len(ratios)
+        ratios = numerators / denominators
+        return np.array(
+            [resample_weights(len(ratios), rng) @ ratios for _ in range(samples)]
+        ) / len(ratios)
 
 
 @dataclass(frozen=True)
 class ImageIoU(ImageMean):
-    """Formula B: the object's IoU; an image in which neither mask has a pixel is left out."""
+    """Formula B: the IoU of the object; images with two empty masks are left out."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -57,13 +54,13 @@ class ImageIoU(ImageMean):
 
     def ratios(self, columns: dict[str, Integers]) -> tuple[Integers, Integers]:
         """See `ImageMean.ratios`."""
-        judged = columns["union"] > 0
-        return columns["intersection"][judged], columns["union"][judged]
+        defined = columns["union"] > 0
+        return columns["intersection"][defined], columns["union"][defined]
 
 
 @dataclass(frozen=True)
 class ImageForegroundBackground(ImageMean):
-    """Formula C: the mean of the object's and the background's IoU; an empty union gives 0."""
+    """Formula C: the mean of the IoU of object and background; an empty union gives 0."""
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -73,6 +70,7 @@ class ImageForegroundBackground(ImageMean):
     def ratios(self, columns: dict[str, Integers]) -> tuple[Integers, Integers]:
         """See `ImageMean.ratios`."""
         pixels, inside, union = (columns[name] for name in self.needs)
-        line, line_around = np.maximum(union, 1), np.maximum(pixels - inside, 1)
-        # Both on one line; with 2**31 pixels at most, the products fit into 63 bits.
-        return inside * line_around + (pixels - union) * line, 2 * line * line_around
+        union_or_1, background_union = np.maximum(union, 1), np.maximum(pixels - inside, 1)
+        # A single fraction; with at most 2**31 pixels, the products fit into 63 bits.
+        numerators = inside * background_union + (pixels - union) * union_or_1
+        return numerators, 2 * union_or_1 * background_union

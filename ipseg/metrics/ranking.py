@@ -1,4 +1,4 @@
-"""How well scores tell images that have a concept from those that don't."""
+"""How well scores separate images with a concept from those without."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ def average_precision(
     scores: Sequence[float] | npt.NDArray[np.floating],
     present: Sequence[bool] | npt.NDArray[np.bool_],
 ) -> float | None:
-    """Average precision (AP) of telling images that have a concept from those that don't.
+    """Average precision (AP) of scores for the presence of a concept in an image.
 
     Args:
-        scores: (n,) confidence that it is there, 0 where nothing was found.
+        scores: (n,) confidence that it is present; 0 if nothing was found.
         present: (n,) whether it is.
 
     Returns:
-        Σ (R_n - R_n-1) P_n over the distinct scores, in (0, 1], not interpolated. None if it is in
-        all the images or in none of them: there is nothing to tell apart.
+        Σ (R_n - R_n-1) P_n over the distinct scores, in (0, 1], not interpolated. None if it is
+        present in all images or in none.
     """
     from sklearn.metrics import average_precision_score
 

@@ -1,6 +1,6 @@
 """Formulas over tables of results (`ipseg.benchmarks.results.RESULTS`).
 
-Rows of status "ok" count and no others; how many are missing is the caller's to say.
+Only rows of status "ok" are used; callers report how many others there are.
 """
 
 from __future__ import annotations
@@ -12,8 +12,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from ipseg.metrics.episode_counts import EpisodeCounts
 from ipseg.metrics.formulas import formula_of
-from ipseg.metrics.judged import Judged
 
 PER_CLASS = pa.schema(
     [
@@ -22,7 +22,7 @@ PER_CLASS = pa.schema(
         ("class_name", pa.string()),
         ("episodes", pa.int64()),  # of status "ok"
         ("failed", pa.int64()),
-        ("value", pa.float64()),  # null where nothing could be measured
+        ("value", pa.float64()),  # null if nothing could be measured
     ]
 )
 
@@ -32,9 +32,9 @@ class FoldValues:
     """A formula over the folds of a benchmark.
 
     Attributes:
-        folds: fold -> its value, None where nothing was measured.
-        mean: of all folds; None if one of them has no value: a mean over the rest would be another
-            number.
+        folds: fold -> its value; None if nothing was measured.
+        mean: of all folds; None if one of them has no value, because a mean over the rest cannot be
+            compared.
     """
 
     folds: dict[str, float | None]
@@ -49,32 +49,32 @@ def measure(formula: str, results: pa.Table, classes: Collection[int]) -> float 
     Args:
         formula: id in `FORMULAS`.
         results: rows of schema `RESULTS`, of one fold and one variant.
-        classes: ids of all classes of the fold, also of those that never occur (formulas A and P
+        classes: ids of all classes of the fold, including those that never occur (formulas A and P
             count them as 0).
 
     Returns:
-        The value in [0, 1] (decay: [-1, 1]); None if no row counts.
+        The value in [0, 1] (decay: [-1, 1]); None without a row of status "ok".
 
     Raises:
-        ConfigError: no such formula, or it needs boundaries and the results have none.
-        ValueError: rows of several folds or variants, of a class that is none of `classes`, or of
-            the same episode.
+        ConfigError: unknown formula, or it needs boundaries and the results have none.
+        ValueError: there are several folds or variants, a class that is not in `classes`, or an
+            episode twice.
     """
     estimator = formula_of(formula).estimator
-    return estimator.value(judged_of(formula, results, classes), len(set(classes)))
+    return estimator.value(episode_counts(formula, results, classes), len(set(classes)))
 
 
-def judged_of(formula: str, results: pa.Table, classes: Collection[int]) -> Judged:
-    """What a formula needs of the results of one fold; raises as `measure` does."""
-    judged = Judged.of(results, formula_of(formula).estimator.needs)
-    strange = set(judged.classes.tolist()) - set(classes)
-    if strange:
-        raise ValueError(f"results of classes {sorted(strange)}, which this fold does not have")
-    return judged
+def episode_counts(formula: str, results: pa.Table, classes: Collection[int]) -> EpisodeCounts:
+    """The counts that a formula needs from the results of one fold; raises like `measure`."""
+    counts = EpisodeCounts.of(results, formula_of(formula).estimator.needs)
+    unknown = set(counts.classes.tolist()) - set(classes)
+    if unknown:
+        raise ValueError(f"results of classes {sorted(unknown)}, which this fold does not have")
+    return counts
 
 
 def per_class(formula: str, results: pa.Table) -> pa.Table:
-    """A formula over each class by itself.
+    """A formula over each class separately.
 
     Args:
         formula: id in `FORMULAS`.
@@ -90,19 +90,19 @@ def per_class(formula: str, results: pa.Table) -> pa.Table:
     rows = []
     for fold in sorted(pc.unique(results["fold"]).to_pylist()):
         of_fold = results.filter(pc.equal(results["fold"], fold))
-        judged = Judged.of(of_fold, estimator.needs)
-        found = {int(each.classes[0]): each for each in judged.each_class()}
-        counts = of_fold.group_by("class_id").aggregate([("class_name", "min"), ([], "count_all")])
-        for count in counts.sort_by("class_id").to_pylist():
-            each = found.get(count["class_id"])
+        counts = EpisodeCounts.of(of_fold, estimator.needs)
+        found = {int(each.classes[0]): each for each in counts.each_class()}
+        classes = of_fold.group_by("class_id").aggregate([("class_name", "min"), ([], "count_all")])
+        for each_class in classes.sort_by("class_id").to_pylist():
+            each = found.get(each_class["class_id"])
             episodes = 0 if each is None else len(each)
             rows.append(
                 {
                     "fold": fold,
-                    "class_id": count["class_id"],
-                    "class_name": count["class_name_min"],
+                    "class_id": each_class["class_id"],
+                    "class_name": each_class["class_name_min"],
                     "episodes": episodes,
-                    "failed": count["count_all"] - episodes,
+                    "failed": each_class["count_all"] - episodes,
                     "value": None if each is None else estimator.value(each, 1),
                 }
             )
@@ -112,15 +112,15 @@ def per_class(formula: str, results: pa.Table) -> pa.Table:
 def over_folds(
     formula: str, results: pa.Table, classes: Mapping[str, Collection[int]]
 ) -> FoldValues:
-    """A formula over each fold, and the mean of the folds, which is what papers print.
+    """A formula over each fold, and the mean over folds, which papers print.
 
     Args:
         formula: id in `FORMULAS`.
         results: rows of schema `RESULTS` of one variant.
-        classes: fold -> ids of its classes, for every fold that belongs to the mean.
+        classes: fold -> ids of its classes, for every fold of the mean.
 
     Raises:
-        ConfigError, ValueError: as `measure`; also if a row is of none of these folds.
+        ConfigError, ValueError: as `measure`, or a row is of another fold.
     """
     folds = {
         fold: measure(formula, part, classes[fold])
@@ -132,12 +132,12 @@ def over_folds(
 
 
 def by_fold(results: pa.Table, classes: Mapping[str, Collection[int]]) -> dict[str, pa.Table]:
-    """The results of each of these folds, in the order of their names.
+    """The results of each of these folds, sorted by name.
 
     Raises:
-        ValueError: a row is of none of them.
+        ValueError: a row is of another fold.
     """
-    strange = set(pc.unique(results["fold"]).to_pylist()) - set(classes)
-    if strange:
-        raise ValueError(f"results of folds {sorted(strange)}, which are not among {list(classes)}")
+    unknown = set(pc.unique(results["fold"]).to_pylist()) - set(classes)
+    if unknown:
+        raise ValueError(f"results of folds {sorted(unknown)}, which are not among {list(classes)}")
     return {fold: results.filter(pc.equal(results["fold"], fold)) for fold in sorted(classes)}

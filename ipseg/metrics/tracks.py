@@ -1,4 +1,4 @@
-"""DAVIS: one row for each frame of each object, the mean over objects, not over frames.
+"""DAVIS: rows are frames of objects; formulas average over objects, not over frames.
 
 Source: Perazzi et al. (CVPR 2016), section 4; its evaluation code for DAVIS-2017, semi-supervised.
 """
@@ -14,8 +14,8 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.metrics.boundary import Boundary
-from ipseg.metrics.estimator import Estimator, draw
-from ipseg.metrics.judged import BOUNDARY, Judged
+from ipseg.metrics.episode_counts import BOUNDARY, EpisodeCounts
+from ipseg.metrics.estimator import Estimator, resample_weights
 
 Statistic = Literal["mean", "recall", "decay"]
 Measure = Literal["J", "F"]
@@ -24,7 +24,7 @@ _BINS = 4
 
 
 def _mean(frames: Sequence[float]) -> float:
-    return math.fsum(frames) / len(frames)  # rounded once, whatever the order
+    return math.fsum(frames) / len(frames)  # rounded once: the order does not matter
 
 
 def _recall(frames: Sequence[float]) -> float:
@@ -32,7 +32,7 @@ def _recall(frames: Sequence[float]) -> float:
 
 
 def _decay(frames: Sequence[float]) -> float:
-    # The bounds of 4 bins are round(linspace(1, n, 5)), halves up, and belong to both sides.
+    # The bounds of the 4 bins are round(linspace(1, n, 5)), halves up, and belong to both bins.
     last = len(frames) - 1
     bounds = [(2 * last * n + _BINS) // (2 * _BINS) for n in range(_BINS + 1)]
     first, final = frames[: bounds[1] + 1], frames[bounds[-2] :]
@@ -46,10 +46,10 @@ _STATISTICS: dict[Statistic, Callable[[Sequence[float]], float]] = {
 }
 
 
-def _frames(track: Judged, measure: Measure) -> list[float]:
+def _frames(track: EpisodeCounts, measure: Measure) -> list[float]:
     rows = zip(*(track.columns[name].tolist() for name in _COLUMNS[measure]), strict=True)
     if measure == "J":
-        # 1 where neither mask has a pixel, as in DAVIS' evaluation code.
+        # 1 if both masks are empty, as in DAVIS' evaluation code.
         return [inside / union if union else 1.0 for inside, union in rows]
     return [Boundary(*row).f for row in rows]
 
@@ -59,7 +59,7 @@ class TrackMean(Estimator):
     """The mean over objects of a statistic over their frames.
 
     Attributes:
-        measures: J, F, or both: then the mean of the two.
+        measures: J, F, or both (the mean of the two).
         statistic: "mean" over frames; "recall", the share of frames above 0.5; "decay", the mean
             over the first quarter of the frames minus that over the last.
     """
@@ -72,33 +72,33 @@ class TrackMean(Estimator):
         """Columns of the results it reads."""
         return tuple(column for measure in self.measures for column in _COLUMNS[measure])
 
-    def _objects(self, judged: Judged) -> list[float]:
+    def _objects(self, counts: EpisodeCounts) -> list[float]:
         statistic = _STATISTICS[self.statistic]
         return [
             _mean([statistic(_frames(track, measure)) for measure in self.measures])
-            for track in judged.each_class()
+            for track in counts.each_class()
         ]
 
-    def value(self, judged: Judged, classes: int) -> float | None:
-        """See `Estimator.value`; over the objects that occur, None without one."""
+    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
+        """See `Estimator.value`; None without objects."""
         del classes
-        return _mean(self._objects(judged)) if len(judged) else None
+        return _mean(self._objects(counts)) if len(counts) else None
 
-    def redrawn(
-        self, judged: Judged, classes: int, samples: int, rng: np.random.Generator
+    def resampled(
+        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.redrawn`; the units are sequences.
+        """See `Estimator.resampled`; the units are sequences.
 
-        Frames of one object, and objects of one sequence, fail together: drawn by themselves they
-        would make the interval far too narrow.
+        Frames of one object, and objects of one sequence, are not independent: resampling those
+        would give an interval that is much too narrow.
         """
         del classes
-        sequences = [name.rpartition("/")[0] or name for name in judged.names]
+        sequences = [name.rpartition("/")[0] or name for name in counts.names]
         units, unit_of = np.unique(sequences, return_inverse=True)
         if len(units) < 2:
             return None
-        values = np.array(self._objects(judged))
+        values = np.array(self._objects(counts))
         totals = np.bincount(unit_of, weights=values)
         objects = np.bincount(unit_of)
-        weights = np.stack([draw(len(units), rng) for _ in range(samples)])
+        weights = np.stack([resample_weights(len(units), rng) for _ in range(samples)])
         return np.asarray((weights * totals).sum(axis=1) / (weights * objects).sum(axis=1))

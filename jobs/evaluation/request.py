@@ -12,7 +12,7 @@ from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
-from ipseg.metrics.judged import BOUNDARY
+from ipseg.metrics.episode_counts import BOUNDARY
 from jobs.evaluation.settings import Choice, Setting
 from pipeline.process import EngineName
 from pipeline.runfolder.ledger import Retry

@@ -218,7 +218,7 @@ def test_no_run_folder_is_a_wrong_call_and_no_data_is_not(ipseg, collection, tmp
     assert "images/fan has 2 image(s), too few for 3 prompts" in err
     code, _, err = ipseg(*words, "--data-root", collection, "--shot", "2")
     assert code == 1
-    assert "all of them are shown as prompts" in err
+    assert "all of them are prompts" in err
 
 
 def test_weights_that_are_missing_are_told_before_anything_starts(ipseg, collection, tmp_path):

@@ -81,3 +81,40 @@ def test_both_commands_are_targets_of_the_makefile():
     makefile = (Path(__file__).parents[2] / "Makefile").read_text()
     for target in re.findall(r"^make (\w+)", README, re.MULTILINE):
         assert re.search(rf"^{target}:", makefile, re.MULTILINE)
+
+
+def test_the_method_it_shows_runs_on_both_engines(
+    ray_session, image_folder, prompt_folder, tmp_path
+):
+    (code,) = re.findall(r"<!-- method -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 40
+    (tmp_path / "colour.py").write_text(code)
+    profile = tmp_path / "colour.yaml"
+    profile.write_text("method: colour:Colour\nsupport: {saliency: {kind: classical}}\n")
+    found = {}
+    for engine in ("local", "ray"):
+        request = Request(
+            str(image_folder),
+            str(tmp_path / engine),
+            load_config(str(profile), ["reach=80"]),
+            prompts=str(prompt_folder),
+            engine=engine,
+        )
+        assert segment(request).counts["ok"] > 0
+        found[engine] = {row["key"]: row["objects"] for row in read_rows(str(tmp_path / engine))}
+    assert found["local"] == found["ray"]
+
+
+def test_the_library_lines_run(image_folder, prompt_folder, tmp_path):
+    (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) == 5
+    (tmp_path / "photos").symlink_to(image_folder)
+    (tmp_path / "prompts").symlink_to(prompt_folder)
+    code = code.replace("steps=[large])", 'steps=[large], engine="local")')
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    objects = [each for row in read_rows(str(tmp_path / "large")) for each in row["objects"]]
+    assert objects
+    assert all(each["area"] > 999 for each in objects)

@@ -1,4 +1,4 @@
-"""Tables of results, made by hand, by chance and from the golden masks."""
+"""Tables of results: by hand, at random and from the golden masks."""
 
 import importlib.util
 from dataclasses import asdict

@@ -28,13 +28,13 @@ def brute_near(line, other, radius):
 
 
 @given(MASKS)
-def test_an_outline_is_where_a_window_of_four_pixels_is_not_of_one_kind(mask):
+def test_an_outline_is_where_a_window_of_four_pixels_has_both_values(mask):
     found = {tuple(p) for p in np.argwhere(outline(mask)).tolist()}
     assert found == brute_outline(mask)
 
 
 @given(PAIRS)
-def test_matches_are_those_within_reach_in_a_straight_line(pair):
+def test_matches_are_pixels_within_euclidean_reach(pair):
     predicted, ground_truth = pair
     ours, theirs = brute_outline(predicted), brute_outline(ground_truth)
     radius = reach(*ground_truth.shape)
@@ -47,7 +47,7 @@ def test_reach_is_rounded_up_and_eight_pixels_at_480p():
     assert [reach(*s) for s in ((480, 854), (120, 213), (1, 1), (75, 100))] == [8, 2, 1, 1]
 
 
-def test_an_outline_runs_up_and_left_of_the_border():
+def test_an_outline_is_above_and_left_of_the_border():
     mask = np.zeros((6, 7), bool)
     mask[2:4, 3:5] = True
     assert np.argwhere(outline(mask)).tolist() == [
@@ -60,7 +60,7 @@ def test_an_outline_runs_up_and_left_of_the_border():
     ("predicted", "ground_truth", "f"),
     [(False, False, 1.0), (True, False, 0.0), (False, True, 0.0)],
 )
-def test_f_where_an_outline_is_missing(predicted, ground_truth, f):
+def test_f_without_an_outline(predicted, ground_truth, f):
     one = np.zeros((9, 9), bool)
     one[3:6, 3:6] = True
     assert Boundary.of(one & predicted, one & ground_truth).f == f
@@ -78,7 +78,7 @@ def test_f_of_outlines_that_match_and_of_outlines_that_do_not():
     assert boundary.f == pytest.approx(2 / 3)
 
 
-def test_ignored_pixels_are_cut_out_of_both_masks_first():
+def test_ignored_pixels_are_removed_from_both_masks_first():
     predicted, ground_truth, ignore = np.zeros((3, 30, 30), bool)
     ground_truth[5:20, 5:20] = True
     predicted[5:25, 5:20] = True
@@ -89,9 +89,9 @@ def test_ignored_pixels_are_cut_out_of_both_masks_first():
     assert Boundary.of(predicted, ground_truth).f < 1.0
 
 
-def test_boundaries_that_cannot_be():
+def test_impossible_boundaries():
     for wrong in ((1, 2, 3, 3), (3, 3, 1, 2), (3, -1, 3, 3)):
-        with pytest.raises(ValueError, match="disagree"):
+        with pytest.raises(ValueError, match="inconsistent"):
             Boundary(*wrong)
 
 

@@ -44,7 +44,7 @@ def test_formula_b_is_the_exact_mean(images):
     assert 0 <= accumulator.value <= 1
 
 
-def test_merging_leaves_its_parts_alone():
+def test_merging_does_not_change_the_parts():
     first, second = mean_iou([Counts(1, 2)]), mean_iou([Counts(2, 2)])
     assert (first + second).value == 0.75
     assert first.value == 0.5
@@ -64,10 +64,9 @@ def test_import_is_light():
     assert out.stdout.strip() == "set()"
 
 
-def test_a_mean_of_ratios_stays_what_it_is():
-    assert type(MeanIoU() + MeanIoU()) is MeanIoU
+def test_a_mean_of_ratios():
     mean = ExactMean()
     mean.add_ratio(1, 3)
     mean.add_ratio(3, 2)
-    assert (mean + ExactMean()).value == float(Fraction(11, 12))
+    assert mean.value == float(Fraction(11, 12))
     assert ExactMean().value is None

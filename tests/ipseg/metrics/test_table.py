@@ -67,7 +67,7 @@ def test_golden_numbers_of_videos(numbers, table, golden_video, formula):
 
 
 @given(rows=ROWS, random=st.randoms(use_true_random=False), cut=st.integers(0, 25))
-def test_the_order_of_rows_and_parts_changes_nothing(table, rows, random, cut):
+def test_the_order_of_rows_and_parts_does_not_matter(table, rows, random, cut):
     results = table(rows)
     shuffled = results.take(random.sample(range(len(rows)), len(rows)))
     parts = pa.concat_tables([shuffled.slice(cut), shuffled.slice(0, cut)])
@@ -158,7 +158,7 @@ def test_a_video_counts_objects_and_not_frames(table):
     assert measure("J.decay", results, (0, 1)) == pytest.approx((1 - 0.6 + 0) / 2)
 
 
-def test_a_share_of_exactly_half_is_not_recalled(table):
+def test_exactly_half_does_not_count_as_recalled(table):
     results = table([(0, r, None, {}) for r in frames(5, 6, 4, 10)])
     assert measure("J.recall", results, [0]) == 0.5
 
@@ -172,7 +172,7 @@ def test_decay_follows_the_episodes_beyond_256_frames(table):
     assert measure("J.decay", backwards, [0]) == measure("J.decay", results, [0])
 
 
-def test_rows_that_failed_do_not_count(table):
+def test_failed_rows_do_not_count(table):
     good = (0, Region(100, 5, 10, 10, 5), None, {})
     bad = (1, Region(), None, {"status": "failed", **dict.fromkeys(vars(Region()))})
     results = table([good, bad])
@@ -187,7 +187,7 @@ def test_rows_that_failed_do_not_count(table):
     assert found["value"].to_pylist() == [0.5, None]
 
 
-def test_nothing_to_see_and_nothing_found(table):
+def test_two_empty_masks(table):
     results = table([(0, Region(100, 0, 0, 0, 0), Boundary(), {})])
     values = {formula: measure(formula, results, [0]) for formula in FORMULAS}
     assert values == {
@@ -196,11 +196,11 @@ def test_nothing_to_see_and_nothing_found(table):
     }  # fmt: skip
 
 
-def test_what_cannot_be_measured_as_one_number(table):
+def test_results_that_cannot_be_measured_together(table):
     row = (0, Region(100, 5, 10, 10, 5), None, {})
     with pytest.raises(ConfigError, match=r"did you mean 'J\.recall'"):
         measure("J.recal", table([row]), [0])
-    with pytest.raises(ConfigError, match="boundaries are compared for video only"):
+    with pytest.raises(ConfigError, match="boundaries are only counted for video"):
         measure("JF", table([row]), [0])
     with pytest.raises(ValueError, match="several folds"):
         measure("A", table([row, (*row[:3], {"fold": "1"})]), [0])
@@ -232,7 +232,7 @@ def test_folds_and_their_mean(table):
     assert per_class("A", results)["value"].to_pylist() == [0.5, 1.0, 0.8]
 
 
-def test_every_formula_says_what_it_is():
+def test_every_formula_has_a_definition():
     assert list(FORMULAS) == [formula.id for formula in FORMULAS.values()]
     for formula in FORMULAS.values():
         assert formula.title

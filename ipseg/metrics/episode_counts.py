@@ -1,4 +1,4 @@
-"""The rows of a results table that count, as plain columns of integers in a fixed order."""
+"""Pixel counts of evaluated episodes, as columns of integers in a fixed order."""
 
 from __future__ import annotations
 
@@ -21,13 +21,13 @@ BOUNDARY = (
 
 
 @dataclass(frozen=True)
-class Judged:
-    """N rows of status "ok", ordered by class and, within a class, by episode.
+class EpisodeCounts:
+    """N rows of status "ok", sorted by class and, within a class, by episode.
 
     Attributes:
-        classes: (C,) ids of the classes that occur, rising.
+        classes: (C,) ids of the classes that occur, ascending.
         names: their names.
-        starts: (C + 1,) where each class's rows begin; the last is N.
+        starts: (C + 1,) index of the first row of each class; the last is N.
         columns: name -> (N,) counts.
     """
 
@@ -37,22 +37,25 @@ class Judged:
     columns: dict[str, Integers]
 
     @staticmethod
-    def of(results: pa.Table, wanted: tuple[str, ...]) -> Judged:
-        """Takes `wanted` counts out of a table of one fold and one variant, failed rows left out.
+    def of(results: pa.Table, wanted: tuple[str, ...]) -> EpisodeCounts:
+        """The columns `wanted` of a table of one fold and one variant, without failed rows.
 
         Raises:
-            ConfigError: the counts were not made in that run (DAVIS' boundaries).
-            ValueError: rows of several folds or variants, or an episode of a class twice.
+            ConfigError: that run did not count them (DAVIS' boundaries).
+            ValueError: there are several folds or variants, or an episode of a class is there
+                twice.
         """
         for column in ("fold", "variant"):
             found = pc.unique(results[column]).to_pylist()
             if len(found) > 1:
-                raise ValueError(f"results of several {column}s cannot be measured as one: {found}")
+                raise ValueError(
+                    f"results of several {column}s cannot be measured together: {found}"
+                )
         rows = results.filter(pc.equal(results["status"], "ok"))
         for column in wanted:
             if rows[column].null_count:
                 raise ConfigError(
-                    f"these results have no {column}: boundaries are compared for video only, "
+                    f"these results have no {column}: boundaries are only counted for video; "
                     "choose a formula without them"
                 )
         episodes, classes = (rows[name].to_numpy() for name in ("episode", "class_id"))
@@ -62,7 +65,7 @@ class Judged:
         if twice.any():
             raise ValueError(f"episode {episodes[:-1][twice][0]} is there twice")
         ids, firsts = np.unique(classes, return_index=True)
-        return Judged(
+        return EpisodeCounts(
             classes=ids,
             names=tuple(rows["class_name"].take(order[firsts]).to_pylist()),
             starts=np.append(firsts, len(classes)).astype(np.int64),
@@ -72,10 +75,10 @@ class Judged:
     def __len__(self) -> int:
         return int(self.starts[-1])
 
-    def each_class(self) -> list[Judged]:
-        """The same, one class at a time."""
+    def each_class(self) -> list[EpisodeCounts]:
+        """The same for each class separately."""
         return [
-            Judged(
+            EpisodeCounts(
                 self.classes[n : n + 1],
                 self.names[n : n + 1],
                 np.array([0, end - start]),
@@ -87,7 +90,7 @@ class Judged:
         ]
 
     def sums(self, weights: Integers | None = None) -> dict[str, Integers]:
-        """Name -> (C,) sums over each class's rows, each row as often as its weight says."""
+        """Name -> (C,) sums over the rows of each class, multiplied by weights (N,)."""
         if not len(self):
             return {name: column[:0] for name, column in self.columns.items()}
         return {

@@ -1,0 +1,219 @@
+"""A method that is tried: its profile with tiny weights and small work images."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pytest
+from scenes import Scenes
+
+from ipseg.bank import PromptsInMemory
+from ipseg.columns import from_table, to_table
+from ipseg.config import Config, load_config
+from ipseg.errors import ConfigError
+from ipseg.methods.chain import image_chain, prompt_chains
+from ipseg.metrics import Counts
+from ipseg.objects import Object
+from ipseg.prompts import find_prompts
+from ipseg.rows import Row, Step
+from ipseg.runner import prepare, run_local
+from pipeline.runfolder.parts import read_rows
+
+# Setting -> value that makes it quick, where a profile has it.
+_QUICK = {
+    "support.saliency.long_side": 96,
+    "support.saliency.size": 112,
+    "saliency.long_side": 96,
+    "features.classical.long_side": 96,
+    "features.sift.long_side": 144,
+    "features.dinov2.size": 112,
+    "features.stable_diffusion.size": 128,
+    "features.stable_diffusion.crop": 128,
+    "segmenter.long_side": 96,
+    "persam.iterations": 10,
+}
+# What a sweep is made of beside another support: the first that a method has.
+_SWEPT = ("points.k=8", "persam.topk=2")
+
+# How far the same work may differ, done in another batch or by another process.
+_LAST_DIGITS = 1e-5
+_LEAST_IOU = 0.999
+_EXACT = ("concept", "category_id", "instance", "frame", "status", "points")
+
+Found = dict[str, dict[str, Any]]  # name of an image -> its error, and its objects as stored
+
+
+@dataclass(frozen=True)
+class Subject:
+    """One profile.
+
+    Attributes:
+        profile: name or file.
+        root: of the tiny weights.
+        scenes: what it is tried on.
+        more: settings beside those that make it quick.
+    """
+
+    profile: str
+    root: Path
+    scenes: Scenes
+    more: tuple[str, ...] = ()
+
+    @cached_property
+    def settings(self) -> list[str]:
+        """Overrides of the profile."""
+        plain = load_config(self.profile).resolved
+        quick = [f"{path}={value}" for path, value in _QUICK.items() if _has(plain, path)]
+        return [f"models.root={self.root}", "models.device=cpu", *quick, *self.more]
+
+    @cached_property
+    def config(self) -> Config:
+        """With everything quick."""
+        return load_config(self.profile, self.settings)
+
+    @cached_property
+    def variants(self) -> dict[str, Config]:
+        """Of a sweep: as it is, with another support, and with another setting of its own."""
+        other = "mask" if self.config.support.kind == "none" else "none"
+        variants = {"": self.config, "support": self._with(f"support={other}")}
+        for override in _SWEPT:
+            try:
+                return {**variants, override: self._with(override)}
+            except ConfigError:
+                continue
+        return variants
+
+    def _with(self, override: str) -> Config:
+        return load_config(self.profile, [*self.settings, override])
+
+    @property
+    def images(self) -> list[Row]:
+        """Rows to look into."""
+        return self.scenes.rows(self.config.method.row_is)
+
+    @cached_property
+    def bank(self) -> PromptsInMemory:
+        """Of all prompts, with the settings as they are."""
+        return banks_of({"": self.config}, find_prompts(str(self.scenes.prompts)))[""]
+
+    @cached_property
+    def steps(self) -> list[Step]:
+        """Of images, ready to run."""
+        return self.steps_for(self.bank)
+
+    def steps_for(self, bank: Any) -> list[Step]:
+        """Of images, ready to run with another bank."""
+        steps = image_chain({"": self.config}, {"": bank})
+        prepare(steps)
+        return steps
+
+    @cached_property
+    def usual(self) -> Found:
+        """What it finds in all images, for all concepts."""
+        return found(run_local(self.steps, self.images))
+
+
+def _has(settings: Mapping[str, Any], path: str) -> bool:
+    first, _, rest = path.partition(".")
+    value = settings.get(first)
+    if not rest:
+        return first in settings
+    return isinstance(value, Mapping) and _has(value, rest)
+
+
+def described(variants: Mapping[str, Config], prompts: Sequence[Row]) -> list[Row]:
+    """Prompts that went through the chains of all variants."""
+    steps = prompt_chains(variants).steps
+    prepare(steps)
+    return list(run_local(steps, prompts))
+
+
+def banks_of(variants: Mapping[str, Config], prompts: Sequence[Row]) -> dict[str, PromptsInMemory]:
+    """Label -> bank."""
+    rows = described(variants, prompts)
+    chain_of = prompt_chains(variants).chain_of
+    return {
+        label: PromptsInMemory(rows, config.method.merge, chain_of[label])
+        for label, config in variants.items()
+    }
+
+
+def found(rows: Iterable[Row], variant: str | None = None) -> Found:
+    """What is found in each row, as it is after a trip through Arrow.
+
+    Args:
+        rows: finished.
+        variant: whose objects, without their label; None takes all.
+    """
+    return {
+        name_of(row): {
+            "error": row.get("error_type"),
+            "objects": [
+                each.record() | ({} if variant is None else {"variant": ""})
+                for each in row.get("objects", ())
+                if variant in (None, each.variant)
+            ],
+        }
+        for row in from_table(to_table(list(rows), ["key", "error_type", "objects"]))
+    }
+
+
+def found_in(out: str, variant: str | None = None) -> Found:
+    """The same of a run folder."""
+    rows = [
+        {**row, "objects": [Object.from_record(each) for each in row["objects"]]}
+        for row in read_rows(out, ["key", "error_type", "objects"])
+    ]
+    return found(rows, variant)
+
+
+def name_of(row: Row) -> str:
+    """Of an image or a sequence, as in `scenes.NAMES`."""
+    return str(row["key"]).removesuffix(".png")
+
+
+def differences(some: Found, others: Found) -> list[str]:
+    """What differs, a line each; numbers may in the last digits, as batches and threads do.
+
+    Masks may differ in a pixel of a thousand.
+    """
+    if some.keys() != others.keys():
+        return [f"{sorted(some)} and {sorted(others)}"]
+    lines = []
+    for key, one in some.items():
+        other = others[key]
+        if one["error"] != other["error"] or len(one["objects"]) != len(other["objects"]):
+            lines.append(f"{key}: {_short(one)} and {_short(other)}")
+            continue
+        pairs = zip(one["objects"], other["objects"], strict=True)
+        lines += [
+            f"{key}, {first['concept']}: {name}"
+            for first, second in pairs
+            for name in _differ(first, second)
+        ]
+    return lines
+
+
+def _differ(one: dict[str, Any], other: dict[str, Any]) -> Iterator[str]:
+    masks = [Object.from_record(each).mask for each in (one, other)]
+    if masks[0].shape != masks[1].shape or Counts.of(*masks).iou < _LEAST_IOU:
+        yield "mask"
+    exact = (*_EXACT, "variant")
+    yield from (
+        f"{name} {one[name]} and {other[name]}" for name in exact if one[name] != other[name]
+    )
+    numbers = [
+        {"score": each["score"], "predicted_iou": each["predicted_iou"]}
+        | {item["name"]: item["value"] for item in each["evidence"]}
+        for each in (one, other)
+    ]
+    if numbers[0] != pytest.approx(numbers[1], abs=_LAST_DIGITS):
+        yield f"numbers {numbers[0]} and {numbers[1]}"
+
+
+def _short(one: dict[str, Any]) -> str:
+    return one["error"] or f"objects of {[each['concept'] for each in one['objects']]}"

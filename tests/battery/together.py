@@ -1,0 +1,79 @@
+"""All profiles side by side in one run folder.
+
+    python tests/battery/together.py WEIGHTS SCENES OUT
+
+does it in this process, and kills that with the first part written: nothing is tidied up.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from scenes import Scenes
+from subject import Subject
+
+from ipseg.config import profiles
+from ipseg.prompts import find_prompts
+from ipseg.rows import Row, Step
+from pipeline.job import Job
+from pipeline.process import EngineName
+from pipeline.prompts import Prompts
+from pipeline.sources.source import list_source
+
+# Two rows to a part; all networks of all profiles on a card that there is not.
+_RUNTIME = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.gpu_card_gb=999")
+
+
+def subjects(root: Path, scenes: Scenes, row_is: str = "image") -> dict[str, Subject]:
+    """Profile -> its subject, of all whose rows are images, or sequences."""
+    every = {name: Subject(name, root, scenes, _RUNTIME) for name in profiles()}
+    return {name: each for name, each in every.items() if each.config.method.row_is == row_is}
+
+
+def job(
+    tried: dict[str, Subject], out: str, engine: EngineName, steps: tuple[Step, ...] = ()
+) -> Job:
+    """The job that runs all of them."""
+    first = next(iter(tried.values()))
+    rows = find_prompts(str(first.scenes.prompts))
+    row_is = first.config.method.row_is
+    images = str(first.scenes.source(row_is))
+    concepts: dict[str, list[str]] = {}
+    for row in rows:
+        concepts.setdefault(row["concept"], []).append(row["key"])
+    return Job(
+        out=out,
+        variants={name: subject.config for name, subject in tried.items()},
+        listing=list_source(images, out, sequences=row_is == "sequence"),
+        prompts=Prompts(rows, concepts),
+        engine=engine,
+        steps=steps,
+    )
+
+
+@dataclass
+class KillsItself(Step):
+    """Ends its process, as `kill -9` does, once a part has been written."""
+
+    out: str
+
+    name = "killer"
+    requires = ("objects",)
+    provides = ("objects",)
+
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        if list(Path(self.out).glob("shard=*/part-*.parquet")):
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rows
+
+
+if __name__ == "__main__":
+    from pipeline.job import run_job
+
+    weights, place, folder = sys.argv[1:]
+    those = subjects(Path(weights), Scenes(Path(place)))
+    run_job(job(those, folder, "local", (KillsItself(folder),)))
