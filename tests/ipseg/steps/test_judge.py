@@ -217,7 +217,7 @@ def test_outlines_are_compared_where_the_protocol_has_them():
     found = [Object.of("cup", 1, predicted, 0.5)]
     (metric,) = judged(row(found, [ask("cup", mask)]), Protocol(boundaries=True))
     expected = Boundary.of(predicted, mask)
-    assert metric["ground_truth_matched"] == expected.truth_matched
+    assert metric["ground_truth_matched"] == expected.ground_truth_matched
     assert metric["predicted_boundary"] == expected.predicted_boundary
     assert metric["intersection"] == Region.of(predicted, mask).intersection
     assert "ground_truth_matched" not in judged(row(found, [ask("cup", mask)]))[0]
