@@ -15,10 +15,14 @@ from pipeline.stages.stage import Stage
 
 @dataclass
 class Model(Step):
-    resources: Resources = field(default_factory=Resources)
+    needs: Resources = field(default_factory=Resources)
     name: ClassVar[str] = "model"
     requires: ClassVar[tuple[str, ...]] = ()
     provides: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def resources(self):
+        return self.needs
 
     def __call__(self, rows):
         return rows
