@@ -1,4 +1,4 @@
-"""From points to a mask in one decoding, or in three that build on each other."""
+"""Decoding points to a mask in one pass, or in three successive passes."""
 
 from __future__ import annotations
 
@@ -14,30 +14,30 @@ from ipseg.segmenters import BatchedSegmenter, Segmenter
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.prompt import PointPrompt
 
-_TOGETHER = 16  # prompts; more would not make a GPU faster
+_BATCH = 16  # prompts; larger batches are not faster on a GPU
 
 Box = npt.NDArray[np.float64]  # (4,) x, y, x, y
 
 
 @dataclass(frozen=True)
 class Refinement:
-    """How often a prompt is decoded, and what later passes are told.
+    """Number of decoding passes, and the inputs of later passes.
 
-    With three passes, as released (PerSAM's cascaded post-refinement, Zhang et al., ICLR 2024):
+    Three passes, as released (PerSAM's cascaded post-refinement, Zhang et al., ICLR 2024):
 
     1. the points, one candidate;
     2. the same points and the logits of pass 1, three candidates, of which the one with the
-       highest predicted IoU goes on;
+       highest predicted IoU is kept;
     3. the same points, the logits of that candidate and its tight box; again the best of three.
 
-    The image is encoded once, by the caller.
+    The caller encodes the image once.
 
     Attributes:
         passes: 1 as in the paper, or 3 as released.
-        prior: `similarity` hands the fused similarity map to the first pass as its dense prompt;
-            only the classical segmenter understands it. `none` goes by the points.
-        empty_box: the box when pass 2 finds nothing. `full` is the whole image; `degenerate` is
-            what the released code gives: its corners mixed up, a box of no area.
+        prior: `similarity` passes the fused similarity map to the first pass as dense prompt, which
+            only the classical segmenter supports. `none` uses only the points.
+        empty_box: the box if pass 2 finds nothing. `full` is the whole image; `degenerate` is that
+            of the released code: swapped coordinates, with no area.
     """
 
     passes: Literal[1, 3] = 1
@@ -53,8 +53,8 @@ class Refinement:
     ) -> Iterator[Decoded]:
         """For each prompt, candidates to choose from by predicted IoU; in order.
 
-        Prompts are decoded together where the segmenter can, a few at a time: the masks of
-        hundreds of concepts on a large image would not fit into memory.
+        Prompts are decoded in small batches if the segmenter supports it: the masks of hundreds of
+        concepts on a large image would not fit into memory.
 
         Args:
             segmenter: made `embedding`.
@@ -69,8 +69,8 @@ class Refinement:
         if self.prior == "similarity":
             pairs = zip(prompts, similarities, strict=True)
             prompts = [replace(prompt, mask_input=similarity) for prompt, similarity in pairs]
-        for start in range(0, len(prompts), _TOGETHER):
-            yield from self._run(segmenter, embedding, prompts[start : start + _TOGETHER])
+        for start in range(0, len(prompts), _BATCH):
+            yield from self._run(segmenter, embedding, prompts[start : start + _BATCH])
 
     def _run(
         self,
@@ -97,10 +97,10 @@ class Refinement:
         return replace(prompt, box=box, mask_input=second.low_res_logits[pick])
 
     def choose(self, second: Decoded) -> tuple[int, Box]:
-        """What pass 3 takes over from pass 2: index of the best candidate, and its box.
+        """Inputs of pass 3 from pass 2: index of the best candidate, and its box.
 
-        The box is measured where the segmenter saw the image, in whole pixels of its frame, and
-        given in pixels of the image without rounding, so that nothing is lost on the way back.
+        The box is measured in whole pixels of the frame and converted to pixels of the image
+        without rounding, so that the conversion back is exact.
         """
         pick = int(np.argmax(second.predicted_iou))
         seen = second.masks if second.frame_masks is None else second.frame_masks
@@ -136,7 +136,7 @@ def _decode(
 
 
 def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """First and last column and row with a pixel of a (H, W) mask: x, y, x, y, or None."""
+    """First and last column and row of a (H, W) mask: x, y, x, y; None if it is empty."""
     columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
     if not len(columns):
         return None
@@ -144,7 +144,7 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
 
 
 def only(decoded: Decoded, index: int) -> Decoded:
-    """One candidate of several, still with a leading axis."""
+    """One of several candidates, keeping the leading axis."""
     frame = decoded.frame_masks
     chosen = slice(index, index + 1)
     return Decoded(
