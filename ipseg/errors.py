@@ -1,16 +1,16 @@
-"""The errors a person can do something about."""
+"""Errors that the user can fix."""
 
 
 class IpsegError(Exception):
-    """Something the caller can mend: the message names the place, the fault and the next step."""
+    """Base of errors that the user can fix; the message says where, what, and what to do next."""
 
 
 class ConfigError(IpsegError):
-    """A setting that does not exist or has a value it cannot have."""
+    """A setting that does not exist or has an invalid value."""
 
 
 class ImageError(IpsegError):
-    """An image that cannot be read as a picture, or is outside the accepted sizes."""
+    """An image that cannot be decoded, or is outside of the accepted sizes."""
 
 
 class PromptError(IpsegError):
@@ -18,11 +18,11 @@ class PromptError(IpsegError):
 
 
 class SourceError(IpsegError):
-    """A collection of images that is missing, empty or in no known layout."""
+    """A collection of images that is missing, empty or has an unknown layout."""
 
 
 class OutputError(IpsegError):
-    """A place that cannot be written to, or a run folder that cannot be read."""
+    """An output that cannot be written, or a run folder that cannot be read."""
 
 
 class StorageError(IpsegError):
@@ -30,16 +30,16 @@ class StorageError(IpsegError):
 
 
 class WeightsError(IpsegError):
-    """Weights that are missing, damaged, or not those of the model they were given to."""
+    """Weights that are missing, damaged, or of another model."""
 
 
 class PlanError(IpsegError):
-    """A pipeline that does not fit the machines it should run on."""
+    """A pipeline that does not fit the available machines."""
 
 
 class FailureBudgetError(IpsegError):
-    """More rows failed than a run may lose before it is stopped."""
+    """More rows failed than the limit for the run."""
 
 
 class StallError(IpsegError):
-    """A run that makes no progress any more."""
+    """A run that no longer makes progress."""

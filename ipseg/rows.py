@@ -47,7 +47,7 @@ class Step(ABC):
     single row breaks is raised; the runner finds the row and records the error on it.
 
     Attributes:
-        name: short verb, shown in plans, errors and reports.
+        name: short verb, for plans, errors and reports.
         requires: columns that must be there before.
         provides: columns that are there after.
         uses: columns it takes into account where a row has them.

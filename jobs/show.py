@@ -97,7 +97,7 @@ def _drawn(each: Object, names: Sequence[str]) -> Drawn:
 
 def _title(each: Object) -> str:
     """The concept, with the number of the instance and the settings that found it if need be."""
-    number = f" {each.instance}" if each.instance else ""
+    number = f" #{each.instance}" if each.instance else ""
     return f"{each.concept}{number}" + (f" ({each.variant})" if each.variant else "")
 
 

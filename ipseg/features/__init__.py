@@ -1,4 +1,4 @@
-"""Features: what a prompt looks like, and where an image looks the same."""
+"""Features of prompts, and where images have similar features."""
 
 from __future__ import annotations
 
@@ -11,29 +11,29 @@ from ipseg.rows import Arrays, Image, Map
 
 
 class Extractor(Protocol):
-    """One kind of feature. Implementations are dataclasses of their settings.
+    """One kind of features. Implementations are dataclasses whose fields are their settings.
 
-    Feature maps stay inside: an extractor compares an image with the whole prompt bank where the
-    features are, and hands out one small similarity map for each concept.
+    Feature maps never leave an extractor: it compares an image with the whole prompt bank on the
+    device and returns one small similarity map for each concept.
 
     Attributes:
-        weight: share of this extractor's maps in the fused similarity map; 0 leaves it out.
+        weight: of its maps in the fused similarity map; 0 leaves it out.
     """
 
     weight: float
 
     @property
     def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+        """GPU memory for weights and activations; 0 if it does not use a GPU."""
 
     def setup(self, models: Models) -> None:
-        """Loads weights, if there are any."""
+        """Loads the weights, if any."""
 
-    def describe(self, image: Image, mask: Map) -> Arrays:
-        """What to remember of one prompt image (H, W, 3) and its object mask (H, W) in [0, 1]."""
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
+        """Features of a prompt: an image (H, W, 3) uint8 and its object mask (H, W) in [0, 1]."""
 
     def merge(self, views: Sequence[Arrays]) -> Arrays:
-        """One entry of the bank from the descriptions of a concept's prompt images."""
+        """One entry of the bank from the prompt features of all prompts of a concept."""
 
     def compare(
         self,
@@ -41,4 +41,4 @@ class Extractor(Protocol):
         bank: Sequence[Arrays],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """Compares each image, described once, with each of P entries on its (gh, gw) grid."""
+        """Compares each image with all P entries, on its (gh, gw) grid; encodes it once."""

@@ -1,6 +1,6 @@
-"""Dense colour and texture descriptors: what the same thing, or a look-alike, looks like.
+"""Dense colour and texture descriptors, for the same object or one with the same appearance.
 
-They know colours and patterns, not categories: a black cat does not resemble a white one.
+They describe colours and patterns, not categories: a black cat is not similar to a white one.
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ from ipseg.vision.superpixels import to_lab, work_image
 Array = npt.NDArray[np.float32]
 
 _CELL = 320 / 60  # pixels of a 320 px work image in a cell of a 60-cell grid
-_LONG_CELLS = 60  # prompts are described on this grid; an image on the grid asked for
+_LONG_CELLS = 60  # longer side of the grid for prompts; images use the requested grid
 _ANCHOR_SIGMA = 18.0  # Lab units, width of a colour histogram bin
 _TEXTURE_SCALES = (0.8, 1.6, 3.2)  # pixels of the work image
-_GROUPS = (27, 15)  # colour histogram, texture; each group weighs the same
+_GROUPS = (27, 15)  # colour histogram, texture; both groups have the same weight
 _HISTOGRAM = slice(0, 27)
-_BEST_CELLS = 32  # as many as vote for positive points
+_BEST_CELLS = 32  # the number of cells that vote for positive points
 _PRESENCE_POWER = 8
 _WEIGHTS = np.repeat([1 / np.sqrt(n) for n in _GROUPS], _GROUPS)
 
@@ -34,12 +34,12 @@ _WEIGHTS = np.repeat([1 / np.sqrt(n) for n in _GROUPS], _GROUPS)
 class ClassicalDescriptors(WithoutNetwork):
     """A soft colour histogram and texture in each grid cell.
 
-    The descriptors of prompt and image are standardised together (one mean and deviation of each
-    number over both pictures), which takes out what the two pictures share, then compared with
-    the prompt object's mean by cosine.
+    The descriptors of prompt and image are standardised together (mean and deviation of each
+    channel over both images), which removes what the two images have in common, then compared with
+    the mean of the prompt object by cosine.
 
     Attributes:
-        weight: share in the fused similarity map, >= 0.
+        weight: in the fused similarity map, >= 0.
         long_side: longer side of the work image, pixels.
     """
 
@@ -49,12 +49,12 @@ class ClassicalDescriptors(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def describe(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
-        """Mean descriptor of the object, and the two first moments of the whole prompt image.
+    def prompt_features(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
+        """Mean descriptor of the object, and the first two moments of the whole prompt image.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            mask: (H, W) float in [0, 1], the object.
+            mask: (H, W) float in [0, 1] of the object.
 
         Returns:
             `object`, `mean` and `square`, each (42,) float32.
@@ -72,7 +72,7 @@ class ClassicalDescriptors(WithoutNetwork):
         }
 
     def merge(self, views: Sequence[dict[str, Array]]) -> dict[str, Array]:
-        """Average several prompt images of one concept; each counts the same."""
+        """Averages the prompt images of a concept with equal weights."""
         return {name: np.mean([view[name] for view in views], axis=0) for name in views[0]}
 
     def compare(
@@ -83,8 +83,8 @@ class ClassicalDescriptors(WithoutNetwork):
     ) -> list[Similarity]:
         """Cosine with each prompt, z-scored over the image; see `Similarity`.
 
-        A map without any variation (a blank image) is all zeros. Presence stays below 1/2: many
-        things share a colour.
+        A constant map (of a blank image) becomes zero. Presence is at most 1/2, because different
+        objects can have the same colours.
         """
         described = self._last.get(
             images,
@@ -110,17 +110,17 @@ class ClassicalDescriptors(WithoutNetwork):
             centre = (mean + entry["mean"]) / 2
             variance = (square + entry["square"]) / 2 - centre**2
             scale = _WEIGHTS / np.sqrt(np.maximum(variance, 1e-8))
-            looks_for = unit((entry["object"] - centre) * scale)
-            cosine = cosine_similarity((cells - centre) * scale, looks_for[None])[0]
+            target = unit((entry["object"] - centre) * scale)
+            cosine = cosine_similarity((cells - centre) * scale, target[None])[0]
             maps[index] = standardise(cosine)
             presence[index] = _colour_presence(cells, maps[index], entry["object"])
         return Similarity(maps=maps, presence=presence)
 
     def _cells(self, image: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
-        return describe_cells(work_image(image, self.long_side), grid)
+        return cell_descriptors(work_image(image, self.long_side), grid)
 
 
-def describe_cells(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+def cell_descriptors(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
     """Raw descriptors of a work image: (gh, gw, 42) float32.
 
     In order: square roots of a 27-bin soft colour histogram; gradient energy, orientation
@@ -133,7 +133,7 @@ def describe_cells(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
 
 
 def _core(mask: Array) -> Array:
-    """Cells of the object away from its outline, if enough stay; never all zero."""
+    """Cells of the object without its outline, if enough are left; never all zero."""
     hard = (mask > 0.5).astype(np.uint8)
     eroded = cv2.erode(hard, np.ones((3, 3), np.uint8), borderValue=1)
     if eroded.sum() >= 16:
@@ -144,18 +144,18 @@ def _core(mask: Array) -> Array:
 
 
 def _colour_presence(
-    cells: npt.NDArray[np.float64], scores: Array, described: npt.NDArray[np.floating]
+    cells: npt.NDArray[np.float64], scores: Array, wanted: npt.NDArray[np.floating]
 ) -> float:
-    """Do the best cells have the colours of the object: in [0, 1/2], 1/2 for the same histogram.
+    """Colour similarity of the best cells and the object in [0, 1/2]; 1/2 if equal.
 
-    The Bhattacharyya coefficient of two histograms, raised to a power because most pairs of
-    pictures share most of theirs.
+    The Bhattacharyya coefficient of two histograms, raised to a power because it is high for most
+    pairs of images.
     """
     best = np.argsort(-scores.ravel(), kind="stable")[:_BEST_CELLS]
     found = cells.reshape(-1, cells.shape[2])[best].mean(axis=0)[_HISTOGRAM]
-    wanted = described[_HISTOGRAM].astype(np.float64)
-    lengths = np.sqrt((found**2).sum() * (wanted**2).sum())
-    return float(0.5 * ((found * wanted).sum() / max(lengths, 1e-9)) ** _PRESENCE_POWER)
+    histogram = wanted[_HISTOGRAM].astype(np.float64)
+    lengths = np.sqrt((found**2).sum() * (histogram**2).sum())
+    return float(0.5 * ((found * histogram).sum() / max(lengths, 1e-9)) ** _PRESENCE_POWER)
 
 
 def _blur(values: Array, sigma: float) -> Array:
@@ -163,7 +163,7 @@ def _blur(values: Array, sigma: float) -> Array:
 
 
 def _pool(values: Array, grid: tuple[int, int]) -> Array:
-    """Area average of each channel on the grid: (gh, gw, c)."""
+    """Each channel averaged over the cells of the grid: (gh, gw, c)."""
     channels = np.moveaxis(np.atleast_3d(values), 2, 0)
     return np.stack([resize_map(channel, grid, "area") for channel in channels], axis=2)
 
@@ -176,7 +176,7 @@ def _colour_histogram(lab: Array, grid: tuple[int, int]) -> Array:
     def votes(channel: Array, anchors: Array) -> list[Array]:
         return [np.exp(-((channel - a) ** 2) / np.float32(2 * _ANCHOR_SIGMA**2)) for a in anchors]
 
-    # The Gaussian of a 3-D distance is the product of three: 9 exponentials instead of 27.
+    # A 3-D Gaussian is a product of three 1-D ones: 9 exponentials instead of 27.
     light = votes(lab[..., 0], levels)
     green = votes(lab[..., 1], tones)
     blue = votes(lab[..., 2], tones)

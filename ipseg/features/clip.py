@@ -15,9 +15,9 @@ from ipseg.networks.pretrained import Network
 
 @dataclass(kw_only=True)
 class Clip(VitExtractor):
-    """Patch tokens of CLIP's image encoder: output of the last block, CLS left out.
+    """Patch tokens of CLIP's image encoder: output of the last block, without CLS.
 
-    The paper gives neither model nor size; by default the grid is that of DINOv2, 60 x 60.
+    The paper states neither model nor size; the default grid is that of DINOv2, 60 x 60.
     """
 
     weights: str = "openai/clip-vit-base-patch16"
@@ -26,7 +26,7 @@ class Clip(VitExtractor):
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 1.2
 
     classes: ClassVar = {"clip": CLIPVisionModel, "clip_vision_model": CLIPVisionModel}
-    # Hub folders hold both towers, and older files a list of positions.
+    # Hub folders contain both towers, and older files a list of positions.
     ignored: ClassVar = (
         "text_model.",
         "text_projection",

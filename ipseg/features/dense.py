@@ -1,4 +1,4 @@
-"""Extractors whose features are square maps of a letterboxed canvas, and how they are compared."""
+"""Extractors with square feature maps of a letterboxed canvas, compared by cosine."""
 
 from __future__ import annotations
 
@@ -20,33 +20,34 @@ from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.letterbox import kept_band, source_cells
 
-_BEST_CELLS = 32  # as many as vote for positive points in the published method
+_BEST_CELLS = 32  # the number of cells that vote for positive points in the paper
 
 
 @dataclass(kw_only=True)
 class DenseExtractor(ABC):
     """Features in every cell of a grid, from one or several layers of a network.
 
-    A subclass says what the features are; here they are pooled under the prompt's mask and
-    compared by cosine, on the device. Feature maps never leave it, similarity maps do.
+    Subclasses compute the features; this class pools them under the mask of the prompt and compares
+    them by cosine, on the device. Only similarity maps leave the device, not feature maps.
 
     Attributes:
-        weight: share in the fused similarity map, >= 0 (released: DINOv2 1, Stable Diffusion 0.1).
-        erosion: shrink the prompt's mask by one cell before features are pooled under it.
-        pooling: 'hard' averages cells with mask > 0.5 (released), 'soft' weighs all cells with
-            the mask (equation 5 of the paper).
-        fusion: 'sum' pools raw features and adds the cosines of layers, weighted (released).
-            'concat' normalises each layer's cells before they are pooled, and does not normalise
-            afterwards: the weighted sum, over layers and over extractors set to 'concat', is then
-            the cosine of the concatenated features (equation 4 of the paper) times a factor that
-            depends on the concept alone, so that it ranks cells alike.
-        cells: rows and columns of the grid on which layers meet, which covers the image alone.
-        standardise_channels: give each channel zero mean and unit deviation over the image, which
-            takes away what all of its cells share; the published method does not.
-        standardise_map: give out each map with zero mean and unit deviation over the image, as the
-            classical segmenter wants its evidence; the published method does not.
-        gpu_memory_gb: declared need of weights and activations, batch 1.
-        models: where weights come from and how they run; given to `setup`.
+        weight: in the fused similarity map, >= 0 (released: DINOv2 1, Stable Diffusion 0.1).
+        erosion: erodes the mask of the prompt by one cell before pooling.
+        pooling: 'hard' averages cells with mask > 0.5 (released), 'soft' weights all cells by the
+            mask (equation 5 of the paper).
+        fusion: 'sum' pools raw features and adds the weighted cosines of layers (released).
+            'concat' normalises the cells of each layer before pooling, but not the result: the
+            weighted sum, over layers and over extractors set to 'concat', is then the cosine of the
+            concatenated features (equation 4 of the paper) times a factor that depends only on the
+            concept, so that the ranking of cells is the same.
+        cells: rows and columns of the common grid of all layers, which covers the image without
+            padding.
+        standardise_channels: gives each channel zero mean and unit deviation over the image, which
+            removes what all cells have in common; not in the published method.
+        standardise_map: returns each map with zero mean and unit deviation over the image, which
+            the classical segmenter needs; not in the published method.
+        gpu_memory_gb: declared memory for weights and activations, batch 1.
+        models: where weights are and how they run; set by `setup`.
     """
 
     weight: Annotated[float, Field(ge=0)] = 1.0
@@ -63,28 +64,27 @@ class DenseExtractor(ABC):
     @property
     @abstractmethod
     def layer_weights(self) -> dict[str, float]:
-        """Weight, >= 0, of each layer's cosine in this extractor's map, in the order of adding."""
+        """Weight, >= 0, of the cosine of each layer in the map, in the order of summation."""
 
     @abstractmethod
     def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Per image: layer -> (c, n, n) float32 on the device, of the letterboxed square canvas.
 
-        Any n, and another for each layer. It may hold more layers than `layer_weights` names.
+        Layers may differ in n. There may be more layers than in `layer_weights`.
         """
 
     def setup(self, models: Models) -> None:
-        """Remembers `models`; a subclass loads its network as well."""
+        """Stores `models`; subclasses also load their network."""
         self.models = models
 
-    def describe(self, image: Image, mask: Map) -> Arrays:
-        """What the object of one prompt image looks like: layer -> (c,) float32.
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
+        """Pooled features of the object in one prompt image: layer -> (c,) float32.
 
         A unit vector for fusion 'sum'; for 'concat' the mean of unit vectors, of length <= 1.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            mask: (H, W) in [0, 1]; see `prompt_weights` for what is done where nothing of it is
-                left on the grid.
+            mask: (H, W) in [0, 1]; see `prompt_weights` for masks too small for the grid.
 
         Raises:
             PromptError: the mask is zero everywhere.
@@ -92,7 +92,7 @@ class DenseExtractor(ABC):
         weights = prompt_weights(mask, self.cells, erosion=self.erosion, pooling=self.pooling)
         height, width = image.shape[:2]
         layers = self._layers([image])[0]
-        described = {}
+        embeddings = {}
         for name in self.layer_weights:
             rows, columns = source_cells(width, height, layers[name].shape[-1], self.cells)
             layer = layers[name][:, rows][:, :, columns].permute(1, 2, 0)
@@ -101,13 +101,13 @@ class DenseExtractor(ABC):
                 pooled = prompt_embedding(layer, shares)
             else:
                 pooled = weighted_mean(unit(layer), shares)
-            described[name] = pooled.cpu().numpy()
-        return described
+            embeddings[name] = pooled.cpu().numpy()
+        return embeddings
 
     def merge(self, views: Sequence[Arrays]) -> Arrays:
-        """The mean over a concept's prompt images, each counting the same.
+        """The mean over the prompt images of a concept, with equal weights.
 
-        Of unit vectors (fusion 'sum') the mean is normalised again.
+        With fusion 'sum', the mean of unit vectors is normalised again.
         """
         merged = {name: np.mean([view[name] for view in views], axis=0) for name in views[0]}
         return {n: unit(v) for n, v in merged.items()} if self.fusion == "sum" else merged
@@ -118,17 +118,17 @@ class DenseExtractor(ABC):
         bank: Sequence[Arrays],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """Compares images, described once each, with every concept of the bank.
+        """Compares images with all concepts of the bank; each image is encoded once.
 
-        The map is the weighted sum of the layers' cosines. Presence is the mean, over the 32 best
-        cells, of the map divided by what it can reach at most (so a cosine), with 0 for negative
-        values.
+        A map is the weighted sum of the cosines of all layers. Presence is the mean of the map over
+        the 32 best cells, divided by the largest possible value (so it is a cosine) and clipped at
+        0.
 
         Args:
             images: (H, W, 3) uint8 RGB each, of any sizes.
-            bank: P descriptions from `describe` or `merge`.
-            grids: (gh, gw) wanted for each image; `cells` x `cells` maps are exact, others are
-                copied from the nearest of those.
+            bank: P results of `prompt_features` or `merge`.
+            grids: (gh, gw) of the map of each image; maps are computed on `cells` x `cells` and
+                resized to other grids by nearest neighbour.
 
         Returns:
             One `Similarity` for each image.
@@ -166,17 +166,18 @@ class DenseExtractor(ABC):
         """(P, cells, cells) weighted sum, in order, of the cosines of layers."""
         maps = []
         for name, weight in self.layer_weights.items():
-            # Cosines first, cells next: a copied cell needs no computing, and ties stay exact.
+            # Cosines before resizing: no work for copied cells, and ties stay exact.
             scores = cosine_similarity(layers[name].permute(1, 2, 0), embeddings[name])
             rows, columns = source_cells(width, height, scores.shape[-1], self.cells)
             maps.append(weight * scores[:, rows][:, :, columns])
         return sum(maps[1:], maps[0])
 
     def _reach(self, embeddings: dict[str, Tensor]) -> Tensor:
-        """(P,) the highest value each concept's map can have: the product of two lengths.
+        """(P,) the highest possible value of the map of each concept.
 
-        Those of the concatenated prompt and of a concatenated cell, whose parts are scaled by the
-        square roots of their weights; for unit vectors the sum of the weights.
+        The product of the lengths of the concatenated prompt and of a concatenated cell, whose
+        parts are scaled by the square roots of their weights; the sum of the weights for unit
+        vectors.
         """
         weights = self.layer_weights
         squares = [w * (embeddings[name] ** 2).sum(-1) for name, w in weights.items()]
@@ -185,9 +186,9 @@ class DenseExtractor(ABC):
 
 
 def _standardised(layer: Tensor, width: int, height: int) -> Tensor:
-    """(c, n, n), each channel standardised over the cells that show the image, not the padding."""
+    """(c, n, n), each channel standardised over the cells of the image, without padding."""
     top, bottom, left, right = kept_band(width, height, layer.shape[-1])
-    shown = layer[:, top:bottom, left:right]
-    mean = shown.mean(dim=(1, 2), keepdim=True)
-    deviation = shown.std(dim=(1, 2), keepdim=True, correction=0)
+    inside = layer[:, top:bottom, left:right]
+    mean = inside.mean(dim=(1, 2), keepdim=True)
+    deviation = inside.std(dim=(1, 2), keepdim=True, correction=0)
     return (layer - mean) / deviation.clamp(min=1e-6)

@@ -1,7 +1,7 @@
 """DINOv2 features, with or without registers.
 
-Source: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), as the
-released IPSeg code uses it: output of the last block before the final norm, CLS left out.
+Source: Oquab et al., "DINOv2: Learning Robust Visual Features without Supervision" (2023), as
+used by the released IPSeg code: output of the last block before the final norm, without CLS.
 """
 
 from __future__ import annotations
@@ -18,8 +18,7 @@ from transformers import Dinov2Model, Dinov2WithRegistersModel
 from ipseg.features.vit import VitExtractor
 from ipseg.networks.pretrained import Network
 
-# The released networks are run with this much added to the wanted number of cells,
-# so that rounding never gives one cell less.
+# The released networks add this to the number of cells, so that rounding never gives one less.
 _INTERPOLATION_OFFSET = 0.1
 
 
@@ -28,9 +27,9 @@ class Dinov2(VitExtractor):
     """Patch tokens of DINOv2.
 
     Attributes:
-        interpolation: how position embeddings are stretched to the canvas. `reference` as the
-            released networks do it; `transformers` as that library does it, which differs a
-            little. Both are the same with registers, and where nothing is to be stretched.
+        interpolation: how position embeddings are interpolated to the canvas. `reference` as in the
+            released networks; `transformers` as in that library, which differs slightly. The two
+            are equal with registers, and if no interpolation is needed.
     """
 
     weights: str = "facebook/dinov2-base"
@@ -47,14 +46,14 @@ class Dinov2(VitExtractor):
     ignored: ClassVar = ("classifier.",)
 
     def adapt(self, network: Network, cells: int) -> None:
-        """Takes the final norm away and stretches the position embeddings, once."""
+        """Removes the final norm and interpolates the position embeddings once."""
         network.layernorm = nn.Identity()
         embeddings = network.embeddings
-        # Networks with registers were released with the interpolation that transformers has too.
+        # Networks with registers were released with the interpolation of transformers.
         if self.interpolation == "reference" and isinstance(network, Dinov2Model):
-            stretched = reference_positions(embeddings.position_embeddings, cells)
-            # A table of the size that is asked for is used as it is.
-            embeddings.position_embeddings = nn.Parameter(stretched, requires_grad=False)
+            interpolated = reference_positions(embeddings.position_embeddings, cells)
+            # A table of the requested size is used as it is.
+            embeddings.position_embeddings = nn.Parameter(interpolated, requires_grad=False)
 
     def tokens(self, network: Network, pixels: Tensor) -> Tensor:
         """(b, 1 + registers + n * n, c)."""
@@ -62,17 +61,17 @@ class Dinov2(VitExtractor):
 
 
 def reference_positions(table: Tensor, cells: int) -> Tensor:
-    """Position embeddings stretched to another grid as the released DINOv2 does it.
+    """Position embeddings interpolated to another grid as in the released DINOv2.
 
-    Bicubic without antialiasing, through a scale factor of (cells + 0.1) / grid instead of a size,
-    which places the samples a little off the cells' centres.
+    Bicubic without antialiasing, with a scale factor of (cells + 0.1) / grid instead of a size, so
+    that samples are slightly off the centres of cells.
 
     Args:
         table: (1, 1 + grid * grid, c): CLS, then the grid in reading order.
-        cells: side of the wanted grid.
+        cells: side of the new grid.
 
     Returns:
-        (1, 1 + cells * cells, c); the table itself where the grid has that size already.
+        (1, 1 + cells * cells, c); the table itself if the grid already has that size.
     """
     positions = table.detach()
     grid = round((positions.shape[1] - 1) ** 0.5)

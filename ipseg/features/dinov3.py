@@ -15,10 +15,10 @@ from ipseg.networks.pretrained import Network
 
 @dataclass(kw_only=True)
 class Dinov3(VitExtractor):
-    """Patch tokens of DINOv3 after the final norm, CLS and registers left out.
+    """Patch tokens of DINOv3 after the final norm, without CLS and registers.
 
-    Unlike with DINOv2 the norm stays: a few channels of the raw tokens are far larger than the
-    others and would decide every cosine alone. Positions are rotations, so any size is native.
+    Unlike DINOv2, the norm is kept: a few channels of the raw tokens are much larger than the
+    others and would dominate every cosine. Positions are rotations, so any size is native.
     """
 
     weights: str = "facebook/dinov3-vits16-pretrain-lvd1689m"

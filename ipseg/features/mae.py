@@ -16,9 +16,9 @@ from ipseg.networks.pretrained import Network
 
 @dataclass(kw_only=True)
 class Mae(VitExtractor):
-    """Patch tokens of MAE's encoder after the final norm, nothing masked, CLS left out.
+    """Patch tokens of MAE's encoder after the final norm, without masking and CLS.
 
-    The paper gives neither model nor size; by default the grid is that of DINOv2, 60 x 60.
+    The paper states neither model nor size; the default grid is that of DINOv2, 60 x 60.
     """
 
     weights: str = "facebook/vit-mae-base"
@@ -30,7 +30,7 @@ class Mae(VitExtractor):
     ignored: ClassVar = ("decoder.",)
 
     def adapt(self, network: Network, cells: int) -> None:
-        """Lets the network see every patch."""
+        """Turns masking off."""
         del cells
         network.config.mask_ratio = 0.0
 
@@ -38,6 +38,6 @@ class Mae(VitExtractor):
         """(b, 1 + n * n, c)."""
         patch = network.config.patch_size
         patches = pixels.shape[-2] * pixels.shape[-1] // patch**2
-        # The network shuffles its patches by the rank of a noise; a rising one keeps the order.
+        # The network shuffles its patches by sorting noise; ascending noise keeps the order.
         in_order = torch.arange(patches, device=pixels.device).expand(len(pixels), -1)
         return network(pixels, noise=in_order, interpolate_pos_encoding=True).last_hidden_state

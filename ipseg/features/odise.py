@@ -1,8 +1,8 @@
 """ODISE's conditioning of Stable Diffusion on the image itself, through the time embedding.
 
 Source: Xu et al., "Open-Vocabulary Panoptic Segmentation with Text-to-Image Diffusion Models"
-(CVPR 2023). The released IPSeg code gives an empty caption, so that of ODISE's two learned terms
-this one alone is left.
+(CVPR 2023). The released IPSeg code uses an empty caption, so that only this one of ODISE's two
+learned terms is left.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ipseg.errors import WeightsError
 from ipseg.features.clip import Clip
 from ipseg.networks.pretrained import DAMAGED, Network, load_network, unreadable
 
-# Of every CLIP model by OpenAI.
+# Of all CLIP models by OpenAI.
 _CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
 _CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
 
@@ -32,14 +32,15 @@ _NAMES = (
 
 
 class TimeConditioning(nn.Module):
-    """Images to what is added to the UNet's time embedding."""
+    """From images to a term that is added to the UNet's time embedding."""
 
     def __init__(self, clip: Network, tensors: dict[str, Tensor]) -> None:
-        """Joins CLIP's image encoder with its projection.
+        """Combines CLIP's image encoder with the projection.
 
         Args:
             clip: CLIPVisionModelWithProjection, p-dimensional.
-            tensors: by ODISE's names: alpha (c,), weight (c, p), bias (c,) and position (1, 1, c).
+            tensors: under ODISE's names: alpha (c,), weight (c, p), bias (c,) and position (1, 1,
+                c).
         """
         super().__init__()
         self.clip = clip
@@ -58,7 +59,7 @@ class TimeConditioning(nn.Module):
     def forward(self, pixels: Tensor) -> Tensor:
         """(b, 3, s, s) RGB in [0, 1] -> (b, c) float32."""
         side = int(self.clip.config.image_size)
-        # Without antialiasing, as the released code's version of torchvision resizes tensors.
+        # Without antialiasing, as in the released code's version of torchvision.
         small = functional.interpolate(
             pixels, (side, side), mode="bicubic", align_corners=False, antialias=False
         )
@@ -71,12 +72,12 @@ def load_time_conditioning(checkpoint: str, clip: str, channels: int) -> TimeCon
     """Reads ODISE's four tensors and CLIP, on the CPU.
 
     Args:
-        checkpoint: file of ODISE, such as odise_label_coco_50e-b67d2efc.pth.
+        checkpoint: ODISE's file, such as odise_label_coco_50e-b67d2efc.pth.
         clip: folder of the CLIP model.
         channels: of the UNet's time embedding.
 
     Raises:
-        WeightsError: a file is missing, damaged or not what it should be.
+        WeightsError: a file is missing, damaged or of another model.
     """
     path = Path(checkpoint)
     try:
@@ -84,11 +85,11 @@ def load_time_conditioning(checkpoint: str, clip: str, channels: int) -> TimeCon
     except DAMAGED as error:
         raise unreadable(path, error) from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
-        state = state["model"]  # beside the state of the training
+        state = state["model"]  # training checkpoints contain more than the model
     missing = [name for name in _NAMES if f"{_PREFIX}{name}" not in state]
     if missing:
         raise WeightsError(
-            f"{path} is no ODISE checkpoint: {len(missing)} of {len(_NAMES)} tensors missing "
+            f"{path} is not an ODISE checkpoint: {len(missing)} of {len(_NAMES)} tensors missing "
             f"({_PREFIX}{missing[0]}, ...); take odise_label_coco_50e-b67d2efc.pth, or set "
             f"features.stable_diffusion.odise to null"
         )

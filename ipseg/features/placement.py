@@ -1,8 +1,8 @@
-"""Where a flat pattern went: similarity and affine motion from matched local frames.
+"""Similarity and affine transforms of a flat pattern, estimated from matched local frames.
 
-A local frame is a keypoint with a scale and a direction, so that one match alone tells a whole
-similarity transform (Lowe, IJCV 2004, section 7). Trying every match is exhaustive: no
-random sampling, hence nothing to seed.
+A local frame is a keypoint with a scale and a direction, so that a single match defines a
+similarity transform (Lowe, IJCV 2004, section 7). All matches are tried, so there is no random
+sampling and no seed.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import numpy.typing as npt
 
 Vector = npt.NDArray[np.float64]
 
-_SCALE_RANGE = 2.0  # factor by which the scale of an agreeing frame may differ
+_SCALE_RANGE = 2.0  # factor by which the scale of an inlier may differ
 _ANGLE_RANGE = 30.0  # degrees by which its direction may differ
-_LOOSE = 0.15  # of the object's diameter: one frame's direction is only good to some degrees
-_TIGHT = 0.05  # of the object's diameter, once fitted to several frames
+_LOOSE = 0.15  # of the object diameter, for one frame, whose direction is accurate to some degrees
+_TIGHT = 0.05  # of the object diameter, for a fit to several frames
 _ROUNDS = 3
-_AFFINE_FROM = 6  # matches; three determine an affine map, fewer than twice that overfit
-_MOST_STRETCH = 2.5  # ratio of the two singular values of a believable affine map
+_AFFINE_FROM = 6  # matches; three define an affine map, fewer than six overfit
+_MOST_STRETCH = 2.5  # largest accepted ratio of the two singular values
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class Placement:
     Attributes:
         matrix: (2, 3) float64, maps prompt x, y to image x, y.
         inliers: indices of the matches that agree.
-        support: agreeing matches, each prompt point and each image point counted once.
+        support: number of inliers, counting each prompt point and each image point once.
     """
 
     matrix: Vector
@@ -39,7 +39,7 @@ class Placement:
 
 
 def place(source: Vector, target: Vector, diameter: float) -> Placement | None:
-    """Find the motion most matches agree on.
+    """Finds the transform with most inliers.
 
     Args:
         source: (m, 4) frames in the prompt: x, y, scale, direction in degrees.
@@ -47,7 +47,7 @@ def place(source: Vector, target: Vector, diameter: float) -> Placement | None:
         diameter: size of the object in the prompt, pixels; tolerances are relative to it.
 
     Returns:
-        The placement, or None when no two matches agree.
+        The placement; None if fewer than three matches agree or the transform is implausible.
     """
     if len(source) < 3:
         return None
@@ -58,7 +58,7 @@ def place(source: Vector, target: Vector, diameter: float) -> Placement | None:
     landed = np.einsum("mij,nj->mni", linear, source[:, :2]) + shift[:, None, :]
     error = np.sqrt(((landed - target[None, :, :2]) ** 2).sum(axis=2))
     agree = error < _LOOSE * diameter * scale[:, None]
-    agree &= _alike(scale[:, None], turn[:, None], scale, turn)
+    agree &= _consistent(scale[:, None], turn[:, None], scale, turn)
     best = int(np.argmax((agree * _rarity(source)).sum(axis=1)))
     inliers = agree[best]
     matrix = np.concatenate([linear[best], shift[best][:, None]], axis=1)
@@ -72,7 +72,7 @@ def place(source: Vector, target: Vector, diameter: float) -> Placement | None:
             return None
         off = source[:, :2] @ matrix[:, :2].T + matrix[:, 2] - target[:, :2]
         near = np.sqrt((off**2).sum(axis=1)) < _TIGHT * diameter * size
-        inliers = near & _alike(np.array(size), np.array(angle), scale, turn)
+        inliers = near & _consistent(np.array(size), np.array(angle), scale, turn)
     support = _distinct(source, target, inliers)
     if support < 3:
         return None
@@ -84,14 +84,16 @@ def _similarity(scale: Vector, turn: Vector) -> Vector:
     return np.stack([np.stack([cos, -sin], axis=1), np.stack([sin, cos], axis=1)], axis=1)
 
 
-def _alike(scale: Vector, turn: Vector, scales: Vector, turns: Vector) -> npt.NDArray[np.bool_]:
+def _consistent(
+    scale: Vector, turn: Vector, scales: Vector, turns: Vector
+) -> npt.NDArray[np.bool_]:
     ratio = np.abs(np.log(scales / scale))
     angle = np.abs((turns - turn + np.pi) % (2 * np.pi) - np.pi)
     return np.asarray((ratio < np.log(_SCALE_RANGE)) & (angle < np.deg2rad(_ANGLE_RANGE)))
 
 
 def _rarity(frames: Vector) -> Vector:
-    """One over the number of frames at the same place: (m,)."""
+    """One over the number of frames at the same point: (m,)."""
     _, place_of, count = np.unique(
         np.round(frames[:, :2]), axis=0, return_inverse=True, return_counts=True
     )
@@ -99,13 +101,13 @@ def _rarity(frames: Vector) -> Vector:
 
 
 def _distinct(source: Vector, target: Vector, chosen: npt.NDArray[np.bool_]) -> int:
-    """A keypoint with two directions, or matched twice, is still one piece of evidence."""
+    """Number of different keypoints: one with two directions, or matched twice, counts once."""
     places = [np.unique(np.round(frames[chosen, :2]), axis=0) for frames in (source, target)]
     return min(len(places[0]), len(places[1]))
 
 
 def _fit(source: Vector, target: Vector, *, affine: bool) -> Vector:
-    """Least-squares motion of (m, 2) points: (2, 3)."""
+    """Least-squares transform of (m, 2) points: (2, 3)."""
     x, y = source[:, 0], source[:, 1]
     one, zero = np.ones_like(x), np.zeros_like(x)
     if affine:
@@ -119,7 +121,7 @@ def _fit(source: Vector, target: Vector, *, affine: bool) -> Vector:
 
 
 def _parts(matrix: Vector) -> tuple[float, float, float]:
-    """Scale, turn (radians) and stretch of a (2, 3) motion; scale <= 0 when it mirrors."""
+    """Scale, rotation (radians) and stretch of a (2, 3) transform; scale is 0 if it mirrors."""
     linear = matrix[:, :2]
     determinant = float(linear[0, 0] * linear[1, 1] - linear[0, 1] * linear[1, 0])
     singular = np.linalg.svd(linear, compute_uv=False)

@@ -1,4 +1,4 @@
-"""From the mask of a prompt to one vector: which cells of the features count, and how much.
+"""Pooling the features of a prompt under its mask to one vector.
 
 Source: IPSeg (arXiv 2310.10912), section 3; released code, `ipseg_fss.py`.
 """
@@ -22,17 +22,17 @@ Pooling = Literal["hard", "soft"]
 def prompt_weights(
     mask: Map, cells: int = 60, *, erosion: bool = True, pooling: Pooling = "hard"
 ) -> Map:
-    """How much each cell of a prompt counts as object.
+    """The weight of each cell of a prompt in the pooled features.
 
-    So that no embedding is a mean of nothing, less is done to a mask of which nothing would be
-    left: it is not eroded; then it is averaged over cells, not sampled, and cells weigh as much
-    as they hold of it.
+    If erosion would leave nothing of the mask, it is not eroded. If the grid has no cell of it
+    either, it is averaged over cells instead of sampled, and these shares are the weights. So the
+    weights are never all zero.
 
     Args:
-        mask: (H, W) in [0, 1] over the whole image; the grid samples its nearest pixels.
+        mask: (H, W) in [0, 1] over the whole image; the grid samples the nearest pixels.
         cells: rows and columns of the grid.
-        erosion: 3 x 3 minimum filter on the grid; the border of the picture is not eroded.
-        pooling: 'hard' gives weight 1 to cells > 0.5, 'soft' to each cell its value.
+        erosion: 3 x 3 minimum filter on the grid; the image border is not eroded.
+        pooling: 'hard' gives cells > 0.5 weight 1, 'soft' gives each cell its value.
 
     Returns:
         (cells, cells) float32 in [0, 1], not all zero.
@@ -42,24 +42,24 @@ def prompt_weights(
     """
     if not mask.any():
         raise PromptError(
-            "the mask of the prompt is empty: nothing stands out; "
-            "take a picture in which the object is clear, or give its mask"
+            "the mask of the prompt is empty: no object was found; use an image in which the "
+            "object is clear, or provide its mask"
         )
     sampled = mask_on_cells(mask, cells)
     whole = (sampled > 0.5).astype(np.float32) if pooling == "hard" else sampled
-    # The minimum of a threshold is the threshold of the minimum.
-    wanted = cv2.erode(whole, np.ones((3, 3), np.uint8)).astype(np.float32) if erosion else whole
-    if wanted.any():
-        return wanted
+    # Erosion and threshold can be swapped.
+    eroded = cv2.erode(whole, np.ones((3, 3), np.uint8)).astype(np.float32) if erosion else whole
+    if eroded.any():
+        return eroded
     return whole if whole.any() else resize_map(mask, (cells, cells), "area")
 
 
 def prompt_embedding(features: Array, weights: Array) -> Array:
-    """(c,) unit vector: the mean of raw feature cells (h, w, c) under (h, w) weights."""
+    """(c,) unit vector: the mean of feature cells (h, w, c) with weights (h, w)."""
     return unit(weighted_mean(features, weights))
 
 
 def weighted_mean(features: Array, weights: Array) -> Array:
-    """(c,) mean of cells (h, w, c), each with its share of the weights (h, w)."""
+    """(c,) weighted mean of cells (h, w, c) with weights (h, w)."""
     shares = (weights / weights.sum()).reshape(-1)
     return shares @ features.reshape(-1, features.shape[-1])

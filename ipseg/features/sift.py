@@ -1,8 +1,8 @@
-"""The same thing again: local features whose arrangement must agree.
+"""Local features with a geometric check, for the same object instance.
 
-Where enough SIFT keypoints (Lowe, IJCV 2004) of the prompt object are found in the same
-arrangement, the prompt's mask is carried over to the image: nearly the answer. Where they are
-not, this extractor says nothing: a zero map.
+If enough SIFT keypoints (Lowe, IJCV 2004) of the prompt object are found in a consistent
+arrangement, the mask of the prompt is warped to the image and is nearly the result. If not, the map
+is zero.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
-_LEVELS = 512  # descriptors are stored as 512 x the square root, in [0, 255]
+_LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 
 
 @dataclass
@@ -33,14 +33,14 @@ class SiftGeometry(WithoutNetwork):
     """SIFT with a geometric check.
 
     Attributes:
-        weight: share in the fused similarity map, >= 0. A certain find has the value 1 inside
-            the object; other maps are z-scores, so a weight of several lets it decide.
+        weight: in the fused similarity map, >= 0. A certain match has the value 1 inside the
+            object, other maps are z-scores, so it dominates with a weight of several.
         long_side: longer side of the work image, pixels.
-        prompt_points: most keypoints kept of one prompt image.
-        image_points: most keypoints used of an image.
-        ratio: a match counts if its distance is below this share of the second nearest.
-        half_sure: agreeing matches beyond the three that chance provides that make presence 1/2.
-        instances: most places the object is looked for in one image.
+        prompt_points: maximum number of keypoints of a prompt image.
+        image_points: maximum number of keypoints of an image.
+        ratio: largest ratio of the distances to the nearest and the second nearest descriptor.
+        half_sure: inliers at which presence is 1/2, in addition to three that can be chance.
+        instances: maximum number of instances in an image.
     """
 
     weight: float = 8.0
@@ -54,12 +54,14 @@ class SiftGeometry(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def describe(self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]) -> Arrays:
+    def prompt_features(
+        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]
+    ) -> Arrays:
         """Keypoints on the object.
 
         Args:
             image: (H, W, 3) uint8 RGB.
-            mask: (H, W) float in [0, 1], the object.
+            mask: (H, W) float in [0, 1] of the object.
 
         Returns:
             `descriptors` (n, 128) uint8; `frames` (n, 5) float32: index of the view, x, y, scale,
@@ -82,7 +84,7 @@ class SiftGeometry(WithoutNetwork):
         }
 
     def merge(self, views: Sequence[Arrays]) -> Arrays:
-        """Put several prompt images of one concept side by side; any of them may be found."""
+        """Concatenates the prompt images of a concept; each of them can be found."""
         merged = {name: np.concatenate([view[name] for view in views]) for name in views[0]}
         first = np.cumsum([0] + [len(view["masks"]) for view in views])
         shifts = np.repeat(first[:-1], [len(view["frames"]) for view in views])
@@ -119,10 +121,10 @@ class SiftGeometry(WithoutNetwork):
         presence = np.zeros(len(bank), dtype=np.float32)
         for index, entry in enumerate(bank):
             for view, mirrored, found in self._find(frames, descriptors, entry):
-                sure = self._presence(found.support)
-                cells = _carry(entry, view, mirrored, found.matrix, shape, grid)
-                maps[index] = np.maximum(maps[index], sure * cells)
-                presence[index] = max(presence[index], sure)
+                score = self._presence(found.support)
+                cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
+                maps[index] = np.maximum(maps[index], score * cells)
+                presence[index] = max(presence[index], score)
         return Similarity(maps=maps, presence=presence)
 
     def _presence(self, support: int) -> float:
@@ -141,14 +143,14 @@ class SiftGeometry(WithoutNetwork):
         frames = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], dtype=np.float64)
         order = np.lexsort((frames[:, 3], frames[:, 1], frames[:, 0], -frames[:, 4]))[:most]
         # Square roots make Euclidean distance the Hellinger distance (Arandjelovic, CVPR 2012);
-        # whole numbers make the distances exact, hence equal on every machine.
+        # integers make distances exact, so they are the same on all machines.
         share = raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6)
         return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), shape
 
     def _find(
         self, frames: Vector, descriptors: Descriptors, entry: Arrays
     ) -> list[tuple[int, bool, Placement]]:
-        """Every believable placement of each view, as it is and mirrored."""
+        """All accepted placements of each view and of its mirror image."""
         found = []
         stored = entry["frames"].astype(np.float64)
         for mirrored in (False, True):
@@ -172,7 +174,7 @@ class SiftGeometry(WithoutNetwork):
 
 
 def _mirror_order() -> npt.NDArray[np.int64]:
-    """Where each of the 4 x 4 x 8 numbers of a descriptor comes from in a mirrored image."""
+    """The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image."""
     bins = np.arange(128).reshape(4, 4, 8)
     turned = bins[::-1][:, :, (-np.arange(8)) % 8]
     return turned.ravel()
@@ -191,7 +193,7 @@ def _mirror_frames(frames: Vector, width: float) -> Vector:
 def _match(image: Descriptors, prompt: Descriptors, ratio: float) -> npt.NDArray[np.int64]:
     """Pairs (image index, prompt index) that pass the ratio test: (m, 2).
 
-    The second nearest is looked for in the prompt, so that an object may be in the image twice.
+    The second nearest is that in the prompt, so that an object can be in the image twice.
     """
     if len(image) == 0 or len(prompt) < 2:
         return np.zeros((0, 2), dtype=np.int64)
@@ -200,8 +202,8 @@ def _match(image: Descriptors, prompt: Descriptors, ratio: float) -> npt.NDArray
     rows, best = np.arange(len(image)), np.argmin(distance, axis=1)
     nearest = distance[rows, best]
     distance[rows, best] = np.inf
-    good = nearest < ratio**2 * distance.min(axis=1)
-    return np.stack([rows[good], best[good]], axis=1)
+    accepted = nearest < ratio**2 * distance.min(axis=1)
+    return np.stack([rows[accepted], best[accepted]], axis=1)
 
 
 def _diameter(entry: Arrays, view: int) -> float:
@@ -211,7 +213,7 @@ def _diameter(entry: Arrays, view: int) -> float:
     return float(np.sqrt(max(share, 1e-4) * width * height))
 
 
-def _carry(
+def _warped_mask(
     entry: Arrays,
     view: int,
     mirrored: bool,
@@ -219,7 +221,7 @@ def _carry(
     shape: tuple[int, int],
     grid: tuple[int, int],
 ) -> npt.NDArray[np.float32]:
-    """The stored mask moved onto the image's grid: (gh, gw) float32 in [0, 1]."""
+    """The stored mask warped to the grid of the image: (gh, gw) float32 in [0, 1]."""
     mask = entry["masks"][view].astype(np.float32) / np.float32(255)
     if mirrored:
         mask = np.ascontiguousarray(mask[:, ::-1])
@@ -228,10 +230,10 @@ def _carry(
     to_grid = np.linalg.inv(_scaling(shape[1] / grid[1], shape[0] / grid[0]))
     motion = np.vstack([matrix, [0, 0, 1]])
     whole = (to_grid @ motion @ to_prompt)[:2]
-    moved = cv2.warpAffine(mask, whole, (grid[1], grid[0]), flags=cv2.INTER_LINEAR)
-    return np.clip(moved, 0, 1)
+    warped = cv2.warpAffine(mask, whole, (grid[1], grid[0]), flags=cv2.INTER_LINEAR)
+    return np.clip(warped, 0, 1)
 
 
 def _scaling(x: float, y: float) -> Vector:
-    """From indices of a coarse grid to pixel indices, whose centres are half a step apart."""
+    """Transforms indices of a coarse grid to pixel indices, aligning the corners of cells."""
     return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])

@@ -1,7 +1,6 @@
-"""How much each cell of an image looks like a prompt: cosines, and what extractors answer.
+"""Similarity of image cells and prompts: cosines, and the result type of extractors.
 
-The formulas take NumPy arrays and torch tensors alike, on whatever device they are, and give the
-same kind back.
+The functions take NumPy arrays or torch tensors on any device and return the same type.
 """
 
 from __future__ import annotations
@@ -22,13 +21,13 @@ Array = TypeVar("Array", npt.NDArray[np.float32], "torch.Tensor")
 
 @dataclass(frozen=True)
 class Similarity:
-    """How much each cell of an image looks like each of P concepts.
+    """Similarity of each cell of an image with each of P concepts.
 
     Attributes:
-        maps: (P, gh, gw) float32 on the grid that was asked for, which covers the whole image
-            row by row; higher is more alike. Only comparable within one image.
-        presence: (P,) float32 in [0, 1], evidence that the concept is in the image at all;
-            comparable between images.
+        maps: (P, gh, gw) float32 on the requested grid over the whole image; higher is more
+            similar. Comparable only within an image.
+        presence: (P,) float32 in [0, 1], evidence that the concept is in the image; comparable
+            between images.
     """
 
     maps: npt.NDArray[np.float32]
@@ -45,8 +44,7 @@ def cosine_similarity(features: Array, embeddings: Array) -> Array:
 def unit(vectors: Array) -> Array:
     """Vectors (..., c) divided by their lengths.
 
-    One without any signal (a blank cell) stays zero: it is like nothing, rather than like
-    everything.
+    A zero vector (of a blank cell) stays zero, so that it is similar to nothing.
     """
     lengths = ((vectors * vectors).sum(-1) ** 0.5)[..., None]
     blank = lengths <= 1e-12
@@ -54,7 +52,7 @@ def unit(vectors: Array) -> Array:
 
 
 def standardise(scores: Map) -> Map:
-    """Zero mean, unit deviation over all cells; a constant map becomes zero."""
+    """Zero mean and unit deviation over all cells; a constant map becomes zero."""
     exact = scores.astype(np.float64)
     deviation = exact.std()
     if deviation < 1e-6:

@@ -1,6 +1,6 @@
-"""Stable Diffusion features: hidden states of the UNet while it looks at a slightly noised image.
+"""Stable Diffusion features: hidden states of the UNet for a slightly noised image.
 
-Source: Zhang et al., "A Tale of Two Features" (2023), as the released IPSeg code uses them.
+Source: Zhang et al., "A Tale of Two Features" (2023), as used by the released IPSeg code.
 """
 
 from __future__ import annotations
@@ -31,20 +31,20 @@ class StableDiffusion(DenseExtractor):
     """Decoder states of Stable Diffusion 1.x or 2.x, without text.
 
     Attributes:
-        weight: share of these features beside the others in the fused map.
+        weight: of these features in the fused map.
         weights: hub id or folder in the layout of diffusers.
         size: side of the letterboxed canvas in pixels.
-        window: `sliding` runs windows of `crop` pixels, as released: four of them, each a picture
-            of its own to the network; `single` runs the canvas as a whole.
+        window: `sliding` runs windows of `crop` pixels, as released: four of them, each a separate
+            image for the network; `single` runs the whole canvas.
         crop: side of a window in pixels.
-        timestep: how far the image is noised, of 1000: 100 as released, 50 in the paper.
-        layers: which hidden states, and their shares: 's5' (coarse), 's4', 's3' (fine). What is
-            beyond the last one is not run.
+        timestep: noise level, of 1000: 100 as released, 50 in the paper.
+        layers: hidden states and their weights: 's5' (coarse), 's4', 's3' (fine). The network is
+            not run beyond the last one.
         seed: of the noise, the same for every window and image.
         odise: ODISE's checkpoint, for its learned term in the time embedding; None leaves it out.
-        odise_clip: the CLIP model that this term looks through.
-        batch: windows in one pass; halved by itself where GPU memory runs out.
-        gpu_memory_gb: what weights and activations take on a GPU, four windows at once.
+        odise_clip: the CLIP model of this term.
+        batch: windows in one pass; halved automatically when GPU memory runs out.
+        gpu_memory_gb: weights and activations of four windows.
     """
 
     weight: Annotated[float, Field(ge=0)] = 0.1
@@ -62,7 +62,7 @@ class StableDiffusion(DenseExtractor):
     batch: Annotated[int, Field(ge=1)] = 4
     # UNet to the last tap 0.82 G parameters and VAE encoder 0.03 G, x 4 bytes = 3.4 GB. The VAE's
     # first level is the widest: 4 windows x 128 channels x 512 x 512 x 4 bytes = 0.54 GB, five
-    # such tensors at a time; its attention 0.3 GB; the libraries' own share 0.5 GB, some reserve.
+    # such tensors at a time; its attention 0.3 GB; the libraries 0.5 GB; some reserve.
     # The ODISE term adds CLIP-L, 0.3 G parameters or 1.2 GB: set 9.5 with it.
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 8.0
 
@@ -71,7 +71,7 @@ class StableDiffusion(DenseExtractor):
 
     @property
     def layer_weights(self) -> dict[str, float]:
-        """Layer -> share, of the layers that have one."""
+        """Layer -> weight, of the layers with a weight above 0."""
         return {layer: self.layers[layer] for layer in TAPS if self.layers.get(layer, 0) > 0}
 
     def setup(self, models: Models) -> None:
@@ -79,13 +79,13 @@ class StableDiffusion(DenseExtractor):
 
         Raises:
             WeightsError: weights are missing, damaged or of another architecture.
-            ConfigError: no layer has a share, there is no such timestep, or the windows do not
-                end on borders between cells.
+            ConfigError: no layer has a weight, the timestep does not exist, or windows do not end
+                on borders between cells.
         """
         super().setup(models)
         layers = [layer for layer in TAPS if layer in self.layer_weights]
         if not layers:
-            raise ConfigError("features.stable_diffusion.layers: at least one share must be > 0")
+            raise ConfigError("features.stable_diffusion.layers: at least one weight must be > 0")
         device = models.torch_device()
         network = load_diffusion(models.locate(self.weights), self.timestep, layers)
         side = self._window_side()

@@ -1,4 +1,4 @@
-"""The part of Stable Diffusion that features come from: encoder, noise, UNet up to the last tap.
+"""The part of Stable Diffusion for features: encoder, noise, and UNet up to the last layer used.
 
 Sources: Rombach et al., "High-Resolution Image Synthesis with Latent Diffusion Models" (2022);
 Zhang et al., "A Tale of Two Features" (2023), whose features the released IPSeg code uses.
@@ -21,8 +21,8 @@ from ipseg.networks.pretrained import DAMAGED, Network, check_tensors, load_netw
 
 Layer: TypeAlias = Literal["s5", "s4", "s3"]
 
-# Layer -> index of the up block, and which of its modules; of those, the second one. Its output
-# is what enters decoder layer 2, 5 and 8 of the original code, before the skip connection joins.
+# Layer -> index of the up block, and the list of its modules, of which the second is read. Its
+# output is the input of decoder layer 2, 5 and 8 of the original code, before the skip connection.
 TAPS: dict[Layer, tuple[int, str]] = {
     "s5": (0, "resnets"),
     "s4": (1, "attentions"),
@@ -34,10 +34,10 @@ _PARTS = ("unet", "vae", "text_encoder", "tokenizer", "scheduler")
 
 
 class DiffusionNetwork(nn.Module):
-    """Images to hidden states of the UNet's decoder, for one noise, one timestep and no text.
+    """From images to hidden states of the UNet's decoder, for one noise, one timestep and no text.
 
-    What is not needed for the layers asked for - the image decoder, the last part of the UNet,
-    the text encoder - is taken out, neither run nor kept.
+    Parts that the layers do not need (the image decoder, the last part of the UNet, the text
+    encoder) are removed.
     """
 
     def __init__(
@@ -49,13 +49,14 @@ class DiffusionNetwork(nn.Module):
         timestep: int,
         layers: Sequence[Layer],
     ) -> None:
-        """Takes the networks over and cuts them down.
+        """Takes the networks and removes what is not needed.
 
         Args:
-            vae: its decoder is dropped.
-            unet: cut after the last of `layers`.
+            vae: its decoder is removed.
+            unet: truncated after the last of `layers`.
             text: (1, t, c) embedding of the empty caption.
-            signal: alpha_bar at the timestep: share of the image's power, the rest is noise.
+            signal: alpha_bar at the timestep: the share of the image in the power, the rest is
+                noise.
             timestep: of the UNet's time embedding.
             layers: of 's5', 's4' and 's3', at least one.
         """
@@ -78,7 +79,7 @@ class DiffusionNetwork(nn.Module):
 
     @property
     def cell(self) -> int:
-        """Pixels that the coarsest cell is wide; images must be a whole number of them."""
+        """Width of the coarsest cell in pixels; the side of images must be a multiple of it."""
         return self._pixels_per_latent * 2 ** int(self.unet.num_upsamplers)
 
     @property
@@ -86,7 +87,7 @@ class DiffusionNetwork(nn.Module):
         return int(2 ** (len(self.vae.config.block_out_channels) - 1))
 
     def draw_noise(self, side: int, seed: int) -> None:
-        """Draws the noise that every image of `side` pixels gets, on the CPU: alike everywhere."""
+        """Draws the noise for images of `side` pixels on the CPU, so that it is always the same."""
         latent = side // self._pixels_per_latent
         shape = (1, int(self.vae.config.latent_channels), latent, latent)
         generator = torch.Generator("cpu").manual_seed(seed)
@@ -97,7 +98,7 @@ class DiffusionNetwork(nn.Module):
 
         Args:
             pixels: (b, 3, s, s) RGB in [0, 1].
-            time_term: (b, 1280) added to the time embedding; None for nothing.
+            time_term: (b, 1280) to add to the time embedding, or None.
 
         Returns:
             Layer -> (b, c, g, g) float32.
@@ -132,10 +133,10 @@ class DiffusionNetwork(nn.Module):
 
 
 def truncated(unet: Network, layers: Sequence[Layer]) -> Network:
-    """The UNet with everything after the last of `layers` taken out.
+    """The UNet without everything after the last of `layers`.
 
-    A block hands the skip connections out from the end of a list, one for each of its modules,
-    so the modules that are left get the same ones as before.
+    A block takes skip connections from the end of a list, one for each of its modules, so the
+    remaining modules get the same ones as before.
     """
     last, _ = max(TAPS[layer] for layer in layers)
     unet.up_blocks = unet.up_blocks[: last + 1]
@@ -152,23 +153,23 @@ def truncated(unet: Network, layers: Sequence[Layer]) -> Network:
 def load_diffusion(location: str, timestep: int, layers: Sequence[Layer]) -> DiffusionNetwork:
     """Stable Diffusion 1.x or 2.x from a folder in the layout of diffusers, on the CPU.
 
-    What the model predicts (noise or velocity) makes no difference to hidden states.
+    Hidden states do not depend on what the model predicts (noise or velocity).
 
     Args:
         location: folder with vae, unet, text_encoder, tokenizer and scheduler.
-        timestep: how far the image is noised, 0 to 999.
+        timestep: noise level, 0 to 999.
         layers: of 's5', 's4' and 's3'.
 
     Raises:
         WeightsError: a part is missing, damaged, or not that of Stable Diffusion 1.x or 2.x.
-        ConfigError: there is no such timestep.
+        ConfigError: the timestep does not exist.
     """
     folder = Path(location)
     for part in _PARTS:
         if not (folder / part).is_dir():
             raise WeightsError(
                 f"no folder '{part}' in {folder}; Stable Diffusion comes in the layout of "
-                f"diffusers ({', '.join(_PARTS)}): `ipseg weights fetch PROFILE` gets it"
+                f"diffusers ({', '.join(_PARTS)}): get it by `ipseg weights fetch PROFILE`"
             )
     unet = _load(UNet2DConditionModel, folder, "unet")
     _check_taps(unet, folder / "unet", layers)
@@ -185,8 +186,8 @@ def load_diffusion(location: str, timestep: int, layers: Sequence[Layer]) -> Dif
 def signal_share(folder: Path, timestep: int) -> float:
     """alpha_bar at a timestep of the model's own noise schedule.
 
-    Multiplied up in double precision, as the original code does; the float32 table of diffusers
-    is off by 3e-7.
+    Accumulated in double precision, as in the original code; the float32 table of diffusers is off
+    by 3e-7.
     """
     scheduler_class: Network = DDPMScheduler
     try:
@@ -206,7 +207,7 @@ def signal_share(folder: Path, timestep: int) -> float:
 def empty_caption(folder: Path) -> Tensor:
     """(1, t, c) last hidden states of the empty caption, padded to the encoder's length t.
 
-    On the CPU in float32: it is worked out once, and the encoder is not kept.
+    On the CPU in float32: it is computed once, and the encoder is not kept.
     """
     encoder = load_network(
         str(folder / "text_encoder"),

@@ -1,4 +1,4 @@
-"""Dense features of a vision transformer: the tokens of its patches, as a square grid."""
+"""Dense features of a vision transformer: its patch tokens as a square grid."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ _log = logging.getLogger(__name__)
 
 @dataclass(kw_only=True)
 class VitExtractor(DenseExtractor):
-    """What the extractors built on one network of the transformers library have in common.
+    """Base of extractors with one network from the transformers library.
 
     Attributes:
-        weights: hub id, folder, or .safetensors file beside its config.json.
-        size: side of the letterboxed canvas in pixels; taken down to a multiple of the patch.
-        batch: canvases in one pass; halved by itself where GPU memory runs out.
+        weights: hub id, folder, or .safetensors file next to its config.json.
+        size: side of the letterboxed canvas in pixels; rounded down to a multiple of the patch.
+        batch: canvases in one pass; halved automatically when GPU memory runs out.
     """
 
     weights: str
@@ -47,11 +47,11 @@ class VitExtractor(DenseExtractor):
 
     classes: ClassVar[Mapping[str, type[PreTrainedModel]]]
     ignored: ClassVar[tuple[str, ...]] = ()
-    """Beginnings of tensor names that checkpoints hold beside the network: heads, other towers."""
+    """Prefixes of tensors in checkpoints that are not part of the network: heads, other towers."""
 
     @property
     def layer_weights(self) -> dict[str, float]:
-        """One layer, so all of the weight."""
+        """The only layer, with weight 1."""
         return {LAYER: 1.0}
 
     def setup(self, models: Models) -> None:
@@ -70,7 +70,10 @@ class VitExtractor(DenseExtractor):
             raise ConfigError(f"size is {self.size} pixels, less than one patch of {patch}")
         if self._side != self.size:
             _log.warning(
-                "size %d is no multiple of the patch of %d; taking %d", self.size, patch, self._side
+                "size %d is not a multiple of the patch of %d; using %d",
+                self.size,
+                patch,
+                self._side,
             )
         self.adapt(network, self._side // patch)
         device = models.torch_device()
@@ -80,14 +83,14 @@ class VitExtractor(DenseExtractor):
         self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
 
     def adapt(self, network: Network, cells: int) -> None:
-        """Makes the loaded network ready for a grid of cells x cells patches."""
+        """Prepares the loaded network for a grid of cells x cells patches."""
 
     @abstractmethod
     def tokens(self, network: Network, pixels: Tensor) -> Tensor:
-        """(b, 3, s, s) normalised pixels -> (b, t, c); the patches come last, in reading order."""
+        """(b, 3, s, s) normalised pixels -> (b, t, c); patches come last, in reading order."""
 
     def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
-        """Per image one layer 'tokens', (c, n, n) float32, n = size / patch."""
+        """For each image one layer 'tokens', (c, n, n) float32, n = size / patch."""
         canvases = [letterbox(image, self._side) for image in images]
         return in_micro_batches(self._grids, canvases, self.batch)
 

@@ -1,4 +1,4 @@
-"""Square windows over a square canvas, and their grids put together again."""
+"""Square windows over a square canvas, and merging their feature grids."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from torch import Tensor
 
 
 def window_starts(size: int, crop: int) -> list[tuple[int, int]]:
-    """Upper left corners (y, x) of as few windows as cover the canvas, in reading order.
+    """Upper left corners (y, x) of the fewest windows that cover the canvas, in reading order.
 
-    They stand edge to edge, the last of each row and column moved back to end with the canvas:
-    960 pixels and windows of 512 give 0 and 448.
+    Windows do not overlap, except that the last of each row and column is moved back to end with
+    the canvas: 960 pixels and windows of 512 give 0 and 448.
 
     Args:
         size: side of the canvas.
@@ -25,11 +25,11 @@ def window_starts(size: int, crop: int) -> list[tuple[int, int]]:
 def paste(
     grids: Sequence[Tensor], starts: Sequence[tuple[int, int]], size: int, crop: int
 ) -> Tensor:
-    """One grid over the canvas, the mean of all windows where they overlap.
+    """One grid over the canvas, averaged where windows overlap.
 
     Args:
         grids: (c, g, g) for each window, g cells across `crop`.
-        starts: (y, x) of each window, on a border between cells.
+        starts: (y, x) of each window, on borders between cells.
         size: side of the canvas, a whole number of cells.
         crop: side of a window.
 

@@ -1,4 +1,4 @@
-"""Unsupervised saliency: which object a picture is of."""
+"""Unsupervised saliency: the main object of an image."""
 
 from __future__ import annotations
 
@@ -9,17 +9,17 @@ from ipseg.rows import Image, Map
 
 
 class Saliency(Protocol):
-    """Finds the salient object of a picture. Implementations are dataclasses of their settings."""
+    """Finds the salient object of an image. Implementations are dataclasses of their settings."""
 
     @property
     def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+        """GPU memory for weights and activations; 0 if it does not use a GPU."""
 
     def setup(self, models: Models) -> None:
-        """Loads weights, if there are any."""
+        """Loads the weights, if any."""
 
     def predict(self, image: Image) -> Map:
         """(H, W) float32 in [0, 1]: soft saliency at the resolution of the (H, W, 3) image."""
 
     def isolate(self, image: Image) -> Map:
-        """(H, W) float32 in [0, 1]: the object a prompt image is meant to show. Never empty."""
+        """(H, W) float32 in [0, 1]: the object of a prompt image. Never empty."""

@@ -1,8 +1,8 @@
-"""Which superpixels are background: robust background detection.
+"""Background weights of superpixels: robust background detection.
 
 Source: Zhu, Liang, Wei, Sun, "Saliency Optimization from Robust Background Detection", CVPR 2014.
-A region is background when much of its outline lies on the image border, compared with its size;
-this is far more robust than "everything at the border is background".
+A region is background if the length of its outline on the image border is large compared to its
+size, which is much more robust than "everything at the border is background".
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ def colour_distance(pieces: Superpixels) -> npt.NDArray[np.float64]:
 
 
 def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) -> Vector:
-    """How surely each superpixel is background: (n,) float64 in [0, 1] (paper, eq. 4-5).
+    """Background probability of each superpixel: (n,) float64 in [0, 1] (paper, eq. 4-5).
 
     Args:
         pieces: superpixels of the image.
@@ -36,7 +36,7 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
     """
     count = len(pieces)
     at_border = np.flatnonzero(pieces.border > 0)
-    # Border superpixels count as touching, so one background cut in two by the object stays one.
+    # Border superpixels are linked, so that a background split by the object stays connected.
     first, second = np.triu_indices(len(at_border), 1)
     links = np.concatenate(
         [pieces.edges, np.stack([at_border[first], at_border[second]], axis=1)], axis=0
@@ -45,12 +45,12 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
         return np.ones(count)
     links = np.unique(np.sort(links, axis=1), axis=0)
     lengths = distance[links[:, 0], links[:, 1]]
-    # Steps smaller than what separates a superpixel from its nearest neighbour are noise.
+    # Distances below the mean distance to the nearest neighbour are noise.
     nearest = np.full(count, np.inf)
     np.minimum.at(nearest, links[:, 0], lengths)
     np.minimum.at(nearest, links[:, 1], lengths)
     noise = float(nearest[np.isfinite(nearest)].mean())
-    lengths = np.maximum(lengths - noise, 1e-4)  # zero would read as "no edge"
+    lengths = np.maximum(lengths - noise, 1e-4)  # zero would mean "no edge"
     graph = coo_array((lengths, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
     geodesic = shortest_path(graph, method="D", directed=False)
     similar = np.exp(-(geodesic**2) / (2 * _GEODESIC_SIGMA**2))
@@ -64,24 +64,24 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
 def foreground_contrast(
     pieces: Superpixels, distance: npt.NDArray[np.float64], background: Vector
 ) -> Vector:
-    """Colour contrast against the background around: (n,) float64 in [0, 1] (paper, eq. 7)."""
+    """Colour contrast to the background nearby: (n,) float64 in [0, 1] (paper, eq. 7)."""
     gap = ((pieces.centre[:, None, :] - pieces.centre[None, :, :]) ** 2).sum(axis=2)
     nearness = np.exp(-gap / (2 * _CONTRAST_REACH**2))
     return unit_range((distance * nearness * background[None, :]).sum(axis=1))
 
 
 def centre_prior(pieces: Superpixels, sigma: float) -> Vector:
-    """Gaussian of the distance from the image centre (image side = 1): (n,) float64 in (0, 1]."""
+    """Gaussian of the distance to the image centre (image side = 1): (n,) float64 in (0, 1]."""
     return np.exp(-((pieces.centre - 0.5) ** 2).sum(axis=1) / (2 * sigma**2))
 
 
 def diffuse(weights: csr_array, targets: Vector, trust: Vector) -> Vector:
-    """Smooth noisy evidence over a graph: minimise sum w (x_i - x_j)^2 + sum trust (x - target)^2.
+    """Smooths noisy evidence on a graph: minimises Σ w (x_i - x_j)² + Σ trust (x - target)².
 
     Args:
         weights: (n, n) symmetric, non-negative.
-        targets: (n,) what the evidence says of each node.
-        trust: (n,) how much it counts; the sum must be positive in each connected part.
+        targets: (n,) evidence for each node.
+        trust: (n,) its weight; the sum must be positive in each connected component.
 
     Returns:
         (n,) float64 within the range of `targets` (paper, eq. 9, in closed form).
@@ -94,7 +94,7 @@ def diffuse(weights: csr_array, targets: Vector, trust: Vector) -> Vector:
 
 
 def unit_range(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-    """Stretch to [0, 1]; constant input gives zeros."""
+    """Rescales to [0, 1]; constant input gives zeros."""
     low, high = float(values.min()), float(values.max())
     if high - low < 1e-9:
         return np.zeros(values.shape)

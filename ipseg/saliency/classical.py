@@ -1,4 +1,4 @@
-"""Saliency without learned weights: what differs from the background and stands in the middle."""
+"""Saliency without learned weights: contrast to the background, and closeness to the centre."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
 
-_COLOUR_SIGMA = 7.0  # Lab units: how alike neighbours must be to share their saliency
-_BACKGROUND_TRUST = 5.0  # against 1 for contrast; the paper's value
+_COLOUR_SIGMA = 7.0  # Lab units: colour distance over which saliency spreads to neighbours
+_BACKGROUND_TRUST = 5.0  # relative to 1 for contrast; the paper's value
 _SMALLEST_LINK = 0.1
-_OTSU_SHARE = 0.7  # soft maps fade out over the object; Otsu alone keeps only its core
-_BLUR = 3.0  # pixels of the work image; hides the outlines of superpixels
+_OTSU_SHARE = 0.7  # of Otsu's threshold, which alone keeps only the core of the object
+_BLUR = 3.0  # pixels of the work image; smooths the outlines of superpixels
 
 
 @dataclass
@@ -36,8 +36,8 @@ class ClassicalSaliency(WithoutNetwork):
     Attributes:
         long_side: longer side of the work image, pixels.
         regions: number of superpixels.
-        centre_sigma: width of the Gaussian centre prior, in image sides; large switches it off.
-        iterations: GrabCut rounds when the prompt object is isolated.
+        centre_sigma: width of the Gaussian centre prior, in image sides; large values disable it.
+        iterations: GrabCut iterations for isolating the prompt object.
     """
 
     long_side: int = 320
@@ -48,19 +48,19 @@ class ClassicalSaliency(WithoutNetwork):
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].
 
-        An image in which nothing differs from the background gives the centre prior alone.
+        If nothing differs from the background, it is the centre prior.
         """
         small = self._soft(work_image(image, self.long_side))
         return np.clip(resize_map(small, (image.shape[0], image.shape[1]), "area"), 0, 1)
 
     def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The object a prompt image shows: (H, W) float32, 0 or 1, never empty.
+        """The object of a prompt image: (H, W) float32, 0 or 1, never empty.
 
-        The soft map is cut a little below Otsu's threshold and its outline fitted by GrabCut.
-        Where GrabCut runs away from the map (overlap below 0.35), the thresholded map itself is
-        the answer. Where only scattered fragments stand out (they fill less than 0.4 of their
-        convex hull), they are taken for details of an object that fills the frame, and GrabCut
-        starts from an ellipse.
+        The soft map is thresholded slightly below Otsu's threshold, and its outline is refined by
+        GrabCut. If GrabCut diverges from the map (overlap below 0.35), the thresholded map is used.
+        If only scattered fragments are salient (they fill less than 0.4 of their convex hull), they
+        are assumed to be details of an object that fills the frame, and GrabCut starts from an
+        ellipse.
         """
         work = work_image(image, self.long_side)
         soft = self._soft(work)
@@ -73,7 +73,7 @@ class ClassicalSaliency(WithoutNetwork):
             if 0.1 < whole.mean() < 0.9:
                 mask = whole
         share = resize_map(mask.astype(np.float32), (image.shape[0], image.shape[1]), "area")
-        # In a picture of a few pixels the object can be less than half of every pixel.
+        # In tiny images the object can cover less than half of every pixel.
         return (share >= min(0.5, float(share.max()))).astype(np.float32)
 
     def _soft(self, work: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
@@ -93,7 +93,7 @@ class ClassicalSaliency(WithoutNetwork):
 
 
 def _ellipse(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
-    """Probably object in the ellipse that takes up 55 % of the frame, probably not around it."""
+    """Object probability 0.7 in an ellipse that covers 55 % of the frame, 0.3 around it."""
     height, width = shape
     y = (np.arange(height) + 0.5) / height - 0.5
     x = (np.arange(width) + 0.5) / width - 0.5
@@ -102,7 +102,7 @@ def _ellipse(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
 
 
 def _similar_neighbours(pieces: Superpixels, distance: npt.NDArray[np.float64]) -> csr_array:
-    """Links between superpixels up to two steps apart, and between all that touch the border."""
+    """Links between superpixels up to two steps apart, and between all at the border."""
     count = len(pieces)
     first, second = pieces.edges[:, 0], pieces.edges[:, 1]
     ones = np.ones(len(first))

@@ -29,7 +29,7 @@ class CorNetSaliency:
 
     Attributes:
         weights: the released checkpoint: 368 tensors, saved by `torch.save(state_dict)`.
-        gpu_memory_gb: weights (0.11 GB), activations of one picture and CUDA's own share.
+        gpu_memory_gb: weights (0.11 GB), activations of one image, and CUDA itself.
     """
 
     weights: str = "cornet_rgb_duts_tr.pth"
@@ -43,10 +43,10 @@ class CorNetSaliency:
         """Loads the network.
 
         Raises:
-            WeightsError: the file is missing, damaged, or not that of this network.
+            WeightsError: the file is missing, damaged, or of another network.
         """
         path = models.locate(self.weights)
-        with torch.device("meta"):  # no time spent on random weights
+        with torch.device("meta"):  # skips the initialisation
             network = CorNet()
         load_strict(network, read_state_dict(path), path)
         self._network = network.float().eval().to(models.torch_device())
@@ -60,27 +60,27 @@ class CorNetSaliency:
     def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The same map: (H, W) float32 in [0, 1]; never empty.
 
-        If nothing is above 0.5, the part above half of the maximum is taken at the lowest level
-        that counts (`ipseg.saliency.weak`), so that the prompt can carry a warning.
+        If nothing is above 0.5, the part above half of the maximum is returned with the lowest
+        valid level (`ipseg.saliency.weak`), so that the prompt gets a warning.
         """
         return never_empty(self.predict(image))
 
     def probability(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """The network's answer before resizing and rounding: (320, 320) float32 in [0, 1]."""
+        """The output of the network before resizing and rounding: (320, 320) float32 in [0, 1]."""
         return np.asarray(torch.sigmoid(self.logit(image)), dtype=np.float32)
 
     @torch.inference_mode()
     def logit(self, image: npt.NDArray[np.uint8]) -> Tensor:
         """(320, 320) float32 on the CPU, positive on the object."""
         if self._network is None:
-            raise RuntimeError("CorNetSaliency.setup() comes first")
+            raise RuntimeError("call CorNetSaliency.setup() first")
         pixels = to_input(image).to(self._models.torch_device())
         with self._models.autocast():
             return self._network(pixels)[0, 0].float().cpu()
 
 
 def to_input(image: npt.NDArray[np.uint8]) -> Tensor:
-    """(H, W, 3) uint8 RGB -> (1, 3, 320, 320) float32: Pillow's bicubic, squashed, normalised."""
+    """(H, W, 3) uint8 RGB -> (1, 3, 320, 320) float32, resized by Pillow's bicubic, normalised."""
     small = PillowImage.fromarray(image).resize(
         (INPUT_SIDE, INPUT_SIDE), PillowImage.Resampling.BICUBIC
     )

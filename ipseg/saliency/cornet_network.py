@@ -33,7 +33,7 @@ def _block(channels_in: int, channels_out: int, groups: int) -> list[nn.Module]:
 
 
 class InfoBlock(nn.Module):
-    """Joins two neighbouring levels, each gated by how it differs from a global map."""
+    """Fuses two neighbouring levels, each gated by its difference from a global map."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class InfoBlock(nn.Module):
 
 
 class CorNetDecoder(nn.Module):
-    """Five encoder levels to one logit: what a region is, times where its outline runs."""
+    """From five encoder levels to one logit: region features times outline features."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -69,7 +69,7 @@ class CorNetDecoder(nn.Module):
         )
 
     def forward(self, levels: list[Tensor]) -> Tensor:
-        """Levels x0 ... x4, x0 at half the input's size -> (n, 1, h, w) logit, size of x0."""
+        """Levels x0 ... x4, x0 at half the size of the input -> (n, 1, h, w) logit, size of x0."""
         x0, x1, x2, x3, x4 = (
             self.get_submodule(f"adapter{level}")(features) for level, features in enumerate(levels)
         )
@@ -79,7 +79,7 @@ class CorNetDecoder(nn.Module):
 
 
 class CorNet(nn.Module):
-    """ResNet-50 encoder and decoder: 368 tensors, 28.4 M parameters, 32 GFLOP for one picture."""
+    """ResNet-50 encoder and decoder: 368 tensors, 28.4 M parameters, 32 GFLOP for one image."""
 
     def __init__(self) -> None:
         super().__init__()

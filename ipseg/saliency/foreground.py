@@ -1,4 +1,4 @@
-"""From a soft map to one clean object: threshold, GrabCut, holes and crumbs."""
+"""From a soft map to a clean object mask: threshold, GrabCut, small components and holes."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import numpy.typing as npt
 from scipy import ndimage
 
 _BINS = 256
-_CRUMB = 0.1  # components smaller than this share of the largest one are dropped
+_SMALLEST = 0.1  # components smaller than this share of the largest one are removed
 
 
 def otsu(values: npt.NDArray[np.floating]) -> float:
-    """Otsu's threshold (IEEE Trans. SMC, 1979): the cut that leaves least variance on each side.
+    """Otsu's threshold (IEEE Trans. SMC, 1979), which minimises the variance within both sides.
 
     Args:
         values: any shape, finite.
 
     Returns:
-        The threshold, in the unit of `values`; constant values give that constant.
+        The threshold, in the unit of `values`; for constant values that constant.
     """
     flat = np.asarray(values, dtype=np.float64).ravel()
     low, high = float(flat.min()), float(flat.max())
@@ -43,19 +43,18 @@ def grabcut(
     band: float = 0.35,
     iterations: int = 2,
 ) -> npt.NDArray[np.bool_]:
-    """Fit the outline to the image's colours (GrabCut, Rother et al., 2004), from a soft map.
+    """Fits the outline of a soft map to the colours of the image (GrabCut, Rother et al., 2004).
 
     Args:
         image: (h, w, 3) uint8 RGB.
         probability: (h, w) in [0, 1] that a pixel is object.
-        threshold: above it a pixel starts as object.
-        band: pixels surer than `threshold + band` stay object, those below `threshold * band`
-            stay background.
+        threshold: pixels above it start as object.
+        band: pixels above `threshold + band` stay object, those below `threshold * band` stay
+            background.
         iterations: rounds of colour models and graph cut.
 
     Returns:
-        (h, w) bool. The same as `probability > threshold` where that leaves nothing to learn
-        colours from.
+        (h, w) bool; `probability > threshold` if one side has too few pixels for a colour model.
     """
     start = probability > threshold
     labels = np.where(start, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
@@ -72,9 +71,9 @@ def grabcut(
 
 
 def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-    """Open by 3 x 3, drop components below a tenth of the largest, fill holes.
+    """3 x 3 opening, removal of components below a tenth of the largest, and hole filling.
 
-    A mask that the opening would erase is left unopened.
+    The opening is skipped if it would erase the mask.
     """
     square = np.ones((3, 3), dtype=np.uint8)
     opened = cv2.morphologyEx(mask.astype(np.uint8), cv2.MORPH_OPEN, square)
@@ -84,18 +83,18 @@ def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     areas = stats[1:, cv2.CC_STAT_AREA]
     if len(areas) == 0:
         return mask
-    kept = np.concatenate([[False], areas >= _CRUMB * areas.max()])
+    kept = np.concatenate([[False], areas >= _SMALLEST * areas.max()])
     return np.asarray(ndimage.binary_fill_holes(kept[parts]), dtype=bool)
 
 
 def overlap(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
-    """Intersection over union of two masks, in [0, 1]; 0 when both are empty."""
+    """Intersection over union of two masks, in [0, 1]; 0 if both are empty."""
     union = int(np.count_nonzero(first | second))
     return int(np.count_nonzero(first & second)) / union if union else 0.0
 
 
 def solidity(mask: npt.NDArray[np.bool_]) -> float:
-    """Share of its convex hull that a mask fills, in [0, 1]; 1 for an empty mask."""
+    """Area of a mask divided by that of its convex hull, in [0, 1]; 1 for an empty mask."""
     if not mask.any():
         return 1.0
     points = cv2.findNonZero(mask.astype(np.uint8))

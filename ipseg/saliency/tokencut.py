@@ -1,4 +1,4 @@
-"""Saliency from DINOv2 alone: a normalised cut of its patch features, no further weights."""
+"""Saliency from DINOv2 alone: a normalised cut of its patch features, without other weights."""
 
 from __future__ import annotations
 
@@ -26,29 +26,29 @@ from ipseg.vision.superpixels import work_image
 
 _CLASSES = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
 _KEY_PROJECTIONS = ("k_proj", "key")  # the layer's name in newer and older transformers
-# Vision transformers keep global notes in a few patches, whose norm is then many times the usual
-# one (Darcet et al., "Vision Transformers Need Registers", ICLR 2024). They are alike wherever they
-# lie, often in the corners, so a cut would take them for the object.
+# Vision transformers store global information in a few patches, with a norm many times the usual
+# one (Darcet et al., "Vision Transformers Need Registers", ICLR 2024). These are similar to each
+# other wherever they are, often in corners, so that a cut would select them as the object.
 _ARTIFACT_NORM = 3.0  # times the median
-_OUTLINE_SIDE = 320  # pixels of the work image on which the outline is fitted
+_OUTLINE_SIDE = 320  # pixels of the work image on which the outline is refined
 
 
 @dataclass
 class TokenCut:
-    """The side of a normalised cut that holds the most distinct patch (Wang et al., CVPR 2022).
+    """The side of a normalised cut with the most distinct patch (Wang et al., CVPR 2022).
 
     Attributes:
         weights: any Dinov2Model, with or without registers: hub id, folder, or .safetensors file
-            beside its config.json. Patch size, position grid, mean and deviation are its own.
-        size: longer side of the resized picture in pixels, taken down to whole patches; the
-            aspect ratio is kept. Time grows with its sixth power, memory with the fourth.
-        facet: what is compared: keys of the last block (as in the paper), or the tokens after the
-            final norm.
-        tau: cosine in [-1, 1] above which two patches are alike. 0.2 in the paper, for DINO;
-            raise it where the object takes its surroundings along.
-        iterations: GrabCut rounds that fit the outline of the isolated object to the picture; 0
-            keeps the outline of the patches.
-        gpu_memory_gb: weights of ViT-S (0.09 GB), activations of one picture, CUDA's own share.
+            next to its config.json. Patch size, position grid, mean and deviation are from there.
+        size: longer side of the resized image in pixels, rounded down to whole patches; the aspect
+            ratio is kept. Time grows with its sixth power, memory with the fourth.
+        facet: features to compare: keys of the last block (as in the paper), or the tokens after
+            the final norm.
+        tau: cosine in [-1, 1] above which two patches are similar. 0.2 in the paper, for DINO;
+            raise it if the object includes its surroundings.
+        iterations: GrabCut iterations that refine the outline of the isolated object; 0 keeps the
+            outline of the patches.
+        gpu_memory_gb: weights of ViT-S (0.09 GB), activations of one image, CUDA itself.
     """
 
     weights: str = "facebook/dinov2-small"
@@ -84,7 +84,7 @@ class TokenCut:
     def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1], 0.5 at the cut.
 
-        All 0 where nothing can be cut: a plain picture.
+        All 0 if nothing can be cut: a uniform image.
         """
         side = bipartition(self.features(image), self.tau)
         return _resized(side, (image.shape[0], image.shape[1]))
@@ -92,9 +92,9 @@ class TokenCut:
     def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """The connected object around the most distinct patch: (H, W) float32, 0 or 1; never empty.
 
-        Where GrabCut runs away from the cut (overlap below 0.35), the cut itself is the answer. In
-        a plain picture everything is taken, at the lowest level that counts
-        (`ipseg.saliency.weak`), so that the prompt can carry a warning.
+        If GrabCut diverges from the cut (overlap below 0.35), the cut is used. In a uniform image
+        everything is returned with the lowest valid level (`ipseg.saliency.weak`), so that the
+        prompt gets a warning.
         """
         shape = (image.shape[0], image.shape[1])
         side = main_part(bipartition(self.features(image), self.tau))
@@ -107,16 +107,17 @@ class TokenCut:
             fitted = clean(grabcut(work, soft, iterations=self.iterations))
             mask = fitted if overlap(fitted, mask) >= 0.35 else mask
         full = _resized(mask, shape) >= 0.5
-        # A picture with fewer pixels than patches can lose a small object on the way.
+        # In an image with fewer pixels than patches, a small object can disappear.
         return full.astype(np.float32) if full.any() else never_empty(_resized(side, shape))
 
     def features(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Features of the patches of a (H, W, 3) uint8 image: (h, w, c) float32.
 
-        Patches that the network took for its own notes have those of the nearest other patch.
+        Patches in which the network stores global information get the features of the nearest
+        other patch.
         """
         if self._network is None:
-            raise RuntimeError("TokenCut.setup() comes first")
+            raise RuntimeError("call TokenCut.setup() first")
         pixels = self._to_input(image)
         patch = int(self._network.config.patch_size)
         grid = (pixels.shape[2] // patch, pixels.shape[3] // patch)
@@ -126,7 +127,7 @@ class TokenCut:
         count = grid[0] * grid[1]  # patches come last, after CLS and registers
         features = chosen[0, -count:].float().cpu().numpy().reshape(*grid, -1)
         norms = raw[0, -count:].float().norm(dim=1).cpu().numpy().reshape(grid)
-        return _mended(features, norms)
+        return _without_artifacts(features, norms)
 
     def _to_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
         patch = int(self._network.config.patch_size)
@@ -174,10 +175,10 @@ def _last_block(network: Network, pixels: Tensor) -> tuple[Tensor, Tensor, Tenso
     return seen["raw"], seen["normed"], seen["keys"]
 
 
-def _mended(
+def _without_artifacts(
     features: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
 ) -> npt.NDArray[np.float32]:
-    """(h, w, c) features, those of patches with an extreme norm replaced by their neighbour's."""
+    """(h, w, c) features; patches with an extreme norm get those of the nearest other patch."""
     artifact = norms > _ARTIFACT_NORM * np.median(norms)
     rows, columns = ndimage.distance_transform_edt(
         artifact, return_distances=False, return_indices=True

@@ -79,7 +79,7 @@ def _time_features(clock: _Clock, kind: str, extractor: Any, grid: tuple[int, in
     loaded, load = clock.loaded(extractor)
     mask = np.zeros(clock.image.shape[:2], np.float32)
     mask[100:300, 150:450] = 1
-    bank = [loaded.merge([loaded.describe(clock.image, mask)])]
+    bank = [loaded.merge([loaded.prompt_features(clock.image, mask)])]
 
     def compare(image: Image) -> None:
         loaded.compare([image], bank, [grid])

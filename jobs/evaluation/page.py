@@ -54,32 +54,32 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
     Returns:
         Address of the report.
     """
-    shown = summary.best
+    chosen = summary.best
     failures = _failures(summary)
     page = template("jobs.evaluation", "evaluation.html", _FILTERS).render(
         e=summary.evaluation,
         gaps=summary.gaps,
-        formula=FORMULAS[shown.headline.formula],
-        number=shown.headline,
-        counterpart=_beside(shown),
-        coverage=shown.coverage,
+        formula=FORMULAS[chosen.headline.formula],
+        number=chosen.headline,
+        counterpart=_beside(chosen),
+        coverage=chosen.coverage,
         published_list=summary.published_list,
         never_drawn=[name for names in summary.never_drawn.values() for name in names],
         protocol=wording.protocol_lines(summary.evaluation["protocol"]),
         variants=summary.variants,
-        shown=shown,
+        chosen=chosen,
         formulas=[
-            {"formula": FORMULAS[name], "number": number} for name, number in shown.numbers.items()
+            {"formula": FORMULAS[name], "number": number} for name, number in chosen.numbers.items()
         ],
         colours={"found": css(FOUND), "truth": css(TRUE), "example": css(EXAMPLE)},
         failures=failures[:_FAILURES],
         more_failures=len(failures[_FAILURES:]),
         failed=sum(group.count for group in failures),
         **_sweep(summary.variants),
-        **_published(shown),
-        **_folds(shown),
-        **_classes(summary, shown),
-        **_episodes(summary, shown, predictions),
+        **_published(chosen),
+        **_folds(chosen),
+        **_classes(summary, chosen),
+        **_episodes(summary, chosen, predictions),
     )
     address = f"{summary.outcome.out}/{REPORT}"
     write_whole(address, page.encode("utf-8", "replace"))
@@ -109,17 +109,17 @@ def _beside(variant: Variant) -> Comparison | None:
     return theirs if theirs is not None and theirs.comparable else None
 
 
-def _published(shown: Variant) -> dict[str, Any]:
+def _published(chosen: Variant) -> dict[str, Any]:
     """Published numbers by formula, ours among them; and those that cannot stand beside ours."""
     groups: dict[str, list[Comparison]] = defaultdict(list)
-    for each in shown.comparisons:
+    for each in chosen.comparisons:
         if each.comparable:
             groups[each.formula].append(each)
     return {
         "groups": [
-            _group(shown.numbers[name], groups[name]) for name in shown.numbers if name in groups
+            _group(chosen.numbers[name], groups[name]) for name in chosen.numbers if name in groups
         ],
-        "others": [each for each in shown.comparisons if not each.comparable],
+        "others": [each for each in chosen.comparisons if not each.comparable],
     }
 
 
@@ -138,8 +138,8 @@ def _group(number: Number, theirs: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _folds(shown: Variant) -> dict[str, Any]:
-    number, theirs = shown.headline, _beside(shown)
+def _folds(chosen: Variant) -> dict[str, Any]:
+    number, theirs = chosen.headline, _beside(chosen)
     published: Mapping[str, float] = theirs.folds if theirs else {}
     scale = axis(
         [
@@ -159,7 +159,7 @@ def _folds(shown: Variant) -> dict[str, Any]:
                 "interval": ends,
                 "published": beside,
                 "delta": None if value is None or beside is None else 100 * value - beside,
-                "coverage": shown.fold_coverage[fold],
+                "coverage": chosen.fold_coverage[fold],
                 "mark": mark(scale, value, ends, beside),
             }
         )
@@ -173,11 +173,11 @@ def _reach(numbers: Sequence[Number]) -> list[float]:
     return [100 * share for share in shares if share is not None]
 
 
-def _classes(summary: Summary, shown: Variant) -> dict[str, Any]:
+def _classes(summary: Summary, chosen: Variant) -> dict[str, Any]:
     table = summary.per_class
     here = pc.and_(
-        pc.equal(table["variant"], shown.label),
-        pc.equal(table["formula"], shown.headline.formula),
+        pc.equal(table["variant"], chosen.label),
+        pc.equal(table["formula"], chosen.headline.formula),
     )
     lines = table.filter(here).to_pylist()
     lines.sort(key=lambda line: (line["value"] is None, -(line["value"] or 0), line["class_name"]))
@@ -187,33 +187,33 @@ def _classes(summary: Summary, shown: Variant) -> dict[str, Any]:
     return {"classes": lines[:half] + lines[-half:], "more_classes": lines[half:-half]}
 
 
-def _episodes(summary: Summary, shown: Variant, predictions: Predictions) -> dict[str, Any]:
-    measured = judged(summary.outcome.of_variant(shown.label))
+def _episodes(summary: Summary, chosen: Variant, predictions: Predictions) -> dict[str, Any]:
+    measured = judged(summary.outcome.of_variant(chosen.label))
     ious = np.array([each.iou for each in measured])
     counts = np.bincount(np.minimum(ious * BINS, BINS - 1).astype(np.int64), minlength=BINS)
     return {
         "ious": histogram(counts) if measured else [],
         "median": float(np.median(ious)) if measured else None,
         "measured": len(measured),
-        "undefined": shown.coverage.ok - len(measured),
-        "galleries": _galleries(summary, shown, measured, predictions),
+        "undefined": chosen.coverage.ok - len(measured),
+        "galleries": _galleries(summary, chosen, measured, predictions),
     }
 
 
 def _galleries(
-    summary: Summary, shown: Variant, measured: Sequence[Judged], predictions: Predictions
+    summary: Summary, chosen: Variant, measured: Sequence[Judged], predictions: Predictions
 ) -> list[Gallery[EpisodeTile]]:
-    of_setting = f" With {shown.label}." if len(summary.variants) > 1 else ""
-    chosen = [
+    of_setting = f" With {chosen.label}." if len(summary.variants) > 1 else ""
+    galleries = [
         ("Worst", f"Lowest IoU, classes in turn.{of_setting}", worst(measured)),
         ("By lot", "What is usual.", by_lot(measured)),
         ("Best", "Highest IoU, classes in turn.", best(measured)),
     ]
-    wanted = {each for _, _, episodes in chosen for each in episodes}
-    tiles = draw_episodes(summary.outcome, shown.label, wanted, predictions)
+    wanted = {each for _, _, episodes in galleries for each in episodes}
+    tiles = draw_episodes(summary.outcome, chosen.label, wanted, predictions)
     return [
         Gallery(title, note, [tiles[each] for each in episodes])
-        for title, note, episodes in chosen
+        for title, note, episodes in galleries
         if episodes
     ]
 

@@ -22,12 +22,12 @@ _NEIGHBOURS = 3  # published numbers printed above and below this run's
 
 def print_summary(summary: Summary, console: Console) -> None:
     """Prints the table, what is lacking in red, and the published numbers nearest to this one."""
-    evaluation, shown = summary.evaluation, summary.best
-    formula = FORMULAS[shown.headline.formula]
+    evaluation, chosen = summary.evaluation, summary.best
+    formula = FORMULAS[chosen.headline.formula]
     title = f"{evaluation['title']}, {evaluation['shot']}-shot"
     console.print(plain(f"{title}: {evaluation['method']}, profile {evaluation['profile']}"))
     console.print(plain(f"{formula.id}, {formula.title}, percent: {formula.definition}"))
-    console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(shown))
+    console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(chosen))
     for variant in summary.variants:
         if variant.difference is not None:
             value, ends = wording.difference(variant.difference)
@@ -37,11 +37,11 @@ def print_summary(summary: Summary, console: Console) -> None:
                     f"(95 % {ends}, paired, {variant.difference.episodes:,} episodes)"
                 )
             )
-    for number in list(shown.numbers.values())[1:] if len(summary.variants) == 1 else ():
+    for number in list(chosen.numbers.values())[1:] if len(summary.variants) == 1 else ():
         other = FORMULAS[number.formula]
         value = f"{wording.percent(number.value)} ({wording.span(number.interval)})"
         console.print(plain(f"by formula {other.id}, {other.title}: {value}"))
-    near = nearest(shown)
+    near = nearest(chosen)
     if near:
         listed = "; ".join(f"{each.method} {each.value:.1f}" for each in near)
         console.print(plain(f"published, same formula and shot: {listed}"))

@@ -88,7 +88,10 @@ def _metrics(out: str) -> dict[str, Any]:
     if problems:
         raise OutputError(problems[0])
     if metrics is None:
-        raise OutputError(f"{out} has no metrics.json: the report is made from a finished run")
+        raise OutputError(
+            f"{out} has no metrics.json: the report is made from a finished run (`ipseg evaluate` "
+            f"writes its own)"
+        )
     return metrics
 
 
@@ -119,7 +122,7 @@ def _galleries(
         ranking = found.measured
         chosen = [
             ("Best", "Highest IoU of each concept, in turn.", ranking.best()),
-            ("Worst", "Lowest IoU of a concept in the image.", ranking.worst()),
+            ("Worst", "Lowest IoU of a concept that is there.", ranking.worst()),
             ("Several concepts", "Drawn by lot.", ranking.several()),
             (
                 "None present",
@@ -131,7 +134,7 @@ def _galleries(
         ranking = found.unmeasured
         chosen = [
             ("Highest scores", "Of each concept, in turn.", ranking.best()),
-            ("Lowest scores", "The best score in the image is low.", ranking.worst()),
+            ("Lowest scores", "The best score is low.", ranking.worst()),
             ("Several concepts", "Scores near each other; drawn by lot.", ranking.several()),
         ]
     chosen.append(("Nothing found", "Drawn by lot.", found.nothing_found()))

@@ -1,4 +1,4 @@
-"""The run's record in a Ray actor, which also shows it to Prometheus."""
+"""The run's record in a Ray actor, which also reports it to Prometheus."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class RayRecord:
 
     def __init__(self, budget: FailureBudget) -> None:
         here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
-        actor: Any = ray.remote(_ShownRecord)
+        actor: Any = ray.remote(_MeteredRecord)
         self._actor: Any = actor.options(num_cpus=0, scheduling_strategy=here).remote(budget)
 
     def shard_read(
@@ -97,7 +97,7 @@ class RayRecord:
         return held
 
 
-class _ShownRecord(RunRecord):
+class _MeteredRecord(RunRecord):
     """A `RunRecord` whose sums can be scraped from Ray's metrics endpoint."""
 
     def __init__(self, budget: FailureBudget) -> None:

@@ -26,14 +26,17 @@ from pipeline.runfolder.parts import read_rows
 # Setting -> value that makes it quick, where a profile has it.
 _QUICK = {
     "support.saliency.long_side": 96,
+    "support.saliency.regions": 80,
     "support.saliency.size": 112,
     "saliency.long_side": 96,
+    "saliency.regions": 80,
     "features.classical.long_side": 96,
     "features.sift.long_side": 144,
     "features.dinov2.size": 112,
     "features.stable_diffusion.size": 128,
     "features.stable_diffusion.crop": 128,
     "segmenter.long_side": 96,
+    "segmenter.regions": 80,
     "persam.iterations": 10,
 }
 # What a sweep is made of beside another support: the first that a method has.

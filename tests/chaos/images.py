@@ -143,7 +143,7 @@ def segment_twice(
     command += ["--profile", PROFILE]
     for setting in SETTINGS:
         command += ["--set", setting]
-    moment, family = chance.randrange(1, 4), list[psutil.Process]()
+    moment, family = chance.randrange(1, 5), list[psutil.Process]()  # the first is the bank's
     with program(command, log, environment) as process:
 
         def due() -> bool:
@@ -157,14 +157,22 @@ def segment_twice(
         ended_as_expected(process, number, log, findings)
     orphans = [each.pid for each in family if not gone(each, 20)]
     findings.check(not orphans, f"its processes {orphans} are still there")
-    before = {row["key"]: row["run_id"] for row in rows(out)}
+    before = _runs(out)
     with program(command, log, environment) as process:
         findings.check(process.wait(120) == 0, f"it could not go on:\n{tail(log)}")
-    after = {row["key"]: row["run_id"] for row in rows(out)}
+    after = _runs(out)
     again = [key for key, run_id in before.items() if after.get(key) != run_id]
     findings.check(not again, f"written and done again: {again[:5]}")
     findings.audit(out, undisturbed(), OWN)
 
 
 def _parts(out: str) -> list[str]:
-    return list_files(out, "shard=*/part-*.parquet")
+    """Of the images and of the bank."""
+    return [
+        part for of in (out, f"{out}/bank") for part in list_files(of, "shard=*/part-*.parquet")
+    ]
+
+
+def _runs(out: str) -> dict[tuple[str, str], str]:
+    """(folder, key) of each row, those of the bank too -> the run that wrote it."""
+    return {(of, row["key"]): row["run_id"] for of in (out, f"{out}/bank") for row in rows(of)}

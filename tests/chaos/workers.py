@@ -25,7 +25,7 @@ from trial import Place, Saboteur, await_, finish, gone, kill
 from ipseg.errors import IpsegError, StallError
 
 WORK = ("ray::Map", "ray::Read", "ray::Write", "ray::StreamingRepartition")
-RECORD = "ray::_ShownRecord"
+RECORD = "ray::_MeteredRecord"
 
 
 def workers(titles: str | tuple[str, ...], root: int | None = None) -> dict[int, str]:

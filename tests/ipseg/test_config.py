@@ -154,14 +154,14 @@ from ipseg.segmenters import Segmenter
 
 
 @dataclass(frozen=True)
-class Look:
+class Looks:
     far: int = 3
 
 
 @dataclass(frozen=True)
 class Mine(Method):
     segmenter: Segmenter
-    look: Look = field(default_factory=Look)
+    look: Looks = field(default_factory=Looks)
     share: float = 0.5
 
     def prompt_steps(self): return []

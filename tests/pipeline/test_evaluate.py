@@ -158,7 +158,7 @@ def test_an_evaluation_that_is_stopped_goes_on_and_describes_no_support_again(
 def test_a_support_is_lost_only_to_the_settings_that_cannot_use_it(episodes, swept, tmp_path):
     lost = episodes[0].supports[0]
     moved = tmp_path / "labels.png"
-    broken = replace(lost, truth=f"{moved}#label=1")
+    broken = replace(lost, ground_truth=f"{moved}#label=1")
     damaged = [replace(e, supports=(broken,)) if e.supports == (lost,) else e for e in episodes]
     pair = swept_over("support=mask", "points.k=32")
     out = tmp_path / "run"

@@ -57,7 +57,7 @@ def test_quality_is_the_mean_over_images_that_have_the_concept(compared):
     assert quality["mean_iou"] == pytest.approx(0.875)
     assert about_masks(run) == []
     absent = {m["concept"]: m for m in rows["d.png"]["metrics"]}
-    assert (absent["red"]["truth"], absent["red"]["union"]) == (0, 0)
+    assert (absent["red"]["ground_truth"], absent["red"]["union"]) == (0, 0)
 
 
 def test_ground_truth_that_cannot_be_compared_is_counted_and_tried_again(compared, painted):

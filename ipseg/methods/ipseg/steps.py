@@ -52,7 +52,7 @@ class DescribePrompt(NetworkStep):
         return {
             f"{kind}{_BETWEEN}{name}": array
             for kind, extractor in self.extractors.items()
-            for name, array in extractor.describe(row["image"], mask).items()
+            for name, array in extractor.prompt_features(row["image"], mask).items()
         }
 
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from skimage import data
 
-from ipseg.features.classical import ClassicalDescriptors, describe_cells
+from ipseg.features.classical import ClassicalDescriptors, cell_descriptors
 
 
 def coffee():
@@ -24,10 +24,10 @@ def extractor():
 
 @pytest.fixture(scope="module")
 def entry(extractor):
-    return extractor.describe(*coffee())
+    return extractor.prompt_features(*coffee())
 
 
-def test_the_object_is_more_alike_than_the_rest(extractor, entry):
+def test_the_object_is_more_similar_than_the_rest(extractor, entry):
     image, mask = coffee()
     scores = compared(extractor, image[:, ::-1], [entry], (40, 60)).maps[0]
     inside = cv2.resize(mask[:, ::-1], (60, 40), interpolation=cv2.INTER_AREA) > 0.5
@@ -41,17 +41,19 @@ def test_maps_are_standard_scores(extractor, entry):
     assert np.array_equal(scores[0], scores[1])
 
 
-def test_joint_standardisation_forgets_unit_and_offset_of_each_number(monkeypatch, extractor):
+def test_joint_standardisation_removes_scale_and_offset_of_channels(monkeypatch, extractor):
     image, mask = coffee()
     other = data.rocket()
-    before = compared(extractor, other, [extractor.describe(image, mask)], (40, 60)).maps
+    before = compared(extractor, other, [extractor.prompt_features(image, mask)], (40, 60)).maps
     random = np.random.default_rng(0)
     gain, offset = random.uniform(0.5, 2, 42), random.uniform(-1, 1, 42)
     monkeypatch.setattr(
-        "ipseg.features.classical.describe_cells",
-        lambda work, grid: (describe_cells(work, grid) * gain + offset).astype(np.float32),
+        "ipseg.features.classical.cell_descriptors",
+        lambda work, grid: (cell_descriptors(work, grid) * gain + offset).astype(np.float32),
     )
-    after = compared(extractor, other.copy(), [extractor.describe(image, mask)], (40, 60)).maps
+    after = compared(
+        extractor, other.copy(), [extractor.prompt_features(image, mask)], (40, 60)
+    ).maps
     np.testing.assert_allclose(before, after, atol=2e-2)
 
 
@@ -65,15 +67,15 @@ def test_presence_prefers_the_object_and_stays_below_one_half(extractor, entry):
 
 def test_merged_views_are_the_mean(extractor, entry):
     astronaut = data.astronaut()
-    other = extractor.describe(astronaut, np.ones(astronaut.shape[:2], np.float32))
+    other = extractor.prompt_features(astronaut, np.ones(astronaut.shape[:2], np.float32))
     merged = extractor.merge([entry, other])
     np.testing.assert_allclose(merged["object"], (entry["object"] + other["object"]) / 2)
 
 
 @pytest.mark.parametrize("shape", [(60, 90), (16, 16), (1, 1), (40, 2000)])
-def test_blank_pictures_give_zero_maps(extractor, entry, shape):
+def test_blank_images_give_zero_maps(extractor, entry, shape):
     blank = np.full((*shape, 3), 90, np.uint8)
-    alone = extractor.describe(blank, np.zeros(shape, np.float32))
+    alone = extractor.prompt_features(blank, np.zeros(shape, np.float32))
     found = compared(extractor, blank, [entry, alone], (3, 7))
     assert np.isfinite(found.maps).all()
     assert np.abs(found.maps).max() < 10
@@ -83,8 +85,8 @@ def test_blank_pictures_give_zero_maps(extractor, entry, shape):
 def test_an_image_is_described_once_for_all_that_look_at_it(monkeypatch, extractor, entry):
     described = []
     monkeypatch.setattr(
-        "ipseg.features.classical.describe_cells",
-        lambda work, grid: described.append(grid) or describe_cells(work, grid),
+        "ipseg.features.classical.cell_descriptors",
+        lambda work, grid: described.append(grid) or cell_descriptors(work, grid),
     )
     images = [data.rocket(), data.astronaut()]
     grids = [(40, 60), (60, 60)]

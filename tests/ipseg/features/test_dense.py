@@ -1,9 +1,7 @@
 """Dense extractors, with plain colour statistics of the canvas as features."""
 
 import pickle
-import runpy
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -19,14 +17,13 @@ from ipseg.methods.ipseg.matching import Matching
 from ipseg.networks.models import Models
 from ipseg.vision.letterbox import letterbox, mask_on_cells, source_cells
 
-GOLDEN = Path(__file__).parents[2] / "golden"
 CPU = Models(device="cpu")
 GRID = (60, 60)
 
 
 @dataclass(kw_only=True)
 class Colours(DenseExtractor):
-    """Mean colour of each cell at two sizes; `seen` counts the images that were described."""
+    """Mean colour of each cell at two sizes; `seen` counts the encoded images."""
 
     fine: float = 0.5
     coarse: float = 0.25
@@ -49,21 +46,6 @@ class Colours(DenseExtractor):
         return torch.from_numpy(cells).permute(2, 0, 1)
 
 
-@dataclass(kw_only=True)
-class Stored(DenseExtractor):
-    """Features that were made before."""
-
-    layers: dict
-    stored: dict = field(init=False)
-
-    @property
-    def layer_weights(self):
-        return self.layers
-
-    def features(self, images):
-        return [{k: torch.from_numpy(v) for k, v in self.stored.items()} for _ in images]
-
-
 def ready(extractor):
     extractor.setup(CPU)
     return extractor
@@ -82,7 +64,7 @@ def masks(photos):
 @pytest.fixture(scope="module")
 def bank(photos, masks):
     extractor = ready(Colours())
-    return [extractor.describe(photos[name], masks[name]) for name in masks]
+    return [extractor.prompt_features(photos[name], masks[name]) for name in masks]
 
 
 def restated(extractor, image, entry):
@@ -124,13 +106,13 @@ def disc(width, height, x, y, radius):
 @pytest.mark.parametrize("fusion", ["sum", "concat"])
 def test_a_map_covers_the_whole_image_and_nothing_else(size, fusion):
     extractor = ready(Colours(fusion=fusion))
-    entry = extractor.describe(*disc(512, 384, 200, 150, 90))
+    entry = extractor.prompt_features(*disc(512, 384, 200, 150, 90))
     image, truth = disc(*size, size[0] // 3, size[1] // 4, min(size) // 5)
     scores = extractor.compare([image], [entry], [GRID])[0].maps[0]
     found = scores > (scores.max() + scores.min()) / 2
     inside = cv2.resize(truth, GRID, interpolation=cv2.INTER_AREA) > 0.5
     assert (found & inside).sum() / (found | inside).sum() > 0.5
-    # The disc's middle, in cells; a band that is off by a cell or a transposed one is seen here.
+    # The centre of the disc in cells, which reveals a transposed band or one off by a cell.
     middle = np.argwhere(found).mean(axis=0)
     assert np.abs(middle - np.argwhere(inside).mean(axis=0)).max() < 2
 
@@ -139,14 +121,14 @@ def test_a_map_covers_the_whole_image_and_nothing_else(size, fusion):
 def test_presence_is_one_for_the_same_and_zero_for_the_opposite(fusion):
     extractor = ready(Colours(fusion=fusion))
     bright, dark = (np.full((40, 40, 3), v, np.uint8) for v in (200, 30))
-    entry = extractor.describe(bright, np.ones((40, 40), np.float32))
+    entry = extractor.prompt_features(bright, np.ones((40, 40), np.float32))
     found = extractor.compare([bright, dark], [entry], [GRID, GRID])
     assert found[0].presence[0] == pytest.approx(1, abs=1e-6)
     assert found[1].presence[0] == 0
     assert found[1].maps.max() < 0
 
 
-def test_images_are_described_once_and_concepts_do_not_disturb_each_other(photos, bank):
+def test_images_are_encoded_once_and_concepts_are_independent(photos, bank):
     extractor = ready(Colours())
     images = list(photos.values())
     grids = [GRID, (40, 60), (45, 60)]
@@ -160,7 +142,7 @@ def test_images_are_described_once_and_concepts_do_not_disturb_each_other(photos
             np.testing.assert_allclose(several.presence[index], alone.presence[0], atol=1e-6)
 
 
-def test_another_grid_copies_the_nearest_cells(photos, bank):
+def test_another_grid_takes_the_nearest_cells(photos, bank):
     extractor = ready(Colours())
     exact = extractor.compare([photos["cat"]], bank, [GRID])[0]
     halved = extractor.compare([photos["cat"]], bank, [(20, 60)])[0]
@@ -171,7 +153,7 @@ def test_another_grid_copies_the_nearest_cells(photos, bank):
 @settings(max_examples=30, deadline=None)
 @given(st.floats(0.01, 2), st.floats(0.01, 2), st.integers(0, 99))
 def test_unit_parts_scaled_by_roots_of_weights_give_the_weighted_mean(first, second, seed):
-    """What makes a sum of cosines a concatenation: equal to it up to one factor for all cells."""
+    """So a sum of cosines is that of a concatenation, up to one factor for all cells."""
     rng = np.random.default_rng(seed)
     parts = [rng.normal(size=(4, 5, c)) for c in (7, 3)]
     prompts = [rng.normal(size=c) for c in (7, 3)]
@@ -201,13 +183,13 @@ def test_concat_is_one_cosine_of_all_layers_of_all_extractors(photos, masks):
     ]
     prompt, image = photos["cup"], photos["cat"]
 
-    def joined(picture):
+    def joined(image):
         parts = []
         for extractor in extractors:
-            layers = extractor.features([picture])[0]
+            layers = extractor.features([image])[0]
             for name, weight in extractor.layer_weights.items():
                 n = layers[name].shape[-1]
-                rows, columns = source_cells(picture.shape[1], picture.shape[0], n, 60)
+                rows, columns = source_cells(image.shape[1], image.shape[0], n, 60)
                 cells = layers[name].numpy()[:, rows][:, :, columns].transpose(1, 2, 0)
                 length = np.linalg.norm(cells, axis=2, keepdims=True)
                 parts.append(np.sqrt(extractor.weight * weight) * cells / length)
@@ -218,7 +200,8 @@ def test_concat_is_one_cosine_of_all_layers_of_all_extractors(photos, masks):
     cells = joined(image)
     expected = cells @ pooled / (np.linalg.norm(cells, axis=2) * np.linalg.norm(pooled))
     maps = [
-        e.compare([image], [e.describe(prompt, masks["cup"])], [GRID])[0].maps for e in extractors
+        e.compare([image], [e.prompt_features(prompt, masks["cup"])], [GRID])[0].maps
+        for e in extractors
     ]
     fused = Matching().fuse(maps, [e.weight for e in extractors], None)[0]
     factor = fused.sum() / expected.sum()
@@ -226,21 +209,21 @@ def test_concat_is_one_cosine_of_all_layers_of_all_extractors(photos, masks):
     np.testing.assert_allclose(fused, factor * expected, atol=1e-5)
 
 
-def test_soft_pooling_weighs_cells_with_the_mask(photos, masks):
+def test_soft_pooling_weights_cells_by_the_mask(photos, masks):
     image, mask = photos["cup"], np.clip(masks["cup"], 0.1, 0.8)
     extractor = ready(Colours(pooling="soft", erosion=False))
     layer = extractor.features([image])[0]["fine"].numpy()
     rows, columns = source_cells(image.shape[1], image.shape[0], 60, 60)
     weights = mask_on_cells(mask, 60)
     expected = (layer[:, rows][:, :, columns] * weights).sum(axis=(1, 2))
-    found = extractor.describe(image, mask)["fine"]
+    found = extractor.prompt_features(image, mask)["fine"]
     np.testing.assert_allclose(found, expected / np.linalg.norm(expected), atol=1e-6)
 
 
 @pytest.mark.parametrize("fusion", ["sum", "concat"])
-def test_views_of_a_concept_count_the_same(photos, masks, fusion):
+def test_prompts_of_a_concept_have_equal_weights(photos, masks, fusion):
     extractor = ready(Colours(fusion=fusion))
-    views = [extractor.describe(photos[name], masks[name]) for name in masks]
+    views = [extractor.prompt_features(photos[name], masks[name]) for name in masks]
     for name, vector in extractor.merge(views[:1]).items():
         np.testing.assert_allclose(vector, views[0][name], atol=1e-6)
     merged = extractor.merge(views)
@@ -253,34 +236,17 @@ def test_views_of_a_concept_count_the_same(photos, masks, fusion):
 
 def test_an_empty_mask_is_refused(photos):
     with pytest.raises(PromptError, match="empty"):
-        ready(Colours()).describe(photos["cup"], np.zeros(photos["cup"].shape[:2], np.float32))
+        ready(Colours()).prompt_features(
+            photos["cup"], np.zeros(photos["cup"].shape[:2], np.float32)
+        )
 
 
 def test_an_extractor_can_be_sent_to_a_worker():
     assert pickle.loads(pickle.dumps(Colours(fine=0.3))).fine == 0.3  # noqa: S301
 
 
-@pytest.mark.parametrize("case", ["square", "mixed"])
-def test_numbers_of_the_published_matching(case):
-    made, stored = (
-        runpy.run_path(str(GOLDEN / "make_matching.py")),
-        np.load(GOLDEN / "matching.npz"),
-    )
-    mask, prompt, image = made["inputs"](case)
-    (width, height), (target_width, target_height) = made["SIZES"][case]
-    extractor = ready(Stored(layers=made["WEIGHTS"]))
-    extractor.stored = prompt
-    entry = extractor.describe(np.zeros((height, width, 3), np.uint8), mask)
-    for name, vector in entry.items():
-        np.testing.assert_allclose(vector, stored[f"{case}.embedding.{name}"], atol=1e-5)
-    extractor.stored = image
-    target = np.zeros((target_height, target_width, 3), np.uint8)
-    found = extractor.compare([target], [entry], [GRID])[0]
-    np.testing.assert_allclose(found.maps[0], stored[f"{case}.similarity"], atol=1e-5)
-
-
-def test_standardising_makes_a_map_blind_to_what_all_cells_share(photos, masks):
-    """A constant added to every channel, and the scale of a channel, change nothing then."""
+def test_standardising_removes_what_all_cells_have_in_common(photos, masks):
+    """Then a constant added to a channel, and its scale, change nothing."""
 
     @dataclass(kw_only=True)
     class Shifted(Colours):
@@ -299,7 +265,7 @@ def test_standardising_makes_a_map_blind_to_what_all_cells_share(photos, masks):
         extractor = ready(
             Shifted(shift=shift, scale=scale, standardise_channels=True, standardise_map=True)
         )
-        entry = extractor.describe(photos["cat"], masks["cat"])
+        entry = extractor.prompt_features(photos["cat"], masks["cat"])
         found.append(extractor.compare([image], [entry], [GRID])[0].maps[0])
     assert np.allclose(found[0], found[1], atol=1e-3)
     assert abs(found[0].mean()) < 1e-4

@@ -34,7 +34,7 @@ MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
 
 
 def build(folder, network):
-    """Saves a network with every tensor random: zeros and ones would hide mistakes."""
+    """Saves a network with random tensors: zeros and ones would hide mistakes."""
     generator = torch.Generator().manual_seed(3)
     for tensor in network.state_dict().values():
         tensor.copy_(0.5 * torch.randn(tensor.shape, generator=generator))
@@ -86,7 +86,7 @@ def as_grid(tokens, cells):
 
 
 @pytest.mark.parametrize("interpolation", ["reference", "transformers"])
-def test_on_its_own_grid_it_is_the_networks_last_block(plain, images, interpolation):
+def test_on_the_native_grid_features_are_the_last_block(plain, images, interpolation):
     extractor = ready(plain, size=PATCH * GRID, interpolation=interpolation)
     network = Dinov2Model.from_pretrained(plain)
     for image, layers in zip(images, extractor.features(images), strict=True):
@@ -96,7 +96,7 @@ def test_on_its_own_grid_it_is_the_networks_last_block(plain, images, interpolat
         assert layers["tokens"].dtype == torch.float32
 
 
-def test_transformers_interpolation_is_the_networks_own(plain, images):
+def test_transformers_interpolation_is_that_of_the_network(plain, images):
     extractor = ready(plain, size=PATCH * 8, interpolation="transformers")
     expected = as_grid(last_block(Dinov2Model.from_pretrained(plain), images[0], PATCH * 8), 8)
     found = extractor.features(images[:1])[0]["tokens"]
@@ -170,7 +170,7 @@ def test_half_precision_files_load_as_float32(plain, images, tmp_path):
     assert extractor.features(images)[0]["tokens"].dtype == torch.float32
 
 
-def test_half_precision_is_near_and_given_as_float32(plain, images):
+def test_half_precision_is_close_and_returned_as_float32(plain, images):
     extractor = Dinov2(weights=str(plain), size=28)
     extractor.setup(Models(device="cpu", precision="bfloat16"))
     found = extractor.features(images[:1])[0]["tokens"]
@@ -180,14 +180,14 @@ def test_half_precision_is_near_and_given_as_float32(plain, images):
     assert torch.cosine_similarity(found, exact, dim=0).mean() > 0.99
 
 
-def test_images_in_one_pass_are_as_one_by_one(plain, images):
+def test_a_batch_equals_single_images(plain, images):
     together = ready(plain, size=28, batch=4).features(images)
     alone = ready(plain, size=28).features(images)
     for a, b in zip(together, alone, strict=True):
         torch.testing.assert_close(a, b, atol=1e-5, rtol=0)
 
 
-def test_without_statistics_imagenet_is_taken_and_said(plain, images, tmp_path, caplog):
+def test_without_statistics_imagenet_is_used_with_a_warning(plain, images, tmp_path, caplog):
     bare = shutil.copytree(plain, tmp_path / "bare")
     (bare / "preprocessor_config.json").unlink()
     with caplog.at_level(logging.WARNING):
@@ -197,19 +197,19 @@ def test_without_statistics_imagenet_is_taken_and_said(plain, images, tmp_path, 
     assert ready(plain, size=28)._mean.flatten().tolist() == pytest.approx(MEAN)
 
 
-def test_a_size_between_patches_is_taken_down_and_said(plain, images, caplog):
+def test_a_size_between_patches_is_rounded_down_with_a_warning(plain, images, caplog):
     with caplog.at_level(logging.WARNING):
         extractor = ready(plain, size=30)
-    assert "taking 28" in caplog.text
+    assert "using 28" in caplog.text
     assert extractor.features(images[:1])[0]["tokens"].shape == (16, 7, 7)
 
 
-def test_prompts_and_images_meet(plain, images):
+def test_prompts_and_images_are_compared(plain, images):
     extractor = pickle.loads(pickle.dumps(Dinov2(weights=str(plain), size=28)))  # noqa: S301
     extractor.setup(Models(device="cpu"))
     mask = np.zeros(images[0].shape[:2], np.float32)
     mask[10:30, 15:45] = 1
-    bank = [extractor.merge([extractor.describe(images[0], mask)])]
+    bank = [extractor.merge([extractor.prompt_features(images[0], mask)])]
     found = extractor.compare(images, bank, [(6, 9), (8, 5)])
     assert [s.maps.shape for s in found] == [(1, 6, 9), (1, 8, 5)]
     assert all(np.isfinite(s.maps).all() for s in found)

@@ -36,7 +36,7 @@ def moved(source, scale, degrees, shift):
     st.floats(0, 360),
     st.floats(-100, 100),
 )
-def test_a_motion_is_recovered_among_as_many_wrong_matches(seed, scale, degrees, shift):
+def test_a_transform_is_recovered_among_as_many_wrong_matches(seed, scale, degrees, shift):
     source = frames(seed, 40)
     target = moved(source, scale, degrees, np.array([shift, -shift]))
     target[20:] = frames(seed + 1, 20)
@@ -47,7 +47,7 @@ def test_a_motion_is_recovered_among_as_many_wrong_matches(seed, scale, degrees,
     assert np.abs(landed - target[:20, :2]).max() < 0.05 * 150 * scale
 
 
-def test_unrelated_matches_agree_on_little():
+def test_unrelated_matches_have_few_inliers():
     supports = []
     for seed in range(20):
         found = place(frames(seed, 30), frames(seed + 100, 30), diameter=150.0)
@@ -61,5 +61,5 @@ def test_copies_of_one_keypoint_count_once():
 
 
 @pytest.mark.parametrize("count", [0, 1, 2])
-def test_too_few_matches_say_nothing(count):
+def test_too_few_matches_give_no_placement(count):
     assert place(frames(0, count), frames(0, count), diameter=100.0) is None

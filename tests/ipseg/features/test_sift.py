@@ -24,7 +24,7 @@ def extractor():
 
 @pytest.fixture(scope="module")
 def entry(extractor):
-    return extractor.describe(*coffee())
+    return extractor.prompt_features(*coffee())
 
 
 def grid_mask(mask, grid):
@@ -47,7 +47,7 @@ def transformed(scale, degrees, mirrored, size):
     ("scale", "degrees", "mirrored"),
     [(1.0, 0, False), (0.6, 35, False), (0.7, 180, False), (1.0, 0, True), (0.6, -50, True)],
 )
-def test_the_object_is_found_where_it_went(extractor, entry, scale, degrees, mirrored):
+def test_the_transformed_object_is_found(extractor, entry, scale, degrees, mirrored):
     image, inside = transformed(scale, degrees, mirrored, (600, 450))
     grid = (45, 60)
     found = compared(extractor, image, [entry], grid)
@@ -73,16 +73,16 @@ def test_unrelated_photos_get_a_zero_map_and_little_presence(extractor, entry, n
     assert found.maps.max() < 0.3
 
 
-def test_any_of_several_views_is_found(extractor, entry):
+def test_any_of_several_prompts_is_found(extractor, entry):
     rocket = data.rocket()
-    other = extractor.describe(rocket, np.ones(rocket.shape[:2], np.float32))
+    other = extractor.prompt_features(rocket, np.ones(rocket.shape[:2], np.float32))
     merged = extractor.merge([other, entry])
     for image in (rocket, data.coffee()):
         assert compared(extractor, image, [merged], (40, 60)).presence[0] > 0.9
 
 
-def test_entries_are_small_and_results_bit_equal(extractor, entry):
-    again = extractor.describe(*coffee())
+def test_entries_are_small_and_results_reproducible(extractor, entry):
+    again = extractor.prompt_features(*coffee())
     assert sum(array.nbytes for array in entry.values()) < 64_000
     assert all(np.array_equal(entry[name], again[name]) for name in entry)
     image, _ = transformed(0.7, 20, False, (400, 300))
@@ -92,9 +92,9 @@ def test_entries_are_small_and_results_bit_equal(extractor, entry):
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (1, 1), (40, 2000), (60, 80)])
-def test_pictures_without_keypoints_are_no_error(extractor, entry, shape):
+def test_images_without_keypoints_are_not_an_error(extractor, entry, shape):
     blank = np.full((*shape, 3), 90, np.uint8)
-    nothing = extractor.describe(blank, np.ones(shape, np.float32))
+    nothing = extractor.prompt_features(blank, np.ones(shape, np.float32))
     found = compared(extractor, blank, [entry, nothing], (2, 3))
     assert not found.maps.any()
     assert not found.presence.any()

@@ -52,7 +52,7 @@ def dinov3(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """The whole model with both towers, as the hub holds it."""
+    """The whole model with both towers, as on the hub."""
     text = {
         "hidden_size": 8,
         "intermediate_size": 8,
@@ -68,7 +68,7 @@ def clip(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def mae(tmp_path_factory):
-    """With the decoder, as the hub holds it."""
+    """With the decoder, as on the hub."""
     decoder = {
         "decoder_hidden_size": 8,
         "decoder_num_hidden_layers": 1,
@@ -130,12 +130,12 @@ def test_clip_from_its_image_tower_alone(clip, image, tmp_path):
 
 @pytest.mark.parametrize("cells", [GRID, 8])
 @torch.inference_mode()
-def test_mae_sees_every_patch_in_its_place(mae, image, cells):
+def test_mae_encodes_every_patch_in_order(mae, image, cells):
     network = ViTMAEModel.from_pretrained(mae).eval()
     network.config.mask_ratio = 0.0
     torch.manual_seed(0)
     output = network(pixels(image, PATCH * cells), interpolate_pos_encoding=True)
-    order = output.ids_restore[0]  # where the network's own shuffle put each patch
+    order = output.ids_restore[0]  # where the network's shuffle put each patch
     assert not torch.equal(order, torch.arange(cells**2))
     expected = as_grid(output.last_hidden_state[0, 1:][order], cells)
     result = found(Mae, mae, image, PATCH * cells)
@@ -143,13 +143,13 @@ def test_mae_sees_every_patch_in_its_place(mae, image, cells):
     assert torch.equal(result, found(Mae, mae, image, PATCH * cells))
 
 
-def test_weights_of_one_kind_are_refused_by_another(dinov3, clip, mae, image):
+def test_weights_of_another_kind_are_refused(dinov3, clip, mae, image):
     for kind, folder in ((Clip, mae), (Mae, dinov3), (Dinov3, clip)):
         with pytest.raises(WeightsError, match="expected"):
             found(kind, folder, image, 32)
 
 
-def test_a_tensor_that_is_missing_is_named(mae, image, tmp_path):
+def test_a_missing_tensor_is_named(mae, image, tmp_path):
     copy = shutil.copytree(mae, tmp_path / "mae")
     tensors = load_file(copy / "model.safetensors")
     name = next(n for n in tensors if "decoder" not in n and n.endswith("layernorm_after.weight"))

@@ -26,7 +26,7 @@ def test_the_published_cell_ranges(cells, side, second):
 
 
 @given(unit=st.integers(1, 4), crop=st.integers(1, 5), extra=st.integers(0, 9))
-def test_pasting_what_was_cut_out_gives_it_back(unit, crop, extra):
+def test_pasting_windows_gives_the_canvas_back(unit, crop, extra):
     size = crop + extra
     canvas = torch.arange(2.0 * size * size).reshape(2, size, size)
     starts = window_starts(size * unit, crop * unit)

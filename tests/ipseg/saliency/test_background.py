@@ -20,7 +20,7 @@ def scene():
     return pieces, inside, outside
 
 
-def test_what_touches_the_border_is_background_and_what_does_not_stands_out():
+def test_regions_at_the_border_are_background_and_others_have_contrast():
     pieces, inside, outside = scene()
     distance = colour_distance(pieces)
     background = background_weight(pieces, distance)
@@ -30,14 +30,14 @@ def test_what_touches_the_border_is_background_and_what_does_not_stands_out():
     assert contrast[inside].min() > 5 * contrast[outside].max()
 
 
-def test_diffusion_keeps_trusted_values_and_carries_them_to_the_rest():
+def test_diffusion_keeps_trusted_values_and_spreads_them():
     chain = csr_array(np.diag(np.ones(4), 1) + np.diag(np.ones(4), -1))
     trust = np.array([1e6, 0, 0, 0, 1e6])
     solved = diffuse(chain, np.array([0.0, 9, 9, 9, 1]), trust)
     np.testing.assert_allclose(solved, [0, 0.25, 0.5, 0.75, 1], atol=1e-4)
 
 
-def test_diffusion_does_not_mix_what_is_not_linked():
+def test_diffusion_does_not_mix_unlinked_nodes():
     apart = csr_array(np.zeros((3, 3)))
     targets = np.array([0.2, 0.4, 0.8])
     np.testing.assert_allclose(diffuse(apart, targets, np.ones(3)), targets)

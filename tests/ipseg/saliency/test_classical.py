@@ -45,7 +45,7 @@ def test_soft_saliency_is_higher_on_the_object():
     assert soft[truth].mean() > 3 * soft[~truth].mean()
 
 
-def test_the_same_picture_gives_the_same_bits_whatever_came_before():
+def test_the_same_image_gives_the_same_bits_whatever_came_before():
     saliency, image = ClassicalSaliency(), data.coffee()[:200, 100:400]
     soft, hard = saliency.predict(image), saliency.isolate(image)
     cv2.setRNGSeed(7)

@@ -21,7 +21,7 @@ CPU = Models(device="cpu")
 
 @pytest.fixture(scope="module")
 def golden():
-    """The script that made the golden numbers: weights and picture."""
+    """The script that made the golden numbers: weights and image."""
     spec = importlib.util.spec_from_file_location("make_cornet", GOLDEN / "make_cornet.py")
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
@@ -84,7 +84,7 @@ def test_logits_and_levels_equal_the_golden_numbers(golden, saliency):
     assert np.mean(got != level) <= 0.01
 
 
-def test_the_map_has_8_bits_and_the_size_of_the_picture(photos, saliency):
+def test_the_map_has_8_bits_and_the_size_of_the_image(photos, saliency):
     image = photos["cat"][:61, 20:203]
     found = saliency.predict(image)
     assert found.shape == (61, 183)
@@ -95,7 +95,7 @@ def test_the_map_has_8_bits_and_the_size_of_the_picture(photos, saliency):
     assert np.array_equal(found, saliency.isolate(image))  # and is the same each time
 
 
-def test_squashed_input_is_normalised_as_imagenet():
+def test_the_input_is_resized_and_normalised_as_imagenet():
     image = np.full((20, 50, 3), (0, 128, 255), np.uint8)
     pixels = to_input(image)
     assert pixels.shape == (1, 3, 320, 320)
@@ -108,7 +108,7 @@ def test_every_level_survives_rounding():
     assert np.array_equal(to_8bit(levels.astype(np.float32) / 255, (16, 16)), levels)
 
 
-def test_a_thin_strip_is_a_picture_too(saliency):
+def test_a_thin_strip_is_accepted(saliency):
     found = saliency.isolate(np.zeros((1, 400, 3), np.uint8))
     assert found.shape == (1, 400)
     assert found.max() > 0.5
@@ -129,7 +129,7 @@ def test_nothing_salient_gives_a_weak_guess(state, tmp_path, photos):
 
 
 def test_half_precision_arithmetic_is_close(saliency, weights, photos, monkeypatch):
-    # At 320 pixels it is most of a minute on a CPU that has no such arithmetic.
+    # 320 pixels take most of a minute on CPUs without such arithmetic.
     monkeypatch.setattr("ipseg.saliency.cornet.INPUT_SIDE", 64)
     half = CorNetSaliency(weights=str(weights))
     half.setup(Models(device="cpu", precision="bfloat16"))
@@ -151,7 +151,7 @@ def test_missing_weights_name_the_command_that_gets_them():
         CorNetSaliency().setup(CPU)
 
 
-def test_settings_are_checked_and_travel_before_setup():
+def test_settings_are_checked_and_can_be_pickled_before_setup():
     built = TypeAdapter(CorNetSaliency).validate_python({"weights": "a.pth"})
     assert pickle.loads(pickle.dumps(built)) == built  # noqa: S301
     with pytest.raises(RuntimeError, match="setup"):

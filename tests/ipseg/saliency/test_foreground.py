@@ -32,7 +32,7 @@ def test_clean_never_erases_a_mask_and_never_invents_one(mask):
     assert clean(mask).any() == mask.any()
 
 
-def test_clean_fills_holes_and_drops_crumbs():
+def test_clean_fills_holes_and_removes_small_components():
     mask = np.zeros((60, 60), bool)
     mask[10:40, 10:40] = True
     mask[20:25, 20:25] = False
@@ -65,7 +65,7 @@ def test_overlap_with_itself_is_one(mask):
     assert overlap(mask, mask) == float(mask.any())
 
 
-def test_solidity_tells_a_block_from_fragments():
+def test_solidity_distinguishes_a_block_from_fragments():
     block = np.zeros((50, 50), bool)
     block[10:30, 10:30] = True
     corners = np.zeros((50, 50), bool)

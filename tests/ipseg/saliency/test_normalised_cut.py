@@ -37,7 +37,7 @@ def test_a_distinct_box_is_the_object(mask, scale):
 
 @settings(deadline=None, max_examples=15)
 @given(boxes())
-def test_the_cut_follows_the_patches_when_the_picture_is_turned(mask):
+def test_the_cut_of_a_rotated_image_is_the_rotated_cut(mask):
     features = features_of(mask)
     turned = bipartition(np.rot90(features).copy(), tau=0.3)
     assert np.allclose(turned, np.rot90(bipartition(features, tau=0.3)), atol=1e-6)
@@ -61,10 +61,10 @@ def test_the_vector_solves_the_generalised_problem():
     side = bipartition(features * random.uniform(1, 2, (7, 9, 1)).astype(np.float32), tau)
     assert np.array_equal(side.ravel() > 0.5, above)
     order = np.argsort(wanted)
-    assert (np.diff(side.ravel()[order]) > -1e-6).all()  # the same vector, stretched at its mean
+    assert (np.diff(side.ravel()[order]) > -1e-6).all()  # the same vector, rescaled at its mean
 
 
-def test_nothing_is_cut_where_all_are_alike_or_none_are():
+def test_nothing_is_cut_if_all_patches_are_similar_or_none():
     assert not bipartition(np.ones((4, 5, 3), np.float32), tau=0.2).any()
     assert not bipartition(np.zeros((4, 5, 3), np.float32), tau=0.2).any()
     assert not bipartition(np.eye(9, dtype=np.float32).reshape(3, 3, 9), tau=0.2).any()

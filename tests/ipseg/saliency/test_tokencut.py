@@ -42,7 +42,7 @@ NETWORKS = {
 
 
 def build(kind, folder, positions=0.1):
-    """A random network of the real class, on disk as the hub holds it."""
+    """A random network of the real class, on disk as on the hub."""
     cls, config = NETWORKS[kind]
     network = cls(config)
     generator = torch.Generator().manual_seed(5)
@@ -103,10 +103,10 @@ def test_the_disc_is_isolated(folder, disc, facet, iterations):
     assert np.array_equal(isolated, saliency.isolate(image))
 
 
-def test_the_networks_own_statistics_patch_and_last_block_are_used(tmp_path, kind):
+def test_statistics_patch_and_last_block_of_the_network_are_used(tmp_path, kind):
     network = build(kind, tmp_path)
     image = np.random.default_rng(1).integers(0, 256, (24, 36, 3), dtype=np.uint8)
-    # 37 px go down to 6 whole patches of 6, so the picture is taken as it is.
+    # 37 px are rounded down to 6 patches of 6 px, so the image is not resized.
     got = {facet: loaded(tmp_path, size=37, facet=facet) for facet in ("keys", "tokens")}
     pixels = torch.from_numpy((image / 255 - MEAN) / STD).float().permute(2, 0, 1)[None]
     with torch.inference_mode():
@@ -120,7 +120,7 @@ def test_the_networks_own_statistics_patch_and_last_block_are_used(tmp_path, kin
         np.testing.assert_allclose(features.reshape(24, 32), wanted.numpy(), atol=1e-5)
 
 
-def test_patches_that_hold_the_networks_notes_take_their_neighbours_features(tmp_path):
+def test_artifact_patches_get_the_features_of_their_neighbours(tmp_path):
     network = build("plain", tmp_path)
     with torch.no_grad():
         network.embeddings.position_embeddings[0, 1] *= 1000
@@ -132,7 +132,7 @@ def test_patches_that_hold_the_networks_notes_take_their_neighbours_features(tmp
     assert same[0, 1] or same[1, 0]
 
 
-def test_a_plain_picture_gives_a_weak_guess_of_everything(tmp_path):
+def test_a_uniform_image_gives_a_weak_guess_of_everything(tmp_path):
     build("plain", tmp_path, positions=0)
     saliency = loaded(tmp_path)
     plain = np.full((40, 60, 3), 90, np.uint8)
@@ -168,7 +168,7 @@ def test_bad_settings_are_refused(tmp_path):
             TypeAdapter(TokenCut).validate_python(bad)
 
 
-def test_settings_travel_before_setup():
+def test_settings_can_be_pickled_before_setup():
     saliency = TokenCut(tau=0.4)
     assert pickle.loads(pickle.dumps(saliency)) == saliency  # noqa: S301
     with pytest.raises(RuntimeError, match="setup"):

@@ -13,13 +13,13 @@ MAPS = arrays(np.uint8, st.tuples(st.integers(1, 6), st.integers(1, 6))).map(
 
 
 def stored(mask):
-    """As the prompt step keeps it: an 8-bit PNG."""
+    """As stored by the prompt step: an 8-bit PNG."""
     return read_soft_mask(encode_png(np.round(mask * 255).astype(np.uint8)))
 
 
 @settings(deadline=None)
 @given(MAPS)
-def test_the_object_is_never_empty_and_weakness_shows_after_8_bits(saliency):
+def test_the_object_is_never_empty_and_a_guess_is_recognised_after_8_bits(saliency):
     isolated = never_empty(saliency)
     assert isolated.dtype == np.float32
     assert ((isolated >= 0) & (isolated <= 1)).all()
@@ -30,14 +30,14 @@ def test_the_object_is_never_empty_and_weakness_shows_after_8_bits(saliency):
 
 @settings(deadline=None, max_examples=30)
 @given(MAPS.filter(lambda m: m.max() > 0.5))
-def test_a_usual_map_is_left_alone(saliency):
+def test_a_normal_map_is_not_changed(saliency):
     assert never_empty(saliency) is saliency
 
 
-def test_a_faint_map_keeps_what_stands_out_most():
+def test_a_weak_map_keeps_its_highest_values():
     faint = np.array([[0.0, 0.05, 0.15, 0.2]], np.float32)
     assert (never_empty(faint) > 0.5).tolist() == [[False, False, True, True]]
 
 
-def test_an_empty_map_takes_everything():
+def test_an_empty_map_gives_the_whole_image():
     assert (never_empty(np.zeros((3, 4), np.float32)) > 0.5).all()

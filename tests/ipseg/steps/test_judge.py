@@ -159,7 +159,7 @@ def test_what_could_not_be_done_is_failed_with_its_reason_and_the_rest_is_judged
     )
     assert [(m["status"], m["error_message"]) for m in metrics] == [
         ("ok", None),
-        ("failed", "no address is no address of ground truth"),
+        ("failed", "no address is not an address of ground truth"),
         ("failed", "dog.jpg cannot be used: x"),
         *[("failed", "no grid")] * 3,
     ]
@@ -217,10 +217,10 @@ def test_outlines_are_compared_where_the_protocol_has_them():
     found = [Object.of("cup", 1, predicted, 0.5)]
     (metric,) = judged(row(found, [ask("cup", mask)]), Protocol(boundaries=True))
     expected = Boundary.of(predicted, mask)
-    assert metric["truth_matched"] == expected.truth_matched
+    assert metric["ground_truth_matched"] == expected.ground_truth_matched
     assert metric["predicted_boundary"] == expected.predicted_boundary
     assert metric["intersection"] == Region.of(predicted, mask).intersection
-    assert "truth_matched" not in judged(row(found, [ask("cup", mask)]))[0]
+    assert "ground_truth_matched" not in judged(row(found, [ask("cup", mask)]))[0]
 
 
 def test_by_argmax_a_pixel_belongs_to_the_concept_with_the_highest_score_of_its_frame():

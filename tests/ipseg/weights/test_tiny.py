@@ -121,7 +121,7 @@ def test_features(tiny, photos, kind, settings):
     mask = np.zeros(photos[0].shape[:2], np.float32)
     mask[50:150, 80:220] = 1
     bank = [
-        extractor.merge([extractor.describe(photo, mask[: len(photo), : photo.shape[1]])])
+        extractor.merge([extractor.prompt_features(photo, mask[: len(photo), : photo.shape[1]])])
         for photo in photos
     ]
     for found in extractor.compare(photos, bank, [(60, 60)] * 2):

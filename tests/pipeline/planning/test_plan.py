@@ -188,39 +188,6 @@ def test_the_slow_stage_gets_the_workers_and_slow_tasks_get_slots():
     assert slow_tasks.slots > workers(slow_tasks)["match"] == workers(slow_tasks)["segment"]
 
 
-def test_one_stage_can_have_other_settings_than_the_rest():
-    stages = [pool("match"), TASKS, pool("segment", 2, 20)]
-    cluster = Cluster((Node("a", 16, 2, 80.0),))
-    own = {
-        "match": StageSettings(batch_size=32, actors=3, cpus=0.5),
-        "points": StageSettings(batch_size=8, cpus=0.25),
-        "segment": StageSettings(gpu_memory_gb=40),
-    }
-    plan = make_plan(stages, cluster, Runtime(batch_size=2, stages=own))
-    match, points, segment = plan.stages
-    assert (match.workers, match.cpus, match.batch_size) == (3, 0.5, 32)
-    assert (points.cpus, points.batch_size) == (0.25 * plan.task_cpus, 8)
-    assert (segment.gpus, segment.workers, segment.batch_size) == (1 / 2, 4, 2)
-    assert plan.block_rows >= 32, "a block holds the largest batch"
-
-
-def test_a_stage_with_a_number_of_its_own_keeps_it_whatever_the_rest_grows_to():
-    stages = [pool("match"), TASKS, pool("segment")]
-    own = {"match": StageSettings(actors=2)}
-    costs = {"match": 0.01, "points": 0.0, "segment": 1.0}
-    for runtime in (Runtime(stages=own), Runtime(actors=5, stages=own)):
-        for measured in (None, costs):
-            found = workers(make_plan(stages, {"CPU": 16.0}, runtime, measured))
-            assert found["match"] == 2
-            assert found["segment"] == (runtime.actors or found["segment"]) > 2
-
-
-def test_actors_of_one_stage_that_do_not_fit_are_refused():
-    own = {"segment": StageSettings(actors=50)}
-    with pytest.raises(PlanError, match=r"'segment'"):
-        make_plan([pool("match"), pool("segment")], {"CPU": 2.0}, Runtime(stages=own))
-
-
 def test_a_cpu_stage_does_not_fill_the_cores_that_a_gpu_stage_cannot_use():
     stages = [pool("decode"), pool("segment", 1, 20)]
     plan = make_plan(stages, {"CPU": 64.0, "GPU": 2.0}, Runtime(), {"decode": 0.1, "segment": 0.5})

@@ -1,14 +1,11 @@
-"""Looking at run folders: whole, interrupted, damaged, on a disk and in an object store."""
+"""Looking at run folders: how far a run is, how fast, and keys that repeat."""
 
-import json
 import os
 import time
 from collections import Counter
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from uuid import uuid4
 
-import fsspec
-import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -16,82 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import OutputError
-from ipseg.objects import Object
-from ipseg.rows import failed
-from pipeline.runfolder.ledger import Ledger
-from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.runfolder.survey import survey_run
 from pipeline.sources.shard import key_hash
-
-ITEM = Object.of("cup", 1, np.ones((3, 4), bool), 0.5)
-
-
-class Folder:
-    """A run folder as a run leaves it, written with the run's own parts."""
-
-    def __init__(self, out):
-        self.out = str(out)
-        self.fs, self.root = fsspec.core.url_to_fs(self.out)
-        self.fs.makedirs(self.root, exist_ok=True)
-        self.runs, self.shards = [], {}
-
-    def start(self, run_id="run-1", ago=100.0, finished_ago=None):
-        def iso(seconds):
-            return (datetime.now(UTC) - timedelta(seconds=seconds)).isoformat()
-
-        finished = None if finished_ago is None else iso(finished_ago)
-        self.runs.append({"run_id": run_id, "started": iso(ago), "finished": finished})
-        self.put("manifest.json", json.dumps({"schema_version": "3", "runs": self.runs}))
-        return self
-
-    def source(self, shard, rows, fingerprint="f1"):
-        self.shards[shard] = (rows, fingerprint)
-        names = sorted(self.shards)
-        table = pa.table(
-            {
-                "shard": names,
-                "kind": ["listed"] * len(names),
-                "rows": pa.array([self.shards[name][0] for name in names], pa.int64()),
-                "fingerprint": [self.shards[name][1] for name in names],
-                "address": names,
-            }
-        )
-        sink = pa.BufferOutputStream()
-        pq.write_table(table, sink)
-        self.put("shards.parquet", sink.getvalue().to_pybytes())
-        return self
-
-    def rows(self, shard, keys, *, status="ok", error=None, run_id="run-1"):
-        made = []
-        for key in keys:
-            row = {"key": key, "shard": shard, "uri": key, "width": 4, "height": 3}
-            row["objects"] = [ITEM] if status == "ok" else []
-            made.append(row if error is None else failed(row, "decode", error))
-        by = Provenance(run_id, "ipseg/classical", "0" * 64, ())
-        (part,) = ShardWriter(self.out, by).write(made)
-        return f"shard={shard}/{part.name}"
-
-    def complete(self, shard, rows, fingerprint="f1", run_id="run-1"):
-        Ledger(self.out, run_id, "0" * 64).finish_shard(shard, rows, fingerprint)
-        return self
-
-    def put(self, name, data):
-        self.fs.makedirs(f"{self.root}/{name}".rpartition("/")[0], exist_ok=True)
-        self.fs.pipe_file(f"{self.root}/{name}", data.encode() if isinstance(data, str) else data)
-
-    def lease(self, refreshed, released=False):
-        holder = {"run_id": "run-1", "host": "here", "pid": 1}
-        content = {**holder, "refreshed": refreshed, "released": released}
-        self.put(f".lease/{1 + released:08d}.json", json.dumps(content))
-
-    def age(self, name, seconds):
-        when = time.time() - seconds
-        os.utime(f"{self.root}/{name}", (when, when))
-
-
-@pytest.fixture
-def folder(tmp_path):
-    return Folder(tmp_path / "run")
 
 
 def test_an_interrupted_run_is_counted_by_shard_and_status(folder):
@@ -145,8 +68,8 @@ def test_keys_that_stand_there_twice_are_counted_within_and_across_shards(folder
 
 
 @given(st.lists(st.lists(st.text("abc", min_size=1, max_size=2), min_size=1), min_size=1))
-def test_counts_agree_with_a_plain_count_of_keys(batches):
-    folder = Folder(f"memory://{uuid4().hex}")
+def test_counts_agree_with_a_plain_count_of_keys(folder_at, batches):
+    folder = folder_at(f"memory://{uuid4().hex}")
     folder.start()
     for number, keys in enumerate(batches):
         folder.rows(f"s{number % 2}", keys)
@@ -251,41 +174,6 @@ def test_whether_it_runs_is_seen_from_lease_and_last_part(
     assert (found.eta_seconds is None) == (state == "stopped" or part_age is None)
 
 
-def damages(folder):
-    table = pq.read_table(f"{folder.out}/{folder.rows('a', ['a3'])}", partitioning=None)
-    for name, damaged in {
-        "part-0000000000000001.parquet": table.drop_columns(["run_id"]),
-        "part-0000000000000002.parquet": table.set_column(
-            table.schema.get_field_index("row_status"), "row_status", pa.array(["splendid"])
-        ),
-        "part-0000000000000003.parquet": table.set_column(
-            table.schema.get_field_index("key_hash"), "key_hash", pa.array([None], pa.binary(16))
-        ),
-    }.items():
-        pq.write_table(damaged, f"{folder.out}/shard=a/{name}")
-    half = (folder.fs.cat_file(f"{folder.root}/{folder.rows('a', ['a4'])}"))[:-40]
-    folder.put("shard=a/part-0000000000000004.parquet", half)
-    folder.put("shard=a/part-0000000000000005.parquet", b"")
-    folder.put("shard=b/_SUCCESS.json", '{"rows": 3')
-    folder.put("shard=c/_SUCCESS.json", '{"rows": 3}')
-    folder.put("shard=d/_SUCCESS.json", "[]")
-    folder.put("shards.parquet", b"PAR1")
-    folder.put("manifest.json", '{"runs": [')
-    folder.put(".lease/00000001.json", "{")
-    return 5 + 3 + 2
-
-
-def test_whatever_is_damaged_is_named_and_the_rest_is_counted(folder):
-    folder.rows("a", ["a1", "a2"])
-    number = damages(folder)
-    for checked in (True, False):
-        found = survey_run(folder.out, check_keys=checked)
-        assert len(found.problems) == number, found.problems
-        assert all(folder.out in line and "\n" not in line for line in found.problems)
-        assert found.counts == {"ok": 4}
-        assert (found.run_id, found.state) == (None, "stopped")
-
-
 def test_other_files_in_the_folder_are_no_parts(folder):
     folder.start().source("a", 1)
     part = folder.rows("a", ["a1"])
@@ -300,8 +188,8 @@ def test_other_files_in_the_folder_are_no_parts(folder):
     assert (found.done, found.repeated, found.problems) == (1, 0, ())
 
 
-def test_it_works_on_any_filesystem():
-    folder = Folder(f"memory://{uuid4().hex}/run")
+def test_it_works_on_any_filesystem(folder_at):
+    folder = folder_at(f"memory://{uuid4().hex}/run")
     folder.start().source("a", 2).rows("a", ["a1", "a2"])
     folder.complete("a", 2)
     found = survey_run(f"{folder.out}/")
