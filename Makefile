@@ -1,6 +1,8 @@
 # Each target sets the environment up by itself when it is missing or out of date.
+# Any Python from 3.11 on: make test PYTHON=python3.13
 PYTHON ?= python3.11
 BIN := .venv/bin
+INSTALLED := .venv/installed-$(notdir $(PYTHON))
 
 export RAY_USAGE_STATS_ENABLED := 0
 export HF_HUB_OFFLINE := 1
@@ -9,31 +11,31 @@ export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test lint chaos clean
 
-demo: .venv/installed
+demo: $(INSTALLED)
 	$(BIN)/ipseg demo --out demo-out
 
 test: lint
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
 
-lint: .venv/installed-all
+lint: $(INSTALLED)-all
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 # Kills, full disks and failing storage at random moments; about ten minutes. `make test` has a few.
-chaos: .venv/installed-all
+chaos: $(INSTALLED)-all
 	$(BIN)/python tests/chaos/run.py
 
 clean:
 	rm -rf .venv demo-out
 
-.venv/installed: pyproject.toml constraints.txt
-	$(PYTHON) -m venv .venv
+$(INSTALLED): pyproject.toml constraints.txt
+	test -x $(BIN)/$(notdir $(PYTHON)) || $(PYTHON) -m venv --clear .venv
 	$(BIN)/pip install --quiet --constraint constraints.txt pip
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
 	touch $@
 
 # The learned models (about 5 GB) and the tools, which the demo does not need.
-.venv/installed-all: .venv/installed
+$(INSTALLED)-all: $(INSTALLED)
 	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models]"
 	touch $@

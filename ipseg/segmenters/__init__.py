@@ -31,13 +31,13 @@ class Segmenter(Protocol):
 
     @property
     def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+        """GPU memory for weights and activations; 0 if it does not use a GPU."""
 
     def setup(self, models: Models) -> None:
-        """Loads weights, if there are any."""
+        """Loads the weights, if any."""
 
     def encode(self, images: Sequence[Image]) -> list[Any]:
-        """One embedding for each (H, W, 3) image; only this segmenter knows what is inside."""
+        """One embedding for each (H, W, 3) uint8 image; its type is private to the segmenter."""
 
     def decode(
         self,
@@ -54,17 +54,17 @@ class Segmenter(Protocol):
         Args:
             embedding: from `encode`.
             point_coords: (n, 2) x, y in pixels of the original image.
-            point_labels: (n,) 1 for a point on the object, 0 for one off it.
+            point_labels: (n,) 1 for points on the object, 0 for others.
             boxes: (4,) x, y, x, y in pixels of the original image, fractions allowed, or None.
-            mask_input: (h, w) dense prior that covers the image, higher is object, or None. A
-                learned segmenter takes its own low-resolution logits of an earlier answer.
-            multimask: several candidates, or only the one that suits many points.
+            mask_input: (h, w) dense prior over the image, higher is object, or None. Learned
+                segmenters take the low-resolution logits of an earlier result.
+            multimask: several candidates, or only the one for prompts with many points.
         """
 
 
 @runtime_checkable
 class BatchedSegmenter(Segmenter, Protocol):
-    """A segmenter that answers many prompts on one image together, faster than one by one."""
+    """A segmenter that decodes many prompts on one image in a batch."""
 
     def decode_many(
         self,

@@ -29,24 +29,24 @@ Vector = npt.NDArray[np.float64]
 
 _EDGE_SIGMA = 8.0  # Lab units
 _SMALLEST_EDGE = 1e-3
-_DISC = 4  # pixels of the work image around a point that the point speaks for
-_SEED_TRUST = 8.0  # evidence of a superpixel that points cover entirely
-_WEAK_TRUST = 1e-6  # keeps the system solvable where there is no evidence at all
-_UNFITTED = 0.9  # superpixel outlines are coarse
+_DISC = 4  # radius around a point that counts as its label, pixels of the work image
+_SEED_TRUST = 8.0  # evidence of a superpixel that is covered by points
+_WEAK_TRUST = 1e-6  # keeps the system solvable without evidence
+_UNFITTED = 0.9  # quality factor of coarse superpixel outlines
 _CENTRE_SIGMA = 0.35  # image sides
 
 
 @dataclass(frozen=True)
 class Encoded:
-    """What is computed once for an image, whatever the number of concepts.
+    """What is computed once for each image, for all concepts.
 
     Attributes:
-        work: (h, w, 3) uint8, the small copy everything is computed on.
-        shape: height, width of the image itself.
+        work: (h, w, 3) uint8, the resized image for all computations.
+        shape: height, width of the original image.
         pieces: its superpixels.
         links: (n, n) similarity of touching superpixels.
         background: (n,) evidence in [0, 1] from the image border.
-        contrast: (n,) evidence in [0, 1] from standing out against it, near the centre.
+        contrast: (n,) evidence in [0, 1] from contrast to the background, near the centre.
     """
 
     work: npt.NDArray[np.uint8]
@@ -59,19 +59,19 @@ class Encoded:
 
 @dataclass
 class ClassicalSegmenter:
-    """Random walker on superpixels (Grady, PAMI 2006) whose outline is fitted by GrabCut.
+    """Random walker on superpixels (Grady, PAMI 2006) with an outline refined by GrabCut.
 
-    Two candidates: the fitted outline and, for when GrabCut runs away, the walker's own.
+    Two candidates: the refined outline and, in case GrabCut diverges, that of the random walker.
 
     Attributes:
         long_side: longer side of the work image, pixels.
         regions: number of superpixels.
-        border_prior: weight of "what is like the border is background, what stands out is
-            object", >= 0. Lower it for features that know the object well, and for objects that
-            fill the frame.
+        border_prior: weight of "regions similar to the border are background, contrast means
+            object", >= 0. Lower it for features that recognise the object well, and for objects
+            that fill the frame.
         map_weight: evidence per unit of the dense map that comes with the points, >= 0. The map is
-            read as a logit in standard scores: values a few units from its threshold are sure.
-        iterations: GrabCut rounds, >= 1.
+            a logit in standard scores: values a few units from its threshold are certain.
+        iterations: GrabCut iterations, >= 1.
     """
 
     long_side: int = 320
@@ -88,7 +88,7 @@ class ClassicalSegmenter:
 
     @property
     def gpu_memory_gb(self) -> float:
-        """It never uses a GPU."""
+        """No GPU is used."""
         return 0.0
 
     def setup(self, models: Models) -> None:
@@ -132,16 +132,16 @@ class ClassicalSegmenter:
             embedding: of the image, from `encode`.
             point_coords: (n, 2) float32 x, y in pixels of the image.
             point_labels: (n,) 1 for object, 0 for background.
-            boxes: not understood here; must be None.
-            mask_input: (h, w) float32 dense prior on any grid that covers the image, higher is
-                object; None to go by the points alone.
-            multimask: False for the best candidate only.
+            boxes: not supported; must be None.
+            mask_input: (h, w) float32 dense prior on any grid over the image, higher is object;
+                None uses only the points.
+            multimask: False returns only the best candidate.
 
         Returns:
             Candidates, see `Decoded`.
         """
         if boxes is not None:
-            raise ValueError("the classical segmenter takes points and a dense map, no box")
+            raise ValueError("the classical segmenter takes points and a dense map, not a box")
         height, width = embedding.work.shape[:2]
         scale = np.array([width, height]) / np.array([embedding.shape[1], embedding.shape[0]])
         points = np.asarray(point_coords, dtype=np.float64).reshape(-1, 2) * scale
@@ -155,20 +155,22 @@ class ClassicalSegmenter:
         )
 
         fitted = clean(grabcut(embedding.work, soft, iterations=self.iterations))
-        masks = [_touched(mask, cells[positive]) for mask in (fitted, clean(soft > 0.5))]
+        masks = [_components_at(mask, cells[positive]) for mask in (fitted, clean(soft > 0.5))]
         stable = overlap(*masks)
         quality = [stable * _agreement(mask, soft, cells, positive) for mask in masks]
         quality[1] *= _UNFITTED
         if not multimask:
             best = int(np.argmax(quality))
             masks, quality = [masks[best]], [quality[best]]
-        sure = np.clip(soft, 1e-4, 1 - 1e-4)
+        clipped = np.clip(soft, 1e-4, 1 - 1e-4)
         return Decoded(
             masks=np.stack(
                 [resize_map(m.astype(np.float32), embedding.shape, "area") >= 0.5 for m in masks]
             ),
             predicted_iou=np.asarray(quality, dtype=np.float32),
-            low_res_logits=np.stack([np.log(sure / (1 - sure))] * len(masks)).astype(np.float32),
+            low_res_logits=np.stack([np.log(clipped / (1 - clipped))] * len(masks)).astype(
+                np.float32
+            ),
         )
 
     def _evidence(
@@ -191,15 +193,17 @@ class ClassicalSegmenter:
 
 
 def _cover(pieces: Superpixels, cells: npt.NDArray[np.int64]) -> Vector:
-    """Share of each superpixel within reach of the points: (n,) float64 in [0, 1]."""
+    """Share of each superpixel that is covered by points: (n,) float64 in [0, 1]."""
     disc = np.zeros(pieces.labels.shape, dtype=np.uint8)
     for x, y in cells:
         cv2.circle(disc, (int(x), int(y)), _DISC, 1, thickness=-1)
     return pieces.mean(disc.astype(np.float32))
 
 
-def _touched(mask: npt.NDArray[np.bool_], cells: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
-    """Components that hold a positive point; all of them if none does."""
+def _components_at(
+    mask: npt.NDArray[np.bool_], cells: npt.NDArray[np.int64]
+) -> npt.NDArray[np.bool_]:
+    """Components with a positive point; all components if there is none."""
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     chosen = np.unique(parts[cells[:, 1], cells[:, 0]])
     chosen = chosen[chosen > 0]
@@ -212,13 +216,13 @@ def _agreement(
     cells: npt.NDArray[np.int64],
     positive: npt.NDArray[np.bool_],
 ) -> float:
-    """How well a mask fits what it was asked for, in [0, 1].
+    """Agreement of a mask with its prompt, in [0, 1].
 
-    The share of points on their side of the outline, times the walker's certainty: how much
-    more it believes in the inside than in the outside.
+    The share of points on the correct side of the outline, times the certainty of the random
+    walker: its mean probability inside minus that outside.
     """
     if not mask.any() or mask.all():
         return 0.0
-    right = float((mask[cells[:, 1], cells[:, 0]] == positive).mean()) if len(cells) else 0.5
+    correct = float((mask[cells[:, 1], cells[:, 0]] == positive).mean()) if len(cells) else 0.5
     certainty = float(soft[mask].mean() - soft[~mask].mean())
-    return right * max(0.0, certainty)
+    return correct * max(0.0, certainty)

@@ -1,4 +1,4 @@
-"""What a point-prompted segmenter answers."""
+"""The result of a point-prompted segmenter."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ class Decoded:
 
     Attributes:
         masks: (C, H, W) bool at the original resolution of the image.
-        predicted_iou: (C,) float32, the segmenter's own estimate of each mask's quality, meant to
-            be in [0, 1]. SAM's is the plain output of a regression and may leave that range.
-        low_res_logits: (C, h, w) float32, mask logits on the segmenter's own grid (> 0 is object).
-        frame_masks: (C, h, w) bool, the masks as the segmenter saw the image, before they were
-            brought to its resolution; they cover the whole image. None: `masks` are these.
+        predicted_iou: (C,) float32, the segmenter's estimate of the quality of each mask, nominally
+            in [0, 1]. SAM's is the output of a regression and can be outside of that range.
+        low_res_logits: (C, h, w) float32, mask logits on the segmenter's grid (> 0 is object).
+        frame_masks: (C, h, w) bool, masks of the whole image at the resolution of the segmenter's
+            input, before they were resized to the image. None: equal to `masks`.
     """
 
     masks: npt.NDArray[np.bool_]

@@ -1,4 +1,4 @@
-"""Where an image lies in the square picture that a promptable network looks at."""
+"""The position of an image in the square input of a promptable network."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ from ipseg.rows import Image
 
 Aspect = Literal["letterbox", "squash", "stretch"]
 
-# Of ImageNet, in units of 0..255: what the whole SAM family was trained with.
+# Of ImageNet, in units of 0..255, for the whole SAM family.
 _MEAN = (123.675, 116.28, 103.53)
 _STD = (58.395, 57.12, 57.375)
 
 
 @dataclass(frozen=True)
 class Frame:
-    """The place of one image in the network's square, from the top left corner.
+    """The position of one image in the square, at its top left corner.
 
     Attributes:
         side: of the square, pixels.
-        image: height, width of the image itself.
-        inside: height, width it has in the square; what is left of the square is padding.
+        image: height, width of the image.
+        inside: height, width of the image in the square; the rest of the square is padding.
     """
 
     side: int
@@ -39,16 +39,16 @@ class Frame:
 
     @classmethod
     def around(cls, height: int, width: int, side: int, aspect: Aspect) -> Frame:
-        """The frame of an image: the whole square, or as much of it as keeps the proportions."""
+        """The frame of an image: the whole square, or a part with the aspect ratio of the image."""
         if aspect != "letterbox":
             return cls(side, (height, width), (side, side))
         scale = side / max(height, width)
-        # At least one pixel: a strip 50 times as long as wide is still accepted by default.
+        # At least one pixel: strips with an aspect ratio of 50 are accepted by default.
         inside = (max(1, int(height * scale + 0.5)), max(1, int(width * scale + 0.5)))
         return cls(side, (height, width), inside)
 
     def from_image(self, points: npt.ArrayLike) -> npt.NDArray[np.float64]:
-        """(..., 2) x, y in pixels of the image -> the same in pixels of the square."""
+        """(..., 2) x, y in pixels of the image -> pixels of the square."""
         return np.asarray(points, dtype=np.float64) * (
             self.inside[1] / self.image[1],
             self.inside[0] / self.image[0],
@@ -94,11 +94,11 @@ class Frame:
 
 
 def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
-    """Resize an image to the size it has in its frame.
+    """Resizes an image to its size in the frame.
 
-    `squash` is OpenCV's linear interpolation, as released with IPSeg: it skips pixels of large
-    images. `letterbox` and `stretch` are Pillow's bilinear filter, which averages over them, as
-    SAM and SAM 2 do it themselves.
+    `squash` uses OpenCV's linear interpolation, as released with IPSeg, which skips pixels of large
+    images. `letterbox` and `stretch` use Pillow's bilinear filter with antialiasing, like SAM and
+    SAM 2.
 
     Returns:
         (*inside, 3) uint8.
@@ -111,7 +111,7 @@ def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
 
 
 def to_batch(images: Sequence[Image], side: int) -> Tensor:
-    """Images of any size up to the square -> (B, 3, side, side) float32, normalised, 0 beyond."""
+    """Images up to the size of the square -> (B, 3, side, side) float32, normalised, 0-padded."""
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
     batch = torch.zeros(len(images), 3, side, side)
     for place, image in zip(batch, images, strict=True):

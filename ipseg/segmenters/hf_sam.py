@@ -1,4 +1,4 @@
-"""The SAM family as transformers has it: SAM, SAM-HQ, SAM 2 and 2.1."""
+"""The SAM family in transformers: SAM, SAM-HQ, SAM 2 and 2.1."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _CLASSES: dict[str, type[PreTrainedModel]] = {
     "sam": SamModel,
     "sam_hq": SamHQModel,
     "sam2": Sam2Model,
-    "sam2_video": Sam2Model,  # what the published SAM 2 folders call themselves
+    "sam2_video": Sam2Model,  # the type in published SAM 2 folders
 }
 
 
@@ -30,11 +30,11 @@ class HFSam(PromptableNetwork):
     Attributes:
         weights: folder or hub id with config.json and weights, such as facebook/sam-vit-huge,
             syscv-community/sam-hq-vit-base or facebook/sam2.1-hiera-tiny.
-        aspect: see `SegmentAnything`; None takes what the network was trained with: `letterbox`,
-            and for SAM 2 `stretch`, which fills its square.
+        aspect: see `SegmentAnything`; None is that of training: `letterbox`, and for SAM 2
+            `stretch`, which fills the square.
         gpu_memory_gb: for SAM ViT-B: weights 0.4, global attention of one image 2.4 (three
-            float32 tensors of 12 x 4096 x 4096), CUDA's own share. SAM 2 tiny (39 million
-            weights, small windows) needs 1.5, ViT-H 7.
+            float32 tensors of 12 x 4096 x 4096), and CUDA itself. SAM 2 tiny (39 million weights,
+            small windows) needs 1.5, ViT-H 7.
     """
 
     weights: str = "facebook/sam-vit-base"
@@ -47,11 +47,11 @@ class HFSam(PromptableNetwork):
         """Loads the network.
 
         Raises:
-            WeightsError: weights are missing, damaged, or not those of a SAM.
+            WeightsError: weights are missing, damaged, or not of a SAM.
         """
         model = load_network(models.locate(self.weights), _CLASSES)
         sizes = model.config.prompt_encoder_config
-        self._adopt(model, models, sizes.image_size, sizes.patch_size)
+        self._install(model, models, sizes.image_size, sizes.patch_size)
 
     def _aspect(self) -> Aspect:
         if self.aspect is not None:
@@ -74,7 +74,7 @@ class HFSam(PromptableNetwork):
 
     def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         model = self._network
-        # One image for each prompt: the classes take a mask input per image, not per prompt.
+        # One image per prompt: the classes take a mask input per image, not per prompt.
         maps = [one.expand(len(prompts.coords), -1, -1, -1) for one in features]
         if isinstance(model, SamHQModel):
             given = {"image_embeddings": maps[0], "intermediate_embeddings": maps[1:]}

@@ -1,4 +1,4 @@
-"""What a point-prompted segmenter is asked."""
+"""The prompt of a point-prompted segmenter."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class PointPrompt:
 
     Attributes:
         coords: (n, 2) x, y in pixels of the original image.
-        labels: (n,) 1 for a point on the object, 0 for one off it.
+        labels: (n,) 1 for points on the object, 0 for others.
         box: (4,) x, y, x, y in pixels of the original image, fractions allowed, or None.
         mask_input: (h, w) dense prior, see `Segmenter.decode`, or None.
     """

@@ -1,4 +1,4 @@
-"""What all networks of the SAM family share: pixels in, points and boxes in, masks out."""
+"""The common base of the SAM family: images, points and boxes in, masks out."""
 
 from __future__ import annotations
 
@@ -30,8 +30,8 @@ class Embedding:
     """One encoded image.
 
     Attributes:
-        features: what the network's mask decoder needs, float32.
-        frame: where the image lies in what the network saw.
+        features: input of the mask decoder, float32.
+        frame: position of the image in the input of the encoder.
     """
 
     features: Features
@@ -40,11 +40,11 @@ class Embedding:
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """B prompts with the same number of points, in the network's own terms.
+    """B prompts with the same number of points, in coordinates of the network.
 
     Attributes:
         coords: (B, n, 2) float32 x, y in pixels of the square.
-        labels: (B, n) int64, 1 on the object and 0 off it.
+        labels: (B, n) int64, 1 on the object and 0 elsewhere.
         boxes: (B, 4) float32 x, y, x, y in pixels of the square, or None.
         logits: (B, h, w) float32 mask logits over the whole square, or None.
         multimask: several candidates, or one.
@@ -58,10 +58,10 @@ class PromptBatch:
 
 
 class PromptableNetwork(ABC):
-    """Encodes images in batches, decodes prompts against them.
+    """Encodes images in batches and decodes prompts.
 
-    Coordinates go to the network as they are, in pixels of its square; SAM itself adds half a
-    pixel to points and boxes.
+    Coordinates are passed to the network in pixels of its square; SAM itself adds half a pixel to
+    points and boxes.
     """
 
     kind: ClassVar[str]  # how a profile calls it, for messages
@@ -69,20 +69,20 @@ class PromptableNetwork(ABC):
     takes_similarity: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
-        # Not fields: these are no settings, `setup` fills them in.
+        # Not fields, because they are not settings; `setup` fills them in.
         self._network: Any = None
         self._models = Models()
-        self._side = 0  # of the square the network looks at, pixels
+        self._side = 0  # of the square input, pixels
         self._mask_side = 0  # of its low-resolution logits
         self._at_once: int | None = None  # images or prompts; None: as many as fit
         self._last = LastBatch()
 
-    def _adopt(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
-        """Takes a loaded network into service.
+    def _install(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
+        """Sets the loaded network.
 
-        On a CPU, images and prompts are then worked on one by one. A batch would take longer (it
-        leaves the caches), n times the memory, and its results would differ in the last digits
-        with what else is in it.
+        On a CPU, images and prompts are processed one by one. A batch would take longer (it does
+        not fit into the caches), need n times the memory, and the last digits of its results would
+        depend on the rest of the batch.
         """
         self._models = models
         self._side = side
@@ -93,7 +93,7 @@ class PromptableNetwork(ABC):
 
     @abstractmethod
     def _aspect(self) -> Aspect:
-        """How images are brought to the square."""
+        """How images are resized to the square."""
 
     @abstractmethod
     def _encode(self, pixels: Tensor) -> Sequence[Features]:
@@ -185,14 +185,14 @@ class PromptableNetwork(ABC):
             point_coords: (n, 2) x, y in pixels of the image.
             point_labels: (n,) 1 for object, 0 for background.
             boxes: (4,) x, y, x, y in pixels of the image, fractions allowed; or None.
-            mask_input: low-resolution logits of an earlier answer, (h, w) float32; or None.
-            multimask: three candidates, or the one meant for many points.
+            mask_input: low-resolution logits of an earlier result, (h, w) float32; or None.
+            multimask: three candidates, or the one for prompts with many points.
 
         Returns:
-            Candidates, see `Decoded`; `frame_masks` are in the network's square.
+            Candidates, see `Decoded`; `frame_masks` have the resolution of the square.
 
         Raises:
-            ConfigError: `mask_input` is no such logits.
+            ConfigError: `mask_input` has another shape.
         """
         prompt = PointPrompt(point_coords, point_labels, boxes, mask_input)
         return self.decode_many(embedding, [prompt], multimask=multimask)[0]
@@ -201,10 +201,10 @@ class PromptableNetwork(ABC):
     def decode_many(
         self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
     ) -> list[Decoded]:
-        """Masks for many sets of points on one image; sets of the same form go together.
+        """Masks for many sets of points on one image; sets of the same form are batched.
 
-        Runs in float32 whatever the precision: it is 1 % of the work at most, and in 16 bits a
-        point would be known to 4 pixels only.
+        Always runs in float32: it is at most 1 % of the work, and in 16 bits coordinates have a
+        resolution of only 4 pixels.
         """
 
         def decode(batch: PromptBatch, _: Sequence[int]) -> tuple[Tensor, Tensor]:

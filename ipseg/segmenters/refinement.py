@@ -1,4 +1,4 @@
-"""From points to a mask in one decoding, or in three that build on each other."""
+"""Decoding points to a mask in one pass, or in three successive passes."""
 
 from __future__ import annotations
 
@@ -21,16 +21,16 @@ Box = npt.NDArray[np.float64]  # (4,) x, y, x, y
 
 @dataclass(frozen=True)
 class Refinement:
-    """How often a prompt is decoded, and what later passes are told.
+    """Number of decoding passes, and the inputs of later passes.
 
-    With three passes, as released (PerSAM's cascaded post-refinement, Zhang et al., ICLR 2024):
+    Three passes, as released (PerSAM's cascaded post-refinement, Zhang et al., ICLR 2024):
 
     1. the points, one candidate;
     2. the same points and the logits of pass 1, three candidates, of which the one with the
-       highest predicted IoU goes on;
+       highest predicted IoU is kept;
     3. the same points, the logits of that candidate and its tight box; again the best of three.
 
-    The image is encoded once, by the caller.
+    The caller encodes the image once.
 
     Attributes:
         passes: 1 as in the paper, or 3 as released.
@@ -56,8 +56,8 @@ class Refinement:
     ) -> Iterator[Decoded]:
         """For each prompt, candidates to choose from by predicted IoU; in order.
 
-        Prompts are decoded together where the segmenter can, a few at a time: the masks of
-        hundreds of concepts on a large image would not fit into memory.
+        Prompts are decoded in small batches if the segmenter supports it: the masks of hundreds of
+        concepts on a large image would not fit into memory.
 
         Args:
             segmenter: made `embedding`.
@@ -151,7 +151,7 @@ def refine(
 
 
 def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
-    """First and last column and row with a pixel of a (H, W) mask: x, y, x, y, or None."""
+    """First and last column and row of a (H, W) mask: x, y, x, y; None if it is empty."""
     columns, rows = (np.flatnonzero(mask.any(axis=axis)) for axis in (0, 1))
     if not len(columns):
         return None
@@ -159,7 +159,7 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
 
 
 def only(decoded: Decoded, index: int) -> Decoded:
-    """One candidate of several, still with a leading axis."""
+    """One of several candidates, keeping the leading axis."""
     frame = decoded.frame_masks
     chosen = slice(index, index + 1)
     return Decoded(

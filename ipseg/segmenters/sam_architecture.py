@@ -1,4 +1,4 @@
-"""Which SAM a checkpoint holds, read from the shapes of its tensors."""
+"""The architecture of a SAM checkpoint, from the shapes of its tensors."""
 
 from __future__ import annotations
 
@@ -19,19 +19,19 @@ from torch import Tensor
 
 from ipseg.errors import WeightsError
 
-DECODER_HEADS = 8  # the only number that leaves no trace in any shape; all published SAMs have it
+DECODER_HEADS = 8  # the only number that no shape depends on; the same in all published SAMs
 
 
 @dataclass(frozen=True)
 class SamArchitecture:
-    """The numbers that make one SAM different from another.
+    """The hyperparameters in which SAMs differ.
 
     Attributes:
         side: of the input square, pixels.
         patch: pixels along a patch.
         width: channels of the image encoder.
-        depth: its blocks.
-        heads: its attention heads.
+        depth: number of blocks.
+        heads: number of attention heads.
         mlp: hidden units of a block.
         window: patches along an attention window; 0 if every block attends globally.
         global_blocks: indices of the blocks that attend globally.
@@ -61,9 +61,9 @@ class SamArchitecture:
     iou_hidden: int = 256
 
     def build(self) -> Sam:
-        """The network without weights: its parameters are on 'meta'."""
+        """The network without weights, with parameters on 'meta'."""
         grid = self.side // self.patch
-        with torch.device("meta"):  # no time spent on random weights
+        with torch.device("meta"):  # skips the initialisation
             encoder = ImageEncoderViT(
                 img_size=self.side,
                 patch_size=self.patch,
@@ -102,10 +102,10 @@ def recognise(state: Mapping[str, Tensor], path: str | Path) -> SamArchitecture:
     """The architecture of a state dict in the released layout.
 
     Heads follow from the length of a relative position, windows and global blocks from the number
-    of relative positions: no side file and no setting is needed, for ViT-B, -L and -H or smaller.
+    of relative positions, so no configuration is needed, for ViT-B, -L and -H or smaller.
 
     Raises:
-        WeightsError: this is no SAM with a plain ViT encoder; names the file.
+        WeightsError: this is not a SAM with a plain ViT encoder; names the file.
     """
 
     def count(prefix: str) -> int:
@@ -142,10 +142,10 @@ def recognise(state: Mapping[str, Tensor], path: str | Path) -> SamArchitecture:
         )
     except (KeyError, IndexError, ValueError) as error:
         why = (
-            f"it has no {error}" if isinstance(error, KeyError) else "its tensors have other forms"
+            f"it has no {error}" if isinstance(error, KeyError) else "its tensors have other shapes"
         )
         raise WeightsError(
-            f"weights file {path} is no Segment Anything checkpoint with a ViT encoder: {why}. "
+            f"weights file {path} is not a Segment Anything checkpoint with a ViT encoder: {why}. "
             f"Name the right file in the setting `weights`, or get it with "
             f"`ipseg weights fetch PROFILE`"
         ) from error

@@ -1,4 +1,4 @@
-"""SAM as released: the package `segment_anything` and its .pth checkpoints."""
+"""The released SAM: the package `segment_anything` and its .pth checkpoints."""
 
 from __future__ import annotations
 
@@ -28,13 +28,13 @@ class SegmentAnything(PromptableNetwork):
 
     Attributes:
         weights: a state dict in the released layout, such as sam_vit_h_4b8939.pth,
-            sam_vit_l_0b3195.pth or sam_vit_b_01ec64.pth. Which network it holds is read from it.
-        aspect: `letterbox` keeps the proportions, as SAM was trained: the longer side fills its
+            sam_vit_l_0b3195.pth or sam_vit_b_01ec64.pth. The architecture is read from it.
+        aspect: `letterbox` keeps the aspect ratio, as in SAM's training: the longer side fills the
             square, the rest is padding. `squash` fills the square, as released with IPSeg.
         gpu_memory_gb: for ViT-H: weights 2.6 (641 million float32; in 16 bits autocast adds 1.3
             for its copies), global attention of one image 3.2 (three float32 tensors of 16 x 4096
-            x 4096 live at once; half in 16 bits), the rest of a block and CUDA's own share 0.7.
-            ViT-L needs 5.5, ViT-B 3.5. Each further image of a batch adds the attention again.
+            x 4096 live at once; half in 16 bits), the rest of a block and CUDA itself 0.7.
+            ViT-L needs 5.5, ViT-B 3.5. Each additional image in a batch adds the attention again.
     """
 
     weights: str = "sam_vit_h_4b8939.pth"
@@ -47,14 +47,14 @@ class SegmentAnything(PromptableNetwork):
         """Loads the network.
 
         Raises:
-            WeightsError: the file is missing, damaged, or not that of a SAM.
+            WeightsError: the file is missing, damaged, or not of a SAM.
         """
         path = models.locate(self.weights)
         state = read_state_dict(path)
         architecture = recognise(state, path)
         sam = architecture.build()
         load_strict(sam, state, path)
-        self._adopt(sam, models, architecture.side, architecture.patch)
+        self._install(sam, models, architecture.side, architecture.patch)
 
     def _aspect(self) -> Aspect:
         return self.aspect

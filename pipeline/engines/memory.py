@@ -5,9 +5,10 @@ from __future__ import annotations
 import resource
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 
-_STATUS = Path("/proc/self/status")
+import psutil
+
+_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; of ru_maxrss
 
 
 @dataclass(frozen=True)
@@ -24,14 +25,6 @@ class Memory:
 
 
 def memory() -> Memory:
-    """Of this process. Where the system has no /proc, only the peak is known, and given twice."""
-    if not _STATUS.exists():
-        unit = 1 if sys.platform == "darwin" else 1024
-        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
-        return Memory(peak, peak)
-    lines = (line.partition(":") for line in _STATUS.read_text().splitlines())
-    kilobytes = {name: int(value.split()[0]) for name, _, value in lines if name in _NAMES}
-    return Memory(*(kilobytes[name] * 1024 for name in _NAMES))
-
-
-_NAMES = ("VmRSS", "VmHWM")
+    """Of this process."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * _UNIT
+    return Memory(psutil.Process().memory_info().rss, peak)

@@ -67,6 +67,7 @@ def visible_card_gb() -> float | None:
     Asks the driver itself: that takes milliseconds where importing torch takes seconds, and makes
     no context on the card. CUDA_VISIBLE_DEVICES and MIG slices count as for every CUDA program.
     """
+    # Not NVML (nvidia-ml-py): it lists all cards whatever CUDA_VISIBLE_DEVICES and MIG give us.
     try:
         driver = ctypes.CDLL("libcuda.so.1")
     except OSError:

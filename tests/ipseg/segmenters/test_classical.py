@@ -66,7 +66,7 @@ def test_an_object_that_fills_the_frame_needs_the_map_against_the_border():
     assert overlap(answer(decoded), truth) > 0.9
 
 
-def test_decoding_does_not_depend_on_what_was_decoded_before():
+def test_decoding_does_not_depend_on_earlier_calls():
     image = data.coffee()
     segmenter = ClassicalSegmenter()
     embedding = segmenter.encode([image])[0]
@@ -99,10 +99,10 @@ def test_hard_cases_have_their_shapes_and_ranges(shape, labels):
     image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
     corners = points((0, 0), (shape[1], shape[0]))[: len(labels)]
     segmenter = ClassicalSegmenter(long_side=160)
-    for picture in (image, np.zeros_like(image)):
+    for each in (image, np.zeros_like(image)):
         for evidence in (None, np.zeros((3, 4), np.float32)):
             decoded = segmenter.decode(
-                segmenter.encode([picture])[0], corners, np.array(labels), mask_input=evidence
+                segmenter.encode([each])[0], corners, np.array(labels), mask_input=evidence
             )
             assert decoded.masks.shape == (2, *shape)
             assert np.isfinite(decoded.low_res_logits).all()

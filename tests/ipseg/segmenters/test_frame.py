@@ -1,4 +1,4 @@
-"""The place of an image in the square the network sees."""
+"""The position of an image in the square input of the network."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ def test_a_letterbox_is_that_of_sam(height, width, side):
 
 
 @given(height=SIDES, width=SIDES, aspect=st.sampled_from(["letterbox", "squash", "stretch"]))
-def test_whole_pixels_of_the_square_survive_the_way_to_the_image_and_back(height, width, aspect):
+def test_whole_pixels_of_the_square_are_exact_in_the_image_and_back(height, width, aspect):
     frame = Frame.around(height, width, 1024, aspect)
     pixels = np.array([[0, 0], [frame.inside[1] - 1, frame.inside[0] - 1], [317, 101]])
     back = frame.from_image(pixels * (width / frame.inside[1], height / frame.inside[0]))
@@ -38,7 +38,7 @@ def test_an_image_of_the_square_s_own_size_is_neither_resized_nor_its_masks():
         assert torch.equal(full, seen)
 
 
-def test_masks_follow_the_image_into_its_corner():
+def test_masks_are_cropped_like_the_image():
     frame = Frame.around(30, 60, 64, "letterbox")
     logits = -torch.ones(1, 64, 64)
     logits[:, 32:] = 1  # the padding below the image
@@ -60,7 +60,7 @@ def test_both_ways_to_fill_the_square(aspect):
     assert abs(int(fitted[8, 8, 0]) - 127) < 2
 
 
-def test_what_is_left_of_the_square_is_zero_after_normalising():
+def test_padding_is_zero_after_normalising():
     image = np.full((8, 4, 3), 255, np.uint8)
     batch = to_batch([image, image.transpose(1, 0, 2)], 8)
     assert batch.shape == (2, 3, 8, 8)

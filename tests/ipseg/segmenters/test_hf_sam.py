@@ -115,7 +115,9 @@ def both(sam_pth, golden, sam_names, models, tmp_path_factory):
 @pytest.mark.parametrize("aspect", ["letterbox", "squash"])
 @pytest.mark.parametrize("passes", [1, 3])
 def test_the_same_weights_give_the_same_masks_as_the_released_package(both, golden, aspect, passes):
-    photo = skimage.data.coffee()  # large, so that one pixel on the brink is not 0.001 of a mask
+    photo = (
+        skimage.data.coffee()
+    )  # large, so that one borderline pixel is less than 0.001 of a mask
     answers = []
     for segmenter in both:
         segmenter.aspect = aspect
@@ -131,7 +133,7 @@ def test_the_same_weights_give_the_same_masks_as_the_released_package(both, gold
         assert (one & other).sum() >= 0.999 * (one | other).sum()
 
 
-def test_decoding_from_the_embedding_is_the_whole_model_at_once(segmenter, photos):
+def test_decoding_from_the_embedding_equals_the_whole_model(segmenter, photos):
     model = segmenter._network
     square = np.ascontiguousarray(photos[1][:128])
     embedding = segmenter.encode([square])[0]
@@ -181,7 +183,7 @@ def test_images_together_are_as_each_alone(segmenter, photos, monkeypatch):
         assert decoded.low_res_logits.shape[1:] == (32, 32)
 
 
-def test_prompts_together_are_as_each_alone_through_three_passes(segmenter, photos, monkeypatch):
+def test_a_batch_of_prompts_equals_single_prompts_in_three_passes(segmenter, photos, monkeypatch):
     embedding = segmenter.encode(photos[:1])[0]
     prompts = [PointPrompt(POINTS + shift, LABELS) for shift in (0, 20, 40)]
     refinement = Refinement(passes=3)
@@ -195,7 +197,7 @@ def test_prompts_together_are_as_each_alone_through_three_passes(segmenter, phot
         assert (answer.masks != alone.masks).mean() < 1e-3
 
 
-def test_each_network_sees_pictures_as_it_was_trained(folder, models, photos):
+def test_each_network_gets_the_aspect_of_its_training(folder, models, photos):
     filled = {}
     for kind in ("sam", "sam2"):
         segmenter = HFSam(weights=str(folder / kind))
@@ -204,7 +206,7 @@ def test_each_network_sees_pictures_as_it_was_trained(folder, models, photos):
     assert filled == {"sam": (85, 128), "sam2": (128, 128)}
 
 
-def test_a_published_sam2_folder_calls_itself_a_video_model(folder, models, photos, tmp_path):
+def test_published_sam2_folders_of_video_models_are_accepted(folder, models, photos, tmp_path):
     for name in ("config.json", "model.safetensors"):
         (tmp_path / name).write_bytes((folder / "sam2" / name).read_bytes())
     config = json.loads((tmp_path / "config.json").read_text())

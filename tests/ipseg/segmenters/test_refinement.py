@@ -15,15 +15,15 @@ MAP = np.zeros((60, 60), np.float32)
 
 
 class Recorded:
-    """A segmenter that remembers what it was asked and what it answered."""
+    """A segmenter that records prompts and results."""
 
     def __init__(self, segmenter):
-        self.segmenter, self.asked, self.answered = segmenter, [], []
+        self.segmenter, self.prompts, self.results = segmenter, [], []
 
-    def decode(self, embedding, point_coords, point_labels, **asked):
-        self.asked.append(asked)
-        answer = self.segmenter.decode(embedding, point_coords, point_labels, **asked)
-        self.answered.append(answer)
+    def decode(self, embedding, point_coords, point_labels, **prompt):
+        self.prompts.append(prompt)
+        answer = self.segmenter.decode(embedding, point_coords, point_labels, **prompt)
+        self.results.append(answer)
         return answer
 
 
@@ -45,33 +45,33 @@ def test_three_passes_give_the_numbers_of_three_full_runs_of_the_package(segment
     embedding = segmenter.encode([golden.photo()])[0]
     final = run(Refinement(passes=3), recorded, embedding, golden.POINTS, golden.LABELS)
 
-    for index, answer in enumerate(recorded.answered, 1):
+    for index, answer in enumerate(recorded.results, 1):
         best = int(np.argmax(answer.predicted_iou))
         mask = np.unpackbits(numbers[f"mask{index}"]).reshape(answer.masks.shape[1:]) > 0
         np.testing.assert_allclose(answer.low_res_logits, numbers[f"logits{index}"], atol=1e-3)
         np.testing.assert_allclose(answer.predicted_iou, numbers[f"iou{index}"], atol=1e-4)
         assert (answer.masks[best] & mask).sum() / (answer.masks[best] | mask).sum() >= 0.999
-    assert len(recorded.answered) == 3
-    assert np.array_equal(recorded.asked[2]["boxes"], numbers["box"])
-    best = int(np.argmax(recorded.answered[2].predicted_iou))
-    assert np.array_equal(final.masks, recorded.answered[2].masks[best : best + 1])
-    assert final.predicted_iou == recorded.answered[2].predicted_iou[best]
+    assert len(recorded.results) == 3
+    assert np.array_equal(recorded.prompts[2]["boxes"], numbers["box"])
+    best = int(np.argmax(recorded.results[2].predicted_iou))
+    assert np.array_equal(final.masks, recorded.results[2].masks[best : best + 1])
+    assert final.predicted_iou == recorded.results[2].predicted_iou[best]
 
 
-def test_each_pass_is_told_what_the_one_before_found(segmenter, golden):
+def test_each_pass_gets_the_result_of_the_previous_one(segmenter, golden):
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([golden.photo()])[0]
     run(Refinement(passes=3), recorded, embedding, golden.POINTS, golden.LABELS)
-    first, second, third = recorded.asked
+    first, second, third = recorded.prompts
     assert first == {"boxes": None, "mask_input": None, "multimask": False}
-    assert np.array_equal(second["mask_input"], recorded.answered[0].low_res_logits[0])
+    assert np.array_equal(second["mask_input"], recorded.results[0].low_res_logits[0])
     assert second["boxes"] is None
     assert second["multimask"]
-    pick = int(np.argmax(recorded.answered[1].predicted_iou))
-    assert np.array_equal(third["mask_input"], recorded.answered[1].low_res_logits[pick])
+    pick = int(np.argmax(recorded.results[1].predicted_iou))
+    assert np.array_equal(third["mask_input"], recorded.results[1].low_res_logits[pick])
 
 
-def test_the_box_is_that_of_the_frame_to_the_pixel_whatever_the_image_s_size(segmenter, golden):
+def test_the_box_is_exact_in_the_frame_for_any_image_size(segmenter, golden):
     import cv2
 
     photo = cv2.resize(golden.photo(), (173, 331))
@@ -80,13 +80,13 @@ def test_the_box_is_that_of_the_frame_to_the_pixel_whatever_the_image_s_size(seg
     rows, columns = embedding.frame.inside
     points = (golden.POINTS * (173 / columns, 331 / rows)).astype(np.float32)
     run(Refinement(passes=3), recorded, embedding, points, golden.LABELS)
-    second = recorded.answered[1]
+    second = recorded.results[1]
     seen = second.frame_masks[np.argmax(second.predicted_iou)]
-    box = embedding.frame.from_image(recorded.asked[2]["boxes"].reshape(2, 2)).ravel()
+    box = embedding.frame.from_image(recorded.prompts[2]["boxes"].reshape(2, 2)).ravel()
     assert np.array_equal(box.astype(np.float32), tight_box(seen))
 
 
-def test_one_pass_offers_all_candidates(segmenter, golden):
+def test_one_pass_returns_all_candidates(segmenter, golden):
     embedding = segmenter.encode([golden.photo()])[0]
     decoded = run(Refinement(), segmenter, embedding, golden.POINTS, golden.LABELS)
     plain = segmenter.decode(embedding, golden.POINTS, golden.LABELS)
@@ -95,7 +95,7 @@ def test_one_pass_offers_all_candidates(segmenter, golden):
 
 
 @pytest.mark.parametrize("passes", [1, 3])
-def test_many_prompts_together_are_as_each_alone(segmenter, golden, passes, monkeypatch):
+def test_a_batch_of_prompts_equals_single_prompts(segmenter, golden, passes, monkeypatch):
     embedding = segmenter.encode([golden.photo()])[0]
     prompts = [
         PointPrompt(golden.POINTS, golden.LABELS),
@@ -103,7 +103,7 @@ def test_many_prompts_together_are_as_each_alone(segmenter, golden, passes, monk
         PointPrompt(golden.POINTS + 9, golden.LABELS),
     ]
     refinement = Refinement(passes=passes)
-    many = prompts * 7  # more than go together
+    many = prompts * 7  # more than a batch
     with monkeypatch.context() as as_on_a_gpu:
         as_on_a_gpu.setattr(segmenter, "_at_once", None)
         together = list(refinement.run_many(segmenter, embedding, many, [MAP] * 21))
@@ -117,12 +117,12 @@ def test_many_prompts_together_are_as_each_alone(segmenter, golden, passes, monk
 
 
 @pytest.mark.parametrize(("prior", "given_map"), [("none", False), ("similarity", True)])
-def test_the_similarity_map_is_handed_on_only_when_asked_for(segmenter, golden, prior, given_map):
+def test_the_similarity_map_is_a_prompt_only_if_set(segmenter, golden, prior, given_map):
     recorded = Recorded(segmenter)
     embedding = segmenter.encode([golden.photo()])[0]
     own = np.ones((64, 64), np.float32)
     run(Refinement(prior=prior), recorded, embedding, golden.POINTS, golden.LABELS, own)
-    assert (recorded.asked[0]["mask_input"] is own) is given_map
+    assert (recorded.prompts[0]["mask_input"] is own) is given_map
 
 
 def answered(mask, frame_mask=None):

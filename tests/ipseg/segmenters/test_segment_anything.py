@@ -1,4 +1,4 @@
-"""SAM through its own package, against that package's own predictor."""
+"""SAM through its package, compared to the predictor of the package."""
 
 import pickle
 
@@ -106,7 +106,7 @@ def test_an_image_comes_to_the_features_by_the_package_s_own_way(
 
 
 @pytest.mark.parametrize("kind", ["letterbox", "squash"])
-def test_images_of_many_sizes_together_are_as_each_alone(
+def test_a_batch_of_images_of_many_sizes_equals_single_images(
     kind, request, photos, golden, monkeypatch
 ):
     segmenter = request.getfixturevalue(kind)
@@ -124,7 +124,7 @@ def test_images_of_many_sizes_together_are_as_each_alone(
         assert (batched.masks != single.masks).mean() < 1e-4
 
 
-def test_on_a_cpu_company_changes_no_bit(letterbox, photos, golden):
+def test_on_a_cpu_results_do_not_depend_on_the_batch(letterbox, photos, golden):
     together = letterbox.encode(photos)
     prompts = [PointPrompt(golden.POINTS + shift, golden.LABELS) for shift in (0, 5)]
     answers = letterbox.decode_many(together[1], prompts)
@@ -134,7 +134,7 @@ def test_on_a_cpu_company_changes_no_bit(letterbox, photos, golden):
         assert np.array_equal(answer.low_res_logits, single.low_res_logits)
 
 
-def test_squash_scales_each_axis_by_itself(squash, golden):
+def test_squash_scales_each_axis_separately(squash, golden):
     photo = golden.photo()
     wide = np.repeat(photo, 2, axis=1)  # linear interpolation of equal pairs gives them back
     scale = np.array([2, 1])
@@ -160,7 +160,7 @@ def test_an_image_of_the_network_s_size_gives_the_same_masks_in_and_out_of_the_f
     assert np.array_equal(decoded.masks, decoded.frame_masks)
 
 
-def test_half_precision_moves_few_pixels(sam_pth, golden, squash):
+def test_half_precision_changes_few_pixels(sam_pth, golden, squash):
     half = SegmentAnything(weights=sam_pth, aspect="squash")
     half.setup(Models(device="cpu", precision="bfloat16"))
     embedding = half.encode([golden.photo()])[0]
@@ -190,7 +190,7 @@ def test_published_networks_are_recognised_by_their_shapes(build, numbers):
     assert {k: v.shape for k, v in ours.items()} == {k: v.shape for k, v in published.items()}
 
 
-def test_a_small_network_is_recognised_without_a_side_file(golden):
+def test_a_small_network_is_recognised_without_a_configuration(golden):
     assert recognise(golden.tiny_state(), "sam.pth") == golden.TINY
 
 
@@ -211,7 +211,7 @@ def test_a_damaged_or_foreign_file_is_one_clear_error(golden, sam_pth, models, t
 
     resnet = tmp_path / "resnet.pth"
     torch.save({"conv1.weight": torch.zeros(64, 3, 7, 7)}, resnet)
-    fails(resnet, "no Segment Anything checkpoint .* 'image_encoder.pos_embed'")
+    fails(resnet, "not a Segment Anything checkpoint .* 'image_encoder.pos_embed'")
 
     lacking = golden.tiny_state()
     del lacking["mask_decoder.iou_token.weight"]
@@ -225,7 +225,7 @@ def test_a_damaged_or_foreign_file_is_one_clear_error(golden, sam_pth, models, t
     fails(quality, "1 not of this model .mask_decoder.hf_token.weight")
 
 
-def test_a_similarity_map_is_no_mask_input(letterbox, photos, golden):
+def test_a_similarity_map_is_not_a_mask_input(letterbox, photos, golden):
     embedding = letterbox.encode(photos[:1])[0]
     with pytest.raises(ConfigError, match=r"\(64, 64\), not a map of \(60, 60\).*prior=none"):
         letterbox.decode(
@@ -233,7 +233,7 @@ def test_a_similarity_map_is_no_mask_input(letterbox, photos, golden):
         )
 
 
-def test_it_travels_before_it_is_set_up(sam_pth):
+def test_it_can_be_pickled_before_setup(sam_pth):
     there = pickle.loads(pickle.dumps(SegmentAnything(weights=sam_pth, aspect="squash")))  # noqa: S301
     assert there == SegmentAnything(weights=sam_pth, aspect="squash")
     with pytest.raises(RuntimeError, match="setup"):

@@ -110,7 +110,7 @@ def changed(number, **change):
         (changed(0, image_id=9), "annotation 101: no image 9"),
         (changed(0, segmentation=3), "annotation 101: the segmentation is not a list"),
         (changed(10, bbox=[1, 2]), r"id 100: \[1, 2\] is not a box"),
-        ({"images": []}, "no list 'annotations'"),
+        ({"images": official(PARTS)["images"]}, "no list 'annotations'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
