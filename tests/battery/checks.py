@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
+from ended import Ended
 from scenes import NAMES
 from seen import watched
 from subject import Found, Subject, banks_of, described, differences, found, found_in, name_of
@@ -17,7 +18,7 @@ from ipseg.columns import ERROR_COLUMNS, from_table, to_table
 from ipseg.methods.chain import image_chain
 from ipseg.objects import Object
 from ipseg.prompts import find_prompts
-from ipseg.rows import Arrays, Mask, Row, Step, check_chain
+from ipseg.rows import Arrays, Mask, Row, check_chain
 from ipseg.runner import prepare, run_local
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import read_mask
@@ -252,24 +253,6 @@ def edits_nothing_in_place(subject: Subject, _: Path) -> None:
         done = step(rows)
         assert pickle.dumps(rows) == before, step.name
         rows = done
-
-
-@dataclass
-class Ended(Step):
-    """Ends the run when it comes to a row too many, as Ctrl-C does; counts what it sees."""
-
-    after: int | None
-    seen: list[str] = field(default_factory=list)
-
-    name = "ended"
-    requires = ("objects",)
-    provides = ("objects",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        if self.after is not None and len(self.seen) + len(rows) > self.after:
-            raise KeyboardInterrupt
-        self.seen += map(name_of, rows)
-        return rows
 
 
 def goes_on_where_it_was_ended(subject: Subject, folder: Path) -> None:

@@ -7,18 +7,16 @@ does it in this process, and kills that with the first part written: nothing is 
 
 from __future__ import annotations
 
-import os
-import signal
 import sys
-from dataclasses import dataclass
 from pathlib import Path
 
+from ended import KillsItself
 from scenes import Scenes
 from subject import Subject
 
 from ipseg.config import profiles
 from ipseg.prompts import find_prompts
-from ipseg.rows import Row, Step
+from ipseg.rows import Step
 from pipeline.job import Job
 from pipeline.process import EngineName
 from pipeline.prompts import Prompts
@@ -53,22 +51,6 @@ def job(
         engine=engine,
         steps=steps,
     )
-
-
-@dataclass
-class KillsItself(Step):
-    """Ends its process, as `kill -9` does, once a part has been written."""
-
-    out: str
-
-    name = "killer"
-    requires = ("objects",)
-    provides = ("objects",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        if list(Path(self.out).glob("shard=*/part-*.parquet")):
-            os.kill(os.getpid(), signal.SIGKILL)
-        return rows
 
 
 if __name__ == "__main__":

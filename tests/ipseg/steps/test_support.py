@@ -241,11 +241,6 @@ def test_of_a_crop_the_same_part_of_the_mask_counts(beside):
     assert np.array_equal(mask, mask_of()[5:30, 10:50])
 
 
-def test_run_lengths_are_an_address_too():
-    address = rle_address(encode_rle(mask_of()))
-    assert np.array_equal(found(Support("mask"), {"given_mask": address})[0], mask_of())
-
-
 @pytest.mark.parametrize(
     ("mask", "warning"),
     [
