@@ -61,7 +61,7 @@ def test_errors_name_the_picture(model, tmp_path):
     with pytest.raises(ImageError, match="bytes: the file is empty"):
         model.segment(b"")
     (tmp_path / "notes.jpg").write_text("hello")
-    with pytest.raises(ImageError, match=r"notes.jpg: not a picture"):
+    with pytest.raises(ImageError, match=r"notes.jpg: not an image"):
         model.segment(tmp_path / "notes.jpg")
-    with pytest.raises(PromptError, match="not a picture"):
+    with pytest.raises(PromptError, match="not an image"):
         ipseg.load("classical").set_prompts({"cup": b"text, no picture"})

@@ -83,7 +83,7 @@ def test_several_prompts_of_one_concept_make_one_entry(config, photos, tmp_path)
         ({"a.txt": b""}, "no prompt image in"),
         ({"cup/deep/a.jpg": b""}, "lies too deep"),
         ({"cup.mask.png": b""}, "has no prompt image beside it"),
-        ({"cup.jpg": b"text"}, "cup.jpg cannot be used: not a picture"),
+        ({"cup.jpg": b"text"}, "cup.jpg cannot be used: not an image"),
         ({"cup.jpg": b""}, r"cup.jpg cannot be used: the file is empty"),
     ],
 )

@@ -31,7 +31,7 @@ def ipseg(monkeypatch, capfd):
 def one_cup(tmp_path_factory, photos):
     folder = tmp_path_factory.mktemp("one")
     (folder / "a.jpg").write_bytes(encode_jpeg(photos["cup"][:, ::-1].copy()))
-    (folder / "b.jpg").write_text("not a picture")
+    (folder / "b.jpg").write_text("not an image")
     return folder
 
 
@@ -127,7 +127,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
     empty = tmp_path / "empty"
     empty.mkdir()
     (tmp_path / "bad").mkdir()
-    (tmp_path / "bad" / "cup.jpg").write_text("not a picture")
+    (tmp_path / "bad" / "cup.jpg").write_text("not an image")
     (tmp_path / "file").write_text("")
     good = {"--images": one_cup, "--prompts": prompt_folder, "--out": tmp_path / "run"}
     return {

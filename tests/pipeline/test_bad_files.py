@@ -25,7 +25,7 @@ def folder(tmp_path_factory, photos):
     for index in range(6):
         (root / f"empty-{index}.jpg").write_bytes(b"")
         (root / f"truncated-{index}.jpg").write_bytes(data[: len(data) * (index + 1) // 7])
-        (root / f"text-{index}.jpg").write_text("a letter, not a picture\n" * (index + 1))
+        (root / f"text-{index}.jpg").write_text("a letter, not an image\n" * (index + 1))
     for index in range(3):
         Image.new("RGB", (1, 1)).save(root / f"tiny-{index}.png")
         (root / f"folder-{index}.jpg").mkdir()
@@ -56,8 +56,8 @@ def test_sixty_rows_come_out(folder, photos, tmp_path):
     assert run.counts == {"ok": 32, "empty": 0, "failed": 28, "poisoned": 0}
     reasons = {
         "empty": ("decode", "0 bytes"),
-        "truncated": ("decode", "cut off"),
-        "text": ("decode", "not a picture"),
+        "truncated": ("decode", "truncated"),
+        "text": ("decode", "not an image"),
         "tiny": ("decode", "1x1 pixels"),
         "long": ("decode", "30000x8 pixels"),
         "folder": ("read", "directory"),
