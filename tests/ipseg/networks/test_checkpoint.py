@@ -56,7 +56,9 @@ def test_a_web_page_instead_of_weights_is_refused(saved):
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"weight": torch.ones(1)}}])
 def test_other_contents_are_refused(saved, content):
     torch.save(content, saved)
-    with pytest.raises(WeightsError, match=r"model.pth contains a (list|dict), not a plain state dict"):
+    with pytest.raises(
+        WeightsError, match=r"model.pth contains a (list|dict), not a plain state dict"
+    ):
         read_state_dict(saved)
 
 
