@@ -1,4 +1,4 @@
-"""`ipseg demo`: see it work."""
+"""`ipseg demo`: a complete run on generated images."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def demo(
     out: Annotated[Path, typer.Option(help="Folder for the collection and the run.")] = Path(
         "demo-out"
     ),
-    images: Annotated[int, typer.Option(min=12, help="Pictures in the collection.")] = 60,
+    images: Annotated[int, typer.Option(min=12, help="Images in the collection.")] = 60,
     seed: Annotated[int, typer.Option(help="Of the collection.")] = 0,
     json: Json = False,
 ) -> None:

@@ -1,4 +1,4 @@
-"""A generated collection with ground truth: what the demo segments, and is measured against."""
+"""A generated collection with ground truth, which the demo segments and is evaluated on."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ from jobs.demo.scenes import (
     draw_size,
     fitted,
     framed,
+    framed_scene,
     jpeg,
-    look_at,
     paste,
     relight,
     side_by_side,
@@ -33,14 +33,14 @@ from jobs.demo.scenes import (
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema([("key", pa.string()), ("image", IMAGE_TYPE)])
 
-# Busy photos, in which saliency takes a detail for the object. `ipseg prompts` shows that, and what
-# a person would do about it is done here: these prompts come with a mask, the others without.
+# In these photos saliency selects a detail instead of the object, which `ipseg prompts` reveals. So
+# these prompts come with a mask, as a user would provide; the others do not.
 _MASK_GIVEN = ("astronaut", "motorcycle")
 _ROWS_PER_SHARD = 16
 _TRIES = 400
 
-# How large an object is pasted and how far it may be turned: a rocket is thin and may fly, a
-# portrait stands upright. All other objects take the first line.
+# Range of the size of a pasted object, and largest rotation: rockets are thin and can have any
+# direction, portraits are upright. All other objects use the first line.
 _PASTE_SHARE, _PASTE_TURN = (0.08, 0.35), 30.0
 _PASTE: dict[str, tuple[tuple[float, float], float]] = {
     "rocket": ((0.03, 0.12), 60.0),
@@ -50,17 +50,17 @@ _CLOSENESS: dict[str, tuple[float, float]] = {"rocket": (1.2, 2.6)}
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageRecord:
     """One image of the collection.
 
     Attributes:
-        key: its name everywhere.
+        key: its unique name.
         kind: how it was made, one of `KINDS`.
-        concepts: what is in it.
+        concepts: concepts in it.
         width: pixels.
         height: pixels.
-        seed: the random seed of this picture alone.
-        shard: name of the Parquet file that holds it.
+        seed: random seed of this image.
+        shard: name of its Parquet file.
     """
 
     key: str
@@ -77,18 +77,18 @@ class Collection:
     """A written collection.
 
     Attributes:
-        folder: where it lies.
+        folder: its root.
         concepts: names, sorted.
-        pictures: in the order of the shards.
+        records: in the order of the shards.
     """
 
     folder: Path
     concepts: list[str]
-    pictures: list[Picture]
+    records: list[ImageRecord]
 
     @property
     def prompts(self) -> Path:
-        """Folder of prompt photos, `<concept>.jpg`, some with `<concept>.mask.png` beside."""
+        """Folder of prompt photos, `<concept>.jpg`, some with `<concept>.mask.png` next to them."""
         return self.folder / "prompts"
 
     @property
@@ -98,35 +98,35 @@ class Collection:
 
     @property
     def masks(self) -> Path:
-        """Folder of ground truth, `<concept>/<key>.png`; no file where the concept is absent."""
+        """Folder of ground truth, `<concept>/<key>.png`; no file if the concept is absent."""
         return self.folder / "masks"
 
-    def examples(self) -> Iterator[tuple[Picture, Image, dict[str, Mask]]]:
-        """Yields each picture with its pixels and the masks of the concepts in it."""
-        pictures = {picture.key: picture for picture in self.pictures}
+    def examples(self) -> Iterator[tuple[ImageRecord, Image, dict[str, Mask]]]:
+        """Yields each record with its image and the masks of the concepts in it."""
+        records = {record.key: record for record in self.records}
         for shard in sorted(self.images.glob("*.parquet")):
             for row in pq.read_table(shard, schema=SCHEMA).to_pylist():
-                picture = pictures[row["key"]]
+                record = records[row["key"]]
                 image = np.asarray(PIL.Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
                 masks = {
-                    concept: np.asarray(PIL.Image.open(self.masks / concept / f"{picture.key}.png"))
+                    concept: np.asarray(PIL.Image.open(self.masks / concept / f"{record.key}.png"))
                     > 127
-                    for concept in picture.concepts
+                    for concept in record.concepts
                 }
-                yield picture, image, masks
+                yield record, image, masks
 
 
 def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collection:
-    """Makes the collection and writes it; the same seed writes the same bytes.
+    """Generates and writes the collection; the same seed gives the same bytes.
 
     Args:
-        folder: gets `prompts/`, `images/`, `masks/` and `collection.json`; need not exist, and
-            an earlier collection there is replaced.
+        folder: for `prompts/`, `images/`, `masks/` and `collection.json`; created if missing. An
+            earlier collection in it is replaced.
         seed: of all random choices.
-        images: how many pictures; a fifth show none of the concepts, a fifth several.
+        images: number of images; a fifth contain none of the concepts, a fifth several.
     """
     photos = concepts()
-    # An earlier collection may have been larger: what is left of it would join this one.
+    # An earlier collection can be larger: its remaining files would belong to this one.
     for old in (*folder.glob("images/part-*.parquet"), *folder.glob("masks/*/*.png")):
         old.unlink()
     (folder / "prompts").mkdir(parents=True, exist_ok=True)
@@ -142,46 +142,46 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
             )
         (folder / "masks" / concept).mkdir(parents=True, exist_ok=True)
 
-    pictures = []
+    records = []
     plan = _plan(images, seed)
     for start in range(0, images, _ROWS_PER_SHARD):
         shard = f"part-{start // _ROWS_PER_SHARD:05d}.parquet"
         rows = []
         for number in plan[start : start + _ROWS_PER_SHARD]:
-            picture, encoded, masks = _make(number, images, seed, shard)
+            record, encoded, masks = _make(number, images, seed, shard)
             rows.append(
-                {"key": picture.key, "image": {"bytes": encoded, "path": f"{picture.key}.jpg"}}
+                {"key": record.key, "image": {"bytes": encoded, "path": f"{record.key}.jpg"}}
             )
-            pictures.append(picture)
+            records.append(record)
             for concept, mask in masks.items():
                 PIL.Image.fromarray(mask.astype(np.uint8) * 255).save(
-                    folder / "masks" / concept / f"{picture.key}.png"
+                    folder / "masks" / concept / f"{record.key}.png"
                 )
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "images" / shard)
 
-    collection = Collection(folder, sorted(photos), pictures)
-    description = {
+    collection = Collection(folder, sorted(photos), records)
+    content = {
         "seed": seed,
         "concepts": {name: photos[name].note for name in collection.concepts},
-        "images": [asdict(picture) for picture in pictures],
+        "images": [asdict(record) for record in records],
     }
-    (folder / "collection.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    (folder / "collection.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     return collection
 
 
 def _plan(images: int, seed: int) -> list[int]:
-    """The order of the pictures: shuffled, so that each shard holds all kinds."""
+    """The order of images: shuffled, so that each shard contains all kinds."""
     return [int(number) for number in np.random.default_rng([seed, images]).permutation(images)]
 
 
 def _make(
     number: int, images: int, seed: int, shard: str
-) -> tuple[Picture, bytes, dict[str, Mask]]:
+) -> tuple[ImageRecord, bytes, dict[str, Mask]]:
     rounds, step = divmod(number, len(_CYCLE))
     kind = _CYCLE[step]
     rng = np.random.default_rng([seed, number])
     names = sorted(concepts())
-    # Concepts take turns within a kind; whoever joins them in one picture is drawn.
+    # Concepts take turns within a kind; others in the same image are drawn at random.
     turn = rounds * _CYCLE.count(kind) + _CYCLE[:step].count(kind) + list(KINDS).index(kind)
     first = names.pop(turn % len(names))
     order = [first, *(str(name) for name in rng.permutation(names))]
@@ -192,20 +192,20 @@ def _make(
             continue
         break
     else:
-        raise AssertionError(f"no suitable picture of kind {kind!r} in {_TRIES} tries")
-    shown = sorted(scene.masks)
+        raise AssertionError(f"no suitable image of kind {kind!r} in {_TRIES} tries")
+    present = sorted(scene.masks)
     digits = max(3, len(str(images - 1)))
-    key = "-".join([*shown, kind, f"{number:0{digits}d}"])
+    key = "-".join([*present, kind, f"{number:0{digits}d}"])
     width, height = scene.size
-    picture = Picture(key, kind, shown, width, height, [seed, number], shard)
-    return picture, jpeg(scene.image), scene.masks
+    record = ImageRecord(key, kind, present, width, height, [seed, number], shard)
+    return record, jpeg(scene.image), scene.masks
 
 
 def _view(name: str, rng: np.random.Generator, angle: float = 0.0, flip: bool = False) -> Scene:
     photo = concepts()[name]
     closeness = _CLOSENESS.get(name, (1.05, 1.8))
     place = framed(photo.image, draw_size(rng), rng, angle=angle, flip=flip, closeness=closeness)
-    return look_at(name, photo, place)
+    return framed_scene(name, photo, place)
 
 
 def _background(rng: np.random.Generator) -> Scene:
@@ -277,7 +277,7 @@ KINDS: dict[str, Recipe] = {
     "several": _several,
     "none": _none,
 }
-# Each ten pictures are made of these kinds.
+# The kinds of ten successive images.
 _CYCLE = (
     "crop",
     "none",

@@ -1,4 +1,4 @@
-"""New pictures from the photos, with masks that moved exactly as the pixels did."""
+"""New images from the photos, with masks that are transformed exactly like the pixels."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from jobs.demo.photos import Photo
 Point = tuple[float, float]  # x, y
 Size = tuple[int, int]  # width, height
 
-LEAST_KEPT = 0.35  # of the object's area: with less in the frame a person would not call it that
-LEAST_SHARE = 0.01  # of the picture
+LEAST_KEPT = 0.35  # of the area of an object: below it, people would not recognise it
+LEAST_SHARE = 0.01  # of the image
 SMALLEST, LARGEST = 320, 720  # pixels of the long side
-MOST_SHARE = 0.8  # of the picture: with more there is hardly an outline left to find
-_LARGEST_ZOOM = 2.0  # more would show the photo's own pixels
-_FEATHER = 0.9  # pixels, standard deviation of the soft edge of what is pasted
+MOST_SHARE = 0.8  # of the image: above it, there is hardly an outline to find
+_LARGEST_ZOOM = 2.0  # above it, pixels of the photo become visible
+_FEATHER = 0.9  # pixels, standard deviation of the soft edge of pasted objects
 
 
-class Unsuitable(Exception):  # noqa: N818  (no error: the next draw may do)
-    """The random choices made a picture that would be no fair test."""
+class Unsuitable(Exception):  # noqa: N818  (not an error: another draw can succeed)
+    """The random choices gave an image that would not be a fair test."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """A picture and what is in it.
+    """An image and the objects in it.
 
     Attributes:
         image: (H, W, 3) uint8.
-        masks: concept -> (H, W) bool, for the concepts that are in the picture only.
+        masks: concept -> (H, W) bool, only for concepts in the image.
     """
 
     image: Image
@@ -50,7 +50,7 @@ class Scene:
 
 
 def draw_size(rng: np.random.Generator) -> Size:
-    """A picture size: portrait, square or landscape, its long side between the limits."""
+    """An image size: portrait, square or landscape, with a long side within the limits."""
     long_side = int(rng.integers(SMALLEST, LARGEST + 1))
     short_side = round(long_side * float(rng.choice([2 / 3, 3 / 4, 0.8, 1.0])))
     return (long_side, short_side) if rng.random() < 0.6 else (short_side, long_side)
@@ -58,12 +58,12 @@ def draw_size(rng: np.random.Generator) -> Size:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the pixels of a photo go.
+    """A transform from a photo to an image.
 
     Attributes:
-        matrix: (2, 3), from indices of pixels of the photo to indices of pixels of the picture.
-        size: of the picture.
-        zoom: pixels of the picture per pixel of the photo.
+        matrix: (2, 3), from pixel indices in the photo to those in the image.
+        size: of the image.
+        zoom: pixels of the image per pixel of the photo.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -81,22 +81,22 @@ class Placement:
         angle: float = 0.0,
         flip: bool = False,
     ) -> Placement:
-        """Takes point `source` of the photo to `target`, turned by `angle` degrees, mirrored."""
+        """Maps point `source` of the photo to `target`, rotates by `angle` degrees, mirrors."""
         cosine, sine = zoom * math.cos(math.radians(angle)), zoom * math.sin(math.radians(angle))
         turn = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
-        # Indices name pixel centres, half a pixel after the corner that coordinates name.
+        # Indices refer to pixel centres, half a pixel from the corners that coordinates refer to.
         shift = np.array(target) - turn @ np.array(source) + turn @ [0.5, 0.5] - 0.5
         return cls(np.column_stack([turn, shift]), size, zoom)
 
     def apply(
-        self, picture: npt.NDArray[Any], border: int = cv2.BORDER_REFLECT_101
+        self, photo: npt.NDArray[Any], border: int = cv2.BORDER_REFLECT_101
     ) -> npt.NDArray[Any]:
-        """The photo, or a map of it, where it belongs."""
-        if self.zoom < 1:  # what the coarser grid cannot hold would come back as moiré
+        """The transformed photo, or a map of it."""
+        if self.zoom < 1:  # against aliasing
             sigma = 0.5 * math.sqrt(1 / self.zoom**2 - 1)
-            picture = cv2.GaussianBlur(picture, (0, 0), max(sigma, 0.05))
+            photo = cv2.GaussianBlur(photo, (0, 0), max(sigma, 0.05))
         return cv2.warpAffine(
-            picture, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border
+            photo, self.matrix, self.size, flags=cv2.INTER_LINEAR, borderMode=border
         )
 
 
@@ -109,18 +109,18 @@ def framed(
     flip: bool = False,
     closeness: tuple[float, float] = (1.05, 1.8),
 ) -> Placement:
-    """Chooses a rectangle wholly inside a photo, so that turning leaves no empty corners.
+    """Chooses a rectangle inside of a photo, so that rotation leaves no empty corners.
 
     Args:
         image: (H, W, 3) photo.
-        size: width and height wanted; both shrink where the photo has too few pixels for it.
-        rng: chooses the place and how close to go.
+        size: width and height; both shrink if the photo has too few pixels for it.
+        rng: for position and zoom.
         angle: degrees.
         flip: mirror left and right.
-        closeness: 1 is the largest rectangle that fits, 2 one of half its sides.
+        closeness: range of the zoom; 1 is the largest rectangle that fits, 2 half of its sides.
 
     Raises:
-        Unsuitable: the photo has too few pixels there for a picture of `SMALLEST`.
+        Unsuitable: the photo has too few pixels there for an image of `SMALLEST`.
     """
     height, width = image.shape[:2]
     cosine, sine = abs(math.cos(math.radians(angle))), abs(math.sin(math.radians(angle)))
@@ -138,11 +138,11 @@ def framed(
     return Placement.of((centre[0], centre[1]), target, size, zoom, angle=angle, flip=flip)
 
 
-def look_at(concept: str, photo: Photo, place: Placement) -> Scene:
-    """A concept's photo seen through a frame, with its mask.
+def framed_scene(concept: str, photo: Photo, place: Placement) -> Scene:
+    """The framed photo of a concept, with its mask.
 
     Raises:
-        Unsuitable: too little of the object is left in the frame.
+        Unsuitable: too little of the object is in the frame.
     """
     scene = Scene(place.apply(photo.image), {concept: place.apply(photo.alpha) >= 0.5})
     _require_visible(scene, {concept: float(photo.alpha.sum()) * place.zoom**2})
@@ -158,18 +158,18 @@ def paste(
     share: tuple[float, float],
     turn: float,
 ) -> Scene:
-    """Puts the object of a photo into a scene, in front of what is there, with a soft edge.
+    """Pastes the object of a photo in front of a scene, with a soft edge.
 
     Args:
-        scene: the picture to put it in; left as it is.
+        scene: not modified.
         concept: name of the object.
-        photo: where it comes from.
-        rng: chooses size, angle, side and place; part of the object may end up outside.
-        share: range of the object's area, as a share of the picture.
+        photo: of the object.
+        rng: for size, angle, mirroring and position; a part of the object can be outside.
+        share: range of the area of the object, as a share of the image.
         turn: largest angle, degrees.
 
     Raises:
-        Unsuitable: too little of it, or of something pasted before, remains visible.
+        Unsuitable: too little of it, or of an earlier object, is visible.
     """
     width, height = scene.size
     area = float(photo.alpha.sum())
@@ -195,7 +195,7 @@ def paste(
 
 
 def side_by_side(scenes: Sequence[Scene], *, stacked: bool) -> Scene:
-    """Joins pictures of different concepts, next to or above each other."""
+    """Joins images of different concepts, next to or above each other."""
     short = min(scene.image.shape[1 if stacked else 0] for scene in scenes)
     scaled = [_rescaled(scene, short / scene.image.shape[1 if stacked else 0]) for scene in scenes]
     axis = 0 if stacked else 1
@@ -218,7 +218,7 @@ def fitted(scene: Scene) -> Scene:
 
 
 def relight(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
-    """Other exposure and white balance: gamma and a gain for each channel."""
+    """Changes exposure and white balance: gamma and a gain for each channel."""
     gamma = math.exp(rng.uniform(-0.55, 0.55) * strength)
     gains = np.exp(rng.uniform(-0.16, 0.16, size=3) * strength)
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * gains * 255
@@ -227,7 +227,7 @@ def relight(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Im
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
-    """One or two of noise, blur and coarse JPEG, as cheap cameras and networks do."""
+    """Adds one or two of noise, blur and coarse JPEG, like cheap cameras and web sites."""
     faults = rng.choice(3, size=int(rng.integers(1, 3)), replace=False)
     if 0 in faults:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 1.8))
@@ -241,14 +241,14 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
 
 
 def jpeg(image: Image, quality: int = 92) -> bytes:
-    """The picture as JPEG bytes."""
+    """The image as JPEG bytes."""
     stream = io.BytesIO()
     PIL.Image.fromarray(image).save(stream, "JPEG", quality=quality)
     return stream.getvalue()
 
 
 def _require_visible(scene: Scene, whole: dict[str, float]) -> None:
-    """Raises `Unsuitable` where an object fills the picture or little of its area is left."""
+    """Raises `Unsuitable` if an object fills the image or too little of it is visible."""
     for concept, mask in scene.masks.items():
         visible = float(mask.sum())
         least = max(LEAST_KEPT * whole.get(concept, 0.0), LEAST_SHARE * mask.size)

@@ -1,4 +1,4 @@
-"""The demo collection: repeatable, true to its own masks, and no gift to a guess."""
+"""The demo collection: reproducible, consistent with its masks, and hard for baselines."""
 
 from __future__ import annotations
 
@@ -41,13 +41,13 @@ def fingerprint(folder: Path) -> dict[str, str]:
 def test_same_seed_same_bytes(collection: Collection, tmp_path: Path):
     again = write_collection(tmp_path, seed=3, images=IMAGES)
     assert fingerprint(tmp_path) == fingerprint(collection.folder)
-    assert again.pictures == collection.pictures
+    assert again.records == collection.records
 
 
-def test_another_seed_gives_other_pictures(collection: Collection, tmp_path: Path):
+def test_another_seed_gives_other_images(collection: Collection, tmp_path: Path):
     other = write_collection(tmp_path, seed=4, images=3)
     assert fingerprint(tmp_path) != fingerprint(collection.folder)
-    assert len(other.pictures) == 3
+    assert len(other.records) == 3
 
 
 def test_an_earlier_collection_is_replaced(tmp_path: Path):
@@ -64,38 +64,38 @@ def test_layout(collection: Collection):
     tables = [pq.read_table(shard) for shard in shards]
     assert all(table.schema.equals(SCHEMA) for table in tables)
     keys = [key for table in tables for key in table["key"].to_pylist()]
-    assert keys == [picture.key for picture in collection.pictures]
+    assert keys == [record.key for record in collection.records]
     assert len(set(keys)) == IMAGES
     assert {path.stem for path in collection.prompts.glob("*.jpg")} == set(collection.concepts)
-    described = json.loads((collection.folder / "collection.json").read_text())
-    assert [row["key"] for row in described["images"]] == keys
-    assert set(described["concepts"]) == set(collection.concepts)
+    content = json.loads((collection.folder / "collection.json").read_text())
+    assert [row["key"] for row in content["images"]] == keys
+    assert set(content["concepts"]) == set(collection.concepts)
     masks = {(p.parent.name, p.stem) for p in collection.masks.rglob("*.png")}
-    assert masks == {(c, p.key) for p in collection.pictures for c in p.concepts}
+    assert masks == {(c, p.key) for p in collection.records for c in p.concepts}
 
 
 def test_kinds_are_balanced(collection: Collection):
-    kinds = Counter(picture.kind for picture in collection.pictures)
+    kinds = Counter(record.kind for record in collection.records)
     assert set(kinds) == set(KINDS)
     assert kinds["none"] == kinds["several"] == IMAGES // 5
-    shown = Counter(concept for picture in collection.pictures for concept in picture.concepts)
-    assert set(shown) == set(collection.concepts)
-    for picture in collection.pictures:
-        counts = {"none": (0,), "several": (2, 3)}.get(picture.kind, (1,))
-        assert len(picture.concepts) in counts
+    counted = Counter(concept for record in collection.records for concept in record.concepts)
+    assert set(counted) == set(collection.concepts)
+    for record in collection.records:
+        counts = {"none": (0,), "several": (2, 3)}.get(record.kind, (1,))
+        assert len(record.concepts) in counts
 
 
-def test_pictures_and_masks_fit(collection: Collection):
+def test_images_and_masks_are_consistent(collection: Collection):
     seen = 0
-    for picture, image, masks in collection.examples():
+    for record, image, masks in collection.examples():
         seen += 1
-        assert image.shape == (picture.height, picture.width, 3)
+        assert image.shape == (record.height, record.width, 3)
         assert scenes.SMALLEST <= max(image.shape) <= scenes.LARGEST
-        assert image.std() > 2, f"{picture.key} is blank"
+        assert image.std() > 2, f"{record.key} is blank"
         total = np.zeros(image.shape[:2], int)
         for mask in masks.values():
             assert mask.shape == image.shape[:2]
-            # Resizing a finished picture may move the share a little over the limit.
+            # Resizing a finished image can change the share slightly.
             assert scenes.LEAST_SHARE * 0.95 <= mask.mean() <= scenes.MOST_SHARE * 1.01
             total += mask
         assert total.max() <= 1, "one pixel belongs to one object"
@@ -113,14 +113,14 @@ def test_no_prompt_photo_is_in_the_collection(collection: Collection):
     prompts = {
         path.stem: np.asarray(PIL.Image.open(path)) for path in collection.prompts.glob("*.jpg")
     }
-    for picture, image, _ in collection.examples():
+    for record, image, _ in collection.examples():
         for prompt in prompts.values():
             small = [cv2.resize(x, (64, 64), interpolation=cv2.INTER_AREA) for x in (prompt, image)]
             difference = np.abs(small[0].astype(float) - small[1]).mean()
-            assert difference > 4, f"{picture.key} is a prompt photo"
+            assert difference > 4, f"{record.key} is a prompt photo"
 
 
-def test_guessing_does_not_pay(collection: Collection):
+def test_baselines_have_low_ious(collection: Collection):
     ious = baseline_ious((image, masks) for _, image, masks in collection.examples())
     assert set(ious) == {"all foreground", "centre ellipse"}
     assert all(0.1 < value < 0.45 for value in ious.values())
@@ -134,8 +134,8 @@ def test_outlines_separate_object_and_surroundings(name: str):
     assert 0.01 < inside.mean() < 0.8
     left, top, right, bottom = photo.prompt
     kept = inside[top:bottom, left:right]
-    assert kept.sum() == inside.sum(), "the prompt shows the whole object"
-    # A hand-drawn line that hugs the object lies on stronger edges than lines 6 px beside it.
+    assert kept.sum() == inside.sum(), "the prompt contains the whole object"
+    # A line along the object has stronger edges than lines at a distance of 6 px.
     gradient = np.linalg.norm(np.gradient(photo.image.mean(axis=2)), axis=0)
     distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
     distance -= cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
@@ -143,7 +143,7 @@ def test_outlines_separate_object_and_surroundings(name: str):
     assert on_line > 1.2 * gradient[np.abs(np.abs(distance) - 6) <= 1].mean()
 
 
-def test_backgrounds_are_pictures():
+def test_backgrounds_are_images():
     for image in (*backgrounds().values(), *empty_parts().values()):
         assert image.dtype == np.uint8
         assert image.ndim == 3
@@ -154,7 +154,7 @@ def test_backgrounds_are_pictures():
     x=st.integers(0, 20), y=st.integers(0, 20), width=st.integers(2, 15), height=st.integers(2, 15)
 )
 @settings(max_examples=30, deadline=None)
-def test_fill_covers_what_the_corners_say(x: int, y: int, width: int, height: int):
+def test_fill_covers_the_polygon(x: int, y: int, width: int, height: int):
     box = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
     expected = np.zeros((40, 40), np.float32)
     expected[y : y + height, x : x + width] = 1
@@ -171,14 +171,14 @@ def test_fill_leaves_holes_open():
 
 @given(angle=st.floats(-45, 45), flip=st.booleans(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
-def test_masks_move_as_pixels_do(angle: float, flip: bool, seed: int):
+def test_masks_are_transformed_like_pixels(angle: float, flip: bool, seed: int):
     photo = concepts()["motorcycle"]
     painted = np.dstack([np.rint(photo.alpha * 255).astype(np.uint8)] * 3)
     size = (400, 300)
     place = scenes.framed(photo.image, size, np.random.default_rng(seed), angle=angle, flip=flip)
     alpha = place.apply(photo.alpha)
     np.testing.assert_allclose(place.apply(painted)[..., 0] / 255, alpha, atol=2 / 255)
-    # Nothing from beyond the photo: a frame wholly inside needs no border.
+    # A frame inside of the photo needs no border.
     inside = place.apply(np.ones(photo.alpha.shape, np.float32), cv2.BORDER_CONSTANT)
     assert inside[4:-4, 4:-4].min() > 0.99
 
@@ -192,7 +192,7 @@ def test_placement_without_change_is_exact():
     np.testing.assert_array_equal(mirrored, image[:, ::-1])
 
 
-def test_what_is_pasted_in_front_covers_what_was_there():
+def test_pasted_objects_cover_earlier_ones():
     rng = np.random.default_rng(0)
     scene = Scene(np.zeros((300, 400, 3), np.uint8))
     for concept in ("cup", "cat"):
@@ -210,14 +210,14 @@ def test_what_is_pasted_in_front_covers_what_was_there():
     assert scene.image[around].max() == 0
 
 
-def test_objects_cut_too_far_are_refused():
+def test_objects_cropped_too_much_are_refused():
     photo = concepts()["cup"]
     corner = Placement.of((180.0, 60.0), (390.0, 290.0), (400, 300), 1.0)
     with pytest.raises(Unsuitable, match="cup"):
-        scenes.look_at("cup", photo, corner)
+        scenes.framed_scene("cup", photo, corner)
 
 
-def test_jpeg_keeps_the_picture():
+def test_jpeg_keeps_the_image():
     image = backgrounds()["retina"]
     back = np.asarray(PIL.Image.open(io.BytesIO(scenes.jpeg(image))))
     assert np.abs(back.astype(int) - image).mean() < 4
