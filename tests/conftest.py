@@ -125,5 +125,5 @@ def image_folder(tmp_path_factory, photos) -> Path:
     (root / "deep" / "cat-crop.jpg").write_bytes(encode_jpeg(photos["cat"][:, 40:280].copy()))
     (root / "rocket.jpg").write_bytes(encode_jpeg(photos["rocket"]))
     (root / "broken.jpg").write_bytes(encode_jpeg(photos["rocket"])[:900])
-    (root / "notes.txt").write_text("not a picture")
+    (root / "notes.txt").write_text("not an image")
     return root

@@ -1,4 +1,4 @@
-"""Running a network over many items within the memory of the card it runs on."""
+"""Running a network on many items within the memory of its GPU."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ def in_micro_batches(
     items: Sequence[Item],
     size: int | None = None,
 ) -> list[Result]:
-    """Calls `function` on slices of `items`, smaller ones where the card's memory runs out.
+    """Calls `function` on slices of `items`, halving them when GPU memory runs out.
 
-    A slice that does not fit is halved and tried again, and the smaller size is kept for the rest
-    of this call: what did not fit once rarely fits later.
+    The smaller size is kept for the rest of this call, because a size that did not fit once rarely
+    fits later.
 
     Args:
-        function: n items to n results, in the same order; it must not change its items, because
-            it may see them twice.
-        items: any number, none included.
-        size: items in one call at first, >= 1; None means all of them.
+        function: n items to n results, in the same order; it must not modify its items, because it
+            can get them twice.
+        items: any number, including none.
+        size: items in the first call, >= 1; None means all.
 
     Returns:
         One result for each item, in order.
@@ -42,12 +42,12 @@ def in_micro_batches(
         part = items[len(results) : len(results) + size]
         done = _unless_out_of_memory(function, part)
         if done is None:
-            # Here, not in an `except` block: there, the error's traceback would still hold the
-            # tensors of the attempt that failed.
+            # Not in an `except` block, where the traceback would still refer to the tensors of the
+            # failed attempt.
             torch.cuda.empty_cache()
             size = (len(part) + 1) // 2
             _log.warning(
-                "out of GPU memory with %d items at once; going on with %d", len(part), size
+                "out of GPU memory with %d items at once; continuing with %d", len(part), size
             )
             continue
         if len(done) != len(part):

@@ -1,4 +1,4 @@
-"""Reading a `torch.save`d state dict from a file nobody vouches for."""
+"""Reading a `torch.save`d state dict from an untrusted file."""
 
 from __future__ import annotations
 
@@ -12,46 +12,46 @@ from torch import Tensor, nn
 
 from ipseg.errors import WeightsError
 
-_SHOWN = 3  # names in an error message; the rest is counted
+_LISTED = 3  # names in an error message; the rest is counted
 
 
 def read_state_dict(path: str | Path) -> dict[str, Tensor]:
-    """Name -> tensor, on the CPU. Never runs code from the file (`weights_only=True`).
+    """Name -> tensor, on the CPU. Never executes code from the file (`weights_only=True`).
 
     Raises:
-        WeightsError: the file is missing, cut off, holds more than tensors, or no state dict.
+        WeightsError: the file is missing, truncated, contains more than tensors, or no state dict.
     """
     remedy = "get it again with `ipseg weights fetch PROFILE`"
     try:
         found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        # PyTorch's own message advises to load it all the same; that advice is not passed on.
+        # PyTorch's message suggests loading the file anyway, so it is not repeated here.
         code = re.search(r"GLOBAL (\S+)", str(error))
         such_as = f" such as {code[1]}" if code else ""
         raise WeightsError(
-            f"weights file {path} was refused: it is damaged, or holds Python objects that could "
-            f"run code{such_as}, not only tensors; {remedy}"
+            f"weights file {path} was refused: it is damaged, or contains Python objects that "
+            f"could run code{such_as}, not only tensors; {remedy}"
         ) from error
     except (OSError, EOFError, RuntimeError, ValueError) as error:
         reason = str(error).partition(". ")[0] or type(error).__name__
         raise WeightsError(
-            f"cannot read weights file {path}: missing, cut off or no PyTorch file ({reason}); "
-            f"{remedy}"
+            f"cannot read weights file {path}: missing, truncated or not a PyTorch file "
+            f"({reason}); {remedy}"
         ) from error
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise WeightsError(
-            f"weights file {path} holds no plain state dict (names and tensors) but "
-            f"{type(found).__name__}; {remedy}"
+            f"weights file {path} contains a {type(found).__name__}, not a plain state dict (names "
+            f"and tensors); {remedy}"
         )
     return dict(found)
 
 
 def load_strict(module: nn.Module, state: Mapping[str, Tensor], path: str | Path) -> None:
-    """Puts a state dict into a module, replacing its tensors (so it may live on 'meta').
+    """Loads a state dict into a module, replacing its tensors (so it can be on 'meta').
 
     Raises:
-        WeightsError: names are missing or left over, or shapes differ; names the file, how many,
-            and the first three of each.
+        WeightsError: tensors are missing or unexpected, or shapes differ; names the file, and the
+            count and the first three of each.
     """
     wanted = module.state_dict()
     faults = [
@@ -78,5 +78,5 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], path: str | Path
 def _fault(what: str, names: list[str]) -> str:
     if not names:
         return ""
-    more = ", ..." if len(names) > _SHOWN else ""
-    return f"{len(names)} {what} ({', '.join(names[:_SHOWN])}{more})"
+    more = ", ..." if len(names) > _LISTED else ""
+    return f"{len(names)} {what} ({', '.join(names[:_LISTED])}{more})"

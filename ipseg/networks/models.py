@@ -1,7 +1,7 @@
-"""Where learned models come from and how they run: folder, device, precision.
+"""Where learned models are and how they run: folder, device, precision.
 
-Nothing here imports torch until a model is really used, so a profile without learned weights
-works where torch is not installed.
+torch is only imported when a model is used, so a profile without learned weights works without
+torch.
 """
 
 from __future__ import annotations
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Models:
-    """Settings that every learned model shares.
+    """Settings of all learned models.
 
     Attributes:
         root: folder with weights: `ROOT/<name>` for a file, `ROOT/<hub id>` or its last part for a
-            folder. What is there goes before all else. None leaves paths and the Hugging Face
-            cache.
+            folder. It takes precedence over paths and the Hugging Face cache, which are used alone
+            if it is None.
         device: 'auto' takes CUDA, then Apple's MPS, then the CPU; or a torch device name.
-        precision: of the networks' arithmetic. 'auto' is bfloat16 on CUDA cards that have it,
-            float16 on older ones, float32 elsewhere. Weights stay float32 (autocast).
+        precision: of computations. 'auto' is bfloat16 on CUDA GPUs that support it, float16 on
+            older ones, float32 elsewhere. Weights stay float32 (autocast).
     """
 
     root: str | None = None
@@ -34,7 +34,7 @@ class Models:
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
 
     def torch_device(self) -> torch.device:
-        """The device to load models to."""
+        """The device for models."""
         import torch
 
         if self.device != "auto":
@@ -44,7 +44,7 @@ class Models:
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
     def autocast(self) -> torch.autocast:
-        """A context in which networks run at the chosen precision."""
+        """A context in which networks run in the chosen precision."""
         import torch
 
         device = self.torch_device()
@@ -62,13 +62,13 @@ class Models:
         return torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
 
     def locate(self, name: str) -> str:
-        """Where the weights `name` are: a path that exists, or the snapshot folder of a hub id.
+        """The location of the weights `name`: an existing path, or the snapshot folder of a hub id.
 
         Args:
             name: a path, a file name such as 'sam_vit_h_4b8939.pth', or a hub id 'owner/model'.
 
         Raises:
-            WeightsError: it is nowhere; names the places that were looked at and the remedy.
+            WeightsError: they do not exist; says where they were searched and how to get them.
         """
         candidates = [Path(name).expanduser()]
         if self.root is not None:
@@ -81,16 +81,16 @@ class Models:
             cached = _cached_snapshot(name)
             if cached is not None:
                 return cached
-        looked = ", ".join(str(candidate) for candidate in candidates)
+        searched = ", ".join(str(candidate) for candidate in candidates)
         cache = " and the Hugging Face cache" if is_hub_id(name) else ""
         raise WeightsError(
-            f"weights '{name}' not found (looked at {looked}{cache}); get them with "
-            f"`ipseg weights fetch PROFILE`, or set models.root to the folder that holds them"
+            f"weights '{name}' not found (searched {searched}{cache}); get them with "
+            f"`ipseg weights fetch PROFILE`, or set models.root to their folder"
         )
 
 
 def is_hub_id(name: str) -> bool:
-    """Whether a name can be one on the Hugging Face hub: OWNER/MODEL."""
+    """Whether a name has the form of a Hugging Face hub id: OWNER/MODEL."""
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
@@ -105,6 +105,6 @@ def _cached_snapshot(name: str) -> str | None:
     try:
         return str(snapshot_download(name, local_files_only=True))
     except IncompleteSnapshotError as error:
-        return error.snapshot_path  # nobody needs all that lies there
+        return error.snapshot_path  # not all files of a repository are needed
     except (LocalEntryNotFoundError, HFValidationError):
         return None

@@ -1,4 +1,4 @@
-"""Networks of the transformers library from a folder or a safetensors file, or a clear error."""
+"""Loading networks of the transformers library from a folder or a safetensors file."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from ipseg.errors import WeightsError
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
 
-# What a file that is cut off, empty, foreign or of other shapes makes the libraries raise.
+# Exceptions of the libraries for truncated, empty or foreign files, or other shapes.
 DAMAGED = (
     OSError,
     ValueError,
@@ -32,7 +32,7 @@ DAMAGED = (
     pickle.UnpicklingError,
 )
 
-# The libraries build their classes at run time; types tell nothing about what is inside.
+# The libraries build their classes at run time, so there are no useful types.
 Network: TypeAlias = Any
 
 _log = logging.getLogger(__name__)
@@ -43,26 +43,26 @@ def load_network(
     classes: Mapping[str, type[PreTrainedModel]],
     ignored: tuple[str, ...] = (),
 ) -> Network:
-    """A network with all its weights, float32, on the CPU, ready to infer.
+    """A network with all its weights, float32, on the CPU, in eval mode.
 
     Args:
-        location: a folder as `save_pretrained` writes it (and the hub holds it), or a
-            .safetensors file beside its config.json.
+        location: a folder from `save_pretrained` or the hub, or a .safetensors file next to its
+            config.json.
         classes: the `model_type` in config.json -> the class to load.
-        ignored: beginnings of the names of tensors that the file may hold beside the network's
-            own, such as heads. All other surplus means another architecture.
+        ignored: prefixes of tensors in the file that are not part of the network, such as heads.
+            Other unexpected tensors mean another architecture.
 
     Raises:
-        WeightsError: no config.json, another kind of model, a damaged file, or tensors that are
-            missing, surplus or of another shape; names the file and what to do.
+        WeightsError: no config.json, another type of model, a damaged file, or tensors that are
+            missing, unexpected or of another shape; names the file and what to do.
     """
     path = Path(location)
     folder = path if path.is_dir() else path.parent
     model_type = str(_settings(folder / "config.json").get("model_type"))
     if model_type not in classes:
         raise WeightsError(
-            f"{path} holds a model of type '{model_type}', expected {' or '.join(classes)}; "
-            f"name other weights, or take the kind of features that fits these"
+            f"{path} contains a model of type '{model_type}', expected {' or '.join(classes)}; "
+            f"set other weights, or the kind of features for these"
         )
     network_class: Any = classes[model_type]
     try:
@@ -79,7 +79,7 @@ def load_network(
                 **source,
                 dtype=torch.float32,
                 local_files_only=True,
-                ignore_mismatched_sizes=True,  # they are reported below, with their names
+                ignore_mismatched_sizes=True,  # reported below, with their names
                 output_loading_info=True,
             )
     except DAMAGED as error:
@@ -92,14 +92,14 @@ def load_network(
 def check_tensors(
     path: Path, name: str, found: Mapping[str, Any], ignored: tuple[str, ...] = ()
 ) -> None:
-    """Refuses weights that are not exactly those of the network.
+    """Refuses weights that do not match the network exactly.
 
     Args:
-        path: file or folder they came from.
+        path: their file or folder.
         name: class of the network.
-        found: `missing_keys`, `unexpected_keys` and `mismatched_keys`, as transformers and
-            diffusers report them.
-        ignored: beginnings of surplus names that do no harm.
+        found: `missing_keys`, `unexpected_keys` and `mismatched_keys` from transformers or
+            diffusers.
+        ignored: prefixes of unexpected names to ignore.
 
     Raises:
         WeightsError: names the first three tensors of each kind, and the count.
@@ -117,20 +117,20 @@ def check_tensors(
     if faults:
         raise WeightsError(
             f"{path} does not fit {name}: {'; '.join(faults)}; "
-            f"check that the file belongs to the config.json beside it"
+            f"check that the file belongs to the config.json next to it"
         )
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:
-    """The error for weights that a library could not read, with the library's own reason.
+    """The error for weights that a library could not read, with the reason from the library.
 
     Args:
-        path: the file, or the folder that holds it.
-        error: what the library raised.
+        path: the file, or its folder.
+        error: from the library.
     """
     if isinstance(error, pickle.UnpicklingError):
-        # The library's own message advises to load the file all the same.
-        reason = "it is damaged, or holds Python objects that could run code, not only tensors"
+        # The message of the library suggests loading the file anyway.
+        reason = "it is damaged, or contains Python objects that could run code, not only tensors"
     else:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
     files = [*path.glob("*.safetensors"), *path.glob("*.bin")] if path.is_dir() else []
@@ -142,10 +142,10 @@ def unreadable(path: Path, error: Exception) -> WeightsError:
 
 
 def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
-    """Mean and deviation of RGB in [0, 1] that a network was trained with.
+    """Mean and deviation of RGB in [0, 1] from the training of a network.
 
-    Read from the preprocessor_config.json beside the weights; ImageNet's where there is none,
-    with a line in the log.
+    Read from the preprocessor_config.json next to the weights; those of ImageNet, with a warning,
+    if there is none.
     """
     path = Path(location)
     settings = (path if path.is_dir() else path.parent) / "preprocessor_config.json"
@@ -153,7 +153,7 @@ def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
         values = _settings(settings)
         if "image_mean" in values and "image_std" in values:
             return tuple(values["image_mean"]), tuple(values["image_std"])
-    _log.warning("%s gives no mean and deviation; taking those of ImageNet", settings)
+    _log.warning("%s has no mean and deviation; using those of ImageNet", settings)
     return IMAGENET_MEAN, IMAGENET_STD
 
 
@@ -162,19 +162,19 @@ def _settings(path: Path) -> dict[str, Any]:
         values = json.loads(path.read_text())
     except FileNotFoundError:
         raise WeightsError(
-            f"no {path.name} in {path.parent}; weights are a folder as the hub holds it "
-            f"(config.json beside model.safetensors), or a .safetensors file in such a folder"
+            f"no {path.name} in {path.parent}; weights are a folder like on the hub "
+            f"(config.json next to model.safetensors), or a .safetensors file in such a folder"
         ) from None
     except (OSError, ValueError) as error:
         raise unreadable(path, error) from error
     if not isinstance(values, dict):
-        raise WeightsError(f"{path} is not a table of settings; get the folder again")
+        raise WeightsError(f"{path} is not a JSON object; get the folder again")
     return values
 
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without the library's progress bars and report: ours says the same, once, as an error."""
+    """Disables the progress bars and the report of the library; `check_tensors` replaces it."""
     library: Any = transformers_logging
     verbosity, bars = library.get_verbosity(), library.is_progress_bar_enabled()
     library.set_verbosity_error()

@@ -1,6 +1,6 @@
-"""One picture from anywhere: a file, an object, a row of a Parquet file, a member of a tar.
+"""Reading one image: a file, an object, a row of a Parquet file, or a member of a tar.
 
-An address is a path or any fsspec URL; a picture inside a container is
+An address is a path or any fsspec URL; an image inside a container is
 `CONTAINER.parquet#row=17&column=image` or `CONTAINER.tar#member=cats/01.jpg`.
 """
 
@@ -19,7 +19,7 @@ _IN_TAR = re.compile(r"^(?P<file>.+)#member=(?P<member>[^#]+)$")
 
 
 def parquet_uri(file: str, row: int, column: str) -> str:
-    """Address of the picture in one row (counted from 0) of a Parquet file."""
+    """Address of the image in one row (counted from 0) of a Parquet file."""
     return f"{file}#row={row}&column={quote(column)}"
 
 
@@ -29,7 +29,7 @@ def tar_uri(file: str, member: str) -> str:
 
 
 def fetch(uri: str) -> bytes:
-    """The encoded picture at an address.
+    """The encoded image at an address.
 
     Raises:
         SourceError: the container has no such row or member.
@@ -42,7 +42,7 @@ def fetch(uri: str) -> bytes:
     return read_bytes(uri)
 
 
-def picture_bytes(value: Any) -> bytes | None:  # noqa: ANN401
+def cell_bytes(value: Any) -> bytes | None:  # noqa: ANN401
     """Encoded bytes in a Parquet cell: binary, or the {bytes, path} struct of Hugging Face."""
     if isinstance(value, dict):
         value = value.get("bytes")
@@ -59,7 +59,7 @@ def _from_parquet(file: str, row: int, column: str) -> bytes:
             rows = parquet.metadata.row_group(group).num_rows
             if row < first + rows:
                 cell = parquet.read_row_group(group, columns=[column])[column][row - first]
-                data = picture_bytes(cell.as_py())
+                data = cell_bytes(cell.as_py())
                 if data is None:
                     raise SourceError(f"{file}: row {row} has no bytes in column '{column}'")
                 return data

@@ -1,7 +1,7 @@
-"""Files on any filesystem: a local disk, or whatever fsspec has a driver for.
+"""Files on any filesystem: a local disk, or any storage with an fsspec driver.
 
-An address is a path or any fsspec URL. Faults that go away by themselves are waited for
-(`ipseg.storage.retry`); listings are never answered from memory, because other processes write too.
+An address is a path or any fsspec URL. Transient errors are retried (`ipseg.storage.retry`);
+listings are never cached, because other processes write too.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from fsspec.implementations.local import LocalFileSystem
 from ipseg.errors import StorageError
 from ipseg.storage.retry import RetriedFile, with_retry
 
-BLOCK = 8 * 2**20  # bytes fetched at once when a remote file is read piece by piece
+BLOCK = 8 * 2**20  # bytes per request when a remote file is read in blocks
 
 _EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
 
@@ -46,12 +46,12 @@ def filesystem(url: str) -> tuple[Any, str]:
     except ValueError as error:
         raise StorageError(f"cannot open {url}: {error}") from error
     if "s3" in _protocols(fs):
-        fs.retries = 1  # attempts; `with_retry` makes the others
+        fs.retries = 1  # attempts; `with_retry` makes further ones
     return fs, path
 
 
 def is_local(url: str) -> bool:
-    """Whether an address is on a disk of this machine (or mounted like one)."""
+    """Whether an address is on a local or mounted disk."""
     return _is_disk(filesystem(url)[0])
 
 
@@ -74,15 +74,14 @@ def read_bytes(url: str) -> bytes:
 
 
 def open_input(url: str) -> IO[bytes]:
-    """A seekable file for readers that jump (Parquet) or stream (tar); to be closed by the caller.
+    """A seekable file for readers that seek (Parquet) or stream (tar); the caller closes it.
 
-    A remote file is read in blocks, and a block that is cut off is fetched again, whoever streams
-    it. Only where a server cannot send ranges is the file copied whole to a temporary one, and a
-    copy that is cut off starts again.
+    A remote file is read in blocks, and a truncated block is fetched again. If the server does not
+    support ranges, the whole file is copied to a temporary one, and a truncated copy starts again.
 
     Raises:
         StorageError: as `filesystem`.
-        OSError: the file is missing, or cannot be read after several attempts; so do its reads.
+        OSError: the file is missing, or cannot be read after several attempts; reads raise it too.
     """
     fs, path = filesystem(url)
     if _is_disk(fs):
@@ -92,21 +91,21 @@ def open_input(url: str) -> IO[bytes]:
         file.seek(-1, os.SEEK_END)
         file.read(1)
         file.seek(0)
-    except (TypeError, ValueError):  # fsspec's file of unknown size, or without ranges; or empty
+    except (TypeError, ValueError):  # unknown size, no ranges, or empty
         file.close()
         return with_retry(url, lambda: _copy(fs, path))
     return cast(IO[bytes], file)
 
 
 def write_whole(url: str, data: bytes) -> None:
-    """Writes a file that is there whole or not at all, and replaces the one that was there.
+    """Writes a file atomically, replacing an existing one.
 
-    On a disk: written beside, brought to the disk, renamed. On an object store: one upload, which
-    becomes visible when it is complete. Other filesystems are as good as their own writing is.
+    On a disk: a temporary file, fsync, rename. On an object store: one upload, which becomes
+    visible when it is complete. On other filesystems this depends on the driver.
 
     Raises:
         StorageError: as `filesystem`.
-        OSError: it cannot be written; an older file is as it was.
+        OSError: it cannot be written; an existing file is unchanged.
     """
     fs, path = filesystem(url)
     if _is_disk(fs):
@@ -116,11 +115,11 @@ def write_whole(url: str, data: bytes) -> None:
 
 
 def info(url: str) -> dict[str, Any] | None:
-    """What the filesystem tells of a file or folder ("type", "size", ...); None if there is none.
+    """What the filesystem reports of a file or folder ("type", "size", ...); None if missing.
 
     Raises:
         StorageError: as `filesystem`.
-        OSError: it cannot be found out, which is not the same as no.
+        OSError: the storage does not answer, which is different from None.
     """
     fs, path = filesystem(url)
     fs.invalidate_cache()
@@ -135,16 +134,16 @@ def exists(url: str) -> bool:
     """Whether there is a file or folder.
 
     Raises:
-        OSError: it cannot be found out.
+        OSError: the storage does not answer.
     """
     return info(url) is not None
 
 
 def is_folder(url: str) -> bool:
-    """Whether there is a folder: on an object store, whether anything lies below.
+    """Whether there is a folder; on an object store, whether there are objects below it.
 
     Raises:
-        OSError: it cannot be found out.
+        OSError: the storage does not answer.
     """
     known = info(url)
     return known is not None and known["type"] == "directory"
@@ -154,7 +153,7 @@ def remove(url: str) -> None:
     """Removes one file.
 
     Raises:
-        OSError: it cannot be removed; on a disk also if there is none.
+        OSError: it cannot be removed; on a disk also if it does not exist.
     """
     fs, path = filesystem(url)
     with_retry(url, lambda: fs.rm_file(path))
@@ -163,11 +162,11 @@ def remove(url: str) -> None:
 def _s3_options(protocol: str) -> dict[str, Any]:
     given = fsspec.config.conf.get(protocol, {})
     return {
-        # A listing that is remembered hides what other processes have written since.
+        # A cached listing hides what other processes have written since.
         "use_listings_cache": False,
-        # botocore's attempts times s3fs's times ours would be 125, over many minutes.
+        # Attempts of botocore, s3fs and ours would multiply to 125, over many minutes.
         "config_kwargs": {"retries": {"total_max_attempts": 1}, **given.get("config_kwargs", {})},
-        # With one, a picture is read in one request; with more, its size is asked for first.
+        # With 1, an image is read in one request; with more, its size is requested first.
         "max_concurrency": given.get("max_concurrency", 1),
     }
 
@@ -181,14 +180,14 @@ def _is_disk(fs: Any) -> bool:  # noqa: ANN401
 
 
 def _open_local(path: str) -> IO[bytes]:
-    # A named pipe would be waited for without end.
+    # Reading a named pipe would wait forever.
     if not stat.S_ISREG(mode := Path(path).stat().st_mode) and not stat.S_ISDIR(mode):
         raise OSError(errno.EINVAL, "is not a regular file", path)
     return Path(path).open("rb")
 
 
 def _copy(fs: Any, path: str) -> IO[bytes]:  # noqa: ANN401
-    copy = tempfile.TemporaryFile()  # noqa: SIM115  (goes to the caller)
+    copy = tempfile.TemporaryFile()  # noqa: SIM115  (returned to the caller)
     try:
         with fs.open(path, "rb") as file:
             shutil.copyfileobj(file, copy)
@@ -201,7 +200,7 @@ def _copy(fs: Any, path: str) -> IO[bytes]:  # noqa: ANN401
 
 def _replace(path: Path, data: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    # Hidden, so that no reader takes a half-written file for a finished one.
+    # Hidden, so that no reader uses a half-written file.
     temporary = path.parent / f".{uuid4().hex}.tmp"
     try:
         with temporary.open("xb") as file:
@@ -214,6 +213,6 @@ def _replace(path: Path, data: bytes) -> None:
         raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
-        os.fsync(folder)  # the new name, too, is on the disk when we say so
+        os.fsync(folder)  # makes the rename durable too
     finally:
         os.close(folder)

@@ -1,7 +1,7 @@
-"""Faults of storage that go away by themselves, and how long we wait for that.
+"""Retrying after transient storage errors.
 
-One layer decides: `ipseg.storage.files` switches the long waits of the drivers off. A request that
-fails for good costs a few seconds, not minutes.
+This is the only layer that retries: `ipseg.storage.files` disables the long waits of the drivers,
+so that a permanent failure takes a few seconds, not minutes.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from ipseg.errors import ConfigError, StorageError
 ATTEMPTS = 5  # IPSEG_RETRY_ATTEMPTS in the environment replaces it
 FIRST_WAIT_S = 0.2
 LONGEST_WAIT_S = 5.0
-PATIENCE_S = 30.0  # no new attempt is begun later than this
+PATIENCE_S = 30.0  # no new attempt starts after this
 
 log = logging.getLogger("ipseg")
 
@@ -46,9 +46,9 @@ _ERRNOS = frozenset(
     }
 )
 _STATUSES = frozenset({408, 409, 425, 429, 500, 502, 503, 504})
-# What S3 says with a status that would mean the caller's fault.
+# Transient error codes of S3 with a status for client errors.
 _CODES = frozenset({"RequestTimeout", "BadDigest", "IncompleteBody", "XAmzContentSHA256Mismatch"})
-# By name, because the drivers are optional and are imported only when a URL asks for them.
+# By name, because the drivers are optional and only imported for their URLs.
 _NAMES = frozenset(
     {
         *("aiohttp.ClientConnectionError", "aiohttp.ClientPayloadError"),
@@ -60,9 +60,9 @@ _NAMES = frozenset(
         *("azure.ServiceRequestError", "azure.ServiceResponseError"),
     }
 )
-_HOPELESS = frozenset(
+_PERMANENT = frozenset(
     {
-        "s3fs.FileExpired",  # looks like EBUSY: the object was replaced while it was read
+        "s3fs.FileExpired",  # an EBUSY: the object was replaced while it was read
         *("botocore.SSLError", "aiohttp.ClientConnectorCertificateError"),
     }
 )
@@ -75,19 +75,19 @@ _NO_CREDENTIALS = frozenset(
 
 
 def is_transient(error: BaseException) -> bool:
-    """Whether the same call may well succeed a moment later.
+    """Whether the same call can succeed a moment later.
 
-    True for lost, refused and timed out connections, bodies that were cut off, throttling and
-    faults of a server (408, 429, 500, 502, 503, 504, and 409, two writers at once). False for what
-    stays as it is: a missing file, a lacking permission, a full or read-only disk, a bad request.
+    True for lost, refused and timed out connections, truncated bodies, throttling and server errors
+    (408, 429, 500, 502, 503, 504, and 409, two writers at once). False for permanent errors: a
+    missing file, missing permission, a full or read-only disk, a bad request.
     """
     names = _names(error)
-    if isinstance(error, _NEVER) or names & _HOPELESS:
+    if isinstance(error, _NEVER) or names & _PERMANENT:
         return False
     if isinstance(error, TimeoutError | ConnectionError) or names & _NAMES:
         return True
     status, code = _answer(error)
-    if status is not None and 400 <= status < 500:  # s3fs has EIO for each that it does not know
+    if status is not None and 400 <= status < 500:  # s3fs maps unknown ones to EIO
         return code in _CODES or status in _STATUSES
     return status in _STATUSES or (isinstance(error, OSError) and error.errno in _ERRNOS)
 
@@ -98,31 +98,31 @@ def status_of(error: BaseException) -> int | None:
 
 
 def with_retry(address: str, call: Callable[[], _Result]) -> _Result:
-    """The result of a call that may be made again, waiting longer and longer between attempts.
+    """Calls a function, with exponential backoff after transient errors.
 
     Args:
-        address: what the call is about, for the log; secrets in it are not shown.
-        call: has the same effect however often it is made.
+        address: what the call accesses, for the log; secrets in it are redacted.
+        call: idempotent.
 
     Raises:
-        OSError: what the last attempt raised. A driver's error that is none becomes a
-            `ConnectionError` with the original as its cause.
+        OSError: from the last attempt. Other transient errors of drivers become a
+            `ConnectionError` with the original as cause.
         StorageError: there are no credentials for this address.
     """
 
-    def tell(state: RetryCallState) -> None:
+    def log_retry(state: RetryCallState) -> None:
         error = state.outcome.exception() if state.outcome is not None else None
         kind, wait = type(error).__name__, state.upcoming_sleep
-        # The error's text may hold a signed URL, so only its type is shown.
-        log.debug("attempt %d at %s: %s", state.attempt_number, shown(address), kind)
-        log.debug("trying %s again in %.1f s", shown(address), wait)
+        # The error text can contain a signed URL, so only its type is logged.
+        log.debug("attempt %d at %s: %s", state.attempt_number, redacted(address), kind)
+        log.debug("retrying %s in %.1f s", redacted(address), wait)
 
     retrying = Retrying(
         retry=retry_if_exception(is_transient),
         stop=stop_after_attempt(_attempts()) | stop_after_delay(PATIENCE_S),
-        # Uniform below a bound that doubles: workers that were throttled together come back apart.
+        # Uniform below a doubling bound, so that throttled workers do not retry at the same time.
         wait=wait_random_exponential(multiplier=2 * FIRST_WAIT_S, max=LONGEST_WAIT_S),
-        before_sleep=tell,
+        before_sleep=log_retry,
         reraise=True,
     )
     try:
@@ -132,16 +132,16 @@ def with_retry(address: str, call: Callable[[], _Result]) -> _Result:
     except Exception as error:
         if _names(error) & _NO_CREDENTIALS:
             raise StorageError(
-                f"no credentials for {shown(address)} ({error}); set them in the environment, as "
-                f"AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY for s3"
+                f"no credentials for {redacted(address)} ({error}); set them in the environment, "
+                f"for s3 as AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
             ) from error
         if not is_transient(error):
             raise
-        raise ConnectionError(f"{shown(address)}: {type(error).__name__}") from error
+        raise ConnectionError(f"{redacted(address)}: {type(error).__name__}") from error
 
 
-def shown(address: str) -> str:
-    """An address without the secrets it may carry: user and password, query of a signed URL."""
+def redacted(address: str) -> str:
+    """An address without secrets: user and password, and the query of a signed URL."""
     if "://" not in address:
         return address
     parts = urlsplit(address)
@@ -150,10 +150,10 @@ def shown(address: str) -> str:
 
 
 class RetriedFile(io.RawIOBase):
-    """A seekable file of a remote filesystem; a read that fails is made again at its place.
+    """A seekable file on a remote filesystem that retries failed reads at their position.
 
-    fsspec fetches by ranges, so a body that is cut off half way is asked for again from the start
-    of its block, not from the start of the file.
+    fsspec fetches ranges, so a truncated body is requested again from the start of its block, not
+    from the start of the file.
     """
 
     def __init__(self, address: str, inner: Any) -> None:  # noqa: ANN401  (fsspec has no types)
@@ -161,7 +161,7 @@ class RetriedFile(io.RawIOBase):
         self._address, self._inner = address, inner
 
     def read(self, size: int | None = -1) -> bytes:
-        """Up to `size` bytes from where the file stands; all that is left for -1."""
+        """Up to `size` bytes from the current position; all remaining bytes for -1."""
         place = self._inner.tell()
 
         def call() -> bytes:
@@ -172,7 +172,7 @@ class RetriedFile(io.RawIOBase):
         return with_retry(self._address, call)
 
     def readall(self) -> bytes:
-        """All that is left."""
+        """All remaining bytes."""
         return self.read()
 
     def readinto(self, buffer: Any) -> int:  # noqa: ANN401  (any writable buffer)
@@ -182,12 +182,12 @@ class RetriedFile(io.RawIOBase):
         return len(data)
 
     def seek(self, offset: int, whence: int = os.SEEK_SET) -> int:
-        """Moves to a place; returns it."""
+        """Moves to a position; returns it."""
         place: int = self._inner.seek(offset, whence)
         return place
 
     def tell(self) -> int:
-        """Where the next read begins."""
+        """The current position."""
         place: int = self._inner.tell()
         return place
 
@@ -200,7 +200,7 @@ class RetriedFile(io.RawIOBase):
         return True
 
     def close(self) -> None:
-        """Lets go of the blocks in memory."""
+        """Frees the blocks in memory."""
         self._inner.close()
         super().close()
 
@@ -208,7 +208,7 @@ class RetriedFile(io.RawIOBase):
 def _attempts() -> int:
     text = os.environ.get("IPSEG_RETRY_ATTEMPTS", str(ATTEMPTS))
     if not text.isdecimal() or int(text) < 1:
-        raise ConfigError(f"IPSEG_RETRY_ATTEMPTS is {text!r}; it must be a number from 1 on")
+        raise ConfigError(f"IPSEG_RETRY_ATTEMPTS is {text!r}; it must be a number, 1 or more")
     return int(text)
 
 
@@ -218,7 +218,7 @@ def _names(error: BaseException) -> set[str]:
 
 
 def _answer(error: BaseException) -> tuple[int | None, str | None]:
-    """HTTP status and the service's own code, from the error or from what it was made of."""
+    """HTTP status and the error code of the service, from the error or its causes."""
     for each in _causes(error):
         response = getattr(each, "response", None)
         if isinstance(response, dict):

@@ -1,7 +1,8 @@
-"""What lies below a place, however much: one name after the other, never from memory.
+"""Listing everything below a folder as a stream, without caches.
 
-Folders on a disk are streamed, S3 is asked page by page (1,000 keys, each page tried again by
-itself), other filesystems folder by folder. Nothing is sorted, because that would need all names.
+Folders on a disk are streamed, S3 is listed page by page (1,000 keys, each page retried
+separately), other filesystems folder by folder. Nothing is sorted, because that would need all
+names.
 """
 
 from __future__ import annotations
@@ -24,24 +25,24 @@ log = logging.getLogger("ipseg")
 
 Found = tuple[str, str, bool]
 
-_SIGNS = re.compile(r"[*?\[]")
-_EVERYTHING = 1000  # levels; also ends what would go round in circles unseen
+_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_EVERYTHING = 1000  # levels; also ends undetected cycles
 
 
 def iterate_files(url: str) -> Iterator[Found]:
     """Everything below a folder or matched by a glob; or the one file.
 
-    A place that exists is taken as it is, even if its name holds glob signs. Names that begin with
-    a dot are left out, at any level. Links are followed on a disk, but not back into a folder they
-    lie in; a link to nothing is listed as a file. A folder that may not be looked into is reported
-    in the log and left out.
+    An existing path is used literally, even if it contains glob characters. Names that begin with a
+    dot are left out, at any level. Links are followed on a disk, but not into a folder that
+    contains them; a dangling link is listed as a file. A folder without read permission is logged
+    and left out.
 
     Yields:
         (name, address, is_folder): the name is relative to the folder, or to the last folder of a
-        glob that has no signs; on an object store whatever stands before a slash is a folder.
+        glob without glob characters; on an object store, prefixes before a slash are folders.
 
     Raises:
-        SourceError: there is no such place.
+        SourceError: it does not exist.
         OSError: it cannot be listed after several attempts.
     """
     found = _start(url)
@@ -51,11 +52,11 @@ def iterate_files(url: str) -> Iterator[Found]:
 
 
 def list_files(url: str, pattern: str | None = None) -> list[str]:
-    """Addresses of the files below a folder, sorted; none if it is not there.
+    """Addresses of the files below a folder, sorted; none if it does not exist.
 
     Args:
         url: a folder; without `pattern` also a glob.
-        pattern: glob below the folder, whose own name is then taken literally.
+        pattern: glob below the folder, whose name is then used literally.
 
     Raises:
         OSError: it cannot be listed after several attempts.
@@ -75,8 +76,8 @@ def _start(url: str) -> Iterator[Found] | None:
         return _below(fs, url, path.rstrip("/"), _EVERYTHING)
     if known is not None:
         return iter([(path.rpartition("/")[2], _address(fs, url, path), False)])
-    if sign := _SIGNS.search(path):
-        root = path[: sign.start()].rpartition("/")[0]
+    if character := _GLOB_CHARACTERS.search(path):
+        root = path[: character.start()].rpartition("/")[0]
         return _matching(fs, url, root, path[len(root) :].lstrip("/"))
     return None
 
@@ -108,7 +109,7 @@ def _on_disk(
             return
         entries = with_retry(folder, partial(os.scandir, folder))
     except FileNotFoundError:
-        return  # removed since it was seen
+        return  # removed meanwhile
     except PermissionError as error:
         if not prefix:
             raise
@@ -128,7 +129,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
     try:
         return entry.is_dir()
     except OSError:
-        return False  # a link that leads nowhere; reading it will say why
+        return False  # a dangling link; reading it gives the error
 
 
 def _in_bucket(fs: Any, url: str, root: str) -> Iterator[Found]:  # noqa: ANN401
@@ -142,7 +143,9 @@ def _in_bucket(fs: Any, url: str, root: str) -> Iterator[Found]:  # noqa: ANN401
             *folders, file = parts = found["Key"][len(prefix) :].split("/")
             if any(part.startswith(".") for part in parts):
                 continue
-            for level, _ in enumerate(folders):  # keys are sorted: a folder's stand together
+            for level, _ in enumerate(
+                folders
+            ):  # keys are sorted, so those of a folder are adjacent
                 if inside[: level + 1] != folders[: level + 1]:
                     name = "/".join(folders[: level + 1])
                     yield name, f"{bucket}/{prefix}{name}", True

@@ -1,6 +1,6 @@
-"""From encoded bytes to RGB pixels, and back.
+"""Decoding images to RGB pixels, and encoding them.
 
-Every picture is brought to one form: (H, W, 3) uint8 RGB, upright. Colour profiles are not applied.
+All images are converted to (H, W, 3) uint8 RGB, upright. Colour profiles are not applied.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from PIL import (  # the plugins register their formats when they are imported
+from PIL import (  # the plugins register their formats on import
     AvifImagePlugin,  # noqa: F401
     BmpImagePlugin,  # noqa: F401
     ExifTags,
@@ -32,22 +32,22 @@ from PIL import Image as PillowImage
 
 from ipseg.errors import ImageError
 
-# Only formats a photo comes in: Pillow's others include interpreters such as EPS.
+# Only formats of photos: Pillow's others include interpreters such as EPS.
 FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff"}
     | {".bmp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
 )
 
-# What Pillow's readers raise on malformed data. Mutated files of every format gave those of the
-# first two lines; Pillow's own guards name the rest (AttributeError: assertions under python -O).
+# Exceptions of Pillow's readers for malformed data. Mutated files of all formats raised those of
+# the first two lines; the rest is caught by Pillow itself (AttributeError: asserts in python -O).
 _MALFORMED = (
     *(OSError, SyntaxError, ValueError, TypeError, RuntimeError, AssertionError),
     PillowImage.DecompressionBombError,
     *(EOFError, LookupError, AttributeError, OverflowError, struct.error, zlib.error),
 )
-_JPEG2000_END = b"\xff\xd9"  # never occurs within the coded data
-_TURNS = {
+_JPEG2000_END = b"\xff\xd9"  # does not occur in coded data
+_TRANSPOSE = {
     2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
     3: PillowImage.Transpose.ROTATE_180,
     4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
@@ -60,13 +60,13 @@ _TURNS = {
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """Which pictures are accepted. Checked on the header, before any pixel is decoded.
+    """Accepted image sizes. Checked on the header, before any pixel is decoded.
 
     Attributes:
-        min_side: shortest side allowed, pixels. Below it there is nothing to match.
-        max_aspect: longer side / shorter side, at most. Beyond it a grid has cells of nothing.
-        max_pixels: width x height, at most. A small file may claim a huge picture (a
-            decompression bomb); 200 million pixels decode to 600 MB.
+        min_side: minimum of the shorter side, pixels. Smaller images cannot be matched.
+        max_aspect: maximum of longer side / shorter side. Beyond it, grids have empty cells.
+        max_pixels: maximum of width x height. A small file can claim a huge image (a decompression
+            bomb); 200 million pixels decode to 600 MB.
     """
 
     min_side: int = 16
@@ -78,8 +78,8 @@ class ImageLimits:
             raise ValueError("min_side, max_aspect and max_pixels must be at least 1")
 
     def check(self, width: int, height: int) -> None:
-        """Raises ImageError, with the size and the setting to change, for a size out of bounds."""
-        size = f"the picture is {width}x{height} pixels"
+        """Raises ImageError, with size and setting, if the size is not accepted."""
+        size = f"the image is {width}x{height} pixels"
         if width * height > self.max_pixels:
             raise ImageError(f"{size}, more than images.max_pixels = {self.max_pixels:,}")
         if min(width, height) < self.min_side:
@@ -89,40 +89,39 @@ class ImageLimits:
 
 
 def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> npt.NDArray[np.uint8]:
-    """Decode one picture.
+    """Decodes one image.
 
-    * EXIF orientation is applied; damaged EXIF counts as none.
-    * Transparency is composited onto white, as a viewer shows it on a page.
+    * EXIF orientation is applied; damaged EXIF is ignored.
+    * Transparent images are composited onto white.
     * 16-bit grey (12-bit in TIFF) is scaled by its bit depth: 65535 becomes 255. Floats, 32-bit
-      and signed integers have no agreed white: they are stretched from their smallest to their
+      and signed integers have no defined white: they are scaled from their smallest to their
       largest finite value.
-    * 16-bit colour keeps its upper 8 bits, as Pillow reads it.
-    * Of an animation or a multi-page file, the first picture is taken.
+    * 16-bit colour keeps its upper 8 bits, as read by Pillow.
+    * Of an animation or a multi-page file, the first image is decoded.
 
     Args:
-        data: an encoded picture in one of `FORMATS`.
+        data: an encoded image in one of `FORMATS`.
         limits: sizes to accept.
 
     Returns:
         (H, W, 3) uint8 RGB, contiguous and writable.
 
     Raises:
-        ImageError: no picture, a damaged or truncated one, or one out of limits. Truncated
-            pictures are refused because the part that is missing would be filled with grey.
+        ImageError: not an image, a damaged or truncated one, or one out of limits. Truncated
+            images are refused because their missing part would be filled with grey.
     """
-    picture = open_picture(data, limits)
-    return np.ascontiguousarray(_to_rgb(picture))
+    return np.ascontiguousarray(_to_rgb(open_image(data, limits)))
 
 
-def open_picture(
+def open_image(
     data: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS
 ) -> PillowImage.Image:
-    """Decode the first picture of a file, upright, in the mode it is stored in.
+    """Decodes the first image of a file, upright, in its stored mode.
 
     Args:
-        data: the encoded picture.
+        data: the encoded image.
         limits: sizes to accept.
-        formats: which of `FORMATS` to accept.
+        formats: those of `FORMATS` to accept.
 
     Raises:
         ImageError: see `decode`.
@@ -133,35 +132,35 @@ def open_picture(
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on EXIF, metadata and size; limits are checked below
         try:
-            # Not Image.open: that refuses at a limit of its own, which is global to the process.
-            picture = PillowImage.OPEN[kind][0](io.BytesIO(data), "")
+            # Not Image.open, which has its own size limit, global to the process.
+            image = PillowImage.OPEN[kind][0](io.BytesIO(data), "")
         except _MALFORMED as error:
-            raise ImageError(f"the {kind} header is damaged or cut off: {_why(error)}") from error
-        limits.check(*picture.size)
+            raise ImageError(f"the {kind} header is damaged or truncated: {_why(error)}") from error
+        limits.check(*image.size)
         try:
-            picture.load()
+            image.load()
         except _MALFORMED as error:
-            raise ImageError(f"the {kind} data is damaged or cut off: {_why(error)}") from error
+            raise ImageError(f"the {kind} data is damaged or truncated: {_why(error)}") from error
         if kind == "JPEG2000" and _JPEG2000_END not in data:  # missing tiles are decoded as grey
-            raise ImageError("the JPEG2000 data is cut off: it has no end marker")
-        return _upright(picture)
+            raise ImageError("the JPEG2000 data is truncated: it has no end marker")
+        return _upright(image)
 
 
 def encode_jpeg(image: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
-    """JPEG file of an (H, W, 3) RGB or (H, W) grey picture; quality from 1 to 95."""
+    """JPEG file of an (H, W, 3) RGB or (H, W) grey image; quality from 1 to 95."""
     return _encode(image, "JPEG", quality=quality, optimize=True)
 
 
 def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
-    """PNG file of an (H, W, 3) RGB or (H, W) grey picture."""
+    """PNG file of an (H, W, 3) RGB or (H, W) grey image."""
     return _encode(image, "PNG")
 
 
 def thumbnail(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
-    """A copy of (H, W, 3) whose longer side is at most `long_side` pixels; never enlarged."""
-    picture = PillowImage.fromarray(image)
-    picture.thumbnail((long_side, long_side), PillowImage.Resampling.LANCZOS)
-    return np.array(picture)
+    """A copy of (H, W, 3) with a longer side of at most `long_side` pixels; not enlarged."""
+    small = PillowImage.fromarray(image)
+    small.thumbnail((long_side, long_side), PillowImage.Resampling.LANCZOS)
+    return np.array(small)
 
 
 def _recognise(data: bytes, formats: Sequence[str]) -> str:
@@ -171,49 +170,49 @@ def _recognise(data: bytes, formats: Sequence[str]) -> str:
         if accept is not None and accept(prefix) is True:
             return kind
     known = "any known format" if formats == FORMATS else " or ".join(formats)
-    raise ImageError(f"not a picture in {known}; it starts with {prefix!r}")
+    raise ImageError(f"not an image in {known}; it starts with {prefix!r}")
 
 
 def _why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _upright(picture: PillowImage.Image) -> PillowImage.Image:
+def _upright(image: PillowImage.Image) -> PillowImage.Image:
     try:
-        orientation = picture.getexif().get(ExifTags.Base.Orientation, 1)
-    except _MALFORMED:  # a good picture is not lost over damaged EXIF
+        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _MALFORMED:  # damaged EXIF does not make the image unusable
         orientation = 1
-    turn = _TURNS.get(orientation) if isinstance(orientation, int) else None
-    return picture if turn is None else picture.transpose(turn)
+    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
+    return image if method is None else image.transpose(method)
 
 
-def _to_rgb(picture: PillowImage.Image) -> npt.NDArray[np.uint8]:
-    if picture.mode.startswith(("I", "F")):
-        return np.repeat(_deep_grey(picture)[:, :, None], 3, axis=2)
+def _to_rgb(image: PillowImage.Image) -> npt.NDArray[np.uint8]:
+    if image.mode.startswith(("I", "F")):
+        return np.repeat(_deep_grey(image)[:, :, None], 3, axis=2)
     try:
-        if picture.has_transparency_data:
-            layer = picture.convert("RGBA")
-            paper = PillowImage.new("RGBA", layer.size, "white")
-            return np.array(PillowImage.alpha_composite(paper, layer).convert("RGB"))
-        return np.array(picture.convert("RGB"))
+        if image.has_transparency_data:
+            layer = image.convert("RGBA")
+            white = PillowImage.new("RGBA", layer.size, "white")
+            return np.array(PillowImage.alpha_composite(white, layer).convert("RGB"))
+        return np.array(image.convert("RGB"))
     except _MALFORMED as error:
-        raise ImageError(f"{picture.mode} colours cannot be converted to RGB: {error}") from error
+        raise ImageError(f"{image.mode} colours cannot be converted to RGB: {error}") from error
 
 
-def _deep_grey(picture: PillowImage.Image) -> npt.NDArray[np.uint8]:
-    """(H, W) uint8 from a grey picture of more than 8 bits."""
-    values: npt.NDArray[Any] = np.asarray(picture)
-    if picture.mode.startswith("I;16") or picture.format == "PPM":  # PPM is scaled to 16 bits
+def _deep_grey(image: PillowImage.Image) -> npt.NDArray[np.uint8]:
+    """(H, W) uint8 from a grey image with more than 8 bits."""
+    values: npt.NDArray[Any] = np.asarray(image)
+    if image.mode.startswith("I;16") or image.format == "PPM":  # PPM is scaled to 16 bits
         bits = 16
-        if isinstance(picture, TiffImagePlugin.TiffImageFile):
-            bits = picture.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            bits = image.tag_v2[TiffImagePlugin.BITSPERSAMPLE][0]
         white = 2**bits - 1
         levels = (values.astype(np.uint32) * 255 + white // 2) // white
         return np.asarray(levels, dtype=np.uint8)
     finite = np.isfinite(values)
     if not finite.any():
-        raise ImageError("the picture has no finite value")
-    with np.errstate(invalid="ignore"):  # a NaN may be of the signalling kind
+        raise ImageError("the image has no finite value")
+    with np.errstate(invalid="ignore"):  # signalling NaNs
         real = values.astype(np.float64)
     low, high = real[finite].min(), real[finite].max()
     gain = 255 / (high - low) if high > low else 0.0

@@ -1,9 +1,9 @@
-"""The square canvas that networks see, and the way back from its feature grids to the image.
+"""The square canvas for networks, and mapping its feature grids back to the image.
 
-An image is fitted into a black square; of the square feature grid, the band that holds the image
-is kept and stretched over a square grid of cells again, so that cells cover the image alone.
+An image is fitted into a black square; of the square feature grid, the band with the image is
+resized to a square grid of cells again, so that the cells cover only the image.
 
-Source: released IPSeg code (`ipseg_fss.py`) and sd-dino, to the rounding.
+Source: released IPSeg code (`ipseg_fss.py`) and sd-dino, including rounding.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ Indices = npt.NDArray[np.int64]
 
 
 def letterbox(image: Image, side: int) -> Image:
-    """Fits an image into a black square, centred, its aspect ratio kept.
+    """Fits an image into a black square, centred, keeping its aspect ratio.
 
     Args:
         image: (H, W, 3) uint8 RGB.
@@ -28,7 +28,7 @@ def letterbox(image: Image, side: int) -> Image:
         (side, side, 3) uint8 RGB; Lanczos-resampled.
     """
     height, width = image.shape[:2]
-    # Halves are rounded to even, as numpy does and the published code with it.
+    # Halves are rounded to even, as in numpy and the published code.
     short = max(1, round(side * min(height, width) / max(height, width)))
     columns, rows = (side, short) if height <= width else (short, side)
     resized = PillowImage.fromarray(image).resize((columns, rows), PillowImage.Resampling.LANCZOS)
@@ -39,14 +39,14 @@ def letterbox(image: Image, side: int) -> Image:
 
 
 def kept_band(width: int, height: int, n: int) -> tuple[int, int, int, int]:
-    """The part of an n x n feature grid of a letterboxed image that holds the image.
+    """The part of an n x n feature grid of a letterboxed image that covers the image.
 
-    The published rule, to the last rounding: the division is in floating point, and bands of odd
-    and even padding differ by one cell, so that grids of several sizes are not quite in register.
-    Where that rule keeps nothing (an image far longer than n times its width), the middle stays.
+    The published rule including rounding: the division is in floating point, and bands with odd and
+    even padding differ by one cell, so that grids of several sizes are not exactly aligned. If the
+    rule gives an empty band (the image is much longer than n times its width), it is the middle.
 
     Args:
-        width: pixels of the image, before it was letterboxed.
+        width: pixels of the image, before letterboxing.
         height: pixels of the image.
         n: cells along each side of the grid.
 
@@ -63,26 +63,26 @@ def kept_band(width: int, height: int, n: int) -> tuple[int, int, int, int]:
 
 
 def nearest_indices(size: int, count: int) -> Indices:
-    """Which of `size` cells each of `count` cells is copied from: (count,).
+    """Nearest-neighbour indices into `size` cells for each of `count` cells: (count,).
 
-    Scale and product are in float32, as torch's nearest interpolation has them: a product in
-    float64, or exact, is on the other side of a whole number for some cells.
+    Scale and product are in float32, as in torch's nearest interpolation: in float64, or exactly,
+    some products are on the other side of an integer.
     """
     source = np.floor(np.arange(count, dtype=np.float32) * np.float32(size / count))
     return np.minimum(source.astype(np.int64), size - 1)
 
 
 def source_cells(width: int, height: int, n: int, cells: int) -> tuple[Indices, Indices]:
-    """Row and column of the n x n grid for each row and column of the de-letterboxed grid.
+    """Rows and columns of the n x n grid for those of the grid without padding.
 
     Args:
-        width: pixels of the image, before it was letterboxed.
+        width: pixels of the image, before letterboxing.
         height: pixels of the image.
         n: cells along each side of the letterboxed grid.
-        cells: rows, and columns, of the grid that covers the image alone.
+        cells: rows and columns of the grid without padding.
 
     Returns:
-        Two (cells,) arrays: `grid[rows][:, columns]` is the de-letterboxed grid.
+        Two (cells,) arrays: `grid[rows][:, columns]` is the grid without padding.
     """
     top, bottom, left, right = kept_band(width, height, n)
     rows = top + nearest_indices(bottom - top, cells)
@@ -91,6 +91,6 @@ def source_cells(width: int, height: int, n: int, cells: int) -> tuple[Indices, 
 
 
 def mask_on_cells(mask: Map, cells: int) -> Map:
-    """A mask (H, W) of an image, stretched over cells x cells by nearest neighbour."""
+    """A mask (H, W) of an image, resized to cells x cells by nearest neighbour."""
     rows, columns = (nearest_indices(size, cells) for size in mask.shape)
     return mask[rows][:, columns]

@@ -10,10 +10,10 @@ from pycocotools import mask as coco
 
 from ipseg.errors import ImageError
 from ipseg.rows import Map, Mask
-from ipseg.vision.images import ImageLimits, open_picture
+from ipseg.vision.images import ImageLimits, open_image
 
 _MAX_PIXELS = 2**31 - 1
-_MAX_DIGITS = 7  # of 5 bits: more than any run in _MAX_PIXELS needs
+_MAX_DIGITS = 7  # of 5 bits: enough for any run in _MAX_PIXELS
 _PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 _ANY_SIZE = ImageLimits(min_side=1, max_aspect=float("inf"))
 
@@ -31,7 +31,7 @@ class RLE(TypedDict):
 
 
 def encode_rle(mask: Mask) -> RLE:
-    """Encode an (H, W) bool mask."""
+    """Encodes an (H, W) bool mask."""
     if mask.ndim != 2 or mask.dtype != np.bool_:
         raise ValueError(f"a mask is (H, W) bool, not {mask.shape} {mask.dtype}")
     encoded = coco.encode(np.asfortranarray(mask, dtype=np.uint8))
@@ -47,7 +47,7 @@ def decode_rle(rle: RLE) -> Mask:
     """
     runs = _checked_runs(rle)
     height, width = rle["size"]
-    # Not pycocotools' decode: with numpy 2 it warns on every call, and the runs are here already.
+    # Not pycocotools' decode, which warns on every call with numpy 2; the runs are known already.
     columns = np.repeat(np.arange(len(runs)) % 2 == 1, runs).reshape(width, height)
     return np.ascontiguousarray(columns.T)
 
@@ -58,8 +58,8 @@ def rle_area(rle: RLE) -> int:
 
 
 def rle_bbox(rle: RLE) -> list[float]:
-    """[x, y, width, height] of the mask in pixels, zeros if it is empty. Raises ValueError too."""
-    _checked_runs(rle)  # pycocotools' C code would read and write out of bounds
+    """[x, y, width, height] of the mask in pixels, zeros if empty. Raises ValueError as above."""
+    _checked_runs(rle)  # pycocotools does not check bounds
     encoded = {"size": [int(n) for n in rle["size"]], "counts": rle["counts"].encode("ascii")}
     return [float(v) for v in coco.toBbox(encoded)]
 
@@ -78,19 +78,19 @@ def _checked_runs(rle: RLE) -> npt.NDArray[np.int64]:
 
 
 def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
-    """Run lengths from COCO's code: 5 bits a character, low first; differences to two runs back."""
+    """Run lengths from COCO's code: 5 bits per character, low first; deltas to two runs before."""
     if not counts or not counts.isascii():
         raise ValueError("RLE counts are empty or not ASCII text")
     digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if digits.min() < 0 or digits.max() > 63:
-        raise ValueError("RLE counts hold a character outside of COCO's code")
+        raise ValueError("RLE counts contain a character outside of COCO's code")
     last = (digits & 32) == 0
     if not last[-1]:
-        raise ValueError("RLE counts are cut off in the middle of a number")
+        raise ValueError("RLE counts are truncated in the middle of a number")
     starts = np.concatenate([[0], np.flatnonzero(last)[:-1] + 1])
     lengths = np.diff(np.append(starts, len(digits)))
     if lengths.max() > _MAX_DIGITS:
-        raise ValueError("RLE counts hold a number that is too long")
+        raise ValueError("RLE counts contain a number that is too long")
     shift = 5 * (np.arange(len(digits)) - np.repeat(starts, lengths))
     values = np.add.reduceat((digits & 31) << shift, starts)
     values -= np.where(digits[last] & 16, np.int64(1) << (5 * lengths), 0)  # sign
@@ -100,42 +100,42 @@ def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
 
 
 def read_mask(data: bytes) -> Mask:
-    """Read a mask from a PNG file: every pixel that is not zero is object.
+    """Reads a mask from a PNG file: every non-zero pixel is object.
 
-    Of a palette picture the index counts, whatever colour it shows: index 0 is background. In a
-    colour picture any non-zero channel makes object, but for alpha: a fully transparent pixel is
-    background, an opaque one is judged by its colour.
+    In a palette image the index is the value, not its colour: index 0 is background. In a colour
+    image, pixels with any non-zero channel except alpha are object; fully transparent pixels are
+    background.
 
     Args:
         data: PNG, grey (1 to 16 bits), palette or colour (8 bits), with or without alpha.
 
     Returns:
-        (H, W) bool, upright as `decode` would give the picture.
+        (H, W) bool, upright like images from `decode`.
 
     Raises:
-        ImageError: not a PNG (lossy formats smear zeros), a damaged one, or one of 16-bit colour,
-            whose lower 8 bits Pillow drops.
+        ImageError: not a PNG (lossy formats change zeros), a damaged one, or one with 16-bit
+            colour, of which Pillow drops the lower 8 bits.
     """
-    picture = open_picture(data, _ANY_SIZE, formats=("PNG",))
-    if data[_PNG_DEPTH] == 16 and picture.mode != "I;16":
+    image = open_image(data, _ANY_SIZE, formats=("PNG",))
+    if data[_PNG_DEPTH] == 16 and image.mode != "I;16":
         raise ImageError("the mask has 16-bit colours; save it as a grey or an 8-bit PNG")
-    values: npt.NDArray[Any] = np.asarray(picture)
+    values: npt.NDArray[Any] = np.asarray(image)
     if values.ndim == 2:
         return np.asarray(values != 0)
-    colours = values[..., :-1] if picture.mode in ("LA", "RGBA") else values
+    colours = values[..., :-1] if image.mode in ("LA", "RGBA") else values
     mask = colours.any(axis=2)
-    if picture.mode in ("LA", "RGBA"):
+    if image.mode in ("LA", "RGBA"):
         mask &= values[..., -1] != 0
     return np.asarray(mask)
 
 
 def read_soft_mask(data: bytes) -> Map:
-    """Read a saliency map from the 8-bit grey PNG it was stored in: (H, W) float32 in [0, 1].
+    """Reads a saliency map from an 8-bit grey PNG: (H, W) float32 in [0, 1].
 
     Raises:
         ImageError: not a PNG of 8-bit grey, or a damaged one.
     """
-    picture = open_picture(data, _ANY_SIZE, formats=("PNG",))
-    if picture.mode != "L":
-        raise ImageError(f"a soft mask is a PNG of 8-bit grey, not of mode {picture.mode}")
-    return np.asarray(picture, dtype=np.float32) / np.float32(255)
+    image = open_image(data, _ANY_SIZE, formats=("PNG",))
+    if image.mode != "L":
+        raise ImageError(f"a soft mask is a PNG of 8-bit grey, not of mode {image.mode}")
+    return np.asarray(image, dtype=np.float32) / np.float32(255)

@@ -1,4 +1,4 @@
-"""Pictures for people: masks, points and labels drawn on an image, and contact sheets."""
+"""Masks, points and labels drawn on an image, and contact sheets."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ from ipseg.rows import Image, Mask
 Colour = tuple[int, int, int]
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
-# Okabe & Ito, "Color Universal Design" (2008), in an order that sets neighbours far apart; black
-# and white are left out because contours and rims use them.
+# Okabe & Ito, "Color Universal Design" (2008), ordered so that neighbours differ most; without
+# black and white, which contours and rims use.
 COLOURS: tuple[Colour, ...] = (
     (230, 159, 0),  # orange
     (86, 180, 233),  # sky blue
@@ -34,7 +34,7 @@ GREEN: Colour = (0, 170, 60)
 RED: Colour = (220, 40, 30)
 WHITE: Colour = (255, 255, 255)
 WARNING: Colour = (190, 60, 0)
-_DIMMED = 0.3  # brightness that is left of what does not belong to an object
+_DIMMED = 0.3  # brightness of pixels outside of an object
 _PAPER: Colour = (250, 250, 250)
 _INK: Colour = (30, 30, 30)
 
@@ -45,9 +45,9 @@ class Drawn:
 
     Attributes:
         colour: (r, g, b), 0 to 255.
-        mask: (H, W) bool, None for nothing to fill.
+        mask: (H, W) bool, or None.
         points: (n, 3) x, y in pixels and label, 1 positive and 0 negative; may be empty.
-        label: text beside the object; empty for none.
+        label: text next to the object; may be empty.
     """
 
     colour: Colour
@@ -58,12 +58,12 @@ class Drawn:
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture of a contact sheet.
+    """One image of a contact sheet.
 
     Attributes:
         image: (H, W, 3) uint8.
         caption: line below it, shortened to fit; may be empty.
-        warning: up to three lines in a warning colour, and a frame; empty for none.
+        warning: up to three lines in a warning colour, with a frame; may be empty.
     """
 
     image: Image
@@ -77,14 +77,14 @@ def colour_of(index: int) -> Colour:
 
 
 def draw(image: Image, objects: Sequence[Drawn], *, fill: float = 0.45) -> Image:
-    """Draw objects on a copy of an image.
+    """Draws objects on a copy of an image.
 
     Masks are filled with translucent colour inside a crisp contour, points are discs with a white
     rim (green positive, red negative). Line and text sizes follow the size of the image.
 
     Args:
         image: (H, W, 3) uint8 RGB.
-        objects: drawn in order; points and labels lie above all masks.
+        objects: drawn in order; points and labels are above all masks.
         fill: opacity of the fill, 0 (contour only) to 1.
 
     Returns:
@@ -99,34 +99,34 @@ def draw(image: Image, objects: Sequence[Drawn], *, fill: float = 0.45) -> Image
     for each in objects:
         for x, y, label in each.points:
             _disc(canvas, float(x), float(y), 3.2 * unit, GREEN if label == 1 else RED)
-    picture = PillowImage.fromarray(canvas)
-    pen = ImageDraw.Draw(picture)
+    drawing = PillowImage.fromarray(canvas)
+    pen = ImageDraw.Draw(drawing)
     taken: list[tuple[float, float, float, float]] = []
     for each in objects:
         if each.label:
-            _tag(pen, each, picture.size, unit, taken)
-    return np.array(picture)
+            _tag(pen, each, drawing.size, unit, taken)
+    return np.array(drawing)
 
 
 def isolate(image: Image, mask: Mask, colour: Colour) -> Image:
-    """A copy of an image in which all but an (H, W) mask is dimmed, with the mask's contour."""
+    """A copy of an image, dimmed outside of an (H, W) mask, with the contour of the mask."""
     dimmed = np.where(mask[..., None], image, np.round(_DIMMED * image)).astype(np.uint8)
     return draw(dimmed, [Drawn(colour, mask)], fill=0.0)
 
 
 def grid(tiles: Sequence[Tile], columns: int = 4, tile: int = 240) -> Image:
-    """A contact sheet: pictures in rows, each with its caption below.
+    """A contact sheet: images in rows, each with its caption below.
 
     Args:
         tiles: at least one.
-        columns: pictures in a row; fewer pictures make a narrower sheet.
-        tile: pixels of the square that each picture is fitted into.
+        columns: images in a row; with fewer images the sheet is narrower.
+        tile: pixels of the square that each image is fitted into.
 
     Returns:
         (H, W, 3) uint8.
     """
     if not tiles:
-        raise ValueError("a contact sheet needs at least one picture")
+        raise ValueError("a contact sheet needs at least one image")
     columns = min(columns, len(tiles))
     gap = max(8, tile // 20)
     rows = [
@@ -138,26 +138,26 @@ def grid(tiles: Sequence[Tile], columns: int = 4, tile: int = 240) -> Image:
 
 
 def _row(tiles: Sequence[Tile], columns: int, tile: int, gap: int) -> Image:
-    """One row of a contact sheet, as high as its pictures and captions need."""
+    """One row of a contact sheet, as high as its images and captions."""
     text_size = max(11.0, tile / 16)
     font = ImageFont.load_default(text_size)
     line = round(text_size * 1.3)
-    pictures = [_fitted(each.image, tile) for each in tiles]
+    images = [_fitted(each.image, tile) for each in tiles]
     texts = [
         [(text, _INK) for text in _wrap(each.caption, font, tile, 1)]
         + [(text, WARNING) for text in _wrap(each.warning, font, tile, 3)]
         for each in tiles
     ]
-    below = max(picture.height for picture in pictures)
+    below = max(image.height for image in images)
     height = below + gap // 2 + max(len(lines) for lines in texts) * line + gap
     row = PillowImage.new("RGB", (columns * (tile + gap) + gap, height), _PAPER)
     pen = ImageDraw.Draw(row)
-    for index, (each, picture, lines) in enumerate(zip(tiles, pictures, texts, strict=True)):
+    for index, (each, image, lines) in enumerate(zip(tiles, images, texts, strict=True)):
         middle = gap + index * (tile + gap) + tile // 2
-        left, top = middle - picture.width // 2, below - picture.height
-        row.paste(picture, (left, top))
+        left, top = middle - image.width // 2, below - image.height
+        row.paste(image, (left, top))
         if each.warning:
-            frame = (left, top, left + picture.width - 1, top + picture.height - 1)
+            frame = (left, top, left + image.width - 1, top + image.height - 1)
             pen.rectangle(frame, outline=WARNING, width=3)
         for number, (text, ink) in enumerate(lines):
             at = (middle, below + gap // 2 + number * line)
@@ -166,10 +166,10 @@ def _row(tiles: Sequence[Tile], columns: int, tile: int, gap: int) -> Image:
 
 
 def _fitted(image: Image, side: int) -> PillowImage.Image:
-    picture = PillowImage.fromarray(image)
-    scale = side / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, PillowImage.Resampling.LANCZOS)
+    original = PillowImage.fromarray(image)
+    scale = side / max(original.size)
+    size = (max(1, round(original.width * scale)), max(1, round(original.height * scale)))
+    return original.resize(size, PillowImage.Resampling.LANCZOS)
 
 
 def _paint(canvas: Image, mask: Mask, colour: Colour, fill: float, unit: float) -> Image:
@@ -177,14 +177,14 @@ def _paint(canvas: Image, mask: Mask, colour: Colour, fill: float, unit: float) 
     tinted = (1 - fill) * canvas[mask] + fill * np.asarray(colour)
     result[mask] = np.round(tinted).astype(np.uint8)
     contours, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_CCOMP, cv2.CHAIN_APPROX_NONE)
-    # A dark line under the coloured one keeps the contour visible on its own colour.
+    # A dark line below the coloured one makes the contour visible on the same colour.
     cv2.drawContours(result, contours, -1, (20, 20, 20), round(2.6 * unit) + 1, cv2.LINE_AA)
     cv2.drawContours(result, contours, -1, colour, max(1, round(1.5 * unit)), cv2.LINE_AA)
     return result
 
 
 def _disc(canvas: Image, x: float, y: float, radius: float, colour: Colour) -> None:
-    """Draw in place, with OpenCV's sub-pixel positions (its pixel centres lie on integers)."""
+    """Draws in place, with OpenCV's sub-pixel positions (its pixel centres are integers)."""
     shift = 4
     centre = (round((x - 0.5) * 2**shift), round((y - 0.5) * 2**shift))
     for scale, paint in ((1.45, (20, 20, 20)), (1.3, WHITE), (0.95, colour)):
@@ -199,11 +199,11 @@ def _tag(
     unit: float,
     taken: list[tuple[float, float, float, float]],
 ) -> None:
-    """Draw a label at the top left of the object, in a box of its colour, clear of other labels."""
+    """Draws a label at the top left of the object, in a box of its colour, without overlaps."""
     text_size = max(11.0, 9 * unit)
     font = ImageFont.load_default(text_size)
     pad = round(3 * unit)
-    text = _cut(_plain(each.label), font, size[0] - 2 * pad)
+    text = _cut(_ascii(each.label), font, size[0] - 2 * pad)
     width = font.getlength(text) + 2 * pad
     height = round(text_size * 1.25) + pad
     x, y = 0.0, 0.0
@@ -226,17 +226,17 @@ def _tag(
     pen.text((x + pad, y + height / 2), text, fill=ink, font=font, anchor="lm")
 
 
-def _plain(text: str) -> str:
-    """The text in ASCII, all that Pillow's built-in font has: accents dropped, the rest '?'."""
+def _ascii(text: str) -> str:
+    """The text in ASCII, for Pillow's built-in font: without accents, other characters as '?'."""
     letters = [c for c in unicodedata.normalize("NFKD", text) if not unicodedata.combining(c)]
     ascii_only = "".join(c if c.isascii() else "?" for c in letters)
     return " ".join("".join(c if c.isprintable() else " " for c in ascii_only).split())
 
 
 def _wrap(text: str, font: _Font, width: float, lines: int) -> list[str]:
-    """Plain text on at most so many lines of this width; the last is cut with '...' if need be."""
+    """ASCII text on at most so many lines of this width; the last one is cut with '...'."""
     wrapped: list[str] = []
-    words = _plain(text).split()
+    words = _ascii(text).split()
     while words and len(wrapped) < lines - 1:
         count = len(words)
         while count > 1 and font.getlength(" ".join(words[:count])) > width:

@@ -1,8 +1,8 @@
-"""Work images and superpixels: what the weight-free components compute on.
+"""Work images and superpixels, on which the components without weights compute.
 
-The classical saliency, descriptors and segmenter look at a small copy of the photo (the work image)
-and reason about a few hundred superpixels instead of pixels, which keeps an image below a
-fraction of a second on one core.
+The classical saliency, descriptors and segmenter use a resized copy of the image (the work image)
+and a few hundred superpixels instead of pixels, which takes a fraction of a second per image on one
+core.
 """
 
 from __future__ import annotations
@@ -14,16 +14,16 @@ import numpy as np
 import numpy.typing as npt
 
 _SLIC_ITERATIONS = 5
-_MIN_AREA_SHARE = 0.25  # of an average superpixel; smaller pieces are joined to a neighbour
+_MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
 def work_image(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
-    """Resize so that the longer side has `long_side` pixels, keeping the aspect.
+    """Resizes to a longer side of `long_side` pixels, keeping the aspect ratio.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
-        long_side: wanted length of the longer side, pixels. Small images are enlarged, so that
-            the superpixels of a thumbnail are as many as those of a photo.
+        long_side: length of the longer side, pixels. Small images are enlarged, so that a
+            thumbnail has as many superpixels as a photo.
 
     Returns:
         (h, w, 3) or (h, w) uint8; neither side is shorter than one pixel.
@@ -45,14 +45,14 @@ def to_lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
 
 @dataclass(frozen=True)
 class Superpixels:
-    """A partition of a work image into n connected pieces of similar colour.
+    """A partition of a work image into n connected regions of similar colour.
 
     Attributes:
         labels: (h, w) int32 in [0, n).
         colour: (n, 3) float64, mean Lab.
         centre: (n, 2) float64, mean x, y; the image spans [0, 1] on both axes.
         area: (n,) float64, pixels.
-        border: (n,) float64, pixels that lie on the image border.
+        border: (n,) float64, pixels on the image border.
         edges: (m, 2) int64, pairs i < j of touching superpixels, sorted.
     """
 
@@ -64,7 +64,7 @@ class Superpixels:
     edges: npt.NDArray[np.int64]
 
     def __len__(self) -> int:
-        """How many superpixels there are."""
+        """The number of superpixels."""
         return len(self.area)
 
     def mean(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -72,7 +72,7 @@ class Superpixels:
         return self._sum(values) / self.area
 
     def paint(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
-        """Give every pixel the value of its superpixel: (n,) -> (h, w) float32."""
+        """Gives every pixel the value of its superpixel: (n,) -> (h, w) float32."""
         return np.asarray(values, dtype=np.float32)[self.labels]
 
     def _sum(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
@@ -83,13 +83,13 @@ class Superpixels:
 def superpixels(
     lab: npt.NDArray[np.float32], count: int = 250, compactness: float = 10.0, sigma: float = 1.0
 ) -> Superpixels:
-    """Cut an image into superpixels (SLIC, Achanta et al., PAMI 2012; OpenCV's implementation).
+    """Partitions an image into superpixels (SLIC, Achanta et al., PAMI 2012; by OpenCV).
 
     Args:
         lab: (h, w, 3) float32 Lab image.
-        count: roughly how many superpixels, >= 1. Fewer come out of very small images.
-        compactness: weight of closeness against colour, > 0.
-        sigma: Gaussian smoothing before the cut, pixels.
+        count: approximate number of superpixels, >= 1. Very small images have fewer.
+        compactness: weight of distance relative to colour, > 0.
+        sigma: Gaussian smoothing before the partition, pixels.
 
     Returns:
         The superpixels; labels are consecutive and none is empty.

@@ -1,1 +1,1 @@
-"""Learned weights: what a profile needs, where it is, how to get it, tiny stand-ins for it."""
+"""Learned weights: what a profile needs, where it is, how to get it, and tiny replacements."""

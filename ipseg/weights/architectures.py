@@ -1,7 +1,7 @@
-"""What is inside published weights, in numbers, and the same networks in tiny.
+"""Architectures of published weights, and tiny versions of the same networks.
 
-The numbers of a published network are those of its config.json; they are needed where no weights
-are at hand: to count its operations, and to make weights that have its form.
+The hyperparameters are those of the published config.json. They are needed without weights: to
+count operations, and to make weights of the same form.
 """
 
 from __future__ import annotations
@@ -38,19 +38,19 @@ from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]
-# The libraries build their classes at run time; types tell nothing about what is inside.
+# The libraries build their classes at run time, so there are no useful types.
 Network: TypeAlias = Any
 
 
 @dataclass(frozen=True)
 class Architecture:
-    """One network, at its published size and in tiny.
+    """One network, in its published and in a tiny size.
 
     Attributes:
         network: its class.
-        config: the class that holds its numbers; None if the network takes them itself.
-        real: numbers of the published network that differ from the class's defaults.
-        tiny: what replaces them in the tiny one; sizes that the input must fit stay.
+        config: class of its configuration; None if the network takes keyword arguments.
+        real: hyperparameters of the published network that differ from the defaults.
+        tiny: those that differ in the tiny one; sizes that depend on the input are kept.
     """
 
     network: Any
@@ -59,7 +59,7 @@ class Architecture:
     tiny: Numbers
 
     def build(self, *, tiny: bool = False) -> Network:
-        """The network with whatever weights its class begins with."""
+        """The network with its initial weights."""
         numbers = {**self.real, **(self.tiny if tiny else {})}
         return (
             self.network(**numbers) if self.config is None else self.network(self.config(**numbers))
@@ -76,7 +76,7 @@ def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
 
 
 def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
-    # It has a ratio where the others have the hidden units of a block.
+    # It has a ratio instead of the hidden units of a block.
     def numbers(width: int, depth: int, heads: int) -> dict[str, int]:
         return {k: v for k, v in _vit(width, depth, heads).items() if k != "intermediate_size"}
 
@@ -89,7 +89,7 @@ def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
 
 
 def _clip(vision: dict[str, int], text_width: int, text_heads: int) -> Architecture:
-    """Both towers and the projections, as the hub holds them."""
+    """Both towers and the projections, as on the hub."""
     text = {"vocab_size": 49408, "max_position_embeddings": 77}
     small = {"vocab_size": 16, "bos_token_id": 14, "eos_token_id": 15}
     seen = {key: vision[key] for key in ("image_size", "patch_size")}
@@ -118,7 +118,7 @@ _HIERA_TINY = {
 }
 _SAM_SIDE = 256
 
-# Hub id -> folder of each network below it -> the network.
+# Hub id -> folder of each network in it -> the network.
 FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/dinov2-small": {"": _dinov2(384, 6)},
     "facebook/dinov2-base": {"": _dinov2(768, 12)},
@@ -155,7 +155,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
         "unet": Architecture(
             UNet2DConditionModel,
             None,
-            {"sample_size": 64, "cross_attention_dim": 768},  # 8 heads, whatever the channels
+            {"sample_size": 64, "cross_attention_dim": 768},  # 8 heads for any number of channels
             {
                 "block_out_channels": (16, 32, 32, 32),
                 "cross_attention_dim": 32,
@@ -187,7 +187,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
         "": Architecture(
             Sam2Model,
             Sam2Config,
-            {},  # the class's defaults
+            {},  # defaults of the class
             {
                 "vision_config": {
                     "backbone_config": _HIERA_TINY,
@@ -206,30 +206,30 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     },
 }
 
-# File of the package segment_anything -> its own name of the network.
+# File of the package segment_anything -> its name of the network.
 SAM_FILES = {
     "sam_vit_b_01ec64.pth": "vit_b",
     "sam_vit_l_0b3195.pth": "vit_l",
     "sam_vit_h_4b8939.pth": "vit_h",
 }
 CORNET_FILE = "cornet_rgb_duts_tr.pth"
-# The same networks in the form of transformers; hub id -> file.
+# The same networks in transformers: hub id -> file.
 SAM_FOLDERS = {
     "facebook/sam-vit-base": "sam_vit_b_01ec64.pth",
     "facebook/sam-vit-large": "sam_vit_l_0b3195.pth",
     "facebook/sam-vit-huge": "sam_vit_h_4b8939.pth",
-    "syscv-community/sam-hq-vit-base": "sam_vit_b_01ec64.pth",  # with one more output
+    "syscv-community/sam-hq-vit-base": "sam_vit_b_01ec64.pth",  # with an additional output
 }
 
 
 def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
-    """The numbers of a published SAM, taken from the package that published it."""
+    """The architecture of a published SAM, from its package."""
     with torch.device("meta"):
         state = sam_model_registry[SAM_FILES[file]]().state_dict()
     real = recognise(state, file)
     if not tiny:
         return real
-    # 14 patches in a window do not divide the 16 of the picture, as with the real 64.
+    # Windows of 14 patches do not divide the 16 of the image, like the real 64.
     return replace(
         real,
         side=_SAM_SIDE,
@@ -257,13 +257,13 @@ def _sam_hq(config: Network) -> SamHQModel:
 
 
 def networks(name: str, *, tiny: bool = False) -> dict[str, Network]:
-    """Every network in the weights `name`: folder below it ('' for itself) -> network.
+    """All networks in the weights `name`: folder in it ('' for itself) -> network.
 
     On the current default device (`with torch.device("meta")` costs no memory). A SAM from the
     package segment_anything is on 'meta' in any case.
 
     Raises:
-        KeyError: no published weights of that name are known.
+        KeyError: there are no published weights of that name.
     """
     if name == CORNET_FILE:
         found: dict[str, Network] = {"": CorNet()}

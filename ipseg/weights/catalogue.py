@@ -1,4 +1,4 @@
-"""What is known of the weights that profiles name: licence, size, where they are published."""
+"""Facts about the weights in profiles: licence, size, where they are published."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from ipseg.networks.models import is_hub_id
 
 Layout = Literal["transformers", "diffusers", "file"]
 
-# What a folder on the hub must hold, of all that lies there. Where a .safetensors file is missing,
-# its older .bin counterpart does.
+# Required files of a hub folder; others are not needed. Older .bin files replace missing
+# .safetensors files.
 FILES: dict[Layout, tuple[str, ...]] = {
     "transformers": ("config.json", "preprocessor_config.json", "model.safetensors"),
     "diffusers": (
@@ -32,20 +32,20 @@ FILES: dict[Layout, tuple[str, ...]] = {
 OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
-_SETTINGS = ("weights", "odise")  # of a part of a profile, that name weights
+_SETTINGS = ("weights", "odise")  # settings of components with the name of weights
 
 
 @dataclass(frozen=True)
 class Source:
-    """Where one set of weights comes from.
+    """The source of one set of weights.
 
     Attributes:
-        licence: of the weights, in short.
-        commercial: whether that licence lets them be used commercially; None if not known.
-        megabytes: to download, about; None if not known.
-        layout: what lies there.
-        page: of the publisher, for a file; the hub's own page otherwise.
-        sha256: of a file, as published: all 64 digits or the first ones; "" if not known.
+        licence: of the weights, short.
+        commercial: whether that licence allows commercial use; None if unknown.
+        megabytes: approximate size of the download; None if unknown.
+        layout: of the files.
+        page: of the publisher, for a file; else it is the page on the hub.
+        sha256: of a file, as published: all 64 digits or the first ones; "" if unknown.
         revision: branch, tag or commit on the hub.
     """
 
@@ -58,8 +58,8 @@ class Source:
     revision: str = "main"
 
 
-# Licences as their publishers state them. Sums of the SAM files are those of the published files;
-# ODISE puts the first digits of the sum into the name of its file.
+# Licences as stated by the publishers. Checksums of the SAM files are those of the published files;
+# ODISE has the first digits of the checksum in the name of its file.
 CATALOGUE: dict[str, Source] = {
     "cornet_rgb_duts_tr.pth": Source(
         "MIT (its repository's)", True, 114, "file", "https://github.com/moothes/A2S-v2"

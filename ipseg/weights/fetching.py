@@ -1,4 +1,4 @@
-"""Getting weights from the Hugging Face hub."""
+"""Downloading weights from the Hugging Face hub."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ from ipseg.weights.finding import Found, alternative, find
 
 
 def fetch(need: Need, models: Models) -> Found:
-    """Downloads what is missing of weights on the hub, and nothing else that lies there.
+    """Downloads the missing required files of weights on the hub.
 
     Args:
-        need: with a hub id for a name.
-        models: `root` is where to put it, at ROOT/<hub id>; without one it is the hub's cache.
+        need: its name is a hub id.
+        models: files are put into ROOT/<hub id> of `root`; without one, into the hub cache.
 
     Raises:
-        WeightsError: the hub cannot be reached, has no such weights, wants its terms accepted, or
+        WeightsError: the hub cannot be reached, has no such weights, requires accepting terms, or
             does not have all files; or they cannot be stored.
     """
     wanted = FILES[need.source.layout]
@@ -40,8 +40,8 @@ def fetch(need: Need, models: Models) -> Found:
         found = find(need, models)
     if not found.complete:
         raise WeightsError(
-            f"{need.name} is not complete: {', '.join(found.missing)} could not be had; "
-            f"if there is a network, this is not the kind of weights that {need.parts[0]} takes"
+            f"{need.name} is not complete: {', '.join(found.missing)} could not be downloaded; "
+            f"if the network works, these are not weights for {need.parts[0]}"
         )
     return found
 
@@ -57,15 +57,15 @@ def _download(need: Need, names: tuple[str, ...] | list[str], folder: Path | Non
         )
     except GatedRepoError as error:
         raise WeightsError(
-            f"{need.name} is given out on terms: accept them at {page}, then `hf auth login`, then "
-            f"fetch again"
+            f"{need.name} requires accepting terms: accept them at {page}, then `hf auth login`, "
+            f"then fetch again"
         ) from error
     except RepositoryNotFoundError as error:
-        raise WeightsError(f"cannot fetch {need.name}: there is no such model at {page}") from error
+        raise WeightsError(f"cannot fetch {need.name}: there is no model at {page}") from error
     except (LocalEntryNotFoundError, ConnectionError) as error:
         raise WeightsError(
-            f"cannot fetch {need.name}: no way to huggingface.co from here; fetch it on a machine "
-            f"with a network, copy the folder to ROOT/{need.name}, and set models.root=ROOT"
+            f"cannot fetch {need.name}: huggingface.co cannot be reached; fetch it on a machine "
+            f"with network access, copy the folder to ROOT/{need.name}, and set models.root=ROOT"
         ) from error
     except (HfHubHTTPError, HFValidationError) as error:
         first = str(error).strip().partition("\n")[0]

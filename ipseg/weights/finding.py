@@ -1,4 +1,4 @@
-"""Where weights are on this machine, and whether they are what they should be."""
+"""Finding weights on this machine, and checking them."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from ipseg.networks.models import Models
 from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need, folder_layout
 
 TINY_MARK = "tiny-weights.json"
-"""Name of the file in a folder of tiny random weights that says so."""
+"""Name of the file that marks a folder of tiny random weights."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _BLOCK = 1 << 24  # bytes hashed at once
@@ -27,9 +27,9 @@ class WeightFile:
     """One file of a set of weights.
 
     Attributes:
-        name: below the folder, or its own name.
-        path: where it is.
-        published: sha256 that its publisher gives: 64 digits, the first ones, or "" if not known.
+        name: path below the folder, or file name.
+        path: its location.
+        published: sha256 from its publisher: 64 digits, the first ones, or "" if unknown.
     """
 
     name: str
@@ -54,15 +54,15 @@ def _sha256(path: Path, size: int, modified: int) -> str:
 
 @dataclass(frozen=True)
 class Found:
-    """One set of weights that a profile needs, as it is on this machine.
+    """One set of weights that a profile needs, on this machine.
 
     Attributes:
-        need: what was looked for.
-        location: file or folder; None if it is nowhere.
-        where: 'hub cache', 'folder', 'file' or 'tiny' (random weights); '' if it is nowhere.
-        revision: commit on the hub, if it is known.
-        files: that are there.
-        missing: names of files that should be there.
+        need: the needed weights.
+        location: file or folder; None if not found.
+        where: 'hub cache', 'folder', 'file' or 'tiny' (random weights); '' if not found.
+        revision: commit on the hub, if known.
+        files: existing files.
+        missing: names of missing files.
     """
 
     need: Need
@@ -74,17 +74,17 @@ class Found:
 
     @property
     def size(self) -> int:
-        """Bytes of all files."""
+        """Total size in bytes."""
         return sum(file.path.stat().st_size for file in self.files)
 
     @property
     def complete(self) -> bool:
-        """Whether every file is there."""
+        """Whether all files exist."""
         return self.location is not None and not self.missing
 
 
 def find(need: Need, models: Models) -> Found:
-    """Looks for weights where `Models.locate` does."""
+    """Finds weights by `Models.locate`."""
     try:
         location = Path(models.locate(need.name))
     except WeightsError:
@@ -118,11 +118,11 @@ def find(need: Need, models: Models) -> Found:
 
 @dataclass(frozen=True)
 class Checked:
-    """What reading weights tells of them.
+    """The result of reading weights.
 
     Attributes:
         sha256: name of each file with tensors -> 64 hex digits.
-        faults: what is wrong, a line each: files missing, changed or damaged.
+        faults: one line for each missing, changed or damaged file.
     """
 
     sha256: dict[str, str]
@@ -130,9 +130,9 @@ class Checked:
 
 
 def check(found: Found) -> Checked:
-    """Reads every file once for its sum, and opens it without loading it.
+    """Reads every file for its checksum, and opens it without loading the tensors.
 
-    Runs nothing that a file may hold.
+    Never executes code from a file.
     """
     if found.location is None:
         return Checked({}, ("not found",))
@@ -145,7 +145,7 @@ def check(found: Found) -> Checked:
         if not digest.startswith(file.published):
             faults.append(f"{file.path.resolve()} is not the published file: its sha256 differs")
         elif reason := _unreadable(file.path):
-            faults.append(f"{file.path.resolve()} is damaged or no weights file ({reason})")
+            faults.append(f"{file.path.resolve()} is damaged or not a weights file ({reason})")
     return Checked(sums, tuple(faults))
 
 
@@ -173,23 +173,23 @@ def _folder(folder: Path, layout: Layout) -> tuple[list[WeightFile], list[str]]:
 
 
 def _published(folder: Path, name: str) -> str:
-    """The hub's own sum of a large file: its cache names files so, a local folder notes it."""
+    """Checksum of a large file from the hub: its name in the cache, or metadata in a folder."""
     blob = (folder / name).resolve().name
     if _SHA256.fullmatch(blob):
         return blob
-    noted = _downloaded(folder, name)[1]
-    return noted if _SHA256.fullmatch(noted) else ""
+    recorded = _downloaded(folder, name)[1]
+    return recorded if _SHA256.fullmatch(recorded) else ""
 
 
 def _downloaded(folder: Path, name: str) -> tuple[str, str]:
-    """Commit and sum that huggingface_hub noted when it downloaded a file to a folder, or ''."""
-    note = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
-    lines = note.read_text().splitlines() if note.exists() else []
+    """Commit and checksum recorded by huggingface_hub for a file in a folder, or ''."""
+    metadata = folder / ".cache" / "huggingface" / "download" / f"{name}.metadata"
+    lines = metadata.read_text().splitlines() if metadata.exists() else []
     return (lines[0], lines[1]) if len(lines) >= 2 else ("", "")
 
 
 def _tiny_sums(models: Models, location: Path) -> dict[str, str] | None:
-    """Sums of the tiny weights in `models.root`; None if `location` is not among them."""
+    """Checksums of the tiny weights in `models.root`; None if `location` is not one of them."""
     if models.root is None:
         return None
     root = Path(models.root).expanduser()
@@ -201,7 +201,7 @@ def _tiny_sums(models: Models, location: Path) -> dict[str, str] | None:
 
 
 def _unreadable(path: Path) -> str:
-    """Why a file cannot be opened as what its name says, or ''."""
+    """Why a file cannot be opened in the format of its suffix, or ''."""
     try:
         if path.suffix == ".json":
             json.loads(path.read_text())
@@ -212,8 +212,8 @@ def _unreadable(path: Path) -> str:
     except (OSError, ValueError, RuntimeError, EOFError) as error:
         return str(error).strip().partition("\n")[0] or type(error).__name__
     except pickle.UnpicklingError:
-        # PyTorch's message says how to load it all the same; that advice is not passed on.
-        return "it holds more than tensors"
+        # PyTorch's message suggests loading it anyway, so it is not repeated here.
+        return "it contains more than tensors"
     return ""
 
 
@@ -231,10 +231,10 @@ def _open_pickle(path: Path) -> None:
     import torch
 
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # about foreign pickles, which then fail
+        warnings.simplefilter("ignore")  # about foreign pickles, which fail then
         try:
             torch.load(path, map_location="cpu", mmap=True, weights_only=True)
         except RuntimeError as error:
             if "mmap" not in str(error):
                 raise
-            torch.load(path, map_location="cpu", weights_only=True)  # as before PyTorch 1.6
+            torch.load(path, map_location="cpu", weights_only=True)  # format before PyTorch 1.6

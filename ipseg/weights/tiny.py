@@ -1,7 +1,7 @@
 """Tiny random weights of every network, in the real formats and under the published names.
 
-They segment nothing, but run the whole code path where no weights can be had: same classes, same
-files, same names of tensors. 16 MB in place of 20 GB.
+They cannot segment, but run the whole code path without real weights: same classes, same files,
+same names of tensors. 16 MB instead of 20 GB.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _OPENAI = {
     "image_std": [0.26862954, 0.26130258, 0.27577711],
 }
 _STEP = 7  # see `_filters`
-# Deviation of tables, and parts of their names: what has no fan-in that would say how large it is.
+# Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
     1.0: ("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
     0.3: (
@@ -48,26 +48,28 @@ Make: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], float], Tensor
 
 
 def write_tiny(folder: Path) -> dict[str, str]:
-    """Writes tiny weights for every name in the catalogue; the same bytes each time.
+    """Writes tiny weights for all names in the catalogue; always the same bytes.
 
     Args:
-        folder: for `models.root`; made if it is not there.
+        folder: for `models.root`; created if missing.
 
     Returns:
         Name of each file below `folder` -> its sha256.
 
     Raises:
-        OutputError: the folder holds other files, which could be real weights, or cannot be
+        OutputError: the folder contains other files, which could be real weights, or cannot be
             written.
     """
     try:
         if folder.is_dir() and any(folder.iterdir()) and not (folder / TINY_MARK).exists():
             raise OutputError(
-                f"{folder} is not empty; tiny weights have the names of real ones, so they only go "
-                f"to a folder of their own"
+                f"{folder} is not empty; tiny weights have the names of real ones, so they need a "
+                f"folder of their own"
             )
-        about = {"about": "random weights, to try the code out; no use for segmenting"}
-        _write_json(folder / TINY_MARK, about | {"files": {}})  # first: it may be interrupted
+        about = {"about": "random weights for trying the code; they cannot segment"}
+        _write_json(
+            folder / TINY_MARK, about | {"files": {}}
+        )  # first, because this can be interrupted
         with _without_progress():
             _write_all(folder)
         sums = {
@@ -103,12 +105,12 @@ def _write_all(folder: Path) -> None:
 
 
 def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
-    """Random tensors that keep signals at about the same size from layer to layer.
+    """Random tensors that keep the scale of signals from layer to layer.
 
-    Each tensor depends on its own name and shape, and on `name`, alone.
+    Each tensor depends only on its name and shape, and on `name`.
 
     Args:
-        network: gives names, shapes and, where they are whole numbers, values.
+        network: for names, shapes and values of integer tensors.
         name: of the weights.
     """
     make = _filters if name == CORNET_FILE else _normal
@@ -131,8 +133,8 @@ def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
     values = _normal(random, shape, 0.05)
     if key.endswith("running_var"):
         return 1 + values.abs()
-    if key.endswith(("layers.2.bias", "proj_out.bias")):  # where SAM's numbers come out
-        # Masks that would fill the picture get smaller; predicted IoUs come to lie in 0 ... 1.
+    if key.endswith(("layers.2.bias", "proj_out.bias")):  # outputs of SAM
+        # Masks do not fill the image, and predicted IoUs are in [0, 1].
         return values + (-0.4 if "hypernetworks" in key else 0.5)
     return values + key.endswith(("weight", "lambda1"))  # of norms and residual branches
 
@@ -142,10 +144,10 @@ def _normal(random: np.random.Generator, shape: tuple[int, ...], deviation: floa
 
 
 def _filters(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Tensor:
-    """A tensor of any size from few numbers: each filter begins a little after the one before it.
+    """A tensor of any size from few values: each filter starts shortly after the previous one.
 
-    A .pth file holds a tensor's numbers and how to step through them. So `cornet`, whose sizes
-    are fixed (28 million parameters), takes 4 MB instead of 114 and loads like the real file.
+    A .pth file contains the storage of a tensor and its strides. So `cornet`, which has a fixed
+    size (28 million parameters), takes 4 MB instead of 114 and loads like the real file.
     """
     length = math.prod(shape[1:])
     numbers = _normal(random, (length + _STEP * (shape[0] - 1),), deviation)
@@ -173,9 +175,9 @@ def _odise() -> dict[str, Tensor]:
 
 
 def _write_tokenizer(folder: Path) -> None:
-    """CLIP's tokenizer with single bytes for words: 256 within a word, 256 at its end."""
+    """CLIP's tokenizer with single bytes as tokens: 256 within a word, 256 at its end."""
     marks = ("<|startoftext|>", "<|endoftext|>")
-    letters = [chr(0x100 + byte) for byte in range(256)]  # any 256 signs that can be printed
+    letters = [chr(0x100 + byte) for byte in range(256)]  # any 256 printable characters
     words = [*letters, *(f"{letter}</w>" for letter in letters), *marks]
     _write_json(folder / "vocab.json", {word: index for index, word in enumerate(words)})
     (folder / "merges.txt").write_text("#version: 0.2\n")
@@ -194,10 +196,10 @@ def _write_json(path: Path, values: Mapping[str, Any]) -> None:
 @contextmanager
 def _without_progress() -> Iterator[None]:
     library: Any = transformers_logging
-    shown = library.is_progress_bar_enabled()
+    enabled = library.is_progress_bar_enabled()
     library.disable_progress_bar()
     try:
         yield
     finally:
-        if shown:
+        if enabled:
             library.enable_progress_bar()

@@ -79,7 +79,7 @@ def _ready(segmenter: Any, models: Models) -> Embedding:  # noqa: ANN401
     network.load_state_dict(random_state(network, segmenter.weights))
     side = segmenter._side
     patch = 4 * side // segmenter._mask_side
-    segmenter._adopt(network, models, side, patch)
+    segmenter._install(network, models, side, patch)
     generator = torch.Generator().manual_seed(0)
     device = models.torch_device()
     encoded = tuple(torch.randn(f.shape, generator=generator).to(device) for f in features)

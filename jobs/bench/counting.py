@@ -183,7 +183,7 @@ def adopt(segmenter: PromptableNetwork, name: str) -> None:
     else:
         side = network.config.prompt_encoder_config.image_size
         patch = network.config.prompt_encoder_config.patch_size
-    segmenter._adopt(network, Models(device="meta"), side, patch)
+    segmenter._install(network, Models(device="meta"), side, patch)
 
 
 def published(name: str) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""`ipseg demo`: see it work."""
+"""`ipseg demo`: a complete run on generated images."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""The demo: a collection made from the photos that come with scikit-image."""
+"""The demo: a collection made from the photos of scikit-image."""

@@ -1,4 +1,4 @@
-"""What no method should be worse than: three guesses that do not look at the prompt."""
+"""Three baselines that do not use the prompt."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from ipseg.rows import Image, Map, Mask
 
 
 class Isolates(Protocol):
-    """The part of a saliency component that is used here."""
+    """The part of the saliency interface that is used here."""
 
     def isolate(self, image: Image) -> Map:
-        """(H, W) float32 in [0, 1], the object that stands out."""
+        """(H, W) float32 in [0, 1], the salient object."""
         ...
 
 
@@ -25,10 +25,10 @@ def whole_frame(shape: tuple[int, int]) -> Mask:
 
 
 def centre_ellipse(shape: tuple[int, int]) -> Mask:
-    """An ellipse in the middle with the proportions of the frame.
+    """A centred ellipse with the aspect ratio of the frame.
 
-    Its half axes are `width / (2 * sqrt(2))` and `height / (2 * sqrt(2))`: it is the ellipse drawn
-    in the centred rectangle of half the frame's area, and covers pi / 8 = 39 % of the frame.
+    Its half axes are `width / (2 * sqrt(2))` and `height / (2 * sqrt(2))`: it is inscribed in the
+    centred rectangle of half the area of the frame, and covers pi / 8 = 39 % of the frame.
     """
     height, width = shape
     x = (2 * np.arange(width) + 1 - width) / width  # pixel centres, the frame from -1 to 1
@@ -37,7 +37,7 @@ def centre_ellipse(shape: tuple[int, int]) -> Mask:
 
 
 def baseline_masks(image: Image, saliency: Isolates | None = None) -> dict[str, Mask]:
-    """The guesses for one image; the one by saliency is left out without a saliency component."""
+    """The baselines for one image; without a saliency component, that by saliency is left out."""
     shape = (image.shape[0], image.shape[1])
     guesses = {"all foreground": whole_frame(shape), "centre ellipse": centre_ellipse(shape)}
     if saliency is not None:
@@ -48,14 +48,14 @@ def baseline_masks(image: Image, saliency: Isolates | None = None) -> dict[str, 
 def baseline_ious(
     examples: Iterable[tuple[Image, Mapping[str, Mask]]], saliency: Isolates | None = None
 ) -> dict[str, float]:
-    """Mean IoU of each guess over all pairs of an image and a concept present in it.
+    """Mean IoU of each baseline over all pairs of an image and a concept in it.
 
     Args:
-        examples: images with the masks of the concepts they show; absent concepts have no entry.
-        saliency: set up and ready, or None.
+        examples: images with the masks of the concepts in them.
+        saliency: after `setup`, or None.
 
     Returns:
-        Baseline -> mean IoU in [0, 1]; empty if no image shows any concept.
+        Baseline -> mean IoU in [0, 1]; empty if no image contains a concept.
     """
     means: dict[str, MeanIoU] = {}
     for image, masks in examples:

@@ -1,4 +1,4 @@
-"""A generated collection with ground truth: what the demo segments, and is measured against."""
+"""A generated collection with ground truth, which the demo segments and is evaluated on."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from jobs.demo.scenes import (
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 SCHEMA = pa.schema([("key", pa.string()), ("image", IMAGE_TYPE)])
 
-# Busy photos, in which saliency takes a detail for the object. `ipseg prompts` shows that, and what
-# a person would do about it is done here: these prompts come with a mask, the others without.
+# In these photos saliency selects a detail instead of the object, which `ipseg prompts` reveals. So
+# these prompts come with a mask, as a user would provide; the others do not.
 _MASK_GIVEN = ("astronaut", "motorcycle")
 _ROWS_PER_SHARD = 16
 _TRIES = 400
 
-# How large an object is pasted and how far it may be turned: a rocket is thin and may fly, a
-# portrait stands upright. All other objects take the first line.
+# Range of the size of a pasted object, and largest rotation: rockets are thin and can have any
+# direction, portraits are upright. All other objects use the first line.
 _PASTE_SHARE, _PASTE_TURN = (0.08, 0.35), 30.0
 _PASTE: dict[str, tuple[tuple[float, float], float]] = {
     "rocket": ((0.03, 0.12), 60.0),
@@ -54,9 +54,9 @@ class ImageRecord:
     """One image of the collection.
 
     Attributes:
-        key: its name everywhere.
+        key: its unique name.
         kind: how it was made, one of `KINDS`.
-        concepts: what is in it.
+        concepts: concepts in it.
         width: pixels.
         height: pixels.
         seed: the random seed of this image alone.
@@ -77,7 +77,7 @@ class Collection:
     """A written collection.
 
     Attributes:
-        folder: where it lies.
+        folder: its root.
         concepts: names, sorted.
         records: of its images, in the order of the shards.
     """
@@ -88,7 +88,7 @@ class Collection:
 
     @property
     def prompts(self) -> Path:
-        """Folder of prompt photos, `<concept>.jpg`, some with `<concept>.mask.png` beside."""
+        """Folder of prompt photos, `<concept>.jpg`, some with `<concept>.mask.png` next to them."""
         return self.folder / "prompts"
 
     @property
@@ -98,7 +98,7 @@ class Collection:
 
     @property
     def masks(self) -> Path:
-        """Folder of ground truth, `<concept>/<key>.png`; no file where the concept is absent."""
+        """Folder of ground truth, `<concept>/<key>.png`; no file if the concept is absent."""
         return self.folder / "masks"
 
     def examples(self) -> Iterator[tuple[ImageRecord, Image, dict[str, Mask]]]:
@@ -117,16 +117,16 @@ class Collection:
 
 
 def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collection:
-    """Makes the collection and writes it; the same seed writes the same bytes.
+    """Generates and writes the collection; the same seed gives the same bytes.
 
     Args:
-        folder: gets `prompts/`, `images/`, `masks/` and `collection.json`; need not exist, and
-            an earlier collection there is replaced.
+        folder: for `prompts/`, `images/`, `masks/` and `collection.json`; created if missing. An
+            earlier collection in it is replaced.
         seed: of all random choices.
         images: how many; a fifth show none of the concepts, a fifth several.
     """
     photos = concepts()
-    # An earlier collection may have been larger: what is left of it would join this one.
+    # An earlier collection can be larger: its remaining files would belong to this one.
     for old in (*folder.glob("images/part-*.parquet"), *folder.glob("masks/*/*.png")):
         old.unlink()
     (folder / "prompts").mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
         "concepts": {name: photos[name].note for name in collection.concepts},
         "images": [asdict(record) for record in records],
     }
-    (folder / "collection.json").write_text(json.dumps(description, indent=1), encoding="utf-8")
+    (folder / "collection.json").write_text(json.dumps(content, indent=1), encoding="utf-8")
     return collection
 
 

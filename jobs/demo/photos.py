@@ -1,6 +1,6 @@
-"""The photos the demo is made from: they come with scikit-image, the outlines were drawn by hand.
+"""Photos for the demo, from scikit-image, with hand-drawn outlines.
 
-All coordinates are pixels of the original photo, x to the right, y down, pixel `i` covering
+All coordinates are pixels of the original photo, x to the right, y down; pixel `i` covers
 `[i, i + 1)`.
 """
 
@@ -24,9 +24,9 @@ from ipseg.vision.masks import decode_rle
 
 Box = tuple[int, int, int, int]  # left, top, right, bottom
 
-_SUBPIXELS = 4  # outlines are filled at this multiple of the photo, so that edges are soft
+_SUBPIXELS = 4  # outlines are filled at this multiple of the photo size, for soft edges
 
-# The textures come without colour: (hue, saturation) of the tint that makes them look natural.
+# The textures have no colour: (hue, saturation) of a natural tint.
 _TINTS = {
     "grass": (0.27, 0.45),
     "brick": (0.03, 0.45),
@@ -39,7 +39,7 @@ _TINTS = {
 }
 _COLOUR_BACKGROUNDS = ("hubble_deep_field", "immunohistochemistry", "retina")
 
-# Parts of the concept photos that show none of the concepts: the hardest "none" there is.
+# Parts of the concept photos without any of the concepts: the hardest negatives.
 _EMPTY_PARTS: tuple[tuple[str, Box], ...] = (
     ("rocket", (0, 0, 285, 427)),
     ("rocket", (360, 0, 640, 427)),
@@ -53,10 +53,10 @@ class Photo:
     """A photo with one outlined object.
 
     Attributes:
-        image: (H, W, 3) uint8, the part of the photo that is used.
-        alpha: (H, W) float32 in [0, 1], the share of each pixel that belongs to the object.
-        prompt: the part of `image` to show as a prompt.
-        note: what the outline counts as the object.
+        image: (H, W, 3) uint8, the used part of the photo.
+        alpha: (H, W) float32 in [0, 1], the share of the object in each pixel.
+        prompt: the part of `image` that is the prompt.
+        note: what belongs to the object.
     """
 
     image: Image
@@ -66,7 +66,7 @@ class Photo:
 
 
 def fill(rings: Sequence[Sequence[Sequence[float]]], shape: tuple[int, int]) -> Map:
-    """Fills polygons by the even-odd rule, so that a ring within a ring is a hole.
+    """Fills polygons by the even-odd rule, so that a ring inside of a ring is a hole.
 
     Args:
         rings: closed outlines of (x, y) in pixels.
@@ -109,7 +109,7 @@ def concepts() -> dict[str, Photo]:
 def backgrounds() -> dict[str, Image]:
     """Photos and textures without any of the concepts."""
     found = {name: _original(name) for name in _COLOUR_BACKGROUNDS}
-    # The 1411 px fundus photo is halved once here, not blurred again for each view of it.
+    # The 1411 px fundus photo is halved once, instead of being blurred for each view.
     found["retina"] = cv2.resize(
         found["retina"], None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA
     )
@@ -122,7 +122,7 @@ def backgrounds() -> dict[str, Image]:
 
 @cache
 def empty_parts() -> dict[str, Image]:
-    """Parts of the concept photos that show none of the concepts."""
+    """Parts of the concept photos without any of the concepts."""
     found = {}
     for name, (left, top, right, bottom) in _EMPTY_PARTS:
         found[f"{name}-x{left}"] = _original(name)[top:bottom, left:right]

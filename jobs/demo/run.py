@@ -1,4 +1,4 @@
-"""`ipseg demo`: make a collection, segment it through Ray, measure, report."""
+"""`ipseg demo`: make a collection, segment it on Ray, evaluate, report."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
     started = time.perf_counter()
     config = load_config()
     log.info("making a collection of %d images in %s", images, out)
-    write_file(out / "README.txt", _README)  # says early if the folder cannot be written to
+    write_file(out / "README.txt", _README)  # fails early if the folder is not writable
     collection = write_collection(out, seed=seed, images=images)
     request = Request(
         images=str(collection.images),
@@ -56,7 +56,7 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
         return
     console = Console()
     console.print(quality_table(metrics["quality"]))
-    console.print(_beside_baselines(metrics))
+    console.print(_compared_with_baselines(metrics))
     console.print(
         f"{images} images, {len(collection.concepts)} concepts in {seconds:.0f} s "
         f"({metrics['images_per_second']:.1f} images/s in the pipeline)"
@@ -64,7 +64,7 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
     console.print(f"report: {report}", soft_wrap=True)
 
 
-def _beside_baselines(metrics: dict[str, Any]) -> Table:
+def _compared_with_baselines(metrics: dict[str, Any]) -> Table:
     table = Table("over (image, concept present)", "mean IoU")
     table.add_row("ipseg, profile classical", f"{metrics['quality']['mean_iou']:.3f}", style="bold")
     for name, value in metrics["baselines"].items():

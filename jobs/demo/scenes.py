@@ -58,7 +58,7 @@ def draw_size(rng: np.random.Generator) -> Size:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where the pixels of a photo go.
+    """A transform from a photo to an image.
 
     Attributes:
         matrix: (2, 3), from indices of pixels of the photo to indices of pixels of the new image.
@@ -81,18 +81,18 @@ class Placement:
         angle: float = 0.0,
         flip: bool = False,
     ) -> Placement:
-        """Takes point `source` of the photo to `target`, turned by `angle` degrees, mirrored."""
+        """Maps point `source` of the photo to `target`, rotates by `angle` degrees, mirrors."""
         cosine, sine = zoom * math.cos(math.radians(angle)), zoom * math.sin(math.radians(angle))
         turn = np.array([[cosine, -sine], [sine, cosine]]) @ np.diag([-1.0 if flip else 1.0, 1.0])
-        # Indices name pixel centres, half a pixel after the corner that coordinates name.
+        # Indices refer to pixel centres, half a pixel from the corners that coordinates refer to.
         shift = np.array(target) - turn @ np.array(source) + turn @ [0.5, 0.5] - 0.5
         return cls(np.column_stack([turn, shift]), size, zoom)
 
     def apply(
         self, photo: npt.NDArray[Any], border: int = cv2.BORDER_REFLECT_101
     ) -> npt.NDArray[Any]:
-        """The photo, or a map of it, where it belongs."""
-        if self.zoom < 1:  # what the coarser grid cannot hold would come back as moiré
+        """The transformed photo, or a map of it."""
+        if self.zoom < 1:  # against aliasing
             sigma = 0.5 * math.sqrt(1 / self.zoom**2 - 1)
             photo = cv2.GaussianBlur(photo, (0, 0), max(sigma, 0.05))
         return cv2.warpAffine(
@@ -109,15 +109,15 @@ def framed(
     flip: bool = False,
     closeness: tuple[float, float] = (1.05, 1.8),
 ) -> Placement:
-    """Chooses a rectangle wholly inside a photo, so that turning leaves no empty corners.
+    """Chooses a rectangle inside of a photo, so that rotation leaves no empty corners.
 
     Args:
         image: (H, W, 3) photo.
-        size: width and height wanted; both shrink where the photo has too few pixels for it.
-        rng: chooses the place and how close to go.
+        size: width and height; both shrink if the photo has too few pixels for it.
+        rng: for position and zoom.
         angle: degrees.
         flip: mirror left and right.
-        closeness: 1 is the largest rectangle that fits, 2 one of half its sides.
+        closeness: range of the zoom; 1 is the largest rectangle that fits, 2 half of its sides.
 
     Raises:
         Unsuitable: the photo has too few pixels there for an image of `SMALLEST`.
@@ -142,7 +142,7 @@ def through_frame(concept: str, photo: Photo, place: Placement) -> Scene:
     """A concept's photo seen through a frame, with its mask.
 
     Raises:
-        Unsuitable: too little of the object is left in the frame.
+        Unsuitable: too little of the object is in the frame.
     """
     scene = Scene(place.apply(photo.image), {concept: place.apply(photo.alpha) >= 0.5})
     _require_visible(scene, {concept: float(photo.alpha.sum()) * place.zoom**2})
@@ -158,7 +158,7 @@ def paste(
     share: tuple[float, float],
     turn: float,
 ) -> Scene:
-    """Puts the object of a photo into a scene, in front of what is there, with a soft edge.
+    """Pastes the object of a photo in front of a scene, with a soft edge.
 
     Args:
         scene: to put it in; left as it is.
@@ -169,7 +169,7 @@ def paste(
         turn: largest angle, degrees.
 
     Raises:
-        Unsuitable: too little of it, or of something pasted before, remains visible.
+        Unsuitable: too little of it, or of an earlier object, is visible.
     """
     width, height = scene.size
     area = float(photo.alpha.sum())
@@ -218,7 +218,7 @@ def fitted(scene: Scene) -> Scene:
 
 
 def relight(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Image:
-    """Other exposure and white balance: gamma and a gain for each channel."""
+    """Changes exposure and white balance: gamma and a gain for each channel."""
     gamma = math.exp(rng.uniform(-0.55, 0.55) * strength)
     gains = np.exp(rng.uniform(-0.16, 0.16, size=3) * strength)
     levels = np.linspace(0, 1, 256)[:, None] ** gamma * gains * 255
@@ -227,7 +227,7 @@ def relight(image: Image, rng: np.random.Generator, strength: float = 1.0) -> Im
 
 
 def degrade(image: Image, rng: np.random.Generator) -> Image:
-    """One or two of noise, blur and coarse JPEG, as cheap cameras and networks do."""
+    """Adds one or two of noise, blur and coarse JPEG, like cheap cameras and web sites."""
     faults = rng.choice(3, size=int(rng.integers(1, 3)), replace=False)
     if 0 in faults:
         image = cv2.GaussianBlur(image, (0, 0), rng.uniform(0.7, 1.8))

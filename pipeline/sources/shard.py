@@ -19,7 +19,7 @@ import pyarrow.parquet as pq
 from ipseg.columns import from_table
 from ipseg.errors import SourceError
 from ipseg.rows import Row, failed
-from ipseg.storage.addresses import parquet_uri, picture_bytes, tar_uri
+from ipseg.storage.addresses import cell_bytes, parquet_uri, tar_uri
 from ipseg.storage.files import open_input
 from ipseg.vision.images import IMAGE_SUFFIXES
 
@@ -185,7 +185,7 @@ def _parquet_image(cell: Any, file: str, position: int, column: str) -> Row:  # 
         absolute = "://" in path or path.startswith("/")
         return {"uri": path if absolute else f"{file.rpartition('/')[0] or '.'}/{path}"}
     uri = parquet_uri(file, position, column)
-    data = picture_bytes(cell)
+    data = cell_bytes(cell)
     if data is None:
         missing = SourceError(f"row {position} has neither bytes nor a path in column '{column}'")
         return failed({"uri": uri}, "read", missing)

@@ -1,4 +1,4 @@
-"""The demo collection: repeatable, true to its own masks, and no gift to a guess."""
+"""The demo collection: reproducible, consistent with its masks, and hard for baselines."""
 
 from __future__ import annotations
 
@@ -67,9 +67,9 @@ def test_layout(collection: Collection):
     assert keys == [record.key for record in collection.records]
     assert len(set(keys)) == IMAGES
     assert {path.stem for path in collection.prompts.glob("*.jpg")} == set(collection.concepts)
-    described = json.loads((collection.folder / "collection.json").read_text())
-    assert [row["key"] for row in described["images"]] == keys
-    assert set(described["concepts"]) == set(collection.concepts)
+    content = json.loads((collection.folder / "collection.json").read_text())
+    assert [row["key"] for row in content["images"]] == keys
+    assert set(content["concepts"]) == set(collection.concepts)
     masks = {(p.parent.name, p.stem) for p in collection.masks.rglob("*.png")}
     assert masks == {(c, p.key) for p in collection.records for c in p.concepts}
 
@@ -120,7 +120,7 @@ def test_no_prompt_photo_is_in_the_collection(collection: Collection):
             assert difference > 4, f"{record.key} is a prompt photo"
 
 
-def test_guessing_does_not_pay(collection: Collection):
+def test_baselines_have_low_ious(collection: Collection):
     ious = baseline_ious((image, masks) for _, image, masks in collection.examples())
     assert set(ious) == {"all foreground", "centre ellipse"}
     assert all(0.1 < value < 0.45 for value in ious.values())
@@ -134,8 +134,8 @@ def test_outlines_separate_object_and_surroundings(name: str):
     assert 0.01 < inside.mean() < 0.8
     left, top, right, bottom = photo.prompt
     kept = inside[top:bottom, left:right]
-    assert kept.sum() == inside.sum(), "the prompt shows the whole object"
-    # A hand-drawn line that hugs the object lies on stronger edges than lines 6 px beside it.
+    assert kept.sum() == inside.sum(), "the prompt contains the whole object"
+    # A line along the object has stronger edges than lines at a distance of 6 px.
     gradient = np.linalg.norm(np.gradient(photo.image.mean(axis=2)), axis=0)
     distance = cv2.distanceTransform((~inside).astype(np.uint8), cv2.DIST_L2, 5)
     distance -= cv2.distanceTransform(inside.astype(np.uint8), cv2.DIST_L2, 5)
@@ -154,7 +154,7 @@ def test_backgrounds_are_colour_images():
     x=st.integers(0, 20), y=st.integers(0, 20), width=st.integers(2, 15), height=st.integers(2, 15)
 )
 @settings(max_examples=30, deadline=None)
-def test_fill_covers_what_the_corners_say(x: int, y: int, width: int, height: int):
+def test_fill_covers_the_polygon(x: int, y: int, width: int, height: int):
     box = [(x, y), (x + width, y), (x + width, y + height), (x, y + height)]
     expected = np.zeros((40, 40), np.float32)
     expected[y : y + height, x : x + width] = 1
@@ -171,14 +171,14 @@ def test_fill_leaves_holes_open():
 
 @given(angle=st.floats(-45, 45), flip=st.booleans(), seed=st.integers(0, 2**32 - 1))
 @settings(max_examples=30, deadline=None)
-def test_masks_move_as_pixels_do(angle: float, flip: bool, seed: int):
+def test_masks_are_transformed_like_pixels(angle: float, flip: bool, seed: int):
     photo = concepts()["motorcycle"]
     painted = np.dstack([np.rint(photo.alpha * 255).astype(np.uint8)] * 3)
     size = (400, 300)
     place = scenes.framed(photo.image, size, np.random.default_rng(seed), angle=angle, flip=flip)
     alpha = place.apply(photo.alpha)
     np.testing.assert_allclose(place.apply(painted)[..., 0] / 255, alpha, atol=2 / 255)
-    # Nothing from beyond the photo: a frame wholly inside needs no border.
+    # A frame inside of the photo needs no border.
     inside = place.apply(np.ones(photo.alpha.shape, np.float32), cv2.BORDER_CONSTANT)
     assert inside[4:-4, 4:-4].min() > 0.99
 
@@ -192,7 +192,7 @@ def test_placement_without_change_is_exact():
     np.testing.assert_array_equal(mirrored, image[:, ::-1])
 
 
-def test_what_is_pasted_in_front_covers_what_was_there():
+def test_pasted_objects_cover_earlier_ones():
     rng = np.random.default_rng(0)
     scene = Scene(np.zeros((300, 400, 3), np.uint8))
     for concept in ("cup", "cat"):
@@ -210,7 +210,7 @@ def test_what_is_pasted_in_front_covers_what_was_there():
     assert scene.image[around].max() == 0
 
 
-def test_objects_cut_too_far_are_refused():
+def test_objects_cropped_too_much_are_refused():
     photo = concepts()["cup"]
     corner = Placement.of((180.0, 60.0), (390.0, 290.0), (400, 300), 1.0)
     with pytest.raises(Unsuitable, match="cup"):

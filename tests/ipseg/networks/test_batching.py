@@ -25,13 +25,13 @@ class SmallCard:
     size=st.none() | st.integers(1, 50),
     capacity=st.integers(1, 20),
 )
-def test_every_item_gets_its_result_in_order_whatever_fits(count, size, capacity):
+def test_every_item_gets_its_result_in_order_for_any_capacity(count, size, capacity):
     card = SmallCard(capacity)
     assert in_micro_batches(card, range(count), size) == [2 * item for item in range(count)]
     assert all(asked >= 1 for asked in card.asked)
 
 
-def test_what_does_not_fit_is_halved_and_the_smaller_size_is_kept():
+def test_a_size_that_does_not_fit_is_halved_and_the_smaller_one_kept():
     card = SmallCard(3)
     in_micro_batches(card, range(20), 16)
     assert card.asked == [16, 8, 4, *[2] * 10]
@@ -43,14 +43,14 @@ def test_a_size_that_fits_is_kept():
     assert card.asked == [8, 8, 4]
 
 
-def test_one_item_that_does_not_fit_is_the_callers_to_know():
+def test_one_item_that_does_not_fit_is_an_error():
     card = SmallCard(0)
     with pytest.raises(torch.OutOfMemoryError, match="1 items do not fit"):
         in_micro_batches(card, range(5))
     assert card.asked == [5, 3, 2, 1]
 
 
-def test_other_errors_are_not_taken_for_a_lack_of_memory():
+def test_other_errors_are_raised():
     calls = []
 
     def broken(items):
@@ -62,7 +62,7 @@ def test_other_errors_are_not_taken_for_a_lack_of_memory():
     assert calls == [4]
 
 
-def test_the_tensors_of_a_failed_attempt_are_let_go_before_the_next():
+def test_the_tensors_of_a_failed_attempt_are_freed_before_the_next():
     alive = []
 
     class Activation:

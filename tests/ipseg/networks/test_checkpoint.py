@@ -21,7 +21,7 @@ def saved(tmp_path):
 
 
 @pytest.mark.parametrize("zipped", [True, False])
-def test_a_state_dict_comes_back(tmp_path, zipped):
+def test_a_state_dict_is_read(tmp_path, zipped):
     layer = nn.Linear(4, 3)
     torch.save(layer.state_dict(), tmp_path / "a.pth", _use_new_zipfile_serialization=zipped)
     other = nn.Linear(4, 3)
@@ -31,10 +31,10 @@ def test_a_state_dict_comes_back(tmp_path, zipped):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.3, 0.95])
-def test_a_cut_off_file_is_one_clear_error(saved, share):
+def test_a_truncated_file_is_one_clear_error(saved, share):
     content = saved.read_bytes()
     saved.write_bytes(content[: int(len(content) * share)])
-    with pytest.raises(WeightsError, match=r"model.pth.*cut off.*ipseg weights fetch"):
+    with pytest.raises(WeightsError, match=r"model.pth.*truncated.*ipseg weights fetch"):
         read_state_dict(saved)
 
 
@@ -47,7 +47,7 @@ def test_code_is_refused_and_never_run(saved, tmp_path, monkeypatch):
     assert not (tmp_path / "pwned").exists()
 
 
-def test_a_web_page_in_place_of_weights_is_refused(saved):
+def test_a_web_page_instead_of_weights_is_refused(saved):
     saved.write_text("<html>404</html>")
     with pytest.raises(WeightsError, match=r"model.pth was refused: it is damaged"):
         read_state_dict(saved)
@@ -56,7 +56,9 @@ def test_a_web_page_in_place_of_weights_is_refused(saved):
 @pytest.mark.parametrize("content", [[1, 2], {"state_dict": {"weight": torch.ones(1)}}])
 def test_other_contents_are_refused(saved, content):
     torch.save(content, saved)
-    with pytest.raises(WeightsError, match=r"model.pth holds no plain state dict"):
+    with pytest.raises(
+        WeightsError, match=r"model.pth contains a (list|dict), not a plain state dict"
+    ):
         read_state_dict(saved)
 
 
@@ -66,7 +68,7 @@ def test_a_missing_file_and_a_folder_are_refused(tmp_path):
             read_state_dict(path)
 
 
-def test_all_that_does_not_fit_is_counted_and_named():
+def test_all_mismatches_are_counted_and_named():
     model = nn.Sequential(nn.Linear(4, 3), nn.Linear(3, 2), nn.Linear(2, 2))
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     state = {"0.weight": torch.ones(4, 4), "0.bias": torch.ones(3), "head": torch.ones(1)}

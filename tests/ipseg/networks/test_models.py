@@ -12,7 +12,7 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """An empty hub cache, and a folder of its own to stand in."""
+    """An empty hub cache and an empty working directory."""
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "hub"))
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")
@@ -20,7 +20,7 @@ def cache(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("name", ["sam.pth", "owner/model"])
-def test_the_root_goes_before_the_folder_we_stand_in(tmp_path, name):
+def test_the_root_takes_precedence_over_the_working_directory(tmp_path, name):
     for folder in (tmp_path / "here", tmp_path / "root"):
         (folder / name).mkdir(parents=True)
     assert Models(root=str(tmp_path / "root")).locate(name) == str(tmp_path / "root" / name)
@@ -43,7 +43,7 @@ def test_home_is_understood(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("listed", [("config.json",), ("config.json", "flax_model.msgpack")])
-def test_a_snapshot_in_the_hub_cache_is_found_though_not_all_was_downloaded(cache, listed):
+def test_an_incomplete_snapshot_in_the_hub_cache_is_found(cache, listed):
     repository = cache / "models--owner--model"
     snapshot = repository / "snapshots" / COMMIT
     snapshot.mkdir(parents=True)
@@ -58,7 +58,7 @@ def test_a_snapshot_in_the_hub_cache_is_found_though_not_all_was_downloaded(cach
 
 
 @pytest.mark.parametrize("name", ["sam.pth", "owner/model", "not a/hub id", "/nowhere/at/all"])
-def test_what_is_nowhere_is_one_error_with_places_and_remedy(tmp_path, name):
+def test_missing_weights_are_one_error_with_folders_and_remedy(tmp_path, name):
     with pytest.raises(WeightsError) as error:
         Models(root=str(tmp_path / "root")).locate(name)
     message = str(error.value)
@@ -67,7 +67,7 @@ def test_what_is_nowhere_is_one_error_with_places_and_remedy(tmp_path, name):
     assert "ipseg weights fetch" in message
 
 
-def test_precision_decides_what_networks_compute_in():
+def test_precision_is_that_of_computations():
     a = torch.ones(2, 2)
     for precision, dtype in (
         ("float32", torch.float32),

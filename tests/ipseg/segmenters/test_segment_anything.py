@@ -203,7 +203,7 @@ def test_a_damaged_or_foreign_file_is_one_clear_error(golden, sam_pth, models, t
     cut = tmp_path / "cut.pth"
     with open(sam_pth, "rb") as whole:  # noqa: PTH123
         cut.write_bytes(whole.read(100_000))
-    fails(cut, "cut off")
+    fails(cut, "truncated")
 
     code = tmp_path / "code.pth"
     torch.save(print, code)

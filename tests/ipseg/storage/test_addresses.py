@@ -8,10 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import SourceError
-from ipseg.storage.addresses import fetch, parquet_uri, picture_bytes, tar_uri
+from ipseg.storage.addresses import cell_bytes, fetch, parquet_uri, tar_uri
 
 
-def test_a_picture_is_fetched_from_a_file_a_row_and_a_member(tmp_path):
+def test_an_image_is_fetched_from_a_file_a_row_and_a_member(tmp_path):
     (tmp_path / "a #1.jpg").write_bytes(b"file")
     assert fetch(str(tmp_path / "a #1.jpg")) == b"file"
     table = tmp_path / "t.parquet"
@@ -36,7 +36,7 @@ def test_members_of_any_name_are_found(tmp_path_factory, name):
         fetch(tar_uri(str(file), "other"))
 
 
-def test_cells_hold_bytes_or_structs():
-    assert picture_bytes({"bytes": b"x", "path": None}) == picture_bytes(b"x") == b"x"
-    assert picture_bytes({"bytes": None, "path": "a.jpg"}) is None
-    assert picture_bytes(None) is None
+def test_cells_contain_bytes_or_structs():
+    assert cell_bytes({"bytes": b"x", "path": None}) == cell_bytes(b"x") == b"x"
+    assert cell_bytes({"bytes": None, "path": "a.jpg"}) is None
+    assert cell_bytes(None) is None

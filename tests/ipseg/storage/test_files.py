@@ -55,7 +55,7 @@ def test_a_file_is_written_read_replaced_and_removed(root):
         open_input(file)
 
 
-def test_places(tmp_path, monkeypatch):
+def test_addresses_and_types(tmp_path, monkeypatch):
     assert is_local(str(tmp_path))
     assert is_local(f"file://{tmp_path}")
     assert not is_local("memory://x")
@@ -65,7 +65,7 @@ def test_places(tmp_path, monkeypatch):
     assert not exists("a::b.jpg/below"), "a file has nothing below"
 
 
-def test_a_file_is_whole_or_as_it_was(tmp_path):
+def test_a_failed_write_leaves_the_old_file(tmp_path):
     file = tmp_path / "a"
     write_whole(str(file), b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -92,7 +92,7 @@ def test_many_writers_of_one_file_leave_one_whole_file(tmp_path):
     assert os.listdir(tmp_path) == ["a"]  # noqa: PTH208
 
 
-def test_a_place_that_cannot_be_written_to_is_said_at_once(tmp_path):
+def test_a_read_only_folder_is_an_error_at_once(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file"):
         write_whole(f"{tmp_path}/file/below", b"")
@@ -116,12 +116,12 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         ("abfs://container/a", "adlfs"),
     ],
 )
-def test_what_cannot_be_opened_says_what_to_install(url, message):
+def test_a_missing_driver_is_named(url, message):
     with pytest.raises(StorageError, match=message):
         read_bytes(url)
 
 
-def test_s3_without_its_driver_says_what_to_install():
+def test_s3_without_its_driver_names_the_extra():
     program = (
         "import sys; sys.modules['s3fs'] = None\n"
         "from ipseg.errors import StorageError\n"
@@ -147,7 +147,7 @@ class WithoutRanges(http.server.SimpleHTTPRequestHandler):
             super().copyfile(source, outputfile)
 
 
-def test_a_server_without_ranges_is_copied_and_a_cut_copy_begins_again(tmp_path, monkeypatch):
+def test_without_ranges_the_file_is_copied_and_a_truncated_copy_starts_again(tmp_path, monkeypatch):
     monkeypatch.setattr(retry, "FIRST_WAIT_S", 0.001)
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
     data = os.urandom(100_000)

@@ -12,7 +12,7 @@ from s3fs.utils import FileExpired
 
 from ipseg.errors import ConfigError, StorageError
 from ipseg.storage import retry
-from ipseg.storage.retry import RetriedFile, is_transient, shown, with_retry
+from ipseg.storage.retry import RetriedFile, is_transient, redacted, with_retry
 
 
 @pytest.fixture(autouse=True)
@@ -78,17 +78,17 @@ LASTING = {
 
 
 @pytest.mark.parametrize("what", PASSING)
-def test_what_passes_is_tried_again(what):
+def test_transient_errors_are_retried(what):
     assert is_transient(PASSING[what])
 
 
 @pytest.mark.parametrize("what", LASTING)
-def test_what_lasts_is_not(what):
+def test_permanent_errors_are_not_retried(what):
     assert not is_transient(LASTING[what])
 
 
 class Flaky:
-    """Raises what it is given, in turn, then returns "done"."""
+    """Raises the given errors in turn, then returns "done"."""
 
     def __init__(self, *errors):
         self.errors, self.calls = list(errors), 0
@@ -100,14 +100,14 @@ class Flaky:
         return "done"
 
 
-def test_a_call_is_made_until_it_succeeds_and_the_log_keeps_secrets(caplog):
+def test_a_call_is_repeated_until_it_succeeds_without_secrets_in_the_log(caplog):
     caplog.set_level(logging.DEBUG, "ipseg")
     flaky = Flaky(TimeoutError("https://u:secret@h/?sig=secret"), ConnectionResetError())
     assert with_retry("https://user:secret@host/a.jpg?X-Amz-Signature=secret", flaky) == "done"
     assert flaky.calls == 3
     assert "attempt 1 at https://host/a.jpg?...: TimeoutError" in caplog.messages
     assert "secret" not in caplog.text
-    assert shown("/photos/a@b?c=d.jpg") == "/photos/a@b?c=d.jpg"
+    assert redacted("/photos/a@b?c=d.jpg") == "/photos/a@b?c=d.jpg"
 
 
 def test_the_last_error_is_raised_as_it_is():
@@ -119,7 +119,7 @@ def test_the_last_error_is_raised_as_it_is():
     assert flaky.calls == retry.ATTEMPTS
 
 
-def test_an_error_that_lasts_is_raised_at_once():
+def test_a_permanent_error_is_raised_at_once():
     flaky = Flaky(PermissionError("no"))
     with pytest.raises(PermissionError):
         with_retry("x", flaky)
@@ -134,14 +134,14 @@ def test_an_error_that_lasts_is_raised_at_once():
         (boto.NoCredentialsError(), StorageError),
     ],
 )
-def test_what_a_driver_raises_becomes_an_error_that_callers_know(monkeypatch, error, becomes):
+def test_errors_of_drivers_become_known_errors(monkeypatch, error, becomes):
     monkeypatch.setenv("IPSEG_RETRY_ATTEMPTS", "1")
     with pytest.raises(becomes, match=r"s3://photos/a\.jpg") as raised:
         with_retry("s3://photos/a.jpg", Flaky(error))
     assert raised.value.__cause__ is error
 
 
-def test_the_environment_says_how_often(monkeypatch):
+def test_the_environment_sets_the_number_of_attempts(monkeypatch):
     monkeypatch.setenv("IPSEG_RETRY_ATTEMPTS", "2")
     flaky = Flaky(*[TimeoutError()] * 9)
     with pytest.raises(TimeoutError):
@@ -153,7 +153,7 @@ def test_the_environment_says_how_often(monkeypatch):
             with_retry("x", Flaky())
 
 
-def test_nothing_is_begun_after_the_end_of_patience(monkeypatch):
+def test_no_attempt_starts_after_the_time_limit(monkeypatch):
     monkeypatch.setattr(retry, "PATIENCE_S", 0.0)
     flaky = Flaky(*[TimeoutError()] * 9)
     with pytest.raises(TimeoutError):
@@ -162,7 +162,7 @@ def test_nothing_is_begun_after_the_end_of_patience(monkeypatch):
 
 
 class Breaking(io.BytesIO):
-    """Breaks at every second read, after having moved on."""
+    """Fails at every second read, after moving on."""
 
     def __init__(self, data):
         super().__init__(data)
@@ -176,7 +176,7 @@ class Breaking(io.BytesIO):
         return data
 
 
-def test_a_file_goes_on_where_it_was_whatever_a_failed_read_has_done():
+def test_a_file_continues_at_its_position_after_a_failed_read():
     data = bytes(range(256)) * 8
     with RetriedFile("x", Breaking(data)) as file:
         assert file.seekable()

@@ -24,7 +24,7 @@ def names(url):
     return sorted(name + "/" * folder for name, _, folder in iterate_files(url))
 
 
-def test_everything_below_a_folder_is_found_but_what_is_hidden(root):
+def test_everything_below_a_folder_is_found_except_hidden_files(root):
     assert names(root) == sorted([*FILES, "deep/", "deep/er/", "folder.jpg/"])
     assert names(f"{root}/") == names(root)
     assert list_files(root) == [f"{root}/{name}" for name in FILES]
@@ -34,7 +34,7 @@ def test_one_file_is_found_by_its_name(root):
     assert list(iterate_files(f"{root}/deep/a.jpg")) == [("a.jpg", f"{root}/deep/a.jpg", False)]
 
 
-def test_globs_are_relative_to_the_last_folder_without_signs(root):
+def test_globs_are_relative_to_the_last_folder_without_glob_characters(root):
     base = root.rpartition("/")[0]
     literal = f"{base}/my [[]2020] photos"
     inside = "my [2020] photos/"
@@ -46,19 +46,19 @@ def test_globs_are_relative_to_the_last_folder_without_signs(root):
     assert names(f"{base}/nothing*") == []
 
 
-def test_a_pattern_below_a_folder_takes_the_folder_literally(root):
+def test_a_pattern_below_a_folder_uses_the_folder_literally(root):
     assert list_files(root, "*.jpg") == [f"{root}/a.jpg"]
     assert list_files(root, "d*/a.jpg") == [f"{root}/deep/a.jpg"]
     assert list_files(f"{root}/gone", "*.jpg") == list_files(f"{root}/gone") == []
 
 
-def test_what_was_written_after_a_listing_is_listed(root):
+def test_files_written_after_a_listing_are_listed(root):
     before = list_files(root)
     write_whole(f"{root}/z.jpg", b"x")
     assert list_files(root) == [*before, f"{root}/z.jpg"]
 
 
-def test_a_missing_place_is_named(root):
+def test_a_missing_folder_is_named(root):
     with pytest.raises(SourceError, match="gone does not exist"):
         iterate_files(f"{root.rpartition('/')[0]}/gone")
 
@@ -77,14 +77,14 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     ]
 
 
-def test_names_that_are_no_unicode_are_listed(tmp_path):
+def test_names_that_are_not_unicode_are_listed(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / name).write_bytes(b"x")
     assert list(iterate_files(str(tmp_path))) == [(name, f"{tmp_path}/{name}", False)]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_may_not_be_looked_into_is_reported(tmp_path, caplog):
+def test_a_folder_without_permission_is_reported(tmp_path, caplog):
     (tmp_path / "lost+found").mkdir(mode=0)
     (tmp_path / "a.jpg").write_bytes(b"x")
     assert names(str(tmp_path)) == ["a.jpg", "lost+found/"]
@@ -97,7 +97,7 @@ _NAME = st.text(st.sampled_from("ab[]*?.! #%é"), min_size=1, max_size=4).filter
 
 
 @given(st.sets(st.tuples(_NAME, _NAME), min_size=1, max_size=8))
-def test_any_names_come_back_as_they_were_written(tmp_path_factory, pairs):
+def test_any_names_are_listed_as_written(tmp_path_factory, pairs):
     root = str(tmp_path_factory.mktemp("names"))
     expected = {f"{folder}-/{name}" for folder, name in pairs}
     for name in expected:

@@ -26,7 +26,7 @@ def test_grid_shape_of_common_photos():
 
 
 @given(SIDES, SIDES, st.integers(1, 80), st.integers(1, 80))
-def test_centres_lie_in_their_cells(width, height, rows, columns):
+def test_centres_are_in_their_cells(width, height, rows, columns):
     cells = np.stack(np.meshgrid(np.arange(columns), np.arange(rows)), axis=2).reshape(-1, 2)
     centres = cell_centres(cells, (rows, columns), width, height)
     assert centres.dtype == np.float32
@@ -62,7 +62,7 @@ def test_resize_keeps_shape_range_and_symmetry(shape, wanted, how, seed):
 
 @settings(deadline=None, max_examples=60)
 @given(SHAPES, SHAPES, st.integers(0, 99))
-def test_area_keeps_the_mean_of_each_axis_it_shortens(shape, wanted, seed):
+def test_area_keeps_the_mean_along_axes_that_become_shorter(shape, wanted, seed):
     values = np.random.default_rng(seed).random(shape, dtype=np.float32)
     fewer_rows = resize_map(values, (min(shape[0], wanted[0]), shape[1]), "area")
     np.testing.assert_allclose(fewer_rows.mean(axis=0), values.mean(axis=0), atol=1e-5)

@@ -31,7 +31,7 @@ BANDS = [
 ]
 
 
-def test_a_wide_picture_lies_in_the_middle_of_a_black_square():
+def test_a_wide_image_is_centred_in_a_black_square():
     photo = data.coffee()  # 400 x 600
     canvas = letterbox(photo, 96)
     assert canvas.shape == (96, 96, 3)
@@ -43,7 +43,7 @@ def test_a_wide_picture_lies_in_the_middle_of_a_black_square():
 
 
 @given(st.integers(1, 40), st.integers(1, 40), st.integers(1, 40))
-def test_a_white_picture_shows_where_it_lies(width, height, side):
+def test_a_white_image_fills_its_band(width, height, side):
     canvas = letterbox(np.full((height, width, 3), 255, np.uint8), side)
     rows, columns = (canvas[..., 0] == 255).any(1), (canvas[..., 0] == 255).any(0)
     short = max(1, int(np.around(side * min(width, height) / max(width, height))))
@@ -94,7 +94,7 @@ def test_nearest_indices_depend_on_float32():
 
 
 @given(st.integers(30, 2000), st.integers(30, 2000), st.sampled_from([15, 30, 60]))
-def test_a_cell_is_copied_from_where_its_part_of_the_picture_lies(width, height, n):
+def test_a_cell_is_copied_from_its_part_of_the_image(width, height, n):
     rows, columns = source_cells(width, height, n, 60)
     for found, size in ((rows, height), (columns, width)):
         # The band is rounded by up to a cell on each side, a copy comes from half a cell away.
@@ -104,7 +104,7 @@ def test_a_cell_is_copied_from_where_its_part_of_the_picture_lies(width, height,
         assert (np.diff(found) >= 0).all()
 
 
-def test_masks_are_sampled_as_torch_samples_them():
+def test_masks_are_sampled_as_in_torch():
     mask = np.random.default_rng(0).random((427, 640), dtype=np.float32)
     expected = F.interpolate(torch.from_numpy(mask)[None, None], (60, 60), mode="nearest")
     assert np.array_equal(mask_on_cells(mask, 60), expected[0, 0].numpy())

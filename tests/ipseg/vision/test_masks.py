@@ -65,7 +65,7 @@ def test_only_bool_planes_are_masks(wrong):
         ({"size": [4, 4], "counts": "é"}, "not ASCII"),
         ({"size": [4, 4], "counts": "4\x00"}, "character outside"),
         ({"size": [4, 4], "counts": "4 "}, "character outside"),
-        ({"size": [4, 4], "counts": "P"}, "cut off"),
+        ({"size": [4, 4], "counts": "P"}, "truncated"),
         ({"size": [4, 4], "counts": "o" * 20 + "0"}, "too long"),
         ({"size": [4, 4], "counts": "4"}, "sum to 4"),
         ({"size": [4, 5], "counts": "`0"}, "sum to 16"),
@@ -110,9 +110,9 @@ def test_one_changed_character_is_refused_or_decodes(mask, data):
     assert decoded.sum() == rle_area({"size": rle["size"], "counts": damaged})
 
 
-def png(picture, **options):
+def png(image, **options):
     buffer = io.BytesIO()
-    picture.save(buffer, "PNG", **options)
+    image.save(buffer, "PNG", **options)
     return buffer.getvalue()
 
 
@@ -131,7 +131,7 @@ def test_bits_and_16_bit():
         read_mask(colour)
 
 
-def test_palette_index_counts_not_its_colour():
+def test_the_palette_index_counts_not_its_colour():
     indexed = PillowImage.fromarray((HORSE * 2).astype(np.uint8), "P")
     indexed.putpalette([255, 255, 255, 9, 9, 9, 0, 0, 0])  # background white, object black
     np.testing.assert_array_equal(read_mask(png(indexed)), HORSE)
@@ -144,14 +144,14 @@ def test_colour_and_alpha():
     np.testing.assert_array_equal(read_mask(png(PillowImage.fromarray(colour[..., :3]))), HORSE)
     colour[..., 3] = 255
     np.testing.assert_array_equal(read_mask(png(PillowImage.fromarray(colour))), HORSE)
-    cutout = np.full((*HORSE.shape, 4), 90, np.uint8)  # colour is left under what was cut away
+    cutout = np.full((*HORSE.shape, 4), 90, np.uint8)  # transparent pixels keep their colour
     cutout[..., 3] = HORSE * 255
     np.testing.assert_array_equal(read_mask(png(PillowImage.fromarray(cutout))), HORSE)
     grey = np.ascontiguousarray(cutout[..., 2:])
     np.testing.assert_array_equal(read_mask(png(PillowImage.fromarray(grey, "LA"))), HORSE)
 
 
-def test_masks_may_be_of_any_size_and_turn_with_exif():
+def test_masks_can_have_any_size_and_exif_orientation():
     assert read_mask(png(PillowImage.new("L", (200, 1), 1))).shape == (1, 200)
     tags = PillowImage.Exif()
     tags[0x0112] = 6
@@ -162,7 +162,7 @@ def test_masks_may_be_of_any_size_and_turn_with_exif():
 def test_lossy_files_are_refused():
     with pytest.raises(ImageError, match="PNG"):
         read_mask(encode_jpeg((HORSE * 255).astype(np.uint8)))
-    with pytest.raises(ImageError, match="damaged or cut off"):
+    with pytest.raises(ImageError, match="damaged or truncated"):
         read_mask(png(PillowImage.fromarray(HORSE))[:200])
 
 

@@ -22,7 +22,7 @@ SQUARE = np.zeros((400, 600), bool)
 SQUARE[150:250, 200:400] = True
 
 
-def test_colours_differ_for_every_kind_of_eye():
+def test_colours_differ_for_colour_blind_people_too():
     assert colour_of(0) == COLOURS[0] == colour_of(len(COLOURS))
     # Protan and deutan vision (Viénot, Brettel & Mollon, 1999), on linear RGB.
     linear = (np.array(COLOURS) / 255) ** 2.2
@@ -42,7 +42,7 @@ def test_nothing_to_draw_is_a_copy():
     np.testing.assert_array_equal(draw(COFFEE, [empty]), COFFEE)
 
 
-def test_the_input_is_left_alone():
+def test_the_input_is_not_changed():
     before, mask = COFFEE.copy(), SQUARE.copy()
     draw(COFFEE, [Drawn(COLOURS[1], SQUARE, np.array([[300, 200, 1]]), "square")])
     np.testing.assert_array_equal(COFFEE, before)
@@ -74,7 +74,7 @@ def test_contours_go_around_holes():
     assert (image[200, 279] == COLOURS[0]).all()
 
 
-def test_points_lie_above_the_masks_of_all():
+def test_points_are_above_all_masks():
     points = np.array([[300.5, 200.5, 1], [100.5, 50.5, 0]])
     image = draw(COFFEE, [Drawn(COLOURS[1], None, points), Drawn(COLOURS[0], SQUARE)])
     assert tuple(image[200, 300]) == GREEN
@@ -129,7 +129,7 @@ def test_isolate_dims_the_rest():
     assert tuple(image[200, 200]) == COLOURS[1]
 
 
-def test_text_is_brought_to_what_the_font_has():
+def test_text_is_reduced_to_ascii():
     same = [
         draw(COFFEE, [Drawn(COLOURS[0], label=label)])
         for label in (
@@ -153,15 +153,15 @@ def test_contact_sheet():
         grid([])
 
 
-def test_a_warning_is_seen():
+def test_a_warning_is_visible():
     quiet = grid([Tile(COFFEE, "cup")], tile=160)
-    loud = grid([Tile(COFFEE, "cup", "the object covers 83% of the picture, is it all?")], tile=160)
+    loud = grid([Tile(COFFEE, "cup", "the object covers 83% of the image, is it all?")], tile=160)
     assert not (quiet == WARNING).all(axis=2).any()
     assert (loud == WARNING).all(axis=2).sum() > 500
     assert loud.shape[0] > quiet.shape[0]
 
 
-def test_pictures_are_equal_each_time():
+def test_drawing_is_deterministic():
     objects = [Drawn(COLOURS[1], SQUARE, np.array([[300, 200, 1]]), "square")]
     np.testing.assert_array_equal(draw(COFFEE, objects), draw(COFFEE, objects))
     tiles = [Tile(COFFEE, "cup", "look")]

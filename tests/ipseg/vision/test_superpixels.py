@@ -9,7 +9,7 @@ from ipseg.vision.superpixels import superpixels, to_lab, work_image
 
 
 @pytest.mark.parametrize("shape", [(16, 16), (400, 600), (3, 500), (500, 3), (1, 1)])
-def test_work_image_has_the_asked_long_side_and_keeps_the_aspect(shape):
+def test_work_image_has_the_given_long_side_and_keeps_the_aspect(shape):
     work = work_image(np.zeros((*shape, 3), np.uint8), 320)
     assert max(work.shape[:2]) == 320
     wanted = np.array(shape) * 320 / max(shape)
@@ -39,7 +39,7 @@ def test_superpixels_are_a_partition_with_consistent_measures(height, width, cou
     assert pieces.centre.max() < 1
 
 
-def test_superpixels_of_a_photo_are_connected_and_about_as_many_as_asked():
+def test_superpixels_of_a_photo_are_connected_and_about_the_given_number():
     pieces = superpixels(to_lab(work_image(data.coffee(), 320)), 250)
     assert 180 <= len(pieces) <= 320
     for label in range(len(pieces)):

@@ -1,4 +1,4 @@
-"""Tiny weights, as parts are given them."""
+"""Tiny weights as models for components."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A hub on this machine: enough of its protocol to download from."""
+"""A hub on this machine with enough of the protocol for downloads."""
 
 from __future__ import annotations
 

@@ -17,7 +17,7 @@ def test_the_published_method_needs_four():
     }
 
 
-def test_weights_that_two_parts_share_are_needed_once():
+def test_weights_of_two_parts_are_needed_once():
     need = named("ipseg-light")["facebook/dinov2-small"]
     assert need.parts == ("support.saliency", "features.dinov2")
 
@@ -29,7 +29,7 @@ def test_the_odise_term_needs_its_checkpoint_and_clip():
     assert more["odise_label_coco_50e-b67d2efc.pth"].source.commercial is False
 
 
-def test_features_that_take_no_part_need_nothing():
+def test_features_with_weight_0_need_nothing():
     assert "facebook/dinov2-base" not in named("ipseg", "features.dinov2.weight=0")
 
 
@@ -50,7 +50,7 @@ def test_unlisted_weights_are_known_by_their_name(name, layout):
     assert found.source.commercial is None
 
 
-def test_every_entry_says_where_it_comes_from():
+def test_every_entry_has_a_source():
     for name, source in CATALOGUE.items():
         assert source.licence
         assert (source.layout == "file") == bool(source.page) == name.endswith(".pth")

@@ -1,4 +1,4 @@
-"""Downloads from a hub on this machine, in a process of its own: settings are read at import."""
+"""Downloads from a hub on this machine, in a subprocess because settings are read on import."""
 
 import importlib.util
 import json
@@ -17,7 +17,7 @@ FILES = {
     "model.safetensors": b"\x02\x00\x00\x00\x00\x00\x00\x00{}",
     "flax_model.msgpack": b"large and of no use",
 }
-OLD = {"config.json": b"{}", "pytorch_model.bin": b"not looked into here"}
+OLD = {"config.json": b"{}", "pytorch_model.bin": b"not read here"}
 CODE = """
 import json, sys
 from ipseg.errors import WeightsError
@@ -95,7 +95,7 @@ def test_what_is_needed_is_fetched_and_nothing_else(hub, tmp_path, rooted):
     assert offline["files"] == found["files"]
 
 
-def test_where_there_is_no_safetensors_the_older_file_is_fetched(hub, tmp_path):
+def test_without_safetensors_the_older_file_is_fetched(hub, tmp_path):
     found = fetch(tmp_path, "owner/old", HF_ENDPOINT=hub.url)
     assert set(found["files"]) == {"config.json", "pytorch_model.bin"}
 
@@ -104,18 +104,18 @@ def test_where_there_is_no_safetensors_the_older_file_is_fetched(hub, tmp_path):
     ("name", "words"),
     [
         ("owner/gated", "accept them at https://huggingface.co/owner/gated"),
-        ("owner/none", "no such model"),
-        ("owner/other", "config.json, model.safetensors could not be had"),
+        ("owner/none", "no model at"),
+        ("owner/other", "config.json, model.safetensors could not be downloaded"),
     ],
 )
-def test_what_the_hub_does_not_give_is_one_error(hub, tmp_path, name, words):
+def test_weights_the_hub_does_not_have_are_one_error(hub, tmp_path, name, words):
     assert words in fetch(tmp_path, name, HF_ENDPOINT=hub.url)["error"]
 
 
 @pytest.mark.parametrize(
     "environment", [{"HF_HUB_OFFLINE": "1"}, {"HF_ENDPOINT": "http://127.0.0.1:9"}]
 )
-def test_without_a_network_there_is_one_error_with_a_way_out(tmp_path, environment):
+def test_without_a_network_there_is_one_error_with_a_remedy(tmp_path, environment):
     error = fetch(tmp_path, NAME, **environment)["error"]
-    assert error.startswith(f"cannot fetch {NAME}: no way to huggingface.co")
+    assert error.startswith(f"cannot fetch {NAME}: huggingface.co cannot be reached")
     assert "models.root=ROOT" in error

@@ -17,7 +17,7 @@ def need(name, part="segmenter"):
     return Need((part,), name, CATALOGUE[name])
 
 
-def test_tiny_weights_are_known_as_such_and_in_order(tiny):
+def test_tiny_weights_are_recognised_and_complete(tiny):
     for name in CATALOGUE:
         part = "features.stable_diffusion" if "diffusion" in name else "segmenter"
         found = find(need(name, part), tiny)
@@ -30,7 +30,7 @@ def test_tiny_weights_are_known_as_such_and_in_order(tiny):
         assert all(file.published for file in found.files)
 
 
-def test_what_is_nowhere(tmp_path):
+def test_missing_weights(tmp_path):
     found = find(need(DINO), Models(root=str(tmp_path)))
     assert (found.location, found.where, found.complete) == (None, "", False)
     assert found.missing == ("config.json", "model.safetensors")
@@ -39,7 +39,7 @@ def test_what_is_nowhere(tmp_path):
 
 @pytest.fixture
 def copied(tiny_root, tmp_path):
-    """Tiny weights as if they were somebody's own: without the note that they are tiny."""
+    """Tiny weights without the file that marks them as tiny."""
     for name in (DINO, DIFFUSION):
         shutil.copytree(tiny_root / name, tmp_path / name)
     shutil.copy(tiny_root / SAM, tmp_path / SAM)
@@ -54,7 +54,7 @@ def test_a_missing_part_is_named(copied):
     assert "vae/config.json is missing" in check(found).faults[0]
 
 
-def test_an_older_file_does_for_a_safetensors(copied):
+def test_an_older_file_replaces_a_safetensors(copied):
     (copied / DINO / "model.safetensors").unlink()
     torch.save({"a": torch.ones(2)}, copied / DINO / "pytorch_model.bin")
     found = find(need(DINO), Models(root=str(copied)))
@@ -62,7 +62,7 @@ def test_an_older_file_does_for_a_safetensors(copied):
     assert set(check(found).sha256) == {"pytorch_model.bin"}
 
 
-def test_a_file_with_a_published_sum_must_have_it(copied):
+def test_a_published_checksum_must_match(copied):
     checked = check(find(need(SAM), Models(root=str(copied))))
     assert "is not the published file" in checked.faults[0]
 
@@ -73,7 +73,7 @@ def own(path):
 
 @pytest.mark.parametrize("end", ["safetensors", "pth"])
 @pytest.mark.parametrize("kept", [0, 40, 0.5, 0.99])
-def test_a_file_that_is_cut_off_is_damaged(tmp_path, end, kept):
+def test_a_truncated_file_is_damaged(tmp_path, end, kept):
     path = tmp_path / f"weights.{end}"
     state = {"a": torch.ones(100, 10)}
     save_file(state, path) if end == "safetensors" else torch.save(state, path)
@@ -89,10 +89,10 @@ class Bomb:
 
 
 @pytest.mark.parametrize("legacy", [False, True])
-def test_code_in_a_file_is_a_fault_and_is_not_run(tmp_path, legacy):
+def test_code_in_a_file_is_a_fault_and_is_not_executed(tmp_path, legacy):
     path = tmp_path / "weights.pth"
     torch.save({"a": Bomb()}, path, _use_new_zipfile_serialization=not legacy)
-    assert "holds more than tensors" in check(own(path)).faults[0]
+    assert "contains more than tensors" in check(own(path)).faults[0]
     path.write_bytes(pickle.dumps(Bomb()))
     assert check(own(path)).faults
 
@@ -102,6 +102,6 @@ def test_the_form_before_pytorch_1_6_is_read(tmp_path):
     assert check(own(tmp_path / "w.pth")).faults == ()
 
 
-def test_a_folder_of_ones_own_is_looked_into(copied):
+def test_a_folder_made_by_the_user_is_checked(copied):
     assert own(copied / DINO).complete
-    assert not own(copied / DIFFUSION).complete  # no folder of transformers
+    assert not own(copied / DIFFUSION).complete  # not a folder of transformers

@@ -1,4 +1,4 @@
-"""Every part of every profile runs on the tiny weights, through the classes that really run."""
+"""All components of all profiles run on the tiny weights, in the real classes."""
 
 import json
 
@@ -38,20 +38,20 @@ def test_all_of_the_catalogue_in_less_than_20_mb(tiny_root):
 
 def test_the_same_bytes_each_time(tiny_root, tmp_path):
     first = json.loads((tiny_root / TINY_MARK).read_text())["files"]
-    (tmp_path / TINY_MARK).write_text("{}")  # as a run leaves it that was interrupted
-    (tmp_path / CORNET_FILE).write_bytes(b"cut off")
+    (tmp_path / TINY_MARK).write_text("{}")  # as after an interruption
+    (tmp_path / CORNET_FILE).write_bytes(b"truncated")
     assert write_tiny(tmp_path) == first
     assert json.loads((tmp_path / TINY_MARK).read_text())["files"] == first
 
 
-def test_a_folder_with_other_files_is_left_alone(tmp_path):
+def test_a_folder_with_other_files_is_not_changed(tmp_path):
     (tmp_path / "sam_vit_h_4b8939.pth").write_bytes(b"real")
     with pytest.raises(OutputError, match="not empty"):
         write_tiny(tmp_path)
     assert [path.name for path in tmp_path.iterdir()] == ["sam_vit_h_4b8939.pth"]
 
 
-def test_a_place_that_cannot_be_written_is_one_error(tmp_path):
+def test_a_read_only_folder_is_one_error(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(OutputError, match="cannot write"):
         write_tiny(tmp_path / "file" / "tiny")
@@ -90,7 +90,7 @@ def test_published_networks_have_as_many_parameters_as_published(name, part, mil
     assert sum(p.numel() for p in network.parameters()) / 1e6 == pytest.approx(millions, abs=5e-4)
 
 
-def test_files_have_no_number_that_is_not_finite(tiny_root):
+def test_all_numbers_in_files_are_finite(tiny_root):
     for path in tiny_root.rglob("*.safetensors"):
         assert all(torch.isfinite(tensor).all() for tensor in load_file(path).values())
 
