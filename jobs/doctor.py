@@ -19,7 +19,7 @@ from ipseg.config import profiles
 
 PACKAGES = (
     *("ipseg", "ray", "numpy", "scipy", "scikit-image", "scikit-learn"),
-    *("opencv-contrib-python-headless", "pillow", "pyarrow", "fsspec", "pycocotools", "pydantic"),
+    *("pillow", "pyarrow", "fsspec", "pycocotools", "pydantic"),
 )
 
 
@@ -28,7 +28,7 @@ def examine() -> dict[str, Any]:
     return {
         "python": platform.python_version(),
         "platform": platform.platform(),
-        "packages": {name: _version(name) for name in PACKAGES},
+        "packages": {name: _version(name) for name in PACKAGES} | {"opencv": _opencv()},
         "cpus": len(os.sched_getaffinity(0)),
         "memory_gb": _memory_gb(),
         "shared_memory_free_gb": _free_gb("/dev/shm"),  # noqa: S108  (Ray's object store)
@@ -72,6 +72,18 @@ def _version(package: str) -> str | None:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return None
+
+
+def _opencv() -> str | None:
+    """Version, and packages: OpenCV comes in four, and any of them will do."""
+    names = metadata.packages_distributions().get("cv2")
+    if not names:
+        return None
+    try:
+        import cv2
+    except ImportError as error:  # a build with windows needs libraries of the system
+        return f"{', '.join(names)}: {error}"
+    return f"{cv2.__version__} ({', '.join(names)})"
 
 
 def _memory_gb() -> float:

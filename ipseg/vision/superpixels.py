@@ -12,8 +12,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 import numpy.typing as npt
+from skimage.segmentation import slic
 
 _SLIC_ITERATIONS = 5
+_JOINED = 1.04  # superpixels that SLIC begins with, for each that is left in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
@@ -83,7 +85,10 @@ class Superpixels:
 def superpixels(
     lab: npt.NDArray[np.float32], count: int = 250, compactness: float = 10.0, sigma: float = 1.0
 ) -> Superpixels:
-    """Partitions an image into superpixels (SLIC, Achanta et al., PAMI 2012; by OpenCV).
+    """Partitions an image into superpixels (SLIC, Achanta et al., PAMI 2012).
+
+    scikit-image's, because OpenCV's is only in its contrib builds, which any package that needs
+    another build overwrites.
 
     Args:
         lab: (h, w, 3) float32 Lab image.
@@ -94,26 +99,20 @@ def superpixels(
     Returns:
         The superpixels; labels are consecutive and none is empty.
     """
-    height, width = lab.shape[:2]
-    side = max(2, round(float(np.sqrt(height * width / count))))
-    if min(height, width) < 2 * side:  # OpenCV's seeding needs room for two superpixels
-        labels = _strips(height, width, side)
-    else:
-        smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
-        slic = cv2.ximgproc.createSuperpixelSLIC(
-            smooth, cv2.ximgproc.SLIC, region_size=side, ruler=compactness
-        )
-        slic.iterate(_SLIC_ITERATIONS)
-        slic.enforceLabelConnectivity(round(100 * _MIN_AREA_SHARE))
-        labels = np.asarray(slic.getLabels())
+    smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
+    # scikit-image scales its input to [0, 1] first, and our compactness is in units of Lab.
+    spread = float(np.ptp(smooth)) or 1.0
+    labels = slic(
+        smooth,
+        n_segments=round(_JOINED * count),
+        compactness=compactness / spread,
+        max_num_iter=_SLIC_ITERATIONS,
+        convert2lab=False,
+        min_size_factor=_MIN_AREA_SHARE,
+        max_size_factor=2 * count,  # of an average superpixel: larger ones are not cut
+        start_label=0,
+    )
     return _measure(labels, lab)
-
-
-def _strips(height: int, width: int, side: int) -> npt.NDArray[np.int32]:
-    """Square tiles, for images too thin for SLIC."""
-    rows = np.arange(height) // side
-    columns = np.arange(width) // side
-    return (rows[:, None] * (columns[-1] + 1) + columns[None, :]).astype(np.int32)
 
 
 def _measure(labels: npt.NDArray[np.integer], lab: npt.NDArray[np.float32]) -> Superpixels:

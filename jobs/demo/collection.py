@@ -160,7 +160,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "images" / shard)
 
     collection = Collection(folder, sorted(photos), records)
-    description = {
+    content = {
         "seed": seed,
         "concepts": {name: photos[name].note for name in collection.concepts},
         "images": [asdict(record) for record in records],

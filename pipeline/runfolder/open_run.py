@@ -11,6 +11,8 @@ from importlib import metadata
 from typing import Any
 from uuid import uuid4
 
+import cv2
+
 from ipseg.config import Config
 from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
@@ -19,7 +21,7 @@ from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.sink import check_writable
 
-PACKAGES = ("ipseg", "numpy", "opencv-contrib-python-headless", "pyarrow", "ray", "scikit-image")
+PACKAGES = ("ipseg", "numpy", "pyarrow", "ray", "scikit-image")
 
 
 @dataclass
@@ -54,6 +56,7 @@ class OpenRun:
                 "config_sha256": config_sha256,
                 "versions": {
                     "python": platform.python_version(),
+                    "opencv": cv2.__version__,  # of whichever of its four packages is installed
                     **{package: metadata.version(package) for package in PACKAGES},
                 },
                 **about,

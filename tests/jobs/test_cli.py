@@ -166,6 +166,7 @@ def test_doctor(ipseg):
     assert found["packages"]["ray"]
     assert found["cpus"] >= 1
     assert "classical" in found["profiles"]
+    assert "(opencv-" in found["packages"]["opencv"]
     assert ipseg("doctor")[0] == 0
 
 
