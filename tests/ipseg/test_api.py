@@ -64,4 +64,4 @@ def test_errors_name_the_picture(model, tmp_path):
     with pytest.raises(ImageError, match=r"notes.jpg: not an image"):
         model.segment(tmp_path / "notes.jpg")
     with pytest.raises(PromptError, match="not an image"):
-        ipseg.load("classical").set_prompts({"cup": b"text, no picture"})
+        ipseg.load("classical").set_prompts({"cup": b"text, not an image"})
