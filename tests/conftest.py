@@ -9,8 +9,8 @@ from pathlib import Path
 
 os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
 os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["OMP_NUM_THREADS"] = "1"  # networks are tiny here: more threads wait for each other
-os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else the tests beside take the CPUs)
+os.environ["OMP_NUM_THREADS"] = "1"  # networks are tiny: more threads are slower
+os.environ["RAY_worker_niceness"] = "0"  # noqa: SIM112  (else parallel tests take the CPUs)
 
 import cv2
 import numpy as np
@@ -21,8 +21,8 @@ from xdist.scheduler import LoadScopeScheduling
 
 from ipseg.vision.images import encode_jpeg
 
-# The same examples at every run, so that a change is judged by what it changes. New ones are
-# looked for on purpose: `pytest --hypothesis-profile=explore`.
+# The same examples in every run, so that failures are due to changes. To search for new ones:
+# `pytest --hypothesis-profile=explore`.
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 settings.register_profile("explore", max_examples=1000, deadline=None)
 settings.load_profile("reproducible")
@@ -53,20 +53,20 @@ def pytest_xdist_make_scheduler(config, log):
 
 
 def pytest_collection_finish():
-    """What is imported now stays: the garbage collector need not go through it again and again."""
+    """Imported modules stay: the garbage collector does not need to scan them again."""
     gc.collect()
     gc.freeze()
 
 
 @pytest.fixture(scope="session")
 def ray_session():
-    """Ray on two cores, as on the smallest machine that is supported; others can be added."""
+    """Ray on two cores, as on the smallest supported machine; nodes can be added."""
     import ray
     from ray.cluster_utils import Cluster
 
     head = {
         "num_cpus": 2,
-        "num_gpus": 2,  # logical: fractions are scheduled as with real cards
+        "num_gpus": 2,  # logical: fractions are scheduled as with real GPUs
         "object_store_memory": 300 * 2**20,
         "include_dashboard": False,
         # A dead machine is noticed in 4 s, not in 15 s or more.
@@ -115,7 +115,7 @@ def prompt_folder(tmp_path_factory, photos) -> Path:
 
 @pytest.fixture(scope="session")
 def image_folder(tmp_path_factory, photos) -> Path:
-    """Seven pictures in two folders, and one file that is none."""
+    """Seven images in two folders (one is truncated), and a file that is not an image."""
     root = tmp_path_factory.mktemp("images")
     (root / "deep").mkdir()
     (root / "cup-flipped.jpg").write_bytes(encode_jpeg(photos["cup"][:, ::-1].copy()))

@@ -157,11 +157,11 @@ class SiftGeometry(WithoutNetwork):
             codes = entry["descriptors"].astype(np.float32)
             pairs = _match(descriptors, codes[:, _MIRROR] if mirrored else codes, self.ratio)
             for view, (width, _) in enumerate(entry["extents"].astype(np.float64)):
-                mine = pairs[stored[pairs[:, 1], 0] == view]
-                source = stored[mine[:, 1], 1:]
+                of_view = pairs[stored[pairs[:, 1], 0] == view]
+                source = stored[of_view[:, 1], 1:]
                 if mirrored:
                     source = _mirror_frames(source, width)
-                target = frames[mine[:, 0]]
+                target = frames[of_view[:, 0]]
                 diameter = _diameter(entry, view)
                 for _ in range(self.instances):
                     placement = place(source, target, diameter)

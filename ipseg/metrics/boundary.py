@@ -59,12 +59,12 @@ class Boundary:
         radius = reach(*ground_truth.shape)
         if ignore is not None:
             predicted, ground_truth = predicted & ~ignore, ground_truth & ~ignore
-        ours, theirs = outline(predicted), outline(ground_truth)
+        found, true = outline(predicted), outline(ground_truth)
         return Boundary(
-            ground_truth_boundary=int(np.count_nonzero(theirs)),
-            ground_truth_matched=_near(theirs, ours, radius),
-            predicted_boundary=int(np.count_nonzero(ours)),
-            predicted_matched=_near(ours, theirs, radius),
+            ground_truth_boundary=int(np.count_nonzero(true)),
+            ground_truth_matched=_near(true, found, radius),
+            predicted_boundary=int(np.count_nonzero(found)),
+            predicted_matched=_near(found, true, radius),
         )
 
     @property

@@ -1,4 +1,4 @@
-"""Writes cornet.npz: samples of what the saliency network answers to seeded weights.
+"""Writes cornet.npz: samples of the output of the saliency network with seeded weights.
 
 When these numbers were made, the same code gave the released implementation's own answers (other
 seeded weights, two photos) to 2e-5 on the logit and one 8-bit level in 0.02 % of the pixels.

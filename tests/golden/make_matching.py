@@ -1,4 +1,4 @@
-"""Writes matching.npz: the matching of the published method, restated with torch's own operators.
+"""Writes matching.npz: the matching of the published method, restated with operators of torch.
 
 Nothing of `ipseg` is used. Inputs come from seeds and are made again by the tests (`inputs`,
 `score_map`); only results are stored. Run: `python tests/golden/make_matching.py`.
@@ -45,7 +45,7 @@ def score_map(number):
 
 
 def cells(layer, size):
-    """(c, n, n) -> (60, 60, c): the band of the image, stretched."""
+    """(c, n, n) -> (60, 60, c): the band of the image, resized."""
     width, height = size
     n = layer.shape[-1]
     sw, sh = width / n, height / n
@@ -92,7 +92,7 @@ def gather(scores):
 
 
 def main():
-    """Writes the file beside this script."""
+    """Writes the file next to this script."""
     found = {}
     for case in SIZES:
         found |= match(case)

@@ -92,7 +92,7 @@ def outline(mask):
 
 
 def boundary(predicted, truth):
-    """Pixels on the truth's outline, those near the other's, and the same of the prediction."""
+    """Outline pixels of the ground truth, those near the other; the same of the prediction."""
     reach = np.ceil(0.008 * np.sqrt(truth.shape[0] ** 2 + truth.shape[1] ** 2))
     lines = [outline(truth), outline(predicted)]
     near = [0, 0]

@@ -1,4 +1,4 @@
-"""Writes sam.npz: what the package segment_anything itself answers, in three passes.
+"""Writes sam.npz: results of the package segment_anything in three passes.
 
 `Sam.forward` is called three times as the released IPSeg does: it encodes the image each time,
 with its own normalisation, padding and enlarging. Weights are seeded, so none are stored.

@@ -12,7 +12,7 @@ from ipseg.runner import run_local, run_step
 
 @dataclass
 class Halve(Step):
-    """Fails on odd numbers, as a real step fails on a bad picture: for the whole batch."""
+    """Fails on odd numbers, like a real step on a bad image: for the whole batch."""
 
     calls: int = 0
     name: ClassVar[str] = "halve"

@@ -85,7 +85,8 @@ def test_memory_is_followed_from_before_the_first_row_to_after_the_last(measured
     seconds = [sample["seconds"] for sample in curve]
     assert seconds == sorted(seconds)
     for who in ("driver", "record"):
-        assert 0 < max(sample[who] for sample in curve) <= found["memory"][who]["peak"]
+        # The kernel counts the pages of a peak in batches.
+        assert 0 < max(sample[who] for sample in curve) <= found["memory"][who]["peak"] + 2**20
 
 
 def test_the_tables_say_the_same(measured):

@@ -52,7 +52,7 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
     def _images(self) -> dict[str, str]:
         files = [url.rpartition("/")[2] for url in list_files(f"{self._root}/{_IMAGES}", "*.jpg")]
         if not files:
-            raise SourceError(f"{self._root}/{_IMAGES} holds no .jpg; it needs\n{self.layout}")
+            raise SourceError(f"{self._root}/{_IMAGES} contains no .jpg; it needs\n{self.layout}")
         return {stem(file): f"{_IMAGES}/{file}" for file in files}
 
     def _labels(self, name: str) -> str:

@@ -49,7 +49,7 @@ class _Sequence:
 class Davis2017Benchmark(Benchmark):
     """Every object of every sequence is a class, `<sequence>/<index>`, in the order of the list.
 
-    The first and the last frame are no queries. Void pixels (255) count as background, as in the
+    The first and the last frame are not queries. Void pixels (255) count as background, as in the
     official evaluation of this task.
     """
 

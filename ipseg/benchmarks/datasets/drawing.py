@@ -148,7 +148,7 @@ def draw_prompts(
 
 
 def check_enough(names: Sequence[str], sampling: Sampling, where: str) -> None:
-    """Refuses a class with too few images to draw from; the reference would loop for ever.
+    """Refuses a class with too few images to draw from; the reference would loop forever.
 
     Raises:
         SourceError: starts with `where`.

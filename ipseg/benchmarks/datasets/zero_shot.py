@@ -36,7 +36,8 @@ class ZeroShotBenchmark(Benchmark):
     published. Here the prompt of a class is its largest object, by share of the image, among the
     first six validation images by name that contain it; more shots take the next largest.
     `prompts.txt` in the data root replaces that: `<class> <image>` on each line, with paths below
-    the root. As in the paper, prompts are no queries of any class (unless `exclude_prompt` is off).
+    the root. As in the paper, prompts are not queries of any class (unless `exclude_prompt` is
+    off).
 
     Attributes:
         unseen: class id -> name.

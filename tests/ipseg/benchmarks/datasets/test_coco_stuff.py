@@ -66,7 +66,7 @@ def test_what_is_missing_is_named(root):
         CocoStuffBenchmark(str(root)).check()
     for image in (root / "coco_stuff164k" / "images" / "val2017").iterdir():
         image.unlink()
-    with pytest.raises(SourceError, match=r"images/val2017 holds no \.jpg"):
+    with pytest.raises(SourceError, match=r"images/val2017 contains no \.jpg"):
         CocoStuffBenchmark(str(root)).check()
     with pytest.raises(SourceError, match=r"(?s)no images/val2017/, annotations/val2017/ in"):
         CocoStuffBenchmark(str(root / "x")).check()
