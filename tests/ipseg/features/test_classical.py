@@ -58,8 +58,8 @@ def test_joint_standardisation_removes_scale_and_offset_of_channels(monkeypatch,
 
 
 def test_presence_prefers_the_object_and_stays_below_one_half(extractor, entry):
-    pictures = [data.coffee()[:, ::-1], data.rocket(), np.dstack([data.camera()] * 3)]
-    presence = [compared(extractor, p, [entry], (40, 60)).presence[0] for p in pictures]
+    images = [data.coffee()[:, ::-1], data.rocket(), np.dstack([data.camera()] * 3)]
+    presence = [compared(extractor, p, [entry], (40, 60)).presence[0] for p in images]
     assert presence[0] == max(presence)
     assert presence[0] <= 0.5
     assert min(presence) < 0.25
