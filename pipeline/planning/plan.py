@@ -171,6 +171,11 @@ def _as_set(stage: Stage, runtime: Runtime) -> Stage:
     own = runtime.stages.get(stage.name)
     if own is None:
         return stage
+    if own.actors is not None and not stage.actor:
+        raise ConfigError(
+            f"runtime.stages.{stage.name}.actors: this stage loads no model, so it runs in tasks, "
+            f"which start as slots are free"
+        )
     return replace(
         stage, cpus=own.cpus, gpu_memory_gb=own.gpu_memory_gb, actors=own.actors or runtime.actors
     )
