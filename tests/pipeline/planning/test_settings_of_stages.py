@@ -81,7 +81,5 @@ def test_a_stage_that_there_is_not_is_refused_with_the_nearest_name():
 
 def test_actors_of_a_stage_that_runs_in_tasks_are_refused():
     own = {"points": StageSettings(actors=2)}
-    with pytest.raises(
-        ConfigError, match=r"runtime.stages.points.actors: this stage loads no model"
-    ):
+    with pytest.raises(ConfigError, match=r"points.actors: this stage loads no model"):
         make_plan([pool("match"), TASKS], {"CPU": 4.0}, Runtime(stages=own))
