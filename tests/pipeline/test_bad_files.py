@@ -57,7 +57,7 @@ def test_sixty_rows_come_out(folder, photos, tmp_path):
     assert run.counts == {"ok": 32, "empty": 0, "failed": 28, "poisoned": 0}
     reasons = {
         "empty": ("decode", "0 bytes"),
-        "truncated": ("decode", "cut off"),
+        "truncated": ("decode", "truncated"),
         "text": ("decode", "it starts with"),
         "tiny": ("decode", "1x1 pixels"),
         "long": ("decode", "30000x8 pixels"),
