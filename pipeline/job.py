@@ -154,6 +154,7 @@ def run_job(job: Job) -> Done:
                 about=_bank_about(job),
                 engine_name=job.engine,
                 retry=job.retry,
+                unused=run.earlier is None,
             )
         ids = _prompt_ids(job)
         sha256 = config_sha256(identity)

@@ -91,6 +91,7 @@ def describe(
     about: Mapping[str, Any],
     engine_name: EngineName,
     retry: Retry | None = None,
+    unused: bool = False,
 ) -> Outcome:
     """Describes the prompts, or goes on with what an earlier run has described of them.
 
@@ -103,6 +104,7 @@ def describe(
         engine_name: for the manifest.
         retry: prompts to do again, None for none. Prompts that are needed and have failed are done
             again in any case: a run that ended because of them can be started again.
+        unused: no image was matched with the bank yet, so that of other prompts is replaced.
 
     Raises:
         PromptError: a prompt that is needed cannot be used; names it and the reason.
@@ -112,7 +114,9 @@ def describe(
     config = next(iter(variants.values()))
     retry = Retry() if prompts.needed else retry
     identity = {**bank_identity(chains, config), **about}
-    with open_run(folder, identity, overwrite=False) as run:
+    earlier = Manifest.read(folder) if unused else None
+    other = earlier is not None and any(earlier.differences(identity))
+    with open_run(folder, identity, overwrite=other) as run:
         run.begin(config, config_sha256(identity), engine_name, concepts=len(prompts.concepts))
         with Spool(GIVEN) as spool:
             spool.add(prompts.rows)

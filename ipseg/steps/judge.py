@@ -50,8 +50,8 @@ class FindGroundTruth(Step):
     def _asks(self, row: Row) -> list[dict[str, Any]]:
         asks = []
         for concept, category_id in self.concepts.items():
-            path = mask_path(self.root, row["key"], concept if self.by_concept else None)
-            if exists(path):
+            path = next(filter(exists, self._paths(row["key"], concept)), None)
+            if path is not None:
                 address = f"{path}#object"
             elif self.by_concept:
                 absent = np.zeros((row["height"], row["width"]), bool)
@@ -65,6 +65,13 @@ class FindGroundTruth(Step):
                 }
             )
         return asks
+
+    def _paths(self, key: str, concept: str) -> list[str]:
+        """Where the mask may be: a key in the concept's own folder need not repeat it."""
+        if not self.by_concept:
+            return [mask_path(self.root, key, None)]
+        whole = mask_path(self.root, f"{concept}/{key}", concept)
+        return list(dict.fromkeys([whole, mask_path(self.root, key, concept)]))
 
 
 def mask_path(root: str, key: str, concept: str | None) -> str:

@@ -274,3 +274,18 @@ def test_a_resized_mask_is_bits_and_all_or_nothing_stays_so(mask, side):
     if not mask.any():
         assert not nearest.any()
         assert not linear.any()
+
+
+def test_a_folder_named_like_the_concept_may_be_repeated_or_not(tmp_path):
+    from ipseg.vision.images import encode_png
+
+    mask = np.full((8, 9), 255, np.uint8)
+    for place in ("cup/cup/a.png", "cup/b.png"):
+        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / place).write_bytes(encode_png(mask))
+    rows = [{"key": f"cup/{name}.jpg", "width": 9, "height": 8} for name in "abc"]
+    found = FindGroundTruth(str(tmp_path), {"cup": 1}, True)(rows)
+    addresses = [row["asks"][0]["ground_truth"] for row in found]
+    assert addresses[0] == f"{tmp_path}/cup/cup/a.png#object"
+    assert addresses[1] == f"{tmp_path}/cup/b.png#object"
+    assert addresses[2].startswith("rle:"), "absent"
