@@ -188,3 +188,18 @@ def test_each_prompt_can_be_read_without_its_neighbours(painted):
     for part in parts:
         metadata = pq.read_metadata(part)
         assert metadata.num_row_groups == metadata.num_rows
+
+
+def test_a_prompt_that_was_refused_may_be_corrected(painted, notes):
+    (notes / "fail").write_text("red.png\n")
+    with pytest.raises(PromptError, match=r"red\.png cannot be used"):
+        painted.segment("run", f"notes={notes}")
+    (notes / "fail").unlink()
+    painted.prompt("red", "red")
+    file = painted.root / "prompts" / "red.png"
+    file.write_bytes(file.read_bytes() + b"\0")  # the same image in another file
+    _, rows = painted.segment("run", f"notes={notes}")
+    assert rows
+    file.write_bytes(file.read_bytes() + b"\0")
+    with pytest.raises(ConfigError, match=r"prompts\.red\.png"):
+        painted.segment("run", f"notes={notes}")
