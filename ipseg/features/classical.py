@@ -81,19 +81,19 @@ class ClassicalDescriptors(WithoutNetwork):
         bank: Sequence[dict[str, Array]],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """Cosine with each prompt, z-scored over the image; see `Similarity`.
+        """Cosine with each prompt, as z-scores over the image; see `Similarity`.
 
         A constant map (of a blank image) becomes zero. Presence is at most 1/2, because different
         objects can have the same colours.
         """
-        described = self._last.get(
+        cells_of = self._last.get(
             images,
             lambda: [self._cells(i, grid) for i, grid in zip(images, grids, strict=True)],
             tuple(grids),
         )
         return [
             self._similarity(cells.astype(np.float64), bank, grid)
-            for cells, grid in zip(described, grids, strict=True)
+            for cells, grid in zip(cells_of, grids, strict=True)
         ]
 
     def _similarity(

@@ -151,7 +151,7 @@ class DenseExtractor(ABC):
         return found
 
     def _layers(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
-        """`features`, with their channels standardised if that is asked for."""
+        """`features`, with standardised channels if `standardise_channels` is set."""
         found = self._last.get(images, lambda: self.features(images))
         if not self.standardise_channels:
             return found

@@ -98,7 +98,7 @@ class SiftGeometry(WithoutNetwork):
         bank: Sequence[Arrays],
         grids: Sequence[tuple[int, int]],
     ) -> list[Similarity]:
-        """The prompt masks where they were found, 0 elsewhere; see `Similarity`.
+        """The warped prompt masks, 0 elsewhere; see `Similarity`.
 
         Maps are in [0, 1]: presence inside the object, 0 outside.
         """

@@ -93,7 +93,7 @@ def bootstrap_samples(
     samples: int,
     seed: tuple[int, int],
 ) -> npt.NDArray[np.float64] | None:
-    """(samples,) values of a formula, each over as many episodes drawn with replacement."""
+    """(samples,) values of a formula over bootstrap samples of the episodes."""
     counts = episode_counts(formula, results, classes)
     return formula_of(formula).estimator.resampled(
         counts, len(set(classes)), samples, np.random.default_rng(seed)
@@ -108,7 +108,7 @@ def _check(confidence: float, samples: int) -> None:
 
 
 def ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:
-    """The interval that holds this share of the values; None without values."""
+    """The percentile interval with this share of the values; None without values."""
     if values is None:
         return None
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])

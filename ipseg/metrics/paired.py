@@ -1,7 +1,7 @@
-"""How far the difference of two settings would move by chance: the paired bootstrap.
+"""Confidence interval of the difference between two settings: the paired bootstrap.
 
-Both settings answer the same episodes, so the same episodes are drawn for both: what is hard for
-one is mostly hard for the other, and their difference varies less than either.
+Both settings have the same episodes, so the same episodes are resampled for both: an episode that
+is hard for one is usually hard for the other, so the difference varies less than either number.
 
 Source: Efron and Tibshirani, "An Introduction to the Bootstrap" (1993), section 8.5.
 """
@@ -23,12 +23,12 @@ _EPISODE = ("fold", "episode", "class_id")
 
 @dataclass(frozen=True)
 class Difference:
-    """One setting's number minus another's.
+    """The number of one setting minus that of another.
 
     Attributes:
-        value: mean over the folds, over the episodes that both have measured; None without any.
-        interval: its bootstrap interval; None where it cannot be computed.
-        episodes: that both have measured.
+        value: mean over folds, over the episodes that both have measured; None without any.
+        interval: its bootstrap interval; None if it cannot be computed.
+        episodes: number of episodes that both have measured.
     """
 
     value: float | None
@@ -51,11 +51,11 @@ def paired_difference(
     Args:
         formula: id in `FORMULAS`.
         one: results of a setting.
-        other: results of the setting that it is compared with.
-        classes: fold -> ids of its classes, for every fold that belongs to the mean.
+        other: results of the setting to compare with.
+        classes: fold -> ids of its classes, for every fold of the mean.
         confidence: share of the bootstrap samples inside the interval, in (0, 1).
-        samples: bootstrap samples, each of as many episodes as there are, with replacement.
-        seed: of the draws, the same for both settings.
+        samples: number of bootstrap samples.
+        seed: of the resampling, the same for both settings.
 
     Raises:
         ConfigError, ValueError: as `interval_over_folds`.
@@ -67,18 +67,18 @@ def paired_difference(
     total = np.zeros(samples)
     parts = by_fold(one, classes), by_fold(other, classes)
     for position, fold in enumerate(classes):
-        drawn = [
+        resampled = [
             bootstrap_samples(formula, part[fold], classes[fold], samples, (seed, position))
             for part in parts
         ]
-        if drawn[0] is None or drawn[1] is None:
+        if resampled[0] is None or resampled[1] is None:
             return Difference(values[0] - values[1], None, one.num_rows)
-        total += drawn[0] - drawn[1]
+        total += resampled[0] - resampled[1]
     return Difference(values[0] - values[1], ends(total / len(classes), confidence), one.num_rows)
 
 
 def _measured_by_both(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The results of both for those episodes that both have measured."""
+    """The results of both for the episodes that both have measured."""
     tables = [results.filter(pc.equal(results["status"], "ok")) for results in (one, other)]
     keys = [
         list(zip(*(results[name].to_pylist() for name in _EPISODE), strict=True))

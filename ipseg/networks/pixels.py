@@ -1,4 +1,4 @@
-"""Images as the input of a network."""
+"""Images as input of a network."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from ipseg.rows import Image
 
 
 def to_pixels(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
-    """Images of one size as a network takes them, plane after plane in memory.
+    """Images of one size as a contiguous tensor, channels first.
 
-    A view with permuted axes holds the same values, but networks keep its order of memory to the
-    end, and PyTorch's GroupNorm on a CPU loses digits with it: for 128 channels of 512 x 512, as in
-    Stable Diffusion's first level, it errs by 2e-4 instead of 8e-7.
+    A view with permuted axes has the same values, but networks keep its memory layout, in which
+    PyTorch's GroupNorm on a CPU loses precision: for 128 channels of 512 x 512, as in the first
+    level of Stable Diffusion, its error is 2e-4 instead of 8e-7.
 
     Args:
-        images: n of (h, w, 3) uint8 RGB, in any order of memory.
-        device: where the result is wanted.
+        images: n of (h, w, 3) uint8 RGB, in any memory layout.
+        device: of the result.
 
     Returns:
         (n, 3, h, w) float32 in [0, 1], contiguous.

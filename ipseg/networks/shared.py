@@ -1,7 +1,7 @@
-"""Parts with networks, loaded once in a process and used by all steps that name the same.
+"""Components with networks, loaded once per process and shared by all steps.
 
 A *part* is a dataclass of settings with `setup` (loads weights) and `gpu_memory_gb`: a feature
-extractor, a saliency model, a segmenter. Two parts with equal settings are one network.
+extractor, a saliency model or a segmenter. Parts with equal settings share a network.
 """
 
 from __future__ import annotations
@@ -13,23 +13,23 @@ from weakref import WeakValueDictionary
 
 from ipseg.networks.models import Models
 
-_NO_PART_OF_A_NETWORK = ("weight",)  # the share of an extractor in a sum
+_NOT_OF_THE_NETWORK = ("weight",)  # of an extractor in a sum
 
 
 @runtime_checkable
 class Part(Protocol):
-    """Anything with weights, or that might have some."""
+    """A component that can have weights."""
 
     @property
     def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it never uses a GPU."""
+        """GPU memory for weights and activations; 0 if it does not use a GPU."""
 
     def setup(self, models: Models) -> None:
-        """Loads weights, if there are any."""
+        """Loads the weights, if any."""
 
 
 class WithoutNetwork:
-    """A part that has nothing to load and never uses a GPU."""
+    """A part without weights that does not use a GPU."""
 
     @property
     def gpu_memory_gb(self) -> float:
@@ -47,16 +47,16 @@ _loaded: WeakValueDictionary[tuple[Any, ...], Any] = WeakValueDictionary()
 
 
 def network_key(part: Part) -> tuple[Any, ...]:
-    """Equal for parts that can share a network: same class, same settings."""
+    """Equal for parts that can share a network: same class and settings."""
     fields = dataclasses.fields(part)  # type: ignore[arg-type]  # parts are dataclasses
-    names = [f.name for f in fields if f.init and f.name not in _NO_PART_OF_A_NETWORK]
+    names = [f.name for f in fields if f.init and f.name not in _NOT_OF_THE_NETWORK]
     return (type(part), *((name, repr(getattr(part, name))) for name in names))
 
 
 def shared(part: P, models: Models) -> P:
-    """The part of this process that equals another one but for its weight in a sum, set up.
+    """The loaded part of this process with the same settings, except for its weight in a sum.
 
-    It lives as long as somebody holds it.
+    It is freed when nothing refers to it any more.
 
     Raises:
         WeightsError: the weights are missing or damaged.
@@ -71,20 +71,21 @@ def shared(part: P, models: Models) -> P:
 
 
 class LastBatch:
-    """What was computed last from a batch of images, so that it is not computed again.
+    """Caches the result for the last batch of images.
 
-    Chains that run side by side see the very same arrays one after the other; identity is enough.
+    Chains that run side by side get the same array objects one after the other, so images are
+    compared by identity.
     """
 
     def __init__(self) -> None:
         self._images: list[Any] = []
-        self._key: object = object()  # of no batch yet, not even of an empty one
+        self._key: object = object()  # equal to no other key
         self._result: Any = None
 
     def get(
         self, images: Sequence[Any], compute: Callable[[], Result], key: object = None
     ) -> Result:
-        """`compute()`, or its last result if the images are the same objects and the key equal."""
+        """`compute()`, or its last result for the same image objects and an equal key."""
         same = len(images) == len(self._images) and all(
             one is other for one, other in zip(images, self._images, strict=True)
         )

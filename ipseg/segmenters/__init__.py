@@ -21,9 +21,9 @@ class Segmenter(Protocol):
     """Encodes an image once and decodes any number of prompts against it.
 
     Attributes:
-        takes_boxes: it can be prompted by a box.
-        takes_similarity: its dense prior (`mask_input`) is a similarity map; otherwise it is its
-            own low-resolution logits of an earlier answer.
+        takes_boxes: whether prompts can have a box.
+        takes_similarity: whether its dense prior (`mask_input`) is a similarity map; otherwise it
+            is the low-resolution logits of an earlier result.
     """
 
     takes_boxes: ClassVar[bool]
@@ -73,18 +73,18 @@ class BatchedSegmenter(Segmenter, Protocol):
         *,
         multimask: bool = True,
     ) -> list[Decoded]:
-        """What `decode` would answer to each."""
+        """The results of `decode` for each prompt."""
 
 
 @runtime_checkable
 class FeatureSegmenter(BatchedSegmenter, Protocol):
-    """A segmenter whose image embedding also serves to compare images (PerSAM)."""
+    """A segmenter whose image embedding is also used to compare images (PerSAM)."""
 
     def feature_map(self, embedding: Any) -> Tensor:  # noqa: ANN401
-        """(c, gh, gw) float32 image embedding over the segmenter's whole square."""
+        """(c, gh, gw) float32 image embedding over the whole square."""
 
     def on_features(self, embedding: Any, image: Image) -> Tensor:  # noqa: ANN401
-        """(3, gh, gw) float32: an image of the same size, fitted and normalised like it."""
+        """(3, gh, gw) float32: another image of the same size on the grid of the features."""
 
 
 @runtime_checkable
@@ -99,4 +99,4 @@ class GuidedSegmenter(FeatureSegmenter, Protocol):
         *,
         multimask: bool = True,
     ) -> list[Decoded]:
-        """What `decode_many` would answer, each prompt with its guidance."""
+        """The results of `decode_many`, with guidance for each prompt."""

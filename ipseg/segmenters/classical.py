@@ -86,7 +86,7 @@ class ClassicalSegmenter(WithoutNetwork):
         self._last = LastBatch()
 
     def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Encoded]:
-        """What does not depend on points, for each (H, W, 3) uint8 RGB image."""
+        """Everything that does not depend on points, for each (H, W, 3) uint8 RGB image."""
         return self._last.get(images, lambda: [self._encode(image) for image in images])
 
     def _encode(self, image: npt.NDArray[np.uint8]) -> Encoded:

@@ -55,9 +55,9 @@ class Frame:
         )
 
     def masks(self, logits: Tensor) -> tuple[Tensor, Tensor]:
-        """Low-resolution logits -> masks, as SAM does it: `enlarge`, then cut at 0.
+        """Low-resolution logits -> masks, as in SAM: `enlarge`, then threshold at 0.
 
-        For an image of the square's own size the second resize changes nothing.
+        For images of the size of the square, the second resize changes nothing.
 
         Args:
             logits: (C, h, w) float32 over the whole square.
@@ -69,9 +69,9 @@ class Frame:
         return self._full(seen) > 0, seen > 0
 
     def enlarge(self, maps: Tensor) -> Tensor:
-        """Maps over the square -> the same over the image, as SAM enlarges its logits.
+        """Maps over the square -> over the image, as SAM resizes its logits.
 
-        They are enlarged to the square (bilinear), the padding is cut off, and the rest is resized
+        They are resized to the square (bilinear), the padding is removed, and the rest is resized
         to the image (bilinear).
 
         Args:

@@ -1,11 +1,11 @@
-"""SAM's mask decoder guided by a target: where it attends, and what it looks for.
+"""SAM's mask decoder guided by a target: its attention and its prompt tokens.
 
 Target-guided attention and target-semantic prompting of PerSAM (Zhang et al., ICLR 2024), as in
-its released code, over the modules of a mask decoder of the package `segment_anything`. Those
-are only read: the same network goes on to decode plain prompts.
+its released code, with the modules of a mask decoder of the package `segment_anything`. These are
+not modified, so that the same network can decode prompts without guidance.
 
-Not the same as transformers' `SamModel(attention_similarity=, target_embedding=)`, which adds the
-attention before the only softmax and the target once less.
+It differs from transformers' `SamModel(attention_similarity=, target_embedding=)`, which adds the
+attention before its only softmax, and the target one time less.
 """
 
 from __future__ import annotations
@@ -35,17 +35,17 @@ def guided_decode(
     *,
     multimask: bool,
 ) -> tuple[Tensor, Tensor]:
-    """The mask decoder's answer to B prompts on one image, each with a target of its own.
+    """Decodes B prompts on one image, each with its own target.
 
     Args:
-        decoder: a loaded one, of width c.
+        decoder: with weights, of width c.
         image: (1, c, h, w) image embedding.
         image_positions: (1, c, h, w) positional encoding of its cells.
         sparse: (B, n, c) points and boxes from the prompt encoder.
         dense: (B, c, h, w) mask inputs from the prompt encoder.
-        attention: (B, h, w) in [0, 1], where each target is.
-        target: (B, c) what it looks like, on the scale of `image`.
-        multimask: all candidates but the first, or only the first.
+        attention: (B, h, w) in [0, 1], position of each target.
+        target: (B, c) features of each target, on the scale of `image`.
+        multimask: all candidates except the first, or only the first.
 
     Returns:
         Logits (B, C, 4 h, 4 w) and predicted IoU (B, C).
@@ -79,8 +79,8 @@ def _transform(
     target: Tensor,
 ) -> tuple[Tensor, Tensor]:
     """Tokens (B, n, c) and cells (B, h * w, c) after the two-way transformer."""
-    # Released, the target is added in place to the tokens that also serve as their own positions:
-    # so it is in the positions too, from the first layer on.
+    # The released code adds the target in place to tokens that are also their positions, so the
+    # positions include it from the first layer on.
     positions = tokens + target
     queries = tokens
     for layer in transformer.layers:
@@ -100,7 +100,7 @@ def _layer(
     cell_positions: Tensor,
     attention: Tensor,
 ) -> tuple[Tensor, Tensor]:
-    """One two-way block whose tokens attend to the image as guided."""
+    """One two-way block with guided attention from tokens to the image."""
     if layer.skip_first_layer_pe:
         queries = layer.self_attn(q=queries, k=queries, v=queries)
     else:
@@ -129,8 +129,8 @@ def _guided_attention(
 ) -> Tensor:
     """softmax(softmax(q k / sqrt(d)) + A) v: (B, n, c).
 
-    The second softmax is over values between 0 and 2, so its weights are nearly equal: what the
-    tokens receive is close to the mean over the image, tilted towards the target.
+    The second softmax is over values between 0 and 2, so its weights are nearly equal: the tokens
+    get approximately the mean over the image, with more weight on the target.
     """
 
     def heads(vectors: Tensor) -> Tensor:

@@ -30,11 +30,11 @@ class PointPrompt:
 
 @dataclass(frozen=True)
 class Guidance:
-    """What goes with a prompt to a decoder that a target can guide (PerSAM).
+    """Additional input of a guided decoder for one prompt (PerSAM).
 
     Attributes:
-        attention: (gh, gw) float32 in [0, 1], where the target is, over the network's square.
-        target: (c,) float32, mean of the target's features, not normalised.
+        attention: (gh, gw) float32 in [0, 1], position of the target, over the square.
+        target: (c,) float32, mean features of the target, not normalised.
     """
 
     attention: Map

@@ -64,7 +64,7 @@ class PromptableNetwork(ABC):
     points and boxes.
     """
 
-    kind: ClassVar[str]  # how a profile calls it, for messages
+    kind: ClassVar[str]  # name in profiles, for messages
     takes_boxes: ClassVar[bool] = True
     takes_similarity: ClassVar[bool] = False
 
@@ -104,12 +104,12 @@ class PromptableNetwork(ABC):
         """Logits (B, C, h, w) and predicted IoU (B, C)."""
 
     def encode(self, images: Sequence[Image]) -> list[Embedding]:
-        """Encodes (H, W, 3) uint8 RGB images of any sizes; on a GPU as many at once as fit.
+        """Encodes (H, W, 3) uint8 RGB images of any size; on a GPU as many at once as fit.
 
-        The last batch is remembered: the same images again cost nothing.
+        The last batch is cached.
         """
         if self._network is None:
-            raise RuntimeError(f"{type(self).__name__}.setup() comes first")
+            raise RuntimeError(f"call {type(self).__name__}.setup() first")
         return self._last.get(
             images, lambda: in_micro_batches(self._encode_batch, images, self._at_once)
         )
@@ -128,7 +128,7 @@ class PromptableNetwork(ABC):
         ]
 
     def feature_map(self, embedding: Embedding) -> Tensor:
-        """The image embedding that the mask decoder reads.
+        """The image embedding, which is the input of the mask decoder.
 
         Returns:
             (c, gh, gw) float32 over the whole square, padding included, on the model's device;
@@ -137,19 +137,18 @@ class PromptableNetwork(ABC):
         return embedding.features[self._embedding_at()][0]
 
     def _embedding_at(self) -> int:
-        """Which of a network's features is the image embedding."""
+        """Index of the image embedding in the features."""
         return 0
 
     def on_features(self, embedding: Embedding, image: Image) -> Tensor:
-        """An image on the grid of another one's features, by the way that one's pixels took.
+        """An image on the grid of the features of another one, for masks that are drawn as images.
 
-        It is resized, normalised and padded with 0 as `encode` does it, then brought to the
-        grid (bilinear, which there means: from the two middle pixels of a cell along each axis).
-        Meant for a mask drawn as an image.
+        It is resized, normalised and padded as in `encode`, then resized to the grid (bilinear,
+        that is, from the two middle pixels of a cell along each axis).
 
         Args:
-            embedding: says where the image lies in the square, and how large the grid is.
-            image: (H, W, 3) uint8, of the size of the image that was encoded.
+            embedding: of the other image, for frame and grid.
+            image: (H, W, 3) uint8, of the size of the encoded image.
 
         Returns:
             (3, gh, gw) float32 in units of the network's input, on the model's device.
@@ -220,7 +219,7 @@ class PromptableNetwork(ABC):
         *,
         multimask: bool,
     ) -> list[Decoded]:
-        """Answers in the order of the prompts; `decode` gets those of one form, and which."""
+        """Results in the order of prompts; `decode` gets batches of one form and their indices."""
         groups: dict[tuple[int, bool, bool], list[int]] = {}
         for index, prompt in enumerate(prompts):
             self._check(prompt)

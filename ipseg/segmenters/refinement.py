@@ -14,7 +14,7 @@ from ipseg.segmenters import BatchedSegmenter, Segmenter
 from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.prompt import PointPrompt
 
-TOGETHER = 16  # prompts; more would not make a GPU faster
+TOGETHER = 16  # prompts; larger batches are not faster on a GPU
 
 Box = npt.NDArray[np.float64]  # (4,) x, y, x, y
 
@@ -34,12 +34,12 @@ class Refinement:
 
     Attributes:
         passes: 1 as in the paper, or 3 as released.
-        prior: `similarity` hands the fused similarity map to the first pass as its dense prompt;
-            only the classical segmenter understands it. `none` goes by the points.
-        empty_box: the box when pass 2 finds nothing. `full` is the whole image; `degenerate` is
-            what the released code gives: its corners mixed up, a box of no area.
-        frame: `image` gives masks at the size of the image; `segmenter` as the segmenter saw it,
-            where the released code compares them with the ground truth.
+        prior: `similarity` passes the fused similarity map to the first pass as dense prompt, which
+            only the classical segmenter supports. `none` uses only the points.
+        empty_box: the box if pass 2 finds nothing. `full` is the whole image; `degenerate` is that
+            of the released code: swapped coordinates, with no area.
+        frame: `image` gives masks at the size of the image; `segmenter` at that of the segmenter's
+            input, at which the released code compares them with the ground truth.
     """
 
     passes: Literal[1, 3] = 1
@@ -102,10 +102,10 @@ class Refinement:
         )
 
     def box(self, second: Decoded) -> Box:
-        """The box that pass 3 takes over from the one candidate of pass 2.
+        """The box for pass 3 from the one candidate of pass 2.
 
-        It is measured where the segmenter saw the image, in whole pixels of its frame, and
-        given in pixels of the image without rounding, so that nothing is lost on the way back.
+        It is measured in whole pixels of the frame and converted to pixels of the image without
+        rounding, so that the conversion back is exact.
         """
         seen = (second.masks if second.frame_masks is None else second.frame_masks)[0]
         height, width = seen.shape
@@ -124,7 +124,7 @@ def decode_all(
     *,
     multimask: bool = True,
 ) -> list[Decoded]:
-    """The answer to each prompt on one image; together where the segmenter can."""
+    """Decodes each prompt on one image, in a batch if the segmenter supports it."""
     if isinstance(segmenter, BatchedSegmenter):
         return segmenter.decode_many(embedding, prompts, multimask=multimask)
     return [
@@ -145,7 +145,7 @@ def refine(
     embedding: Any,  # noqa: ANN401
     prompts: Sequence[PointPrompt],
 ) -> list[Decoded]:
-    """Of the candidates for each prompt the one with the highest predicted IoU, a leading 1."""
+    """Decodes each prompt and keeps the candidate with the highest predicted IoU."""
     answers = decode_all(segmenter, embedding, prompts)
     return [only(answer, int(np.argmax(answer.predicted_iou))) for answer in answers]
 

@@ -71,18 +71,18 @@ class SegmentAnything(PromptableNetwork):
         *,
         multimask: bool = True,
     ) -> list[Decoded]:
-        """What `decode_many` answers, but each prompt with a target that guides the decoder.
+        """As `decode_many`, with a target that guides the decoder for each prompt.
 
-        See `ipseg.segmenters.guided`. In float32, as all decoding.
+        See `ipseg.segmenters.guided`. In float32, like all decoding.
 
         Args:
             embedding: of the image, from `encode`.
             prompts: one for each mask.
-            guidance: of each prompt.
+            guidance: for each prompt.
             multimask: as in `decode`; PerSAM's first pass has one candidate.
 
         Raises:
-            ValueError: there is not one guidance for each prompt, or one has the wrong shape.
+            ValueError: prompts and guidance differ in number, or a guidance has the wrong shape.
         """
         if len(guidance) != len(prompts):
             raise ValueError(f"{len(prompts)} prompts with {len(guidance)} guidances")
@@ -123,7 +123,7 @@ class SegmentAnything(PromptableNetwork):
         return logits, predicted_iou
 
     def _embed(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Prompts as the mask decoder takes them: (B, n, c) and (B, c, gh, gw)."""
+        """Prompt embeddings for the mask decoder: (B, n, c) and (B, c, gh, gw)."""
         sparse, dense = self._network.prompt_encoder(
             points=(prompts.coords, prompts.labels),
             boxes=prompts.boxes,

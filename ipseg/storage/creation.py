@@ -1,4 +1,4 @@
-"""A file that only one of several processes can create, wherever they run."""
+"""Exclusive creation of files across processes and machines."""
 
 from __future__ import annotations
 
@@ -11,22 +11,22 @@ from ipseg.storage.retry import status_of, with_retry
 
 SETTLE_SECONDS = 2.0
 
-# Their drivers turn mode="create" into a condition that the service checks as it writes. S3 does,
-# too, but much that speaks its protocol does not; see `create`.
+# Their drivers turn mode="create" into a conditional write. So does that of S3, but not all servers
+# with its protocol support it; see `create`.
 _CONDITIONAL = frozenset({"gs", "gcs", "abfs", "abfss", "az"})
 
 
 def create(url: str, data: bytes) -> bool:
-    """Creates a file unless there is one; of several callers at once exactly one gets True.
+    """Creates a file unless it exists; of several simultaneous callers exactly one gets True.
 
-    A disk and the large object stores decide that themselves. Where a store takes no conditions,
-    the last of those who write within `SETTLE_SECONDS` has the file, and each finds that out by
-    reading it again after that time.
+    Disks and the large object stores ensure this themselves. On stores without conditional writes,
+    the last caller who writes within `SETTLE_SECONDS` wins, and each caller learns the result by
+    reading the file after that time.
 
     Args:
         url: a path or any fsspec URL.
-        data: unlike what anybody else writes there, because a caller whose answer was lost on the
-            way knows its own file by it. On a disk others may see the file before its content.
+        data: unique for each caller, so that a caller whose response was lost recognises its file.
+            On a disk, others can see the file before its content.
 
     Raises:
         StorageError: as `filesystem`.
@@ -38,7 +38,7 @@ def create(url: str, data: bytes) -> bool:
     if exists(url):
         return False
     if hasattr(fs, "call_s3"):
-        # A store that only resembles S3 may ignore the condition: then it takes ours twice.
+        # A server with the protocol of S3 can ignore the condition: then it accepts ours twice.
         decided = _is_refused(url, data) or _is_refused(url, data)
     else:
         protocols = {fs.protocol} if isinstance(fs.protocol, str) else set(fs.protocol)
@@ -64,7 +64,7 @@ def _create_on_disk(path: Path, data: bytes) -> bool:
 
 
 def _is_refused(url: str, data: bytes) -> bool:
-    """Tries to create the file; whether that was refused because there is one."""
+    """Tries to create the file; returns whether that was refused because it exists."""
     fs, path = filesystem(url)
     try:
         with_retry(url, lambda: fs.pipe_file(path, data, mode="create"))
@@ -74,7 +74,7 @@ def _is_refused(url: str, data: bytes) -> bool:
         status = status_of(error)
         if status == 412:  # precondition failed
             return True
-        if status != 501:  # the store knows the condition, but does not implement it
+        if status != 501:  # the server does not implement the condition
             raise
         write_whole(url, data)
     return False

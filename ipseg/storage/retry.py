@@ -93,7 +93,7 @@ def is_transient(error: BaseException) -> bool:
 
 
 def status_of(error: BaseException) -> int | None:
-    """The HTTP status behind an error of a driver; None where no service has answered."""
+    """The HTTP status of an error of a driver; None without a response."""
     return _answer(error)[0]
 
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from skimage.segmentation import slic
 
 _SLIC_ITERATIONS = 5
-_JOINED = 1.04  # superpixels that SLIC begins with, for each that is left in a photo
+_JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
@@ -87,8 +87,8 @@ def superpixels(
 ) -> Superpixels:
     """Partitions an image into superpixels (SLIC, Achanta et al., PAMI 2012).
 
-    scikit-image's, because OpenCV's is only in its contrib builds, which any package that needs
-    another build overwrites.
+    By scikit-image, because OpenCV has it only in its contrib builds, which are overwritten by any
+    package that depends on another build.
 
     Args:
         lab: (h, w, 3) float32 Lab image.
@@ -100,7 +100,7 @@ def superpixels(
         The superpixels; labels are consecutive and none is empty.
     """
     smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
-    # scikit-image scales its input to [0, 1] first, and our compactness is in units of Lab.
+    # scikit-image scales its input to [0, 1], but `compactness` is in units of Lab.
     spread = float(np.ptp(smooth)) or 1.0
     labels = slic(
         smooth,
@@ -109,7 +109,7 @@ def superpixels(
         max_num_iter=_SLIC_ITERATIONS,
         convert2lab=False,
         min_size_factor=_MIN_AREA_SHARE,
-        max_size_factor=2 * count,  # of an average superpixel: larger ones are not cut
+        max_size_factor=2 * count,  # of the average: large superpixels are not split
         start_label=0,
     )
     return _measure(labels, lab)

@@ -119,9 +119,9 @@ class Need:
     """One set of weights that a profile names.
 
     Attributes:
-        parts: who needs it, as paths of settings: 'support.saliency', 'features.dinov2' ...
-        name: a hub id, a path, or the name of a file, as it stands in the profile.
-        source: what is known of it.
+        parts: components that need it, as paths of settings: 'support.saliency', 'features.dinov2'.
+        name: a hub id, a path, or the name of a file, as in the profile.
+        source: facts about it.
     """
 
     parts: tuple[str, ...]
@@ -130,11 +130,11 @@ class Need:
 
 
 def needs(settings: Mapping[str, Any]) -> list[Need]:
-    """The weights that settings name, each set once.
+    """The weights in settings, without repeats.
 
     Args:
-        settings: `Config.resolved`, or a part of it. Features that take no part (weight 0) need
-            none, nor does the saliency of a support that goes by masks, boxes or points.
+        settings: `Config.resolved`, or a part of it. Features with weight 0 need none, nor does the
+            saliency of supports by masks, boxes or points.
     """
     found: dict[str, Need] = {}
     for part, values in _parts(settings):
@@ -150,7 +150,7 @@ def needs(settings: Mapping[str, Any]) -> list[Need]:
 
 
 def _parts(settings: Mapping[str, Any], where: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """(path, settings) of each section, at any depth, that names weights."""
+    """(path, settings) of each section with weights, at any depth."""
     for name, value in settings.items():
         if not isinstance(value, dict) or value.get("weight") == 0:
             continue
@@ -169,9 +169,9 @@ def _unlisted(part: str, name: str) -> Source:
 
 
 def folder_layout(parts: Iterable[str]) -> Layout:
-    """What a folder of weights holds, given the paths of the parts that need it.
+    """The layout of a folder of weights, from the paths of the components that need it.
 
-    An extractor is a setting of the method, and of the steps that work with it.
+    An extractor is a setting of the method and of the steps that use it.
     """
     diffusion = any(part.rpartition(".")[2] == "stable_diffusion" for part in parts)
     return "diffusers" if diffusion else "transformers"

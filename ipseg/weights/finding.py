@@ -37,14 +37,14 @@ class WeightFile:
     published: str
 
     def sha256(self) -> str:
-        """64 hex digits over what the file holds; a file that has not changed is read once."""
+        """64 hex digits of the content; cached until the file changes."""
         about = self.path.stat()
         return _sha256(self.path, about.st_size, about.st_mtime_ns)
 
 
 @cache
 def _sha256(path: Path, size: int, modified: int) -> str:
-    del size, modified  # they are there for the cache
+    del size, modified  # only for the cache
     digest = hashlib.sha256()
     with path.open("rb") as stream:
         while block := stream.read(_BLOCK):
@@ -98,7 +98,7 @@ def find(need: Need, models: Models) -> Found:
         file = WeightFile(location.name, location, published)
         return Found(need, location, where, "", (file,), ())
     layout = need.source.layout
-    if layout == "file":  # a folder of the user's own
+    if layout == "file":  # a folder made by the user
         layout = folder_layout(need.parts)
     files, missing = _folder(location, layout)
     in_cache = location.parent.name == "snapshots"

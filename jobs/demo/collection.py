@@ -23,11 +23,11 @@ from jobs.demo.scenes import (
     draw_size,
     fitted,
     framed,
+    framed_scene,
     jpeg,
     paste,
     relight,
     side_by_side,
-    through_frame,
 )
 
 IMAGE_TYPE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
@@ -59,8 +59,8 @@ class ImageRecord:
         concepts: concepts in it.
         width: pixels.
         height: pixels.
-        seed: the random seed of this image alone.
-        shard: name of the Parquet file that holds it.
+        seed: random seed of this image.
+        shard: name of its Parquet file.
     """
 
     key: str
@@ -123,7 +123,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
         folder: for `prompts/`, `images/`, `masks/` and `collection.json`; created if missing. An
             earlier collection in it is replaced.
         seed: of all random choices.
-        images: how many; a fifth show none of the concepts, a fifth several.
+        images: number of images; a fifth contain none of the concepts, a fifth several.
     """
     photos = concepts()
     # An earlier collection can be larger: its remaining files would belong to this one.
@@ -170,7 +170,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
 
 
 def _plan(images: int, seed: int) -> list[int]:
-    """The order of the images: shuffled, so that each shard holds all kinds."""
+    """The order of images: shuffled, so that each shard contains all kinds."""
     return [int(number) for number in np.random.default_rng([seed, images]).permutation(images)]
 
 
@@ -181,7 +181,7 @@ def _make(
     kind = _CYCLE[step]
     rng = np.random.default_rng([seed, number])
     names = sorted(concepts())
-    # Concepts take turns within a kind; whoever joins them in one image is drawn.
+    # Concepts take turns within a kind; others in the same image are drawn at random.
     turn = rounds * _CYCLE.count(kind) + _CYCLE[:step].count(kind) + list(KINDS).index(kind)
     first = names.pop(turn % len(names))
     order = [first, *(str(name) for name in rng.permutation(names))]
@@ -205,7 +205,7 @@ def _view(name: str, rng: np.random.Generator, angle: float = 0.0, flip: bool = 
     photo = concepts()[name]
     closeness = _CLOSENESS.get(name, (1.05, 1.8))
     place = framed(photo.image, draw_size(rng), rng, angle=angle, flip=flip, closeness=closeness)
-    return through_frame(name, photo, place)
+    return framed_scene(name, photo, place)
 
 
 def _background(rng: np.random.Generator) -> Scene:
@@ -277,7 +277,7 @@ KINDS: dict[str, Recipe] = {
     "several": _several,
     "none": _none,
 }
-# Each ten images are made of these kinds.
+# The kinds of ten successive images.
 _CYCLE = (
     "crop",
     "none",

@@ -1,4 +1,4 @@
-"""New images from the photos, with masks that moved exactly as the pixels did."""
+"""New images from the photos, with masks that are transformed exactly like the pixels."""
 
 from __future__ import annotations
 
@@ -19,25 +19,25 @@ from jobs.demo.photos import Photo
 Point = tuple[float, float]  # x, y
 Size = tuple[int, int]  # width, height
 
-LEAST_KEPT = 0.35  # of the object's area: with less in the frame a person would not call it that
+LEAST_KEPT = 0.35  # of the area of an object: below it, people would not recognise it
 LEAST_SHARE = 0.01  # of the image
 SMALLEST, LARGEST = 320, 720  # pixels of the long side
-MOST_SHARE = 0.8  # of the image: with more there is hardly an outline left to find
-_LARGEST_ZOOM = 2.0  # more would show the photo's own pixels
-_FEATHER = 0.9  # pixels, standard deviation of the soft edge of what is pasted
+MOST_SHARE = 0.8  # of the image: above it, there is hardly an outline to find
+_LARGEST_ZOOM = 2.0  # above it, pixels of the photo become visible
+_FEATHER = 0.9  # pixels, standard deviation of the soft edge of pasted objects
 
 
-class Unsuitable(Exception):  # noqa: N818  (no error: the next draw may do)
-    """The random choices made an image that would be no fair test."""
+class Unsuitable(Exception):  # noqa: N818  (not an error: another draw can succeed)
+    """The random choices gave an image that would not be a fair test."""
 
 
 @dataclass(frozen=True)
 class Scene:
-    """An image and what is in it.
+    """An image and the objects in it.
 
     Attributes:
         image: (H, W, 3) uint8.
-        masks: concept -> (H, W) bool, for the concepts that are in the image only.
+        masks: concept -> (H, W) bool, only for concepts in the image.
     """
 
     image: Image
@@ -50,7 +50,7 @@ class Scene:
 
 
 def draw_size(rng: np.random.Generator) -> Size:
-    """A size: portrait, square or landscape, its long side between the limits."""
+    """An image size: portrait, square or landscape, with a long side within the limits."""
     long_side = int(rng.integers(SMALLEST, LARGEST + 1))
     short_side = round(long_side * float(rng.choice([2 / 3, 3 / 4, 0.8, 1.0])))
     return (long_side, short_side) if rng.random() < 0.6 else (short_side, long_side)
@@ -61,9 +61,9 @@ class Placement:
     """A transform from a photo to an image.
 
     Attributes:
-        matrix: (2, 3), from indices of pixels of the photo to indices of pixels of the new image.
-        size: of the new image.
-        zoom: pixels of the new image per pixel of the photo.
+        matrix: (2, 3), from pixel indices in the photo to those in the image.
+        size: of the image.
+        zoom: pixels of the image per pixel of the photo.
     """
 
     matrix: npt.NDArray[np.float64]
@@ -138,8 +138,8 @@ def framed(
     return Placement.of((centre[0], centre[1]), target, size, zoom, angle=angle, flip=flip)
 
 
-def through_frame(concept: str, photo: Photo, place: Placement) -> Scene:
-    """A concept's photo seen through a frame, with its mask.
+def framed_scene(concept: str, photo: Photo, place: Placement) -> Scene:
+    """The framed photo of a concept, with its mask.
 
     Raises:
         Unsuitable: too little of the object is in the frame.
@@ -161,11 +161,11 @@ def paste(
     """Pastes the object of a photo in front of a scene, with a soft edge.
 
     Args:
-        scene: to put it in; left as it is.
+        scene: not modified.
         concept: name of the object.
-        photo: where it comes from.
-        rng: chooses size, angle, side and place; part of the object may end up outside.
-        share: range of the object's area, as a share of the image.
+        photo: of the object.
+        rng: for size, angle, mirroring and position; a part of the object can be outside.
+        share: range of the area of the object, as a share of the image.
         turn: largest angle, degrees.
 
     Raises:
@@ -248,7 +248,7 @@ def jpeg(image: Image, quality: int = 92) -> bytes:
 
 
 def _require_visible(scene: Scene, whole: dict[str, float]) -> None:
-    """Raises `Unsuitable` where an object fills the image or little of its area is left."""
+    """Raises `Unsuitable` if an object fills the image or too little of it is visible."""
     for concept, mask in scene.masks.items():
         visible = float(mask.sum())
         least = max(LEAST_KEPT * whole.get(concept, 0.0), LEAST_SHARE * mask.size)

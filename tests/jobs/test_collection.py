@@ -214,7 +214,7 @@ def test_objects_cropped_too_much_are_refused():
     photo = concepts()["cup"]
     corner = Placement.of((180.0, 60.0), (390.0, 290.0), (400, 300), 1.0)
     with pytest.raises(Unsuitable, match="cup"):
-        scenes.through_frame("cup", photo, corner)
+        scenes.framed_scene("cup", photo, corner)
 
 
 def test_jpeg_keeps_the_image():

@@ -81,7 +81,7 @@ class AnnotatedBenchmark(PreparedBenchmark):
 
     @abstractmethod
     def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
-        """The class of each episode; the next is asked for when an episode's images are drawn."""
+        """The class of each episode; lazy if it draws, because images are drawn in between."""
 
     def check(self) -> None:
         """Reads the annotations (builds their table the first time) and finds the images.
@@ -93,7 +93,7 @@ class AnnotatedBenchmark(PreparedBenchmark):
             raise SourceError(f"{self.title}: no images in {self._image_folder}")
 
     def classes(self, fold: str) -> dict[int, str]:
-        """The classes of the fold (at the shot that it was opened with), with their own ids."""
+        """The classes of the fold (at the shot it was opened with), by ids of the data set."""
         return {category.class_id: category.name for category in self._of_fold(fold)}
 
     def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
