@@ -41,6 +41,9 @@ class PointSelection:
             below the image.
         empty_cluster: of kmeans 'released': 'collapse' leaves one point of all in that case, as
             published, 'keep_previous' the centre where it was.
+        overlap: let a cell be positive and negative at once, as published: in a map whose cells
+            are nearly all equal, or where `k` is more than half of them. Otherwise each kind takes
+            at most half of the cells, and a cell that is positive is never negative.
     """
 
     k: int = 32
@@ -53,6 +56,7 @@ class PointSelection:
     kmeans: Literal["sklearn", "released"] = "sklearn"
     y_bias: bool = False
     empty_cluster: Literal["collapse", "keep_previous"] = "keep_previous"
+    overlap: bool = False
 
     def __post_init__(self) -> None:
         if self.k < 1 or self.clusters < 1:
@@ -67,8 +71,7 @@ class PointSelection:
     ) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.int8]]:
         """Point prompts for one concept in one image.
 
-        Positive and negative cells never overlap: each kind takes at most half of the cells, so
-        a map of one cell has no negative point.
+        Unless `overlap` is set, a map of one cell has no negative point.
 
         Args:
             similarity: (gh, gw), a grid over the whole image; higher is more alike.
@@ -90,12 +93,12 @@ class PointSelection:
             # Mirrored at the border: repeating its cells would count a corner's outlier four times.
             blurred = cv2.GaussianBlur(ranked, (0, 0), self.blur, borderType=cv2.BORDER_REFLECT_101)
             ranked = np.asarray(blurred, dtype=np.float32)
-        half = ranked.size // 2
-        best = top_cells(ranked, min(self.k, max(1, half)))
-        k_negative = min(self.k if self.k_negative is None else self.k_negative, half)
+        most = ranked.size if self.overlap else ranked.size // 2
+        best = top_cells(ranked, min(self.k, max(1, most)))
+        k_negative = min(self.k if self.k_negative is None else self.k_negative, most)
         # In fp32, as published; of equal cells those that are positive already are passed over.
         worst = top_cells(np.float32(1) - ranked, len(best) + k_negative)
-        worst = worst[~np.isin(worst, best)][:k_negative]
+        worst = worst[self.overlap | ~np.isin(worst, best)][:k_negative]
         positive = self._gather(best, ranked.shape[1], self.clusters)
         negative = self._gather(worst, ranked.shape[1], self.clusters_negative or self.clusters)
         coords = cell_centres(

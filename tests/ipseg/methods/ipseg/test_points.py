@@ -30,7 +30,7 @@ SELECTIONS = st.builds(
     seed=st.integers(0, 3),
     kmeans=st.sampled_from(["sklearn", "released"]),
 )
-RELEASED = PointSelection(kmeans="released", y_bias=True, empty_cluster="collapse")
+RELEASED = PointSelection(kmeans="released", y_bias=True, empty_cluster="collapse", overlap=True)
 
 
 def pixel_to_cell(points, grid, width, height):
@@ -44,6 +44,25 @@ def two_blobs(shape=(45, 60)):
     near = np.exp(-((x - 12) ** 2 + (y - 10) ** 2) / 30)
     far = np.exp(-((x - 45) ** 2 + (y - 30) ** 2) / 30)
     return (near + 0.98 * far).astype(np.float32)
+
+
+def test_a_cell_is_both_kinds_only_where_that_is_set():
+    flat = np.full((4, 5), 0.5, np.float32)
+    apart, both = (
+        PointSelection(k=2, clusters=2, snap=True, overlap=overlap) for overlap in (False, True)
+    )
+    coords, labels = both.select(flat, 50, 40)
+    np.testing.assert_array_equal(coords[labels == 1], coords[labels == 0])
+    coords, labels = apart.select(flat, 50, 40)
+    assert not set(map(tuple, coords[labels == 1])) & set(map(tuple, coords[labels == 0]))
+    ordered = np.arange(20, dtype=np.float32).reshape(4, 5)
+    for k, same in ((10, True), (12, False)):
+        found = [
+            PointSelection(k=k, clusters=k, snap=True, overlap=overlap).select(ordered, 50, 40)
+            for overlap in (False, True)
+        ]
+        assert np.array_equal(found[0][0], found[1][0]) == same
+        assert len(found[1][1]) == 2 * k
 
 
 def test_top_cells_is_stable():
