@@ -219,9 +219,7 @@ def _image_row(image: ImageLike) -> Row:
     return {"key": str(image), "uri": str(image), "image_bytes": fetch(str(image))}
 
 
-def _prompt_rows(
-    prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]],
-) -> Iterator[Row]:
+def _prompt_rows(prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]]) -> Iterator[Row]:
     for concept, given in prompts.items():
         many = given if isinstance(given, list | tuple) else [given]
         for index, each in enumerate(many):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import to_lab, work_image
 
@@ -49,7 +50,7 @@ class ClassicalDescriptors(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def prompt_features(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Mean descriptor of the object, and the first two moments of the whole prompt image.
 
         Args:
@@ -71,15 +72,12 @@ class ClassicalDescriptors(WithoutNetwork):
             "square": (cells.astype(np.float64) ** 2).mean(axis=(0, 1)).astype(np.float32),
         }
 
-    def merge(self, views: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    def merge(self, views: Sequence[Arrays]) -> Arrays:
         """Averages the prompt images of a concept with equal weights."""
         return {name: np.mean([view[name] for view in views], axis=0) for name in views[0]}
 
     def compare(
-        self,
-        images: Sequence[npt.NDArray[np.uint8]],
-        bank: Sequence[dict[str, Array]],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """Cosine with each prompt, as z-scores over the image; see `Similarity`.
 
@@ -99,7 +97,7 @@ class ClassicalDescriptors(WithoutNetwork):
     def _similarity(
         self,
         cells: npt.NDArray[np.float64],
-        bank: Sequence[dict[str, Array]],
+        bank: Sequence[Arrays],
         grid: tuple[int, int],
     ) -> Similarity:
         mean = cells.mean(axis=(0, 1))
@@ -116,11 +114,11 @@ class ClassicalDescriptors(WithoutNetwork):
             presence[index] = _colour_presence(cells, maps[index], entry["object"])
         return Similarity(maps=maps, presence=presence)
 
-    def _cells(self, image: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+    def _cells(self, image: Image, grid: tuple[int, int]) -> Array:
         return cell_descriptors(work_image(image, self.long_side), grid)
 
 
-def cell_descriptors(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+def cell_descriptors(work: Image, grid: tuple[int, int]) -> Array:
     """Raw descriptors of a work image: (gh, gw, 42) float32.
 
     In order: square roots of a 27-bin soft colour histogram; gradient energy, orientation
@@ -132,7 +130,7 @@ def cell_descriptors(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Arra
     )
 
 
-def _core(mask: Array) -> Array:
+def _core(mask: Map) -> Map:
     """Cells of the object without its outline, if enough are left; never all zero."""
     hard = (mask > 0.5).astype(np.uint8)
     eroded = cv2.erode(hard, np.ones((3, 3), np.uint8), borderValue=1)

@@ -6,11 +6,9 @@ from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
 from pydantic import Field
-from torch import Tensor
 from transformers import DINOv3ViTModel
 
 from ipseg.features.vit import VitExtractor
-from ipseg.networks.pretrained import Network
 
 
 @dataclass(kw_only=True)
@@ -28,7 +26,3 @@ class Dinov3(VitExtractor):
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 0.8
 
     classes: ClassVar = {"dinov3_vit": DINOv3ViTModel}
-
-    def tokens(self, network: Network, pixels: Tensor) -> Tensor:
-        """(b, 1 + registers + n * n, c)."""
-        return network(pixels).last_hidden_state

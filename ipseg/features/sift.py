@@ -17,10 +17,10 @@ import numpy.typing as npt
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
 from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
-Arrays = dict[str, npt.NDArray[np.generic]]
 Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
@@ -54,9 +54,7 @@ class SiftGeometry(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def prompt_features(
-        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]
-    ) -> Arrays:
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Keypoints on the object.
 
         Args:
@@ -93,10 +91,7 @@ class SiftGeometry(WithoutNetwork):
         return merged
 
     def compare(
-        self,
-        images: Sequence[npt.NDArray[np.uint8]],
-        bank: Sequence[Arrays],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """The warped prompt masks, 0 elsewhere; see `Similarity`.
 
@@ -130,9 +125,7 @@ class SiftGeometry(WithoutNetwork):
     def _presence(self, support: int) -> float:
         return float(1 - 2 ** (-max(0, support - 3) / self.half_sure))
 
-    def _detect(
-        self, image: npt.NDArray[np.uint8], most: int
-    ) -> tuple[Vector, Descriptors, tuple[int, int]]:
+    def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""
         gray = cv2.cvtColor(work_image(image, self.long_side), cv2.COLOR_RGB2GRAY)
         sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
@@ -220,7 +213,7 @@ def _warped_mask(
     matrix: Vector,
     shape: tuple[int, int],
     grid: tuple[int, int],
-) -> npt.NDArray[np.float32]:
+) -> Map:
     """The stored mask warped to the grid of the image: (gh, gw) float32 in [0, 1]."""
     mask = entry["masks"][view].astype(np.float32) / np.float32(255)
     if mirrored:

@@ -6,9 +6,10 @@ Zhang et al., "A Tale of Two Features" (2023), whose features the released IPSeg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -65,16 +66,16 @@ class DiffusionNetwork(nn.Module):
         any_vae.decoder = any_vae.post_quant_conv = None
         self.vae = any_vae
         self.unet = truncated(unet, layers)
-        self.text: Tensor
-        self.register_buffer("text", text)
-        self.noise: Tensor
-        self.register_buffer("noise", torch.empty(0))
+        self.text = nn.Buffer(text)
+        self.noise = nn.Buffer(torch.empty(0))
         self.signal = signal
         self.timestep = timestep
         self._seen: dict[str, Tensor] = {}
         self._time_term: Tensor | None = None
         for layer in layers:
-            self._tap(layer).register_forward_hook(self._record(layer))
+            block, modules = TAPS[layer]
+            tap = getattr(self.unet.up_blocks[block], modules)[_SECOND]
+            tap.register_forward_hook(partial(self._record, layer))
         self.unet.time_embedding.register_forward_hook(self._add_time_term)
 
     @property
@@ -91,7 +92,8 @@ class DiffusionNetwork(nn.Module):
         latent = side // self._pixels_per_latent
         shape = (1, int(self.vae.config.latent_channels), latent, latent)
         generator = torch.Generator("cpu").manual_seed(seed)
-        self.noise = torch.randn(shape, generator=generator).to(self.text.device)
+        noise = torch.randn(shape, generator=generator)
+        self.noise = nn.Buffer(noise.to(self.text.device))
 
     def forward(self, pixels: Tensor, time_term: Tensor | None = None) -> dict[str, Tensor]:
         """Hidden states of one pass.
@@ -115,20 +117,12 @@ class DiffusionNetwork(nn.Module):
             self._time_term = None
             self._seen.clear()
 
-    def _tap(self, layer: Layer) -> nn.Module:
-        block, modules = TAPS[layer]
-        tap: nn.Module = getattr(self.unet.up_blocks[block], modules)[_SECOND]
-        return tap
+    def _record(
+        self, layer: Layer, _module: object, _inputs: object, output: Tensor | tuple[Tensor]
+    ) -> None:
+        self._seen[layer] = output if isinstance(output, Tensor) else output[0]
 
-    def _record(self, layer: Layer) -> Callable[[nn.Module, Any, Tensor | tuple[Tensor]], None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor]) -> None:
-            del module, inputs
-            self._seen[layer] = output if isinstance(output, Tensor) else output[0]
-
-        return hook
-
-    def _add_time_term(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        del module, inputs
+    def _add_time_term(self, _module: object, _inputs: object, output: Tensor) -> Tensor:
         return output if self._time_term is None else output + self._time_term
 
 

@@ -17,9 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ipseg.errors import WeightsError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD
 
 # Exceptions of the libraries for truncated, empty or foreign files, or other shapes.
 DAMAGED = (
@@ -66,7 +64,7 @@ def load_network(
         )
     network_class: Any = classes[model_type]
     try:
-        with _quiet():
+        with quiet():
             if path.is_dir():
                 source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
             else:
@@ -173,7 +171,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Disables the progress bars and the report of the library; `check_tensors` replaces it."""
     library: Any = transformers_logging
     verbosity, bars = library.get_verbosity(), library.is_progress_bar_enabled()

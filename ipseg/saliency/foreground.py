@@ -7,6 +7,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
 
+from ipseg.rows import Image, Map, Mask
+
 _BINS = 256
 _SMALLEST = 0.1  # components smaller than this share of the largest one are removed
 
@@ -36,13 +38,13 @@ def otsu(values: npt.NDArray[np.floating]) -> float:
 
 
 def grabcut(
-    image: npt.NDArray[np.uint8],
-    probability: npt.NDArray[np.float32],
+    image: Image,
+    probability: Map,
     *,
     threshold: float = 0.5,
     band: float = 0.35,
     iterations: int = 2,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Fits the outline of a soft map to the colours of the image (GrabCut, Rother et al., 2004).
 
     Args:
@@ -70,7 +72,7 @@ def grabcut(
     return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
 
 
-def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def clean(mask: Mask) -> Mask:
     """3 x 3 opening, removal of components below a tenth of the largest, and hole filling.
 
     The opening is skipped if it would erase the mask.
@@ -87,13 +89,13 @@ def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(kept[parts]), dtype=bool)
 
 
-def overlap(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
+def overlap(first: Mask, second: Mask) -> float:
     """Intersection over union of two masks, in [0, 1]; 0 if both are empty."""
     union = int(np.count_nonzero(first | second))
     return int(np.count_nonzero(first & second)) / union if union else 0.0
 
 
-def solidity(mask: npt.NDArray[np.bool_]) -> float:
+def solidity(mask: Mask) -> float:
     """Area of a mask divided by that of its convex hull, in [0, 1]; 1 for an empty mask."""
     if not mask.any():
         return 1.0

@@ -14,12 +14,14 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import slic
 
+from ipseg.rows import Image, Map
+
 _SLIC_ITERATIONS = 5
 _JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
-def work_image(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
+def work_image(image: Image, long_side: int) -> Image:
     """Resizes to a longer side of `long_side` pixels, keeping the aspect ratio.
 
     Args:
@@ -39,7 +41,7 @@ def work_image(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.u
     return np.asarray(cv2.resize(image, size, interpolation=interpolation), dtype=np.uint8)
 
 
-def to_lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def to_lab(image: Image) -> npt.NDArray[np.float32]:
     """CIE Lab of an RGB image: (h, w, 3) float32 with L in [0, 100] and a, b about [-100, 100]."""
     lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
     return np.asarray(lab, dtype=np.float32)
@@ -73,7 +75,7 @@ class Superpixels:
         """Mean of a (h, w) pixel map in each superpixel: (n,) float64."""
         return self._sum(values) / self.area
 
-    def paint(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def paint(self, values: npt.NDArray[np.floating]) -> Map:
         """Gives every pixel the value of its superpixel: (n,) -> (h, w) float32."""
         return np.asarray(values, dtype=np.float32)[self.labels]
 
