@@ -155,5 +155,7 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
 def only(decoded: Decoded, index: int) -> Decoded:
     """One of several candidates, keeping the leading axis."""
     chosen = slice(index, index + 1)
-    parts: dict[str, Any] = vars(decoded)
-    return Decoded(**{name: part if part is None else part[chosen] for name, part in parts.items()})
+    kept: dict[str, Any] = {
+        name: part if part is None else part[chosen] for name, part in vars(decoded).items()
+    }
+    return Decoded(**kept)
