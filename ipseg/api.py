@@ -68,8 +68,7 @@ class Segmentation:
         """Concept -> (H, W) bool, all of its objects in `image` together."""
         found: dict[str, Mask] = {}
         for each in self.of_frame(0):
-            known = found.get(each.concept)
-            found[each.concept] = each.mask if known is None else known | each.mask
+            found[each.concept] = each.mask | found.get(each.concept, False)
         return found
 
     @property
