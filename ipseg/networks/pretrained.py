@@ -17,6 +17,7 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ipseg.errors import WeightsError
+from ipseg.networks.checkpoint import listed_tensors
 from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD
 
 # Exceptions of the libraries for truncated, empty or foreign files, or other shapes.
@@ -102,19 +103,16 @@ def check_tensors(
     Raises:
         WeightsError: names the first three tensors of each kind, and the count.
     """
-    wrong = {
-        "missing": sorted(found["missing_keys"]),
-        "unexpected": sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored)),
-        "of another shape": sorted(str(entry[0]) for entry in found["mismatched_keys"]),
-    }
+    unexpected = sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored))
+    reshaped = sorted(str(entry[0]) for entry in found["mismatched_keys"])
     faults = [
-        f"{len(names)} tensors {fault} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for fault, names in wrong.items()
-        if names
+        listed_tensors("tensors missing", sorted(found["missing_keys"])),
+        listed_tensors("tensors unexpected", unexpected),
+        listed_tensors("tensors of another shape", reshaped),
     ]
-    if faults:
+    if any(faults):
         raise WeightsError(
-            f"{path} does not fit {name}: {'; '.join(faults)}; "
+            f"{path} does not fit {name}: {'; '.join(filter(None, faults))}; "
             f"check that the file belongs to the config.json next to it"
         )
 

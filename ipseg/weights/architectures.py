@@ -61,9 +61,9 @@ class Architecture:
     def build(self, *, tiny: bool = False) -> Network:
         """The network with its initial weights."""
         numbers = {**self.real, **(self.tiny if tiny else {})}
-        return (
-            self.network(**numbers) if self.config is None else self.network(self.config(**numbers))
-        )
+        if self.config is None:
+            return self.network(**numbers)
+        return self.network(self.config(**numbers))
 
 
 def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
@@ -76,12 +76,10 @@ def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
 
 
 def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
-    # It has a ratio instead of the hidden units of a block.
-    def numbers(width: int, depth: int, heads: int) -> dict[str, int]:
-        return {k: v for k, v in _vit(width, depth, heads).items() if k != "intermediate_size"}
-
-    real = numbers(width, 12, heads) | {"image_size": 518, "patch_size": 14}
-    tiny = numbers(32, 2, 2)
+    real = _vit(width, 12, heads) | {"image_size": 518, "patch_size": 14}
+    tiny = _vit(32, 2, 2)
+    for numbers in (real, tiny):
+        del numbers["intermediate_size"]  # it has a ratio instead
     if registers:
         real |= {"num_register_tokens": registers}
         return Architecture(Dinov2WithRegistersModel, Dinov2WithRegistersConfig, real, tiny)
