@@ -51,10 +51,10 @@ def build(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
         return build(_class_of(where, _REGISTRIES[kind], options.pop("kind", None)), where, options)
     if typing.get_origin(kind) is dict and _is_nested(item := typing.get_args(kind)[1]):
         options = mapping(where, value)
+        kinds = dict.fromkeys(options, item)
         if item in _REGISTRIES:
             kinds = {each: _class_of(where, _REGISTRIES[item], each) for each in options}
-            return {each: build(kinds[each], f"{where}.{each}", options[each]) for each in options}
-        return {each: build(item, f"{where}.{each}", options[each]) for each in options}
+        return {each: build(kinds[each], f"{where}.{each}", options[each]) for each in options}
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(cast(type, kind), where, mapping(where, value))
     return _checked(kind, where, value)
@@ -70,12 +70,10 @@ def settings_of(part: object) -> Any:  # noqa: ANN401
     if isinstance(part, dict):
         # The kind of an extractor is its key already.
         plain = {key: settings_of(value) for key, value in part.items()}
-        return {
-            key: {n: v for n, v in value.items() if n != "kind"}
-            if isinstance(value, dict)
-            else value
-            for key, value in plain.items()
-        }
+        for value in plain.values():
+            if isinstance(value, dict):
+                value.pop("kind", None)
+        return plain
     return list(part) if isinstance(part, tuple) else part
 
 
@@ -189,9 +187,6 @@ def own_modules() -> list[types.ModuleType]:
 
 def _kind_of(cls: type) -> str | None:
     location = f"{cls.__module__}:{cls.__qualname__}"
-    for registry in _REGISTRIES.values():
-        for kind, known in registry.items():
-            if known == location:
-                return kind
+    known = {at: kind for registry in _REGISTRIES.values() for kind, at in registry.items()}
     own = not cls.__module__.startswith("ipseg.") and hasattr(cls, "setup")
-    return location if own else None
+    return known.get(location, location if own else None)

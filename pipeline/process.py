@@ -174,13 +174,7 @@ def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) 
 
 def write_shards(out: str, shards: Sequence[Shard]) -> None:
     """Writes OUT/shards.parquet: the pieces of the source, for those who follow the run."""
-    records = [
-        {
-            "shard": shard.id,
-            **{name: getattr(shard, name) for name in ("kind", "rows", "fingerprint", "address")},
-        }
-        for shard in shards
-    ]
+    records = [{"shard": shard.id, **vars(shard)} for shard in shards]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(records, SHARDS_SCHEMA), buffer)
     write_whole(f"{out}/{SHARDS}", buffer.getvalue())

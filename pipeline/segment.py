@@ -119,7 +119,9 @@ def job_of(request: Request) -> Job:
     prompts, bank = load_prompts(request)
     sequences = request.config.method.row_is == "sequence"
     out = request.out.rstrip("/")
-    names = sorted(prompts.concepts) if prompts else _names(str(bank))
+    names = sorted(
+        prompts.concepts if prompts else {row["concept"] for row in bank_rows(str(bank))}
+    )
     identity: dict[str, Any] = {
         "prompts": prompts.identity if prompts else {"bank": bank_sha256(str(bank))},
         "source": request.images,
@@ -175,10 +177,6 @@ def prompt_warnings(folder: str) -> list[str]:
         for prompt in row["prompts"]
         if prompt["warning"]
     ]
-
-
-def _names(folder: str) -> list[str]:
-    return sorted({row["concept"] for row in bank_rows(folder)})
 
 
 def _judge(masks: str | None, names: Sequence[str]) -> Any:  # noqa: ANN401  (a function)

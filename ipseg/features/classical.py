@@ -160,10 +160,8 @@ def _blur(values: Array, sigma: float) -> Array:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma))
 
 
-def _pool(values: Array, grid: tuple[int, int]) -> Array:
-    """Each channel averaged over the cells of the grid: (gh, gw, c)."""
-    channels = np.moveaxis(np.atleast_3d(values), 2, 0)
-    return np.stack([resize_map(channel, grid, "area") for channel in channels], axis=2)
+def _pooled(values: Map, grid: tuple[int, int]) -> Map:
+    return resize_map(_blur(values, _CELL), grid, "area")
 
 
 def _colour_histogram(lab: Array, grid: tuple[int, int]) -> Array:
@@ -191,7 +189,7 @@ def _texture(light: Array, grid: tuple[int, int]) -> Array:
         smooth = _blur(light, sigma)
         dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125)
         dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
-        xx, yy, xy = (_pool(_blur(v, _CELL), grid)[..., 0] for v in (dx * dx, dy * dy, dx * dy))
+        xx, yy, xy = (_pooled(v, grid) for v in (dx * dx, dy * dy, dx * dy))
         energy = xx + yy
         twice_cos, twice_sin = xx - yy, 2 * xy
         size = np.sqrt(twice_cos**2 + twice_sin**2)
@@ -202,6 +200,6 @@ def _texture(light: Array, grid: tuple[int, int]) -> Array:
             size / (energy + np.float32(0.05)),
             twice_cos / direction,
             twice_sin / direction,
-            np.log(_pool(_blur(band, _CELL), grid)[..., 0] + np.float32(0.05)),
+            np.log(_pooled(band, grid) + np.float32(0.05)),
         ]
     return np.stack(found, axis=2)

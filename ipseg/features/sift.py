@@ -26,6 +26,8 @@ Vector = npt.NDArray[np.float64]
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
+# The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
 
 
 @dataclass
@@ -116,14 +118,11 @@ class SiftGeometry(WithoutNetwork):
         presence = np.zeros(len(bank), dtype=np.float32)
         for index, entry in enumerate(bank):
             for view, mirrored, found in self._find(frames, descriptors, entry):
-                score = self._presence(found.support)
+                score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
                 cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
                 maps[index] = np.maximum(maps[index], score * cells)
                 presence[index] = max(presence[index], score)
         return Similarity(maps=maps, presence=presence)
-
-    def _presence(self, support: int) -> float:
-        return float(1 - 2 ** (-max(0, support - 3) / self.half_sure))
 
     def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""
@@ -164,16 +163,6 @@ class SiftGeometry(WithoutNetwork):
                     rest = np.setdiff1d(np.arange(len(source)), placement.inliers)
                     source, target = source[rest], target[rest]
         return found
-
-
-def _mirror_order() -> npt.NDArray[np.int64]:
-    """The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image."""
-    bins = np.arange(128).reshape(4, 4, 8)
-    turned = bins[::-1][:, :, (-np.arange(8)) % 8]
-    return turned.ravel()
-
-
-_MIRROR = _mirror_order()
 
 
 def _mirror_frames(frames: Vector, width: float) -> Vector:

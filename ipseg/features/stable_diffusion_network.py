@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.networks.pretrained import DAMAGED, Network, check_tensors, load_network, unreadable
+from ipseg.networks.pretrained import DAMAGED, Network, load_network, ready, unreadable
 
 Layer: TypeAlias = Literal["s5", "s4", "s3"]
 
@@ -219,25 +219,22 @@ def empty_caption(folder: Path) -> Tensor:
 
 
 def _load(network_class: Network, folder: Path, part: str) -> Network:
+    load = partial(
+        network_class.from_pretrained,
+        str(folder),
+        subfolder=part,
+        torch_dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        low_cpu_mem_usage=False,
+        output_loading_info=True,
+    )
     verbosity = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:
-        network, found = network_class.from_pretrained(
-            str(folder),
-            subfolder=part,
-            torch_dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
-        )
-    except DAMAGED as error:
-        raise unreadable(folder / part, error) from error
+        return ready(folder / part, load)
     finally:
         diffusers_logging.set_verbosity(verbosity)
-    check_tensors(folder / part, network_class.__name__, found)
-    network.requires_grad_(False)
-    return network.eval()
 
 
 def _check_taps(unet: Network, folder: Path, layers: Sequence[Layer]) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -64,45 +64,49 @@ def load_network(
             f"set other weights, or the kind of features for these"
         )
     network_class: Any = classes[model_type]
-    try:
-        with quiet():
-            if path.is_dir():
-                source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
-            else:
-                source = {
-                    "pretrained_model_name_or_path": None,
-                    "config": network_class.config_class.from_pretrained(str(folder)),
-                    "state_dict": load_file(path),
-                }
-            network, found = network_class.from_pretrained(
-                **source,
-                dtype=torch.float32,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # reported below, with their names
-                output_loading_info=True,
-            )
-    except DAMAGED as error:
-        raise unreadable(path, error) from error
-    check_tensors(path, network_class.__name__, found, ignored)
-    network.requires_grad_(False)
-    return network.eval()
+
+    def load() -> tuple[Network, Mapping[str, Any]]:
+        if path.is_dir():
+            source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
+        else:
+            source = {
+                "pretrained_model_name_or_path": None,
+                "config": network_class.config_class.from_pretrained(str(folder)),
+                "state_dict": load_file(path),
+            }
+        return network_class.from_pretrained(
+            **source,
+            dtype=torch.float32,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported later, with their names
+            output_loading_info=True,
+        )
+
+    with quiet():
+        return ready(path, load, ignored)
 
 
-def check_tensors(
-    path: Path, name: str, found: Mapping[str, Any], ignored: tuple[str, ...] = ()
-) -> None:
-    """Refuses weights that do not match the network exactly.
+def ready(
+    path: Path,
+    load: Callable[[], tuple[Network, Mapping[str, Any]]],
+    ignored: tuple[str, ...] = (),
+) -> Network:
+    """A network in eval mode, whose weights match it exactly.
 
     Args:
-        path: their file or folder.
-        name: class of the network.
-        found: `missing_keys`, `unexpected_keys` and `mismatched_keys` from transformers or
-            diffusers.
+        path: file or folder of the weights.
+        load: gives the network, and `missing_keys`, `unexpected_keys` and `mismatched_keys` from
+            transformers or diffusers.
         ignored: prefixes of unexpected names to ignore.
 
     Raises:
-        WeightsError: names the first three tensors of each kind, and the count.
+        WeightsError: they are damaged; or names the first three tensors of each kind that do not
+            match, and the count.
     """
+    try:
+        network, found = load()
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
     unexpected = sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored))
     reshaped = sorted(str(entry[0]) for entry in found["mismatched_keys"])
     faults = [
@@ -112,9 +116,11 @@ def check_tensors(
     ]
     if any(faults):
         raise WeightsError(
-            f"{path} does not fit {name}: {'; '.join(filter(None, faults))}; "
+            f"{path} does not fit {type(network).__name__}: {'; '.join(filter(None, faults))}; "
             f"check that the file belongs to the config.json next to it"
         )
+    network.requires_grad_(False)
+    return network.eval()
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:

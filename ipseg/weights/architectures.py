@@ -90,21 +90,14 @@ def _clip(vision: dict[str, int], text_width: int, text_heads: int) -> Architect
     """Both towers and the projections, as on the hub."""
     text = {"vocab_size": 49408, "max_position_embeddings": 77}
     small = {"vocab_size": 16, "bos_token_id": 14, "eos_token_id": 15}
-    seen = {key: vision[key] for key in ("image_size", "patch_size")}
-    return Architecture(
-        CLIPModel,
-        CLIPConfig,
-        {
-            "vision_config": vision | {"projection_dim": text_width},
-            "text_config": _vit(text_width, 12, text_heads) | text | {"projection_dim": text_width},
-            "projection_dim": text_width,
-        },
-        {
-            "vision_config": _vit(32, 2, 2) | seen | {"projection_dim": 32},
-            "text_config": _vit(32, 1, 2) | text | small | {"projection_dim": 32},
-            "projection_dim": 32,
-        },
-    )
+
+    def towers(seen: dict[str, int], read: dict[str, int], width: int) -> Numbers:
+        shared = {"projection_dim": width}
+        return {"vision_config": seen | shared, "text_config": text | read | shared, **shared}
+
+    real = towers(vision, _vit(text_width, 12, text_heads), text_width)
+    tiny = towers(vision | _vit(32, 2, 2), _vit(32, 1, 2) | small, 32)
+    return Architecture(CLIPModel, CLIPConfig, real, tiny)
 
 
 _HIERA_TINY = {

@@ -29,8 +29,12 @@ _BETWEEN = "/"  # extractor and array, in the name of a prompt feature
 
 def features_of(entry: Entry, extractor: str) -> Arrays:
     """What one extractor keeps of a concept."""
+    return _own(entry.features, extractor)
+
+
+def _own(features: Arrays, extractor: str) -> Arrays:
     start = f"{extractor}{_BETWEEN}"
-    return {n.removeprefix(start): a for n, a in entry.features.items() if n.startswith(start)}
+    return {n.removeprefix(start): a for n, a in features.items() if n.startswith(start)}
 
 
 @dataclass
@@ -162,7 +166,7 @@ class Segment(NetworkStep):
         ]
 
     def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
-        prompts = [point_prompt(points) for points in row["points"]]
+        prompts = [PointPrompt(each[:, :2], each[:, 2].astype(np.int8)) for each in row["points"]]
         decoded = self.refinement.run_many(self.segmenter, embedding, prompts, row["similarity"])
         for index, (entry, each) in enumerate(zip(self.bank.asked(row), decoded, strict=True)):
             best = self.scoring.best(each)
@@ -189,19 +193,10 @@ class Segment(NetworkStep):
             )
 
 
-def point_prompt(points: npt.NDArray[np.float32]) -> PointPrompt:
-    """(n, 3) x, y, label as the segmenter takes them."""
-    return PointPrompt(points[:, :2].astype(np.float32), points[:, 2].astype(np.int8))
-
-
 def merged(extractors: dict[str, Extractor], shots: Sequence[Arrays]) -> Arrays:
     """One entry of the bank from the features of a concept's prompts, extractor by extractor."""
-    found: Arrays = {}
-    for kind, extractor in extractors.items():
-        start = f"{kind}{_BETWEEN}"
-        views = [
-            {n.removeprefix(start): a for n, a in shot.items() if n.startswith(start)}
-            for shot in shots
-        ]
-        found |= {f"{start}{name}": array for name, array in extractor.merge(views).items()}
-    return found
+    return {
+        f"{kind}{_BETWEEN}{name}": array
+        for kind, extractor in extractors.items()
+        for name, array in extractor.merge([_own(shot, kind) for shot in shots]).items()
+    }
