@@ -22,11 +22,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from ipseg.components import METHODS, load_class
+from ipseg.components import METHODS
 from ipseg.errors import ConfigError
 from ipseg.methods.method import Method
 from ipseg.networks.models import Models
-from ipseg.parts import build, mapping, own_class, settings_of, unknown, without
+from ipseg.parts import build, chosen_class, mapping, settings_of, unknown, without
 from ipseg.steps.support import Support
 from ipseg.vision.images import ImageLimits
 
@@ -126,8 +126,13 @@ class Config:
     @property
     def sha256(self) -> str:
         """64 hex digits over all settings that change results."""
-        canonical = json.dumps(self.relevant, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return config_sha256(self.relevant)
+
+
+def config_sha256(identity: Mapping[str, Any]) -> str:
+    """64 hex digits over all that changes results."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def profiles() -> list[str]:
@@ -175,12 +180,7 @@ def build_config(name: str, settings: Mapping[str, Any]) -> Config:
 
 
 def _method_class(name: str) -> type[Method]:
-    if name in METHODS:
-        found = load_class(METHODS[name])
-    elif ":" in name:
-        found = own_class("method", name)
-    else:
-        raise ConfigError(unknown("method", name, list(METHODS)) + ", or package.module:Class")
+    found = chosen_class("method", "method", METHODS, name)
     # A class without the decorator inherits the fields of `Method`, so `is_dataclass` says yes.
     if not issubclass(found, Method) or "__dataclass_fields__" not in vars(found):
         raise ConfigError(f"method {name} is no dataclass derived from ipseg.Method")

@@ -149,23 +149,32 @@ def _checked(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
 def _class_of(where: str, registry: Mapping[str, str], kind: object) -> type:
     if kind is None:
         raise ConfigError(f"'{where}.kind' is not set; choose from {', '.join(registry)}")
-    name = str(kind)
+    found = chosen_class(f"{where} kind", f"{where}.kind", registry, str(kind))
+    if not dataclasses.is_dataclass(found):
+        raise ConfigError(f"{where}.kind: {kind} is no dataclass; its settings are its fields")
+    return found
+
+
+def chosen_class(what: str, where: str, registry: Mapping[str, str], name: str) -> type:
+    """The class of a name in a registry, or somebody's own.
+
+    Args:
+        what: that is chosen, for messages.
+        where: path of the setting, for messages.
+        registry: name -> location of the class.
+        name: in the registry, or `package.module:Class`.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest match), or a class that cannot be imported.
+    """
     if name in registry:
         return load_class(registry[name])
     if ":" in name:
-        found = own_class(f"{where}.kind", name)
-        if not dataclasses.is_dataclass(found):
-            raise ConfigError(f"{where}.kind: {name} is no dataclass; its settings are its fields")
-        return found
-    raise ConfigError(unknown(f"{where} kind", name, list(registry)))
+        return _own_class(where, name)
+    raise ConfigError(unknown(what, name, list(registry)) + ", or package.module:Class")
 
 
-def own_class(where: str, location: str) -> type:
-    """The class at `package.module:Class`, somebody's own.
-
-    Raises:
-        ConfigError: it cannot be imported; says why.
-    """
+def _own_class(where: str, location: str) -> type:
     try:
         found = load_class(location)
     except (ImportError, AttributeError, TypeError, ValueError) as error:

@@ -6,28 +6,31 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipseg.bank import Bank
-from ipseg.config import Config
+from ipseg.config import Config, config_sha256
 from ipseg.errors import PromptError
 from ipseg.methods.chain import PromptChains, prompt_chains
 from ipseg.rows import Row, check_chain
 from ipseg.storage.files import exists, read_bytes
-from pipeline.process import EngineName, Outcome, Work, earlier_shard_count, process, write_shards
+from pipeline.process import (
+    Engine,
+    EngineName,
+    Outcome,
+    Work,
+    earlier_shard_count,
+    process,
+    write_shards,
+)
 from pipeline.runfolder.bank import ENTRIES, GROUP_ROWS, StoredBank, bank_rows, write_entries
-from pipeline.runfolder.identity import config_sha256, weights_identity
 from pipeline.runfolder.ledger import Retry
-from pipeline.runfolder.manifest import Manifest, differences
+from pipeline.runfolder.manifest import Manifest, differences, weights_identity
 from pipeline.runfolder.open_run import open_run
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
-
-if TYPE_CHECKING:
-    from pipeline.engines.local_engine import LocalEngine
-    from pipeline.engines.ray_engine import RayEngine
 
 log = logging.getLogger("ipseg")
 
@@ -86,7 +89,7 @@ def describe(
     folder: str,
     prompts: Prompts,
     variants: Mapping[str, Config],
-    engine: LocalEngine | RayEngine,
+    engine: Engine,
     *,
     about: Mapping[str, Any],
     engine_name: EngineName,

@@ -15,7 +15,7 @@ from torch.nn import functional
 from transformers import CLIPVisionModelWithProjection
 
 from ipseg.errors import WeightsError
-from ipseg.features.clip import Clip
+from ipseg.features.vits import Clip
 from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, normalised
 from ipseg.networks.pretrained import DAMAGED, Network, load_network, unreadable
 

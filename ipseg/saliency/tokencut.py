@@ -87,8 +87,7 @@ class TokenCut:
 
         All 0 if nothing can be cut: a uniform image.
         """
-        side = bipartition(self.features(image), self.tau)
-        return _resized(side, (image.shape[0], image.shape[1]))
+        return _resized(bipartition(self.features(image), self.tau), image)
 
     def isolate(self, image: Image) -> Map:
         """The connected object around the most distinct patch: (H, W) float32, 0 or 1; never empty.
@@ -97,19 +96,18 @@ class TokenCut:
         everything is returned with the lowest valid level (`ipseg.saliency.weak`), so that the
         prompt gets a warning.
         """
-        shape = (image.shape[0], image.shape[1])
         side = main_part(bipartition(self.features(image), self.tau))
         if side.max() <= 0.5:
-            return never_empty(_resized(side, shape))
+            return never_empty(_resized(side, image))
         work = work_image(image, _OUTLINE_SIDE)
-        soft = _resized(side, (work.shape[0], work.shape[1]))
+        soft = _resized(side, work)
         mask = clean(soft > 0.5)
         if self.iterations > 0:
             fitted = clean(grabcut(work, soft, iterations=self.iterations))
             mask = fitted if overlap(fitted, mask) >= 0.35 else mask
-        full = _resized(mask, shape) >= 0.5
+        full = _resized(mask, image) >= 0.5
         # In an image with fewer pixels than patches, a small object can disappear.
-        return full.astype(np.float32) if full.any() else never_empty(_resized(side, shape))
+        return full.astype(np.float32) if full.any() else never_empty(_resized(side, image))
 
     def features(self, image: Image) -> npt.NDArray[np.float32]:
         """Features of the patches of a (H, W, 3) uint8 image: (h, w, c) float32.
@@ -167,5 +165,6 @@ def _without_artifacts(features: npt.NDArray[np.float32], norms: Map) -> npt.NDA
     return features[rows, columns]
 
 
-def _resized(values: npt.NDArray[np.generic], shape: tuple[int, int]) -> Map:
+def _resized(values: npt.NDArray[np.generic], image: Image) -> Map:
+    shape = (image.shape[0], image.shape[1])
     return np.clip(resize_map(values.astype(np.float32), shape, "area"), 0, 1)

@@ -10,8 +10,7 @@ import numpy.typing as npt
 
 from ipseg.networks.shared import Part
 from ipseg.rows import Image, Map
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import Guidance, PointPrompt
+from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 
 if TYPE_CHECKING:
     from torch import Tensor

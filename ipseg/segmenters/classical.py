@@ -21,7 +21,7 @@ from ipseg.saliency.background import (
     foreground_contrast,
 )
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from ipseg.rows import Map
 from ipseg.segmenters import BatchedSegmenter, Segmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 TOGETHER = 16  # prompts; larger batches are not faster on a GPU
 

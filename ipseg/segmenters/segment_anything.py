@@ -14,10 +14,9 @@ from torch import Tensor
 
 from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
-from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect
 from ipseg.segmenters.guided import guided
-from ipseg.segmenters.prompt import Guidance, PointPrompt
+from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 from ipseg.segmenters.promptable import Embedding, Features, PromptableNetwork, PromptBatch
 from ipseg.segmenters.sam_architecture import recognise
 

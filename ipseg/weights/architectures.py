@@ -86,8 +86,11 @@ def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
     return Architecture(Dinov2Model, Dinov2Config, real, tiny)
 
 
-def _clip(vision: dict[str, int], text_width: int, text_heads: int) -> Architecture:
+def _clip(
+    vit: dict[str, int], side: int, patch: int, text_width: int, text_heads: int
+) -> Architecture:
     """Both towers and the projections, as on the hub."""
+    vision = vit | {"image_size": side, "patch_size": patch}
     text = {"vocab_size": 49408, "max_position_embeddings": 77}
     small = {"vocab_size": 16, "bos_token_id": 14, "eos_token_id": 15}
 
@@ -122,12 +125,8 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             _vit(32, 2, 2),
         )
     },
-    "openai/clip-vit-base-patch16": {
-        "": _clip(_vit(768, 12, 12) | {"image_size": 224, "patch_size": 16}, 512, 8)
-    },
-    "openai/clip-vit-large-patch14-336": {
-        "": _clip(_vit(1024, 24, 16) | {"image_size": 336, "patch_size": 14}, 768, 12)
-    },
+    "openai/clip-vit-base-patch16": {"": _clip(_vit(768, 12, 12), 224, 16, 512, 8)},
+    "openai/clip-vit-large-patch14-336": {"": _clip(_vit(1024, 24, 16), 336, 14, 768, 12)},
     "facebook/vit-mae-base": {
         "": Architecture(
             ViTMAEForPreTraining,

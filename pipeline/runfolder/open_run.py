@@ -13,11 +13,10 @@ from uuid import uuid4
 
 import cv2
 
-from ipseg.config import Config
+from ipseg.config import Config, config_sha256
 from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
 from pipeline.runfolder.folder import clear
-from pipeline.runfolder.identity import config_sha256
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.sink import Provenance, check_writable

@@ -100,22 +100,19 @@ class Match(NetworkStep):
         done = []
         for index, (row, entries) in enumerate(zip(rows, asked, strict=True)):
             chosen = [place[entry.concept] for entry in entries]
-            found = {
-                kind: Similarity(each[index].maps[chosen], each[index].presence[chosen])
-                for kind, each in compared.items()
-            }
-            done.append({**row, **self._fused(found, row)})
+            maps = [each[index].maps[chosen] for each in compared.values()]
+            weights = [self.weights[kind] for kind in compared]
+            saliency = None if self.saliency is None else self.saliency.predict(row["image"])
+            # Independent witnesses: the concept is missing only if every extractor is wrong.
+            absent = np.prod([1.0 - each[index].presence[chosen] for each in compared.values()], 0)
+            done.append(
+                {
+                    **row,
+                    "similarity": self.matching.fuse(maps, weights, saliency),
+                    "presence": (1.0 - absent).astype(np.float32),
+                }
+            )
         return done
-
-    def _fused(self, found: dict[str, Similarity], row: Row) -> Row:
-        saliency = None if self.saliency is None else self.saliency.predict(row["image"])
-        # Independent witnesses: the concept is missing only if every extractor is wrong.
-        absent = np.prod([1.0 - each.presence for each in found.values()], axis=0)
-        maps, weights = [each.maps for each in found.values()], [self.weights[k] for k in found]
-        return {
-            "similarity": self.matching.fuse(maps, weights, saliency),
-            "presence": (1.0 - absent).astype(np.float32),
-        }
 
 
 def _of_nothing(grid: tuple[int, int]) -> Similarity:

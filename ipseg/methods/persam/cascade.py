@@ -8,8 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ipseg.segmenters import FeatureSegmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.segmenters.promptable import Embedding
 from ipseg.segmenters.refinement import again, refine, tight_box
 

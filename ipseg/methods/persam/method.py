@@ -22,7 +22,7 @@ from ipseg.methods.persam.reference import Reference
 from ipseg.objects import Object
 from ipseg.rows import Row, Step
 from ipseg.segmenters import GuidedSegmenter, Segmenter
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.segmenters.refinement import TOGETHER
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.masks import read_soft_mask

@@ -10,12 +10,10 @@ from dataclasses import dataclass
 
 from ipseg.methods.persam.cascade import refine_in_box
 from ipseg.methods.persam.location import Location, locate
-from ipseg.methods.persam.reference import Reference, object_features
-from ipseg.methods.persam.settings import Settings
+from ipseg.methods.persam.reference import Reference, Settings, object_features
 from ipseg.rows import Mask
 from ipseg.segmenters import FeatureSegmenter, GuidedSegmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import Guidance
+from ipseg.segmenters.prompt import Decoded, Guidance
 from ipseg.segmenters.promptable import Embedding
 from ipseg.segmenters.refinement import again, refine
 

@@ -14,12 +14,11 @@ import torch
 
 from ipseg.methods.persam.cascade import refine_in_box
 from ipseg.methods.persam.location import Location, locate
-from ipseg.methods.persam.reference import Reference, object_features
-from ipseg.methods.persam.settings import Settings
+from ipseg.methods.persam.reference import Reference, Settings, object_features
 from ipseg.methods.persam.tuning import tune
 from ipseg.rows import Mask
 from ipseg.segmenters import FeatureSegmenter
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.segmenters.promptable import Embedding
 
 
