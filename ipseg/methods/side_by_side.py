@@ -61,6 +61,10 @@ class Branch:
             above = above.parent
         return found
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the steps before it: their modules are of no use in its worker."""
+        return {**vars(self), "path": self.path, "inputs": self.inputs, "parent": None}
+
     def run(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with the step's columns under its own names; failures are noted, not final."""
         return [self._merged(row, done) for row, done in zip(rows, self._views(rows), strict=True)]

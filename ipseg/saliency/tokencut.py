@@ -26,7 +26,6 @@ from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
 _CLASSES = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
-_KEY_PROJECTIONS = ("k_proj", "key")  # the layer's name in newer and older transformers
 # Vision transformers store global information in a few patches, with a norm many times the usual
 # one (Darcet et al., "Vision Transformers Need Registers", ICLR 2024). These are similar to each
 # other wherever they are, often in corners, so that a cut would select them as the object.
@@ -147,13 +146,8 @@ def _last_block(network: Network, pixels: Tensor) -> tuple[Tensor, Tensor, Tenso
     """(1, t, c) each: output of the last block, the same after the final norm, its keys."""
     found = network(pixels, output_hidden_states=True)
     block = network.encoder.layer[-1]
-    projection = next(
-        module
-        for name, module in block.named_modules()
-        if name.rpartition(".")[2] in _KEY_PROJECTIONS
-    )
     before, raw = found.hidden_states[-2:]
-    return raw, found.last_hidden_state, projection(block.norm1(before))
+    return raw, found.last_hidden_state, block.attention.k_proj(block.norm1(before))
 
 
 def _without_artifacts(features: npt.NDArray[np.float32], norms: Map) -> npt.NDArray[np.float32]:

@@ -27,6 +27,7 @@ FILES: dict[Layout, tuple[str, ...]] = {
 OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
+_ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
 _SETTINGS = ("weights", "odise")  # settings of components with the name of weights
 
 
@@ -74,12 +75,7 @@ CATALOGUE: dict[str, Source] = {
         "CreativeML OpenRAIL-M (restricts uses)", True, 4266, "diffusers"
     ),
     "odise_label_coco_50e-b67d2efc.pth": Source(
-        "NVIDIA source code licence",
-        False,
-        None,
-        "file",
-        "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0",
-        "b67d2efc",
+        "NVIDIA source code licence", False, None, "file", _ODISE, "b67d2efc"
     ),
     "sam_vit_h_4b8939.pth": _sam(
         2565, "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"
