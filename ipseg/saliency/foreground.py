@@ -6,6 +6,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.filters import threshold_otsu
 
 from ipseg.rows import Image, Map, Mask
 
@@ -26,15 +27,8 @@ def otsu(values: npt.NDArray[np.floating]) -> float:
     low, high = float(flat.min()), float(flat.max())
     if high - low < 1e-9:
         return low
-    bins = np.minimum(((flat - low) / (high - low) * _BINS).astype(np.int64), _BINS - 1)
-    histogram = np.bincount(bins, minlength=_BINS).astype(np.float64)
-    sums = np.cumsum(histogram * np.arange(_BINS))
-    below = np.cumsum(histogram)[:-1]
-    above = flat.size - below
-    # The lowest and the highest bin are never empty, so neither side is.
-    gap = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
-    best = int(np.argmax(below * above * gap**2))
-    return low + (high - low) * (best + 1) / _BINS
+    # scikit-image gives the middle of a bin; this is its end.
+    return float(threshold_otsu(flat, nbins=_BINS)) + (high - low) / (2 * _BINS)
 
 
 def grabcut(
