@@ -3,14 +3,24 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import ClassVar, Literal
 
-from ipseg.benchmarks.episode import Episode
+from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.layout import locate
 from ipseg.errors import ConfigError, SourceError
 
 Progress = Callable[[int, int], None]  # done, of how many: bytes of a file, or files
+Task = tuple[int, Example, Sequence[Example]]  # class id, query, supports
+
+_SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
+_IRREPRODUCIBLE = {
+    "sansa": "its release draws in six worker processes, each with a state of NumPy's generator "
+    "that depends on how many numbers PyTorch drew while its network was built. With "
+    "--num_workers 0 it draws the list of the reference, which is the empty rule"
+}
 
 
 @dataclass(frozen=True)
@@ -38,6 +48,10 @@ class Protocol:
     assign: Literal["binary", "argmax"] = "binary"
 
 
+IPSEG_PROTOCOL = Protocol(formula="B", side=1024, ground_truth_resize="linear")
+MATCHER_PROTOCOL = Protocol(formula="A", side=518)
+
+
 @dataclass(frozen=True)
 class Sampling:
     """How episodes are drawn.
@@ -63,16 +77,26 @@ class Benchmark(ABC):
         name: on the command line.
         title: in papers.
         layout: the files it needs below its root, for errors and `--help`.
+        places: candidate folders of the data set at or below its root; "" is the root itself.
+        needed: files, and folders (with a trailing slash), that one of them must hold.
         rules: sampling rules besides the reference "": name -> what it does.
+        one_shot: rules with one support for each episode.
+        seeded: rules that draw with the seed.
         protocol: of the numbers in the paper.
+        protocols: rule -> protocol, of the rules with another one.
         formulas: ids of all formulas that make sense here, including the protocol's.
     """
 
     name: ClassVar[str]
     title: ClassVar[str]
     layout: ClassVar[str]
+    places: ClassVar[tuple[str, ...]] = ("",)
+    needed: ClassVar[tuple[str, ...]] = ()
     rules: ClassVar[dict[str, str]] = {}
+    one_shot: ClassVar[Collection[str]] = ()
+    seeded: ClassVar[Collection[str]] = ()
     protocol: ClassVar[Protocol] = Protocol()
+    protocols: ClassVar[dict[str, Protocol]] = {}
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D")
 
     def __init__(
@@ -99,7 +123,7 @@ class Benchmark(ABC):
 
     def protocol_of(self, rule: str) -> Protocol:
         """The protocol under a sampling rule; most rules share the paper's."""
-        return self.protocol
+        return self.protocols.get(rule, self.protocol)
 
     @property
     def folds(self) -> tuple[str, ...]:
@@ -118,13 +142,68 @@ class Benchmark(ABC):
     def classes(self, fold: str) -> dict[int, str]:
         """All classes of a fold, id -> name, including those without an episode."""
 
-    @abstractmethod
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """The episodes of a fold in the order of the reference implementation.
+    def check_sampling(self, fold: str, sampling: Sampling) -> None:
+        """Refuses a fold, rule, shot or seed that is not possible.
 
         Raises:
-            SourceError: an annotation is malformed (names the file), or the rule is unknown.
+            SourceError: there is no such fold or rule (lists those there are), or the rule cannot
+                be reproduced (says why).
+            ConfigError: shot is below 1, or above it where only one support is defined, or the
+                legacy generator cannot be given this seed.
         """
+        rule, shot = sampling.rule, sampling.shot
+        if fold not in self.folds:
+            raise SourceError(f"{self.name} has no fold '{fold}'; it has {', '.join(self.folds)}")
+        if rule in _IRREPRODUCIBLE:
+            raise SourceError(
+                f"the episodes of rule '{rule}' cannot be reproduced: {_IRREPRODUCIBLE[rule]}"
+            )
+        if rule and rule not in self.rules:
+            known = ", ".join(f"'{rule}'" for rule in self.rules)
+            raise SourceError(
+                f"{self.name} has no sampling rule '{rule}'; "
+                + (f"it has {known}" if known else "it has only its reference rule, the empty name")
+            )
+        if rule in self.one_shot and shot != 1:
+            raise ConfigError(
+                f"{self.name} with rule '{rule}' has one support for each episode; shot must be 1, "
+                f"not {shot}"
+            )
+        if shot < 1:
+            raise ConfigError(f"shot is {shot}; an episode needs at least one support")
+        if not 0 <= sampling.seed < _SEEDS:
+            raise ConfigError(f"seed is {sampling.seed}; it must be from 0 to {_SEEDS - 1}")
+
+    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
+        """The episodes of a fold in the order of the reference implementation; see the class.
+
+        Raises:
+            SourceError: as `check_sampling`, or the data is incomplete or malformed (names the
+                file), or too small for the rule.
+            ConfigError: as `check_sampling`.
+        """
+        self.check_sampling(fold, sampling)
+        names = self.classes(fold)
+        seed = sampling.seed if sampling.rule in self.seeded else None
+        return [
+            Episode(number, fold, class_id, names[class_id], query, tuple(supports), seed)
+            for number, (class_id, query, supports) in enumerate(self._tasks(fold, sampling))
+        ]
+
+    @abstractmethod
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        """The episodes without their names, for a sampling that `check_sampling` has accepted."""
+
+    @cached_property
+    def _base(self) -> str:
+        """The folder that holds everything needed."""
+        return locate(self.root, self.places, self.needed, title=self.title, layout=self.layout)
+
+    def _incomplete(self, missing: str, more: str = "") -> SourceError:
+        return SourceError(
+            f"{self.title} is not complete: no {missing} in {self._base}{more}; it needs\n"
+            f"{self.layout}"
+        )
 
 
 class PreparedBenchmark(Benchmark):
@@ -146,30 +225,3 @@ class PreparedBenchmark(Benchmark):
             OutputError: it cannot be written.
             OSError: a file cannot be read.
         """
-
-
-def check_rule(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses a sampling rule the benchmark does not have.
-
-    Raises:
-        SourceError: lists the rules it has.
-    """
-    if sampling.rule and sampling.rule not in benchmark.rules:
-        known = ", ".join(f"'{rule}'" for rule in benchmark.rules)
-        raise SourceError(
-            f"{benchmark.name} has no sampling rule '{sampling.rule}'; "
-            + (f"it has {known}" if known else "it has only its reference rule, the empty name")
-        )
-
-
-def check_one_shot(benchmark: Benchmark, sampling: Sampling) -> None:
-    """Refuses more than one support where only one is defined.
-
-    Raises:
-        ConfigError: shot is not 1.
-    """
-    if sampling.shot != 1:
-        raise ConfigError(
-            f"{benchmark.name} with rule '{sampling.rule}' has one support for each episode; "
-            f"shot must be 1, not {sampling.shot}"
-        )

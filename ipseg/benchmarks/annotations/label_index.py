@@ -18,12 +18,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.parquet as pq
 from PIL import Image as PillowImage
 
+from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
-from ipseg.storage.files import info, read_bytes, write_whole
+from ipseg.storage.files import read_bytes
 
 INDEX_FILE = "ipseg_index.parquet"
 
@@ -123,15 +124,13 @@ def label_index(
     """
     url = f"{folder}/{INDEX_FILE}"
     fingerprint = _fingerprint(maps, coding)
-    known = _read(url)
+    known = read_table(url, "to build it again") if is_file(url) else None
     if known is not None and (known.schema.metadata or {}).get(_FINGERPRINT) == fingerprint:
         return known
     table = _build(sorted(maps.items()), coding, progress)
     table = table.replace_schema_metadata({_FINGERPRINT: fingerprint})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
     try:
-        write_whole(url, buffer.getvalue())
+        write_table(url, table)
     except OSError as error:
         log.warning(
             "the index of %d label maps cannot be saved to %s (%s): they will be read again next "
@@ -164,18 +163,6 @@ def _count_all(
             yield from ((name, counts) for (name, _), counts in zip(maps, found, strict=True))
         finally:
             pool.shutdown(wait=True, cancel_futures=True)  # a bad map stops it at once
-
-
-def _read(url: str) -> pa.Table | None:
-    known = info(url)
-    if known is None or known["type"] != "file":
-        return None
-    try:
-        return pq.read_table(io.BytesIO(read_bytes(url)))
-    except pa.ArrowInvalid as error:
-        raise SourceError(
-            f"{url} is damaged ({error}); delete it; it will be built again"
-        ) from error
 
 
 def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:

@@ -27,7 +27,7 @@ from ipseg.storage.files import read_bytes
 INDEX = "all_obj_part_to_image.json"
 GROUPS = ("animals", "indoor", "person", "vehicles")
 
-_OBJECTS = "Annotations_Part_json_merged_part_classes"
+OBJECTS = "Annotations_Part_json_merged_part_classes"
 _SKIPPED = "aeroplane+TAIL"  # as in the released loader
 _SPLITS = ("train", "val")
 _IMAGE_NAME = re.compile(r"(?P<id>\w[\w\-]*)(?:\.jpg)?")
@@ -64,7 +64,7 @@ def collect_pascal_part(
     for category in categories:
         for image in category.images or ():
             wanted.setdefault(image, {})[category.name] = category.class_id
-    urls = [f"{folder}/{_OBJECTS}/{image.removesuffix('.jpg')}.json" for image in wanted]
+    urls = [f"{folder}/{OBJECTS}/{image.removesuffix('.jpg')}.json" for image in wanted]
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             files = pool.map(_read_json, urls)

@@ -24,7 +24,7 @@ from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, CocoImage,
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split, write_split
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels
 from ipseg.benchmarks.benchmark import Progress
-from ipseg.benchmarks.layout import absolute, is_file, locate
+from ipseg.benchmarks.layout import absolute, folders_of, is_file, locate, nested
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder, write_whole
 from ipseg.storage.walk import iterate_files
@@ -38,10 +38,7 @@ CODING = Coding(
     explanation="0 is background, 1 to 80 are the contiguous class ids plus 1",
 )
 
-_ROOTS = ("", "datasets", "data", "datasets/fss")
-PLACES = tuple(
-    f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "COCO2014", "MSCOCO2014")
-)
+PLACES = nested("", "COCO2014", "MSCOCO2014")
 INSTANCES = "annotations/instances_{folder}.json"  # folder is train2014 or val2014
 VAL_INSTANCES = INSTANCES.format(folder="val2014")
 LAYOUT = (
@@ -105,8 +102,7 @@ def _find(root: str) -> str:
     try:
         return locate(root, PLACES, [VAL_INSTANCES], title="COCO-20i", layout=LAYOUT)
     except SourceError:
-        for place in PLACES:
-            base = f"{root}/{place}".rstrip("/")
+        for base in folders_of(root, PLACES):
             if is_file(f"{base}/splits/val/fold0.pkl"):
                 return absolute(base)
         raise

@@ -22,12 +22,6 @@ from ipseg.errors import SourceError
 from ipseg.storage.files import open_input, read_bytes
 
 
-def below_root(*names: str) -> tuple[str, ...]:
-    """Candidate folders with these names, best first: releases nest them differently."""
-    roots = ("", "datasets", "data", "datasets/fss", "data/fss")
-    return tuple(dict.fromkeys(f"{root}/{name}".strip("/") for root in roots for name in names))
-
-
 def read_released(url: str) -> dict[int, dict[str, Any]]:
     """Class id -> image -> entry, as in the pickle.
 

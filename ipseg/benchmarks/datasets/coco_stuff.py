@@ -50,19 +50,19 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
 
     @cached_property
     def _images(self) -> dict[str, str]:
-        files = [url.rpartition("/")[2] for url in list_files(f"{self._root}/{_IMAGES}", "*.jpg")]
+        files = [url.rpartition("/")[2] for url in list_files(f"{self._base}/{_IMAGES}", "*.jpg")]
         if not files:
-            raise SourceError(f"{self._root}/{_IMAGES} contains no .jpg; it needs\n{self.layout}")
+            raise SourceError(f"{self._base}/{_IMAGES} contains no .jpg; it needs\n{self.layout}")
         return {stem(file): f"{_IMAGES}/{file}" for file in files}
 
     def _labels(self, name: str) -> str:
-        return f"{self._root}/{_MAPS}/{name}{_CONVERTED if self._converted else ''}.png"
+        return f"{self._base}/{_MAPS}/{name}{_CONVERTED if self._converted else ''}.png"
 
     @cached_property
     def _converted(self) -> bool:
         # The converter writes next to the published maps; if both exist, the published ones are
         # read.
-        first = f"{self._root}/{_MAPS}/{next(iter(self._images))}"
+        first = f"{self._base}/{_MAPS}/{next(iter(self._images))}"
         if is_file(f"{first}.png"):
             return False
         if is_file(f"{first}{_CONVERTED}.png"):

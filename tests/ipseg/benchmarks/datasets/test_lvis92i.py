@@ -216,6 +216,6 @@ def test_unknown_rules_and_impossible_seeds_are_refused(root):
     benchmark = Lvis92iBenchmark(str(root))
     with pytest.raises(SourceError, match="no sampling rule 'other'"):
         benchmark.episodes("0", Sampling(rule="other"))
-    with pytest.raises(ConfigError, match="seed -1"):
+    with pytest.raises(ConfigError, match="seed is -1"):
         benchmark.episodes("0", Sampling(seed=-1))
     assert benchmark.protocol_of("") == Protocol(formula="A", side=518)

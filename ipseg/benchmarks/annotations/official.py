@@ -1,0 +1,131 @@
+"""LVIS' and PACO's official JSON files, from which tables can be built without released pickles.
+
+LVIS: `lvis_v1_val.json` from lvisdataset.org. Classes are sorted by id, the images of a class in
+the order of their first annotation.
+
+PACO: `paco_lvis_v1_{train,val}.json`. A part is a category with a colon in its name
+("mug:handle"), and its annotation refers to that of its object by `obj_ann_id`, whose `bbox` is the
+box. Classes are those with an annotation in the training set, sorted by id.
+
+Draws depend on the order in the pickles, which is not documented; for the exact episodes of the
+released loaders, provide their pickles, which take precedence.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
+from ipseg.benchmarks.annotations.json_stream import stream_lists
+from ipseg.benchmarks.annotations.released import corners, whole_number
+from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.layout import relative_path
+from ipseg.errors import SourceError
+
+
+def collect_lvis(url: str, collector: Collector, progress: Progress | None) -> list[Category]:
+    """Adds every mask of LVIS; returns its classes.
+
+    Args:
+        url: of the file.
+        collector: receives the masks.
+        progress: called with (bytes read, all bytes) of each pass over the file.
+
+    Raises:
+        SourceError: an entry is malformed (names file and entry).
+        OSError: the file cannot be read.
+    """
+    images: dict[int, tuple[str, int, int]] = {}
+    names: dict[int, str] = {}
+    # Two passes, because annotations may come before the images they need.
+    for key, entry in stream_lists(url, ("images", "categories"), progress):
+        if key == "images":
+            number, image = _image_of(entry, f"{url}: image {entry.get('id')!r}")
+            images[number] = image
+        else:
+            where = f"{url}: category {entry.get('id')!r}"
+            names[whole_number(entry, "id", where)] = str(entry.get("name"))
+    count: dict[tuple[str, int], int] = {}
+    for _, entry in stream_lists(url, ("annotations",), progress):
+        where = f"{url}: annotation {entry.get('id')!r}"
+        class_id = whole_number(entry, "category_id", where)
+        number = whole_number(entry, "image_id", where)
+        if number not in images or class_id not in names:
+            raise SourceError(f"{where}: no image {number} or no category {class_id} in the file")
+        path, height, width = images[number]
+        instance = count.get((path, class_id), 0)
+        count[path, class_id] = instance + 1
+        rle = to_rle(entry.get("segmentation"), (height, width), where)
+        collector.add(path, class_id, instance, rle)
+    return [Category(class_id, names[class_id]) for class_id in sorted(names)]
+
+
+def collect_paco(
+    train: str, val: str, collector: Collector, progress: Progress | None
+) -> list[Category]:
+    """Adds every mask of a part in PACO's validation set; returns its classes.
+
+    Args:
+        train: file with the classes.
+        val: file with the masks.
+        collector: receives the masks.
+        progress: as in `collect_lvis`.
+
+    Raises:
+        SourceError: an entry is malformed (names file and entry).
+        OSError: a file cannot be read.
+    """
+    categories = _paco_classes(train, progress)
+    images: dict[int, tuple[str, int, int]] = {}
+    boxes: dict[int, Box] = {}
+    # Two passes, because parts may come before their objects and images.
+    for key, entry in stream_lists(val, ("images", "annotations"), progress):
+        where = f"{val}: {key}, id {entry.get('id')!r}"
+        if key == "images":
+            number, image = _image_of(entry, where)
+            images[number] = image
+        elif entry.get("id") == entry.get("obj_ann_id"):
+            boxes[whole_number(entry, "id", where)] = corners(entry.get("bbox"), where)
+    parts = {category.class_id for category in categories}
+    for _, entry in stream_lists(val, ("annotations",), progress):
+        where = f"{val}: annotation {entry.get('id')!r}"
+        class_id = whole_number(entry, "category_id", where)
+        if class_id not in parts:
+            continue
+        number, instance = (whole_number(entry, key, where) for key in ("image_id", "obj_ann_id"))
+        if number not in images or instance not in boxes:
+            raise SourceError(f"{where}: no image {number} or no object {instance} in the file")
+        path, height, width = images[number]
+        rle = to_rle(entry.get("segmentation"), (height, width), where)
+        collector.add(path, class_id, instance, rle, boxes[instance])
+    return categories
+
+
+def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
+    names: dict[int, str] = {}
+    annotated = set()
+    for key, entry in stream_lists(url, ("categories", "annotations"), progress):
+        where = f"{url}: {key}, id {entry.get('id')!r}"
+        if key == "categories":
+            names[whole_number(entry, "id", where)] = str(entry.get("name"))
+        else:
+            annotated.add(whole_number(entry, "category_id", where))
+    if not annotated <= names.keys():
+        raise SourceError(
+            f"{url}: annotations of categories {sorted(annotated - names.keys())}, "
+            "which it does not define"
+        )
+    return [Category(c, names[c]) for c in sorted(annotated) if ":" in names[c]]
+
+
+def _image_of(entry: dict[str, Any], where: str) -> tuple[int, tuple[str, int, int]]:
+    """Of an official entry of `images`: its id, and path, height and width.
+
+    The path is relative to the image folder, from `coco_url`, else from `file_name`.
+    """
+    url = entry.get("coco_url")
+    path = "/".join(url.split("/")[-2:]) if isinstance(url, str) else entry.get("file_name")
+    if not isinstance(path, str) or "/" not in path:
+        raise SourceError(f"{where}: neither coco_url nor file_name has folder and file")
+    height, width = (whole_number(entry, key, where) for key in ("height", "width"))
+    return whole_number(entry, "id", where), (relative_path(path, where), height, width)
