@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from ipseg.benchmarks.benchmark import Benchmark, PreparedBenchmark
-from ipseg.benchmarks.open import benchmark_class, open_benchmark
+from ipseg.benchmarks.open import benchmark_class
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError, SourceError
 from jobs.reading import Reading
@@ -57,9 +57,10 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
         SourceError: the annotations are missing or malformed.
         OutputError: it cannot be written.
     """
-    title = benchmark_class(name).title
+    kind = benchmark_class(name)
+    title = kind.title
     with Reading(f"preparing {title}") as reading:
-        benchmark = open_benchmark(name, root, progress=reading)
+        benchmark = kind(root, progress=reading)
         if not isinstance(benchmark, PreparedBenchmark):
             prepared = [other for other in BENCHMARKS if _is_prepared(other)]
             raise ConfigError(

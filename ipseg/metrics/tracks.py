@@ -11,11 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.metrics.boundary import Boundary
 from ipseg.metrics.episode_counts import BOUNDARY, EpisodeCounts
-from ipseg.metrics.estimator import Estimator, resample_weights
+from ipseg.metrics.estimator import Estimator, Resampler
 
 Statistic = Literal["mean", "recall", "decay"]
 Measure = Literal["J", "F"]
@@ -84,10 +83,8 @@ class TrackMean(Estimator):
         del classes
         return _mean(self._objects(counts)) if len(counts) else None
 
-    def resampled(
-        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.resampled`; the units are sequences.
+    def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
+        """See `Estimator.resampler`; the units are sequences.
 
         Frames of one object, and objects of one sequence, are not independent: resampling those
         would give an interval that is much too narrow.
@@ -95,10 +92,6 @@ class TrackMean(Estimator):
         del classes
         sequences = [name.rpartition("/")[0] or name for name in counts.names]
         units, unit_of = np.unique(sequences, return_inverse=True)
-        if len(units) < 2:
-            return None
-        values = np.array(self._objects(counts))
-        totals = np.bincount(unit_of, weights=values)
+        totals = np.bincount(unit_of, weights=self._objects(counts))
         objects = np.bincount(unit_of)
-        weights = np.stack([resample_weights(len(units), rng) for _ in range(samples)])
-        return np.asarray((weights * totals).sum(axis=1) / (weights * objects).sum(axis=1))
+        return len(units), lambda weights: float((weights @ totals) / (weights @ objects))

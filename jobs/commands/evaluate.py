@@ -138,7 +138,7 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a method on a benchmark, beside the published numbers."""
-    from ipseg.benchmarks.open import benchmark_class, open_benchmark
+    from ipseg.benchmarks.open import benchmark_class
 
     if not out:
         raise ConfigError("give a run folder: --out DIR")
@@ -146,7 +146,7 @@ def evaluate(
         raise ConfigError(f"unknown engine '{engine}'; use ray or local")
     if more and not sweep:
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
-    benchmark_class(benchmark)
+    kind = benchmark_class(benchmark)
     from ipseg.benchmarks.benchmark import Sampling
     from jobs.evaluation.request import EvaluationRequest
     from jobs.evaluation.run import run_evaluation
@@ -156,7 +156,7 @@ def evaluate(
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
-        benchmark=open_benchmark(benchmark, data_root, shot=shot, cache=cache, progress=reading),
+        benchmark=kind(data_root, shot=shot, cache=cache, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
         profiles=_listed(profile),
