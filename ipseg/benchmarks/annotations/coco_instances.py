@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from ipseg.benchmarks.annotations.annotations import to_rle
 from ipseg.benchmarks.annotations.json_stream import stream_lists
+from ipseg.benchmarks.annotations.released import whole_number
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
@@ -80,9 +81,9 @@ class Instances:
         self.images: dict[int, CocoImage] = {}
         names: dict[int, str] = {}
         for key, entry in stream_lists(url, ("images", "categories"), progress):
-            number = self._whole(entry, "id", key)
+            number = whole_number(entry, "id", f"{url}: one of {key}")
             if key == "images":
-                self.images[number] = self._image(entry, number)
+                self.images[number] = _image(entry, f"{url}: image {number}")
             else:
                 names[number] = str(entry.get("name"))
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
@@ -100,10 +101,10 @@ class Instances:
             OSError: the file cannot be read.
         """
         for _, entry in stream_lists(self._url, ("annotations",), self._progress):
-            number = self._whole(entry, "id", "annotations")
+            number = whole_number(entry, "id", f"{self._url}: one of annotations")
             where = f"{self._url}: annotation {number}"
-            image_id = self._whole(entry, "image_id", where)
-            category = self._whole(entry, "category_id", where)
+            image_id = whole_number(entry, "image_id", where)
+            category = whole_number(entry, "category_id", where)
             area = entry.get("area")
             if image_id not in self.images:
                 raise SourceError(f"{where} refers to image {image_id}, which is not listed")
@@ -134,22 +135,15 @@ class Instances:
             raise SourceError(f"{where} has a mask of {rle['size']}, but an image of {list(size)}")
         return rle
 
-    def _image(self, entry: dict[str, Any], number: int) -> CocoImage:
-        where = f"{self._url}: image {number}"
-        match = _FILE.fullmatch(str(entry.get("file_name")))
-        if match is None:
-            raise SourceError(
-                f"{where} is named {entry.get('file_name')!r}; names should be like "
-                "COCO_val2014_000000000042.jpg"
-            )
-        height, width = (self._whole(entry, key, where) for key in ("height", "width"))
-        if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
-            raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
-        return CocoImage(f"{match['folder']}/{match[0]}", height, width)
 
-    def _whole(self, entry: dict[str, Any], key: str, where: str) -> int:
-        value = entry.get(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            origin = where if where.startswith(self._url) else f"{self._url}: one of {where}"
-            raise SourceError(f"{origin} has {value!r} for '{key}', which is not a whole number")
-        return value
+def _image(entry: dict[str, Any], where: str) -> CocoImage:
+    match = _FILE.fullmatch(str(entry.get("file_name")))
+    if match is None:
+        raise SourceError(
+            f"{where} is named {entry.get('file_name')!r}; names should be like "
+            "COCO_val2014_000000000042.jpg"
+        )
+    height, width = (whole_number(entry, key, where) for key in ("height", "width"))
+    if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
+        raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
+    return CocoImage(f"{match['folder']}/{match[0]}", height, width)

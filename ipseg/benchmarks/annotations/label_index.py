@@ -7,7 +7,6 @@ every start.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -18,18 +17,16 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-from PIL import Image as PillowImage
 
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.ground_truth import label_map
 from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
-from ipseg.storage.files import read_bytes
 
 INDEX_FILE = "ipseg_index.parquet"
 
 _THREADS = 8  # reading waits for disk or network, and decoding releases the GIL
-_MODES = ("L", "P", "1", "I", "I;16")  # one number for each pixel
 _FINGERPRINT = b"ipseg_labels"
 _SCHEMA = pa.schema(
     [
@@ -66,22 +63,11 @@ class Coding:
 
 
 def read_labels(url: str) -> npt.NDArray[Any]:
-    """A label map, (H, W) integers: palette indices of a palette image, else pixel values.
-
-    Raises:
-        SourceError: the file is missing, is not an image, or has more than one channel.
-        OSError: it cannot be read.
-    """
+    """A label map, as `label_map`; a missing one is a SourceError too."""
     try:
-        image = PillowImage.open(io.BytesIO(read_bytes(url)))
-        image.load()
+        return label_map(url)
     except FileNotFoundError as error:
         raise SourceError(f"label map {url} is missing") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SourceError(f"label map {url} cannot be read as an image: {error}") from error
-    if image.mode not in _MODES:
-        raise SourceError(f"{url} is an image of mode {image.mode}, not a label map")
-    return np.asarray(image)
 
 
 def count_labels(url: str, coding: Coding) -> dict[int, int]:
