@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import ClassVar, Literal
 
@@ -70,8 +70,9 @@ class Sampling:
     exclude_prompt: bool = True
 
 
+@dataclass(eq=False)
 class Benchmark(ABC):
-    """A data set on disk and its episodes.
+    """A data set on disk and its episodes; opening it reads nothing yet.
 
     Attributes:
         name: on the command line.
@@ -85,6 +86,11 @@ class Benchmark(ABC):
         protocol: of the numbers in the paper.
         protocols: rule -> protocol, of the rules with another one.
         formulas: ids of all formulas that make sense here, including the protocol's.
+        root: local path or fsspec URL.
+        shot: supports of each episode, on which the folds of some benchmarks depend.
+        cache: folder for an index of label maps; None keeps it in the data root.
+        progress: called with (done, all) while annotations or label maps are read for the first
+            time.
     """
 
     name: ClassVar[str]
@@ -99,27 +105,14 @@ class Benchmark(ABC):
     protocols: ClassVar[dict[str, Protocol]] = {}
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D")
 
-    def __init__(
-        self,
-        root: str,
-        *,
-        shot: int = 1,
-        cache: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        """Takes the data root; reads nothing yet.
+    root: str
+    _: KW_ONLY
+    shot: int = 1
+    cache: str | None = None
+    progress: Progress | None = field(default=None, repr=False)
 
-        Args:
-            root: local path or fsspec URL.
-            shot: supports of each episode, on which the folds of some benchmarks depend.
-            cache: folder for an index of label maps; None keeps it in the data root.
-            progress: called with (done, all) while annotations or label maps are read for the
-                first time.
-        """
-        self.root = root.rstrip("/")
-        self.shot = shot
-        self._cache = cache
-        self._progress = progress
+    def __post_init__(self) -> None:
+        self.root = self.root.rstrip("/")
 
     def protocol_of(self, rule: str) -> Protocol:
         """The protocol under a sampling rule; most rules share the paper's."""

@@ -175,10 +175,8 @@ class Annotations:
         Raises:
             SourceError: the masks have different sizes, or one is damaged.
         """
-        found = [self._table.slice(row, 1) for row in self._of(class_id, image, instance)]
-        rles: list[RLE] = [
-            {"size": row["size"][0].as_py(), "counts": row["counts"][0].as_py()} for row in found
-        ]
+        rows = self._table.select(["size", "counts"]).take(self._of(class_id, image, instance))
+        rles: list[RLE] = rows.to_pylist()
         try:
             for rle in rles:
                 rle_area(rle)  # checks it: pycocotools would not
@@ -260,9 +258,5 @@ def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
 
 
 def _union(rles: Sequence[Any]) -> RLE:
-    merged = coco.merge([{**rle, "counts": _ascii(rle["counts"])} for rle in rles], intersect=False)
+    merged = coco.merge(list(rles), intersect=False)
     return {"size": [int(n) for n in merged["size"]], "counts": merged["counts"].decode("ascii")}
-
-
-def _ascii(counts: str | bytes) -> bytes:
-    return counts.encode("ascii") if isinstance(counts, str) else counts

@@ -7,8 +7,12 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ipseg.benchmarks.annotations.annotations import to_rle
-from ipseg.benchmarks.annotations.json_stream import stream_lists
-from ipseg.benchmarks.annotations.released import whole_number
+from ipseg.benchmarks.annotations.json_stream import (
+    ImageEntry,
+    read_heads,
+    stream_lists,
+    whole_number,
+)
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
@@ -29,14 +33,6 @@ COCO_CLASSES = (
 
 _FILE = re.compile(r"COCO_(?P<folder>train2014|val2014)_\d{12}\.jpg")
 _LONGEST_SIDE = 2**15  # pixels; larger sizes are errors
-
-
-class CocoImage(NamedTuple):
-    """An image: its path below the data set, and its size in pixels."""
-
-    path: str
-    height: int
-    width: int
 
 
 class Annotation(NamedTuple):
@@ -78,14 +74,7 @@ class Instances:
             OSError: it cannot be read.
         """
         self._url, self._progress = url, progress
-        self.images: dict[int, CocoImage] = {}
-        names: dict[int, str] = {}
-        for key, entry in stream_lists(url, ("images", "categories"), progress):
-            number = whole_number(entry, "id", f"{url}: one of {key}")
-            if key == "images":
-                self.images[number] = _image(entry, f"{url}: image {number}")
-            else:
-                names[number] = str(entry.get("name"))
+        self.images, names = read_heads(url, _image_of, progress)
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
             raise SourceError(
                 f"{url} has {len(names)} categories that are not COCO's 80; it is not the "
@@ -101,8 +90,8 @@ class Instances:
             OSError: the file cannot be read.
         """
         for _, entry in stream_lists(self._url, ("annotations",), self._progress):
-            number = whole_number(entry, "id", f"{self._url}: one of annotations")
-            where = f"{self._url}: annotation {number}"
+            where = f"{self._url}: annotation {entry.get('id')!r}"
+            number = whole_number(entry, "id", where)
             image_id = whole_number(entry, "image_id", where)
             category = whole_number(entry, "category_id", where)
             area = entry.get("area")
@@ -127,16 +116,15 @@ class Instances:
         Raises:
             SourceError: it is malformed, or has another size.
         """
-        image = self.images[annotation.image_id]
-        size = (image.height, image.width)
+        size = self.images[annotation.image_id].size
         where = f"{self._url}: annotation {annotation.number}"
-        rle = to_rle(annotation.segmentation, lambda: size, where)
+        rle = to_rle(annotation.segmentation, size, where)
         if tuple(rle["size"]) != size:
             raise SourceError(f"{where} has a mask of {rle['size']}, but an image of {list(size)}")
         return rle
 
 
-def _image(entry: dict[str, Any], where: str) -> CocoImage:
+def _image_of(entry: dict[str, Any], where: str) -> ImageEntry:
     match = _FILE.fullmatch(str(entry.get("file_name")))
     if match is None:
         raise SourceError(
@@ -146,4 +134,4 @@ def _image(entry: dict[str, Any], where: str) -> CocoImage:
     height, width = (whole_number(entry, key, where) for key in ("height", "width"))
     if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
         raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
-    return CocoImage(f"{match['folder']}/{match[0]}", height, width)
+    return ImageEntry(f"{match['folder']}/{match[0]}", height, width)

@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import hashlib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +18,7 @@ import numpy.typing as npt
 import pyarrow as pa
 
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
+from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.ground_truth import label_map
 from ipseg.benchmarks.layout import is_file
@@ -26,7 +26,6 @@ from ipseg.errors import SourceError
 
 INDEX_FILE = "ipseg_index.parquet"
 
-_THREADS = 8  # reading waits for disk or network, and decoding releases the GIL
 _FINGERPRINT = b"ipseg_labels"
 _SCHEMA = pa.schema(
     [
@@ -127,28 +126,15 @@ def label_index(
 
 
 def _build(maps: Sequence[tuple[str, str]], coding: Coding, progress: Progress | None) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names}
-    for done, (name, counts) in enumerate(_count_all(maps, coding), start=1):
+    found = read_all(lambda url: count_labels(url, coding), [url for _, url in maps], progress)
+    records = []
+    for (name, _), counts in zip(maps, found, strict=True):
         total = sum(counts.values())
-        for label, pixels in counts.items():
-            columns["name"].append(name)
-            columns["label"].append(label)
-            columns["pixels"].append(pixels)
-            columns["share"].append(pixels / total)
-        if progress is not None:
-            progress(done, len(maps))
-    return pa.table(columns, _SCHEMA)
-
-
-def _count_all(
-    maps: Sequence[tuple[str, str]], coding: Coding
-) -> Iterator[tuple[str, dict[int, int]]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            found = pool.map(lambda item: count_labels(item[1], coding), maps)
-            yield from ((name, counts) for (name, _), counts in zip(maps, found, strict=True))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # a bad map stops it at once
+        records += [
+            {"name": name, "label": label, "pixels": pixels, "share": pixels / total}
+            for label, pixels in counts.items()
+        ]
+    return pa.Table.from_pylist(records, _SCHEMA)
 
 
 def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:

@@ -16,8 +16,13 @@ from __future__ import annotations
 from typing import Any
 
 from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
-from ipseg.benchmarks.annotations.json_stream import stream_lists
-from ipseg.benchmarks.annotations.released import corners, whole_number
+from ipseg.benchmarks.annotations.json_stream import (
+    ImageEntry,
+    read_heads,
+    stream_lists,
+    whole_number,
+)
+from ipseg.benchmarks.annotations.released import corners
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import SourceError
@@ -35,16 +40,7 @@ def collect_lvis(url: str, collector: Collector, progress: Progress | None) -> l
         SourceError: an entry is malformed (names file and entry).
         OSError: the file cannot be read.
     """
-    images: dict[int, tuple[str, int, int]] = {}
-    names: dict[int, str] = {}
-    # Two passes, because annotations may come before the images they need.
-    for key, entry in stream_lists(url, ("images", "categories"), progress):
-        if key == "images":
-            number, image = _image_of(entry, f"{url}: image {entry.get('id')!r}")
-            images[number] = image
-        else:
-            where = f"{url}: category {entry.get('id')!r}"
-            names[whole_number(entry, "id", where)] = str(entry.get("name"))
+    images, names = read_heads(url, _image_of, progress)
     count: dict[tuple[str, int], int] = {}
     for _, entry in stream_lists(url, ("annotations",), progress):
         where = f"{url}: annotation {entry.get('id')!r}"
@@ -52,11 +48,11 @@ def collect_lvis(url: str, collector: Collector, progress: Progress | None) -> l
         number = whole_number(entry, "image_id", where)
         if number not in images or class_id not in names:
             raise SourceError(f"{where}: no image {number} or no category {class_id} in the file")
-        path, height, width = images[number]
-        instance = count.get((path, class_id), 0)
-        count[path, class_id] = instance + 1
-        rle = to_rle(entry.get("segmentation"), (height, width), where)
-        collector.add(path, class_id, instance, rle)
+        image = images[number]
+        instance = count.get((image.path, class_id), 0)
+        count[image.path, class_id] = instance + 1
+        rle = to_rle(entry.get("segmentation"), image.size, where)
+        collector.add(image.path, class_id, instance, rle)
     return [Category(class_id, names[class_id]) for class_id in sorted(names)]
 
 
@@ -76,15 +72,12 @@ def collect_paco(
         OSError: a file cannot be read.
     """
     categories = _paco_classes(train, progress)
-    images: dict[int, tuple[str, int, int]] = {}
+    images, _ = read_heads(val, _image_of, progress, ("images",))
     boxes: dict[int, Box] = {}
-    # Two passes, because parts may come before their objects and images.
-    for key, entry in stream_lists(val, ("images", "annotations"), progress):
+    # Two passes, because parts may come before their objects.
+    for key, entry in stream_lists(val, ("annotations",), progress):
         where = f"{val}: {key}, id {entry.get('id')!r}"
-        if key == "images":
-            number, image = _image_of(entry, where)
-            images[number] = image
-        elif entry.get("id") == entry.get("obj_ann_id"):
+        if entry.get("id") == entry.get("obj_ann_id"):
             boxes[whole_number(entry, "id", where)] = corners(entry.get("bbox"), where)
     parts = {category.class_id for category in categories}
     for _, entry in stream_lists(val, ("annotations",), progress):
@@ -95,21 +88,17 @@ def collect_paco(
         number, instance = (whole_number(entry, key, where) for key in ("image_id", "obj_ann_id"))
         if number not in images or instance not in boxes:
             raise SourceError(f"{where}: no image {number} or no object {instance} in the file")
-        path, height, width = images[number]
-        rle = to_rle(entry.get("segmentation"), (height, width), where)
-        collector.add(path, class_id, instance, rle, boxes[instance])
+        rle = to_rle(entry.get("segmentation"), images[number].size, where)
+        collector.add(images[number].path, class_id, instance, rle, boxes[instance])
     return categories
 
 
 def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
-    names: dict[int, str] = {}
-    annotated = set()
-    for key, entry in stream_lists(url, ("categories", "annotations"), progress):
-        where = f"{url}: {key}, id {entry.get('id')!r}"
-        if key == "categories":
-            names[whole_number(entry, "id", where)] = str(entry.get("name"))
-        else:
-            annotated.add(whole_number(entry, "category_id", where))
+    _, names = read_heads(url, _image_of, progress, ("categories",))
+    annotated = {
+        whole_number(entry, "category_id", f"{url}: annotation {entry.get('id')!r}")
+        for _, entry in stream_lists(url, ("annotations",), progress)
+    }
     if not annotated <= names.keys():
         raise SourceError(
             f"{url}: annotations of categories {sorted(annotated - names.keys())}, "
@@ -118,14 +107,11 @@ def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
     return [Category(c, names[c]) for c in sorted(annotated) if ":" in names[c]]
 
 
-def _image_of(entry: dict[str, Any], where: str) -> tuple[int, tuple[str, int, int]]:
-    """Of an official entry of `images`: its id, and path, height and width.
-
-    The path is relative to the image folder, from `coco_url`, else from `file_name`.
-    """
+def _image_of(entry: dict[str, Any], where: str) -> ImageEntry:
+    """The path is relative to the image folder, from `coco_url`, else from `file_name`."""
     url = entry.get("coco_url")
     path = "/".join(url.split("/")[-2:]) if isinstance(url, str) else entry.get("file_name")
     if not isinstance(path, str) or "/" not in path:
         raise SourceError(f"{where}: neither coco_url nor file_name has folder and file")
     height, width = (whole_number(entry, key, where) for key in ("height", "width"))
-    return whole_number(entry, "id", where), (relative_path(path, where), height, width)
+    return ImageEntry(relative_path(path, where), height, width)

@@ -58,7 +58,7 @@ def load_plain(data: bytes, where: str) -> object:
     except _FAULTS as error:
         raise SourceError(
             f"{where} is not a readable pickle: {error or type(error).__name__}"
-        ) from (error)
+        ) from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -98,23 +98,19 @@ class _StandIn:
 class _Dtype:
     """A dtype under construction: its name, then its byte order."""
 
-    __slots__ = ("_dtype",)
+    __slots__ = ("dtype",)
 
     def __init__(self, name: object, align: object = False, copy: object = False) -> None:
         if not isinstance(name, str):
             raise pickle.UnpicklingError(f"dtype {name!r} is not a name")
-        self._dtype = np.dtype(name)
-        if self._dtype.kind not in _NUMBERS_AND_TEXT:
+        self.dtype = np.dtype(name)
+        if self.dtype.kind not in _NUMBERS_AND_TEXT:
             raise pickle.UnpicklingError(f"an array of dtype {name} does not hold numbers or text")
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
         if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError(f"dtype with fields {state[2:5]}")
-        self._dtype = self._dtype.newbyteorder(state[1])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._dtype
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):

@@ -7,7 +7,7 @@ import logging
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import ClassVar
 
 import numpy as np
 import pyarrow as pa
@@ -27,7 +27,7 @@ from ipseg.benchmarks.benchmark import (
     Sampling,
     Task,
 )
-from ipseg.benchmarks.datasets.drawing import draw_supports, pick
+from ipseg.benchmarks.datasets.drawing import draw_images, pick
 from ipseg.benchmarks.episode import Box, Example
 from ipseg.benchmarks.ground_truth import read_ground_truth, rle_address
 from ipseg.benchmarks.layout import folders_of
@@ -39,6 +39,7 @@ PART_RULES = {
     RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
     "later episodes"
 }
+Collected = tuple[list[Category], str] | None  # classes and source; None without annotations
 _ATTEMPTS = 1000  # draws for one episode, before a class counts as having only empty crops
 
 log = logging.getLogger("ipseg")
@@ -70,19 +71,15 @@ class AnnotatedBenchmark(PreparedBenchmark):
     image_parts: ClassVar[tuple[str, ...]] = ("val2017", "train2017")
     shot_decides: ClassVar[bool] = True
 
-    def __init__(self, *args: Any, **options: Any) -> None:  # noqa: ANN401
-        """As `Benchmark`."""
-        super().__init__(*args, **options)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         # Few images, many draws: examples are made once.
-        self._whole = functools.cache(self._read_whole)
-        self._object = functools.cache(self._read_object)
+        self._example = functools.cache(self._read_example)
         self._has_part = functools.cache(_contains_part)
 
     @abstractmethod
-    def _collect(
-        self, folder: str, image_folder: str, collector: Collector
-    ) -> tuple[list[Category], str] | None:
-        """Adds all masks; returns classes and source, or None without annotations in the folder."""
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
+        """Adds all masks of the annotations in a folder, with this folder of images."""
 
     @abstractmethod
     def _of_fold(self, fold: str) -> list[Category]:
@@ -168,11 +165,6 @@ class AnnotatedBenchmark(PreparedBenchmark):
     def _image_folder(self) -> str:
         return self._annotations.image_folder or self._find_image_folder()
 
-    def _read_whole(self, class_id: int, image: str) -> Example:
-        """A whole image with all objects of the class."""
-        rle = self._annotations.mask(class_id, image)
-        return Example(image, f"{self._image_folder}/{image}", rle_address(rle))
-
     def _draw_examples(
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
@@ -181,11 +173,12 @@ class AnnotatedBenchmark(PreparedBenchmark):
         `RESAMPLE` repeats the draws of images and objects, not that of the class, until every crop
         contains a pixel of the part.
         """
-        known = self._annotations.images(category.class_id)
+        known, class_id = self._annotations, category.class_id
         for _ in range(_ATTEMPTS):
-            query = pick(draw, known)
-            images = (query, *draw_supports(draw, known, query, sampling))
-            examples = tuple(self._draw_object(draw, category.class_id, image) for image in images)
+            examples = tuple(
+                self._example(class_id, image, pick(draw, known.instances(class_id, image)))
+                for image in draw_images(draw, known.images(class_id), sampling)
+            )
             if sampling.rule != RESAMPLE or all(self._has_part(example) for example in examples):
                 return examples
         raise SourceError(
@@ -193,17 +186,14 @@ class AnnotatedBenchmark(PreparedBenchmark):
             f"{_ATTEMPTS} draws had an empty one"
         )
 
-    def _draw_object(self, draw: np.random.RandomState, class_id: int, image: str) -> Example:
-        instances = self._annotations.instances(class_id, image)
-        return self._object(class_id, image, pick(draw, instances))
-
-    def _read_object(self, class_id: int, image: str, instance: int) -> Example:
-        """A crop to the box of one object, with the part of the class that belongs to it."""
+    def _read_example(self, class_id: int, image: str, instance: int | None = None) -> Example:
+        """A whole image with all of the class, or a crop to the box of one object with its part."""
         rle = self._annotations.mask(class_id, image, instance)
-        height, width = rle["size"]
-        box = crop_of(self._annotations.box(class_id, image, instance), height, width)
-        key = f"{image}#{','.join(map(str, box))}"
-        return Example(key, f"{self._image_folder}/{image}", rle_address(rle), box)
+        address, ground_truth = f"{self._image_folder}/{image}", rle_address(rle)
+        if instance is None:
+            return Example(image, address, ground_truth)
+        box = crop_of(self._annotations.box(class_id, image, instance), *rle["size"])
+        return Example(f"{image}#{','.join(map(str, box))}", address, ground_truth, box)
 
 
 def crop_of(box: Sequence[float], height: int, width: int) -> Box:

@@ -72,11 +72,10 @@ class Coco20iBenchmark(PreparedBenchmark):
         Raises:
             SourceError: as `Benchmark.check`.
         """
-        missing = self._missing(self.folds)
-        if missing and is_file(f"{self._base}/{VAL_INSTANCES}"):
-            return
-        if missing:
-            raise self._without(missing)
+        if error := self._lacking(self.folds):
+            if is_file(f"{self._base}/{VAL_INSTANCES}"):
+                return
+            raise error
         named = {
             name for fold in self.folds for names in self._lists(fold).values() for name in names
         }
@@ -89,15 +88,15 @@ class Coco20iBenchmark(PreparedBenchmark):
     def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
         if sampling.rule == fss_sam3.RULE:
             return self._pools.tasks(int(fold), sampling)
-        if missing := self._missing([fold]):
-            raise self._without(missing)
+        if error := self._lacking([fold]):
+            raise error
         draw = draw_prompts if sampling.rule == PROMPT_SET else draw_by_class
         drawn = draw(self._lists(fold), sampling, self._split_of(fold) or "")
         return with_examples(drawn, self._example)
 
     def prepare(self, out: str | None = None) -> list[str]:
         """Label maps and splits; see `prepare_coco.prepare`."""
-        return prepare_coco.prepare(self.root, out, self._progress)
+        return prepare_coco.prepare(self.root, out, self.progress)
 
     @cached_property
     def _pools(self) -> fss_sam3.CocoPools:
@@ -122,12 +121,13 @@ class Coco20iBenchmark(PreparedBenchmark):
                 return url
         return None
 
-    def _missing(self, folds: Sequence[str]) -> list[str]:
+    def _lacking(self, folds: Sequence[str]) -> SourceError | None:
+        """What to raise if maps or splits are missing."""
         maps = [] if is_folder(f"{self._base}/{_MAPS}") else [_MAPS]
         without = [fold for fold in folds if self._split_of(fold) is None]
-        return maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in without]
-
-    def _without(self, missing: Sequence[str]) -> SourceError:
+        missing = maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in without]
+        if not missing:
+            return None
         found = is_file(f"{self._base}/{VAL_INSTANCES}")
         return self._incomplete(
             " and ".join(missing),

@@ -75,17 +75,15 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
     @cached_property
     def _coding(self) -> Coding:
         if self._converted:
-            return Coding(
-                {class_id: _IDS.index(class_id) for class_id in self.unseen},
-                {*range(len(_IDS)), _VOID},
-                _VOID,
+            numbers = {class_id: number for number, class_id in enumerate(_IDS)}
+            explanation = (
                 f"a converted map contains 0 to {len(_IDS) - 1} and 255; was it made by "
-                "mmsegmentation's coco_stuff164k.py?",
+                "mmsegmentation's coco_stuff164k.py?"
             )
-        return Coding(
-            {class_id: class_id - 1 for class_id in self.unseen},
-            {*(class_id - 1 for class_id in _IDS), _VOID},
-            _VOID,
-            "a published map contains id - 1 of annotated classes, 255 for unlabeled; is it from "
-            "another release, or converted and renamed?",
-        )
+        else:
+            numbers = {class_id: class_id - 1 for class_id in _IDS}
+            explanation = (
+                "a published map contains id - 1 of annotated classes, 255 for unlabeled; is it "
+                "from another release, or converted and renamed?"
+            )
+        return Coding(numbers, {*numbers.values(), _VOID}, _VOID, explanation)

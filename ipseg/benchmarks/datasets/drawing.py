@@ -62,17 +62,48 @@ def draw_by_class(
     Raises:
         SourceError: a class has too few images.
     """
-    for class_id, names in images.items():
-        check_enough(names, sampling, f"{where}: class {class_id}")
+    check_enough(images, sampling, where)
     stream = np.random.RandomState(sampling.seed)
     classes = list(images)
     drawn = []
     for _ in range(count):
         class_id = pick(stream, classes)
-        query = pick(stream, images[class_id])
-        supports = draw_supports(stream, images[class_id], query, sampling)
-        drawn.append(Drawn(class_id, query, supports))
+        query, *supports = draw_images(stream, images[class_id], sampling)
+        drawn.append(Drawn(class_id, query, tuple(supports)))
     return drawn
+
+
+def draw_for(
+    queries: Iterable[tuple[str, int]],
+    images: Mapping[int, Sequence[str]],
+    sampling: Sampling,
+    where: str,
+) -> list[Drawn]:
+    """Draws only the supports, for queries that a list or the data set gives.
+
+    Args:
+        queries: name and class of each.
+        images: as for `draw_by_class`.
+        sampling: as for `draw_by_class`.
+        where: as for `draw_by_class`.
+
+    Raises:
+        SourceError: a class has too few images.
+    """
+    check_enough(images, sampling, where)
+    stream = np.random.RandomState(sampling.seed)
+    return [
+        Drawn(class_id, query, draw_supports(stream, images[class_id], query, sampling))
+        for query, class_id in queries
+    ]
+
+
+def draw_images(
+    stream: np.random.RandomState, names: Sequence[str], sampling: Sampling
+) -> tuple[str, ...]:
+    """Draws a query, then its supports as `draw_supports`."""
+    query = pick(stream, names)
+    return query, *draw_supports(stream, names, query, sampling)
 
 
 def draw_supports(
@@ -113,8 +144,7 @@ def draw_prompts(
     for class_id, listed in images.items():
         names = list(dict.fromkeys(listed))
         needed = sampling.shot + 1 if sampling.exclude_prompt else sampling.shot
-        if len(names) < needed:
-            raise SourceError(_too_few(f"{where}: class {class_id}", len(names), needed))
+        _check_count(f"{where}: class {class_id}", len(names), needed)
         order = stream.choice(len(names), sampling.shot, replace=False)
         supports = tuple(names[i] for i in order)
         excluded = supports if sampling.exclude_prompt else ()
@@ -122,15 +152,15 @@ def draw_prompts(
     return drawn
 
 
-def check_enough(names: Sequence[str], sampling: Sampling, where: str) -> None:
+def check_enough(images: Mapping[int, Sequence[str]], sampling: Sampling, where: str) -> None:
     """Refuses a class with too few images to draw from; the reference would loop forever.
 
     Raises:
         SourceError: starts with `where`.
     """
     needed = 1 + (sampling.shot if sampling.rule == UNIQUE_SUPPORTS else 1)
-    if len(set(names)) < needed:
-        raise SourceError(_too_few(where, len(set(names)), needed))
+    for class_id, names in images.items():
+        _check_count(f"{where}: class {class_id}", len(set(names)), needed)
 
 
 def pick(stream: np.random.RandomState, items: Sequence[Item]) -> Item:
@@ -140,5 +170,8 @@ def pick(stream: np.random.RandomState, items: Sequence[Item]) -> Item:
     return items[int(stream.choice(len(items), 1, replace=False)[0])]
 
 
-def _too_few(where: str, found: int, needed: int) -> str:
-    return f"{where} has {found} image(s), too few to draw from; it needs at least {needed}"
+def _check_count(where: str, found: int, needed: int) -> None:
+    if found < needed:
+        raise SourceError(
+            f"{where} has {found} image(s), too few to draw from; it needs at least {needed}"
+        )

@@ -7,8 +7,6 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
-
 from ipseg.benchmarks.benchmark import (
     IPSEG_PROTOCOL,
     MATCHER_PROTOCOL,
@@ -21,10 +19,8 @@ from ipseg.benchmarks.datasets.class_folders import files_by_class
 from ipseg.benchmarks.datasets.drawing import (
     PROMPT_SET,
     RULES,
-    Drawn,
-    check_enough,
+    draw_for,
     draw_prompts,
-    draw_supports,
     with_examples,
 )
 from ipseg.benchmarks.episode import Example
@@ -81,23 +77,15 @@ class Fss1000Benchmark(Benchmark):
         return {_FIRST_ID + place: name for place, name in enumerate(self._names)}
 
     def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
-        examples = self._examples
-        return with_examples(self._draw(sampling), lambda key, _: examples[key])
-
-    def _draw(self, sampling: Sampling) -> list[Drawn]:
-        keys = {class_id: _keys(name) for class_id, name in self.classes("test").items()}
+        examples, base = self._examples, self._base
+        keys = {class_id: _keys(name) for class_id, name in self.classes(fold).items()}
+        by_name = {class_id: sorted(names) for class_id, names in keys.items()}
         if sampling.rule == PROMPT_SET:
-            return draw_prompts(
-                {c: sorted(names) for c, names in keys.items()}, sampling, self._base
-            )
-        stream = np.random.RandomState(sampling.seed)
-        drawn = []
-        for class_id, names in keys.items():
-            check_enough(names, sampling, f"{self._base}: class {class_id}")
-            for query in sorted(names):
-                supports = draw_supports(stream, names, query, sampling)
-                drawn.append(Drawn(class_id, query, supports))
-        return drawn
+            drawn = draw_prompts(by_name, sampling, base)
+        else:
+            queries = ((name, class_id) for class_id, names in by_name.items() for name in names)
+            drawn = draw_for(queries, keys, sampling, base)
+        return with_examples(drawn, lambda key, _: examples[key])
 
     @cached_property
     def _names(self) -> list[str]:

@@ -8,14 +8,14 @@ is the box of one object, so its mask here is that object; the mask of a target 
 from __future__ import annotations
 
 import random
+from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cache
 from typing import TypeVar
 
 import numpy as np
 
-from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
+from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.benchmarks.annotations.coco_splits import fold_classes
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels, read_labels
 from ipseg.benchmarks.benchmark import Protocol, Sampling, Task
@@ -73,14 +73,6 @@ def draw_from_pools(
     return drawn
 
 
-@dataclass
-class _Objects:
-    """Objects of one class in one image: annotation numbers in the order of the file."""
-
-    single: list[int] = field(default_factory=list)
-    large: list[int] = field(default_factory=list)  # those of `single` that can be a support
-
-
 class CocoPools:
     """COCO-20i: pools from the instances of val2014, without crowds.
 
@@ -102,15 +94,18 @@ class CocoPools:
             OSError: the file cannot be read.
         """
         self._instances, self._base, self._where = instances, base, where
-        self._objects: dict[int, dict[int, _Objects]] = {c: {} for c in range(len(COCO_CLASSES))}
-        order: dict[int, list[int]] = {class_id: [] for class_id in self._objects}
+        # (class, image) -> annotation numbers in the order of the file: of all objects, and of those
+        # large enough for a support.
+        self._objects: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._large: dict[tuple[int, int], list[int]] = defaultdict(list)
+        order: dict[int, list[int]] = defaultdict(list)
         for annotation in instances.annotations():
             order[annotation.class_id].append(annotation.image_id)
-            found = self._objects[annotation.class_id].setdefault(annotation.image_id, _Objects())
+            place = (annotation.class_id, annotation.image_id)
             if not annotation.crowd:
-                found.single.append(annotation.number)
+                self._objects[place].append(annotation.number)
                 if annotation.area > _ENOUGH:
-                    found.large.append(annotation.number)
+                    self._large[place].append(annotation.number)
         # pycocotools lists the images of a category in the order of a set of their ids.
         self._images = {class_id: list(set(images)) for class_id, images in order.items()}
 
@@ -139,17 +134,21 @@ class CocoPools:
 
     def _draw(self, fold: int, sampling: Sampling) -> list[tuple[int, list[tuple[int, list[int]]]]]:
         """Class, then target and supports: each an image and the objects of its mask."""
-        objects, images = self._objects, self._images
+        objects, large = self._objects, self._large
         stream = random.Random(sampling.seed)  # noqa: S311  (the reference's draws)
         for number in range(fold + 1):
-            classes = fold_classes(number)
-            targets = {c: [i for i in images[c] if objects[c][i].single] for c in classes}
-            supports = {c: [i for i in images[c] if objects[c][i].large] for c in classes}
+            targets, supports = (
+                {
+                    c: [i for i in self._images.get(c, ()) if (c, i) in of]
+                    for c in fold_classes(number)
+                }
+                for of in (objects, large)
+            )
             drawn = [
                 (
                     c,
-                    [(target, objects[c][target].single)]
-                    + [(image, [stream.choice(objects[c][image].large)]) for image in chosen],
+                    [(target, objects[c, target])]
+                    + [(image, [stream.choice(large[c, image])]) for image in chosen],
                 )
                 for c, target, chosen in draw_from_pools(
                     targets, supports, number, sampling, self._where

@@ -8,9 +8,8 @@ from functools import cached_property
 from typing import ClassVar
 
 from ipseg.benchmarks.benchmark import IPSEG_PROTOCOL, Benchmark, Protocol, Sampling, Task
-from ipseg.benchmarks.datasets.class_folders import paired_images, tasks_by_class
+from ipseg.benchmarks.datasets.class_folders import ClassImages, paired_images, tasks_by_class
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, read_references
-from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import absolute, folders_of, plain_name
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
@@ -88,19 +87,15 @@ class IpsegLayoutBenchmark(Benchmark):
             f"it needs\n{self.layout}"
         )
 
-    def _images(self, fold: str) -> dict[str, tuple[Example, ...]]:
-        if fold not in self._listed:
-            self._listed[fold] = paired_images(self._set(fold), "imgs", "gts")
-        return self._listed[fold]
-
-    def _references(self, fold: str, file: str) -> dict[str, tuple[Example, ...]]:
-        return read_references(self._set(fold), file, self._images(fold))
-
-    def _set(self, fold: str) -> str:
+    def _images(self, fold: str) -> ClassImages:
         if fold not in self._sets:
             raise SourceError(f"{self.root} has no set '{fold}'; it has {', '.join(self._sets)}")
-        return self._sets[fold]
+        return self._listed[fold]
 
     @cached_property
-    def _listed(self) -> dict[str, dict[str, tuple[Example, ...]]]:
-        return {}
+    def _listed(self) -> dict[str, ClassImages]:
+        return {fold: paired_images(url, "imgs", "gts") for fold, url in self._sets.items()}
+
+    def _references(self, fold: str, file: str) -> ClassImages:
+        images = self._images(fold)
+        return read_references(self._sets[fold], file, images)

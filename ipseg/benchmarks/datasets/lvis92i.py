@@ -12,8 +12,8 @@ from ipseg.benchmarks.annotations.annotations import Category, Collector
 from ipseg.benchmarks.annotations.official import collect_lvis
 from ipseg.benchmarks.annotations.released import collect_released, read_released
 from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark
-from ipseg.benchmarks.datasets.drawing import draw_supports, pick
+from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.drawing import draw_images
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
@@ -66,20 +66,16 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
         """Whole images, drawn as in COCO-20i."""
-        known = self._annotations.images(category.class_id)
-        query = pick(draw, known)
-        images = (query, *draw_supports(draw, known, query, sampling))
-        return tuple(self._whole(category.class_id, image) for image in images)
+        images = draw_images(draw, self._annotations.images(category.class_id), sampling)
+        return tuple(self._example(category.class_id, image) for image in images)
 
-    def _collect(
-        self, folder: str, image_folder: str, collector: Collector
-    ) -> tuple[list[Category], str] | None:
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
         if exists(url := f"{folder}/lvis_val.pkl"):
             classes = read_released(url)
-            return collect_released(url, classes, collector, image_folder, parts=False), url
+            return collect_released(url, classes, collector, images, parts=False), url
         for name in ("lvis_v1_val.json", "annotations/lvis_v1_val.json"):
             if exists(url := f"{folder}/{name}"):
-                return collect_lvis(url, collector, self._progress), url
+                return collect_lvis(url, collector, self.progress), url
         return None
 
     @cached_property

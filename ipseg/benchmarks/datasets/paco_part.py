@@ -10,7 +10,7 @@ import numpy as np
 from ipseg.benchmarks.annotations.annotations import Category, Collector
 from ipseg.benchmarks.annotations.official import collect_paco
 from ipseg.benchmarks.annotations.released import collect_released, read_released
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
 from ipseg.benchmarks.datasets.drawing import pick
 from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
@@ -65,19 +65,17 @@ class PacoPartBenchmark(AnnotatedBenchmark):
         categories = self._of_fold(fold)
         return (pick(draw, categories) for _ in range(_EPISODES))
 
-    def _collect(
-        self, folder: str, image_folder: str, collector: Collector
-    ) -> tuple[list[Category], str] | None:
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
         train, val = (f"{folder}/paco_part_{split}.pkl" for split in ("train", "val"))
         if exists(train) and exists(val):
             order = read_released(train)
-            kept = {c: images for c, images in read_released(val).items() if c in order}
-            collect_released(val, kept, collector, image_folder, parts=True)
+            kept = {c: entries for c, entries in read_released(val).items() if c in order}
+            collect_released(val, kept, collector, images, parts=True)
             return [Category(class_id, str(class_id)) for class_id in order], val
         for place in (folder, f"{folder}/annotations"):
             train, val = (f"{place}/paco_lvis_v1_{split}.json" for split in ("train", "val"))
             if exists(train) and exists(val):
-                return collect_paco(train, val, collector, self._progress), val
+                return collect_paco(train, val, collector, self.progress), val
         return None
 
     def _of_fold(self, fold: str) -> list[Category]:

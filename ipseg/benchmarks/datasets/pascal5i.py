@@ -13,8 +13,6 @@ from functools import cached_property
 from itertools import cycle, islice
 from typing import ClassVar
 
-import numpy as np
-
 from ipseg.benchmarks.annotations.label_index import Coding
 from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, Task
 from ipseg.benchmarks.datasets import fss_sam3
@@ -22,9 +20,7 @@ from ipseg.benchmarks.datasets.drawing import (
     EPISODES,
     RULES,
     UNIQUE_SUPPORTS,
-    Drawn,
-    check_enough,
-    draw_supports,
+    draw_for,
     with_examples,
 )
 from ipseg.benchmarks.episode import Example
@@ -108,17 +104,11 @@ class Pascal5iBenchmark(Benchmark):
                 raise self._incomplete(" and ".join(missing))
             return self._pools.tasks(int(fold), list(self.classes(fold)), sampling)
         lines = self._lines(fold)
-        images: dict[int, list[str]] = {}
-        for image, class_id in lines:
-            images.setdefault(class_id, []).append(image)
-        for class_id, names in images.items():
-            check_enough(names, sampling, f"{self._list_of(fold)}: class {class_id}")
-        stream = np.random.RandomState(sampling.seed)
-        drawn = (
-            Drawn(class_id, query, draw_supports(stream, images[class_id], query, sampling))
-            for query, class_id in islice(cycle(lines), EPISODES)
+        images = {c: [image for image, of in lines if of == c] for _, c in lines}
+        queries = islice(cycle(lines), EPISODES)
+        return with_examples(
+            draw_for(queries, images, sampling, self._list_of(fold)), self._example
         )
-        return with_examples(drawn, self._example)
 
     @cached_property
     def _pools(self) -> fss_sam3.PascalPools:

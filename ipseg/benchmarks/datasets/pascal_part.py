@@ -15,7 +15,7 @@ from ipseg.benchmarks.annotations.pascal_part_files import (
     OBJECTS,
     collect_pascal_part,
 )
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
 from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
 from ipseg.storage.files import exists
@@ -69,12 +69,10 @@ class PascalPartBenchmark(AnnotatedBenchmark):
         count = sum(len(images) for images in self._images(fold).values())
         return islice(cycle(self._of_fold(fold)), min(count, _MOST_EPISODES))
 
-    def _collect(
-        self, folder: str, image_folder: str, collector: Collector
-    ) -> tuple[list[Category], str] | None:
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
         if not exists(url := f"{folder}/{INDEX}"):
             return None
-        return collect_pascal_part(folder, collector, self._progress), url
+        return collect_pascal_part(folder, collector, self.progress), url
 
     def _find_image_folder(self) -> str:
         return f"{super()._find_image_folder()}/JPEGImages"

@@ -103,9 +103,9 @@ class ZeroShotBenchmark(Benchmark):
     @cached_property
     def _containing(self) -> dict[int, list[tuple[str, float]]]:
         """Class id -> (name, share of the image) of every image that contains it, by name."""
-        folder = self._base if self._cache is None else f"{self._cache.rstrip('/')}/{self.name}"
+        folder = self._base if self.cache is None else f"{self.cache.rstrip('/')}/{self.name}"
         maps = {name: self._labels(name) for name in self._images}
-        index = label_index(maps, self._coding, folder, self._progress)
+        index = label_index(maps, self._coding, folder, self.progress)
         found = {}
         for class_id in self.unseen:
             rows = index.filter(pc.equal(index["label"], self._coding.values[class_id]))
@@ -143,17 +143,14 @@ class ZeroShotBenchmark(Benchmark):
                     f"{url} has a line {line!r}; each should be '<class> <image>' with a class "
                     f"of {', '.join(ids)}"
                 )
-            image = relative_path(path.strip(), url)
-            found[ids[name]].append(self._prompt(url, image, ids[name]))
+            key = relative_path(path.strip(), url)
+            if not is_file(f"{self._base}/{key}"):
+                raise SourceError(f"{url} names {self._base}/{key}, which does not exist")
+            if self._images.get(stem(key)) == key:
+                found[ids[name]].append(self._example(stem(key), ids[name]))
+            else:
+                found[ids[name]].append(Example(key, f"{self._base}/{key}", ""))
         return found
-
-    def _prompt(self, url: str, path: str, class_id: int) -> Example:
-        address = f"{self._base}/{path}"
-        if not is_file(address):
-            raise SourceError(f"{url} names {address}, which does not exist")
-        if self._images.get(name := stem(path)) == path:
-            return self._example(name, class_id)
-        return Example(path, address, "")
 
     def _example(self, name: str, class_id: int) -> Example:
         key = self._images[name]
