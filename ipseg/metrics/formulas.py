@@ -8,7 +8,7 @@ from ipseg.errors import ConfigError
 from ipseg.metrics.aggregate import ClassMean, ForegroundBackground
 from ipseg.metrics.estimator import Estimator
 from ipseg.metrics.image_mean import ImageForegroundBackground, ImageIoU
-from ipseg.metrics.tracks import Measure, TrackMean
+from ipseg.metrics.tracks import Measure, TrackMean, decay, recall
 from ipseg.parts import unknown
 
 
@@ -36,17 +36,17 @@ _DAVIS = "DAVIS-2017, semi-supervised (Perazzi et al., CVPR 2016)"
 
 
 def _of_objects(measure: Measure, definition: str) -> tuple[Formula, ...]:
-    mean = f"mean over objects of the mean over frames of {definition}"
-    recall = f"mean over objects of the share of frames with {measure} above 0.5"
-    decay = (
+    means = f"mean over objects of the mean over frames of {definition}"
+    shares = f"mean over objects of the share of frames with {measure} above 0.5"
+    losses = (
         f"mean over objects of {measure} over the first quarter of the frames minus {measure} over "
         "the last; lower is better"
     )
     of = (measure,)
     return (
-        Formula(measure, f"{measure}-Mean", mean, _DAVIS, TrackMean(of)),
-        Formula(f"{measure}.recall", f"{measure}-Recall", recall, _DAVIS, TrackMean(of, "recall")),
-        Formula(f"{measure}.decay", f"{measure}-Decay", decay, _DAVIS, TrackMean(of, "decay")),
+        Formula(measure, f"{measure}-Mean", means, _DAVIS, TrackMean(of)),
+        Formula(f"{measure}.recall", f"{measure}-Recall", shares, _DAVIS, TrackMean(of, recall)),
+        Formula(f"{measure}.decay", f"{measure}-Decay", losses, _DAVIS, TrackMean(of, decay)),
     )
 
 

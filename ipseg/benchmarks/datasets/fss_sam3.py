@@ -94,7 +94,7 @@ class CocoPools:
             OSError: the file cannot be read.
         """
         self._instances, self._base, self._where = instances, base, where
-        # (class, image) -> annotation numbers in the order of the file: of all objects, and of those
+        # (class, image) -> annotation numbers in the order of the file, of all objects and of those
         # large enough for a support.
         self._objects: dict[tuple[int, int], list[int]] = defaultdict(list)
         self._large: dict[tuple[int, int], list[int]] = defaultdict(list)
