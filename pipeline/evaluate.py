@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Episode, Example, to_table
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Row, Step

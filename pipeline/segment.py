@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
 from ipseg.prompts import check_prompts, find_prompts, with_drawn

@@ -41,17 +41,15 @@ def locate(
     Raises:
         SourceError: says what is missing, which folders were searched, and the layout.
     """
-    tried = folders_of(root, places)
-    missing_in: dict[str, list[str]] = {}
-    for folder in tried:
-        missing = [name for name in needed if not _exists(f"{folder}/{name}")]
-        if not missing:
+    missing: dict[str, list[str]] = {}
+    for folder in folders_of(root, places):
+        missing[folder] = [name for name in needed if not _exists(f"{folder}/{name}")]
+        if not missing[folder]:
             return absolute(folder)
-        missing_in[folder] = missing
-    best = min(tried, key=lambda folder: len(missing_in[folder]))
+    best = min(missing, key=lambda folder: len(missing[folder]))
     below = [place for place in places if place]
     raise SourceError(
-        f"{title} is not complete: no {', '.join(missing_in[best])} in {best} (searched "
+        f"{title} is not complete: no {', '.join(missing[best])} in {best} (searched "
         f"{root}{''.join(f', its {place}' for place in below)}); it needs\n"
         f"{layout}"
     )

@@ -6,13 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ipseg.benchmarks.annotations import json_stream
 from ipseg.benchmarks.annotations.annotations import to_rle
-from ipseg.benchmarks.annotations.json_stream import (
-    ImageEntry,
-    read_heads,
-    stream_lists,
-    whole_number,
-)
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
@@ -74,7 +69,7 @@ class Instances:
             OSError: it cannot be read.
         """
         self._url, self._progress = url, progress
-        self.images, names = read_heads(url, _image_of, progress)
+        self.images, names = json_stream.read_heads(url, _image_of, progress)
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
             raise SourceError(
                 f"{url} has {len(names)} categories that are not COCO's 80; it is not the "
@@ -89,11 +84,11 @@ class Instances:
             SourceError: one is malformed (named), or its image is not listed.
             OSError: the file cannot be read.
         """
-        for _, entry in stream_lists(self._url, ("annotations",), self._progress):
+        for _, entry in json_stream.stream_lists(self._url, ("annotations",), self._progress):
             where = f"{self._url}: annotation {entry.get('id')!r}"
-            number = whole_number(entry, "id", where)
-            image_id = whole_number(entry, "image_id", where)
-            category = whole_number(entry, "category_id", where)
+            number = json_stream.whole_number(entry, "id", where)
+            image_id = json_stream.whole_number(entry, "image_id", where)
+            category = json_stream.whole_number(entry, "category_id", where)
             area = entry.get("area")
             if image_id not in self.images:
                 raise SourceError(f"{where} refers to image {image_id}, which is not listed")
@@ -124,14 +119,14 @@ class Instances:
         return rle
 
 
-def _image_of(entry: dict[str, Any], where: str) -> ImageEntry:
+def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
     match = _FILE.fullmatch(str(entry.get("file_name")))
     if match is None:
         raise SourceError(
             f"{where} is named {entry.get('file_name')!r}; names should be like "
             "COCO_val2014_000000000042.jpg"
         )
-    height, width = (whole_number(entry, key, where) for key in ("height", "width"))
+    height, width = (json_stream.whole_number(entry, key, where) for key in ("height", "width"))
     if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
         raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
-    return ImageEntry(f"{match['folder']}/{match[0]}", height, width)
+    return json_stream.ImageEntry(f"{match['folder']}/{match[0]}", height, width)

@@ -15,13 +15,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from ipseg.benchmarks.annotations import json_stream
 from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
-from ipseg.benchmarks.annotations.json_stream import (
-    ImageEntry,
-    read_heads,
-    stream_lists,
-    whole_number,
-)
 from ipseg.benchmarks.annotations.released import corners
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.layout import relative_path
@@ -40,12 +35,12 @@ def collect_lvis(url: str, collector: Collector, progress: Progress | None) -> l
         SourceError: an entry is malformed (names file and entry).
         OSError: the file cannot be read.
     """
-    images, names = read_heads(url, _image_of, progress)
+    images, names = json_stream.read_heads(url, _image_of, progress)
     count: dict[tuple[str, int], int] = {}
-    for _, entry in stream_lists(url, ("annotations",), progress):
+    for _, entry in json_stream.stream_lists(url, ("annotations",), progress):
         where = f"{url}: annotation {entry.get('id')!r}"
-        class_id = whole_number(entry, "category_id", where)
-        number = whole_number(entry, "image_id", where)
+        class_id = json_stream.whole_number(entry, "category_id", where)
+        number = json_stream.whole_number(entry, "image_id", where)
         if number not in images or class_id not in names:
             raise SourceError(f"{where}: no image {number} or no category {class_id} in the file")
         image = images[number]
@@ -72,20 +67,21 @@ def collect_paco(
         OSError: a file cannot be read.
     """
     categories = _paco_classes(train, progress)
-    images, _ = read_heads(val, _image_of, progress, ("images",))
+    images, _ = json_stream.read_heads(val, _image_of, progress, ("images",))
     boxes: dict[int, Box] = {}
     # Two passes, because parts may come before their objects.
-    for key, entry in stream_lists(val, ("annotations",), progress):
+    for key, entry in json_stream.stream_lists(val, ("annotations",), progress):
         where = f"{val}: {key}, id {entry.get('id')!r}"
         if entry.get("id") == entry.get("obj_ann_id"):
-            boxes[whole_number(entry, "id", where)] = corners(entry.get("bbox"), where)
+            boxes[json_stream.whole_number(entry, "id", where)] = corners(entry.get("bbox"), where)
     parts = {category.class_id for category in categories}
-    for _, entry in stream_lists(val, ("annotations",), progress):
+    for _, entry in json_stream.stream_lists(val, ("annotations",), progress):
         where = f"{val}: annotation {entry.get('id')!r}"
-        class_id = whole_number(entry, "category_id", where)
+        class_id = json_stream.whole_number(entry, "category_id", where)
         if class_id not in parts:
             continue
-        number, instance = (whole_number(entry, key, where) for key in ("image_id", "obj_ann_id"))
+        number = json_stream.whole_number(entry, "image_id", where)
+        instance = json_stream.whole_number(entry, "obj_ann_id", where)
         if number not in images or instance not in boxes:
             raise SourceError(f"{where}: no image {number} or no object {instance} in the file")
         rle = to_rle(entry.get("segmentation"), images[number].size, where)
@@ -94,10 +90,10 @@ def collect_paco(
 
 
 def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
-    _, names = read_heads(url, _image_of, progress, ("categories",))
+    _, names = json_stream.read_heads(url, _image_of, progress, ("categories",))
     annotated = {
-        whole_number(entry, "category_id", f"{url}: annotation {entry.get('id')!r}")
-        for _, entry in stream_lists(url, ("annotations",), progress)
+        json_stream.whole_number(entry, "category_id", f"{url}: annotation {entry.get('id')!r}")
+        for _, entry in json_stream.stream_lists(url, ("annotations",), progress)
     }
     if not annotated <= names.keys():
         raise SourceError(
@@ -107,11 +103,11 @@ def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
     return [Category(c, names[c]) for c in sorted(annotated) if ":" in names[c]]
 
 
-def _image_of(entry: dict[str, Any], where: str) -> ImageEntry:
+def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
     """The path is relative to the image folder, from `coco_url`, else from `file_name`."""
     url = entry.get("coco_url")
     path = "/".join(url.split("/")[-2:]) if isinstance(url, str) else entry.get("file_name")
     if not isinstance(path, str) or "/" not in path:
         raise SourceError(f"{where}: neither coco_url nor file_name has folder and file")
-    height, width = (whole_number(entry, key, where) for key in ("height", "width"))
-    return ImageEntry(relative_path(path, where), height, width)
+    height, width = (json_stream.whole_number(entry, key, where) for key in ("height", "width"))
+    return json_stream.ImageEntry(relative_path(path, where), height, width)

@@ -20,17 +20,12 @@ from ipseg.benchmarks.annotations.annotations import (
     save_annotations,
 )
 from ipseg.benchmarks.annotations.parquet import write_table
-from ipseg.benchmarks.benchmark import (
-    MATCHER_PROTOCOL,
-    PreparedBenchmark,
-    Protocol,
-    Sampling,
-    Task,
-)
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
 from ipseg.benchmarks.datasets.drawing import draw_images, pick
 from ipseg.benchmarks.episode import Box, Example
 from ipseg.benchmarks.ground_truth import read_ground_truth, rle_address
 from ipseg.benchmarks.layout import folders_of
+from ipseg.benchmarks.protocol import MATCHER_PROTOCOL, Protocol
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import exists, is_folder
 

@@ -10,24 +10,11 @@ from ipseg.benchmarks.annotations import prepare_coco
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split
 from ipseg.benchmarks.annotations.prepare_coco import LAYOUT, PLACES, VAL_INSTANCES
-from ipseg.benchmarks.benchmark import (
-    IPSEG_PROTOCOL,
-    MATCHER_PROTOCOL,
-    PreparedBenchmark,
-    Protocol,
-    Sampling,
-    Task,
-)
-from ipseg.benchmarks.datasets import fss_sam3
-from ipseg.benchmarks.datasets.drawing import (
-    PROMPT_SET,
-    RULES,
-    draw_by_class,
-    draw_prompts,
-    with_examples,
-)
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing, fss_sam3
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import check_files, is_file
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 
@@ -52,14 +39,14 @@ class Coco20iBenchmark(PreparedBenchmark):
     places: ClassVar[tuple[str, ...]] = PLACES
     needed: ClassVar[tuple[str, ...]] = ("val2014/",)
     rules: ClassVar[dict[str, str]] = {
-        **RULES,
+        **drawing.RULES,
         fss_sam3.RULE: "FSS-SAM3's draws from the official annotations; a support is one object of "
         "more than 1000 pixels",
     }
     seeded: ClassVar[tuple[str, ...]] = ("", *rules)
     protocol: ClassVar[Protocol] = MATCHER_PROTOCOL
     protocols: ClassVar[dict[str, Protocol]] = {
-        PROMPT_SET: IPSEG_PROTOCOL,
+        drawing.PROMPT_SET: IPSEG_PROTOCOL,
         fss_sam3.RULE: fss_sam3.PROTOCOL,
     }
 
@@ -90,9 +77,10 @@ class Coco20iBenchmark(PreparedBenchmark):
             return self._pools.tasks(int(fold), sampling)
         if error := self._lacking([fold]):
             raise error
-        draw = draw_prompts if sampling.rule == PROMPT_SET else draw_by_class
+        prompts = sampling.rule == drawing.PROMPT_SET
+        draw = drawing.draw_prompts if prompts else drawing.draw_by_class
         drawn = draw(self._lists(fold), sampling, self._split_of(fold) or "")
-        return with_examples(drawn, self._example)
+        return drawing.with_examples(drawn, self._example)
 
     def prepare(self, out: str | None = None) -> list[str]:
         """Label maps and splits; see `prepare_coco.prepare`."""

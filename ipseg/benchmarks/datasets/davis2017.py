@@ -9,10 +9,11 @@ from typing import ClassVar
 import numpy as np
 
 from ipseg.benchmarks.annotations.label_index import read_labels
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import read_names
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.walk import list_files
 

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import (
     files_by_class,
     paired_images,
@@ -18,6 +18,7 @@ from ipseg.benchmarks.datasets.class_folders import (
 )
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.storage.files import is_folder

@@ -7,24 +7,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import (
-    IPSEG_PROTOCOL,
-    MATCHER_PROTOCOL,
-    Benchmark,
-    Protocol,
-    Sampling,
-    Task,
-)
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing
 from ipseg.benchmarks.datasets.class_folders import files_by_class
-from ipseg.benchmarks.datasets.drawing import (
-    PROMPT_SET,
-    RULES,
-    draw_for,
-    draw_prompts,
-    with_examples,
-)
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import read_names
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 
@@ -59,10 +47,10 @@ class Fss1000Benchmark(Benchmark):
         *("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000"),
     )
     needed: ClassVar[tuple[str, ...]] = (_LIST,)
-    rules: ClassVar[dict[str, str]] = RULES
+    rules: ClassVar[dict[str, str]] = drawing.RULES
     seeded: ClassVar[tuple[str, ...]] = ("", *rules)
     protocol: ClassVar[Protocol] = MATCHER_PROTOCOL
-    protocols: ClassVar[dict[str, Protocol]] = {PROMPT_SET: IPSEG_PROTOCOL}
+    protocols: ClassVar[dict[str, Protocol]] = {drawing.PROMPT_SET: IPSEG_PROTOCOL}
 
     def check(self) -> None:
         """Lists the class folders; every image needs a mask.
@@ -80,12 +68,12 @@ class Fss1000Benchmark(Benchmark):
         examples, base = self._examples, self._base
         keys = {class_id: _keys(name) for class_id, name in self.classes(fold).items()}
         by_name = {class_id: sorted(names) for class_id, names in keys.items()}
-        if sampling.rule == PROMPT_SET:
-            drawn = draw_prompts(by_name, sampling, base)
+        if sampling.rule == drawing.PROMPT_SET:
+            drawn = drawing.draw_prompts(by_name, sampling, base)
         else:
             queries = ((name, class_id) for class_id, names in by_name.items() for name in names)
-            drawn = draw_for(queries, keys, sampling, base)
-        return with_examples(drawn, lambda key, _: examples[key])
+            drawn = drawing.draw_for(queries, keys, sampling, base)
+        return drawing.with_examples(drawn, lambda key, _: examples[key])
 
     @cached_property
     def _names(self) -> list[str]:

@@ -18,10 +18,11 @@ import numpy as np
 from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.benchmarks.annotations.coco_splits import fold_classes
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels, read_labels
-from ipseg.benchmarks.benchmark import Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Sampling, Task
 from ipseg.benchmarks.datasets.drawing import EPISODES
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import rle_address
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle

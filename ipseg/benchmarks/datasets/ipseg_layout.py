@@ -7,10 +7,11 @@ from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import IPSEG_PROTOCOL, Benchmark, Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import ClassImages, paired_images, tasks_by_class
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, read_references
 from ipseg.benchmarks.layout import absolute, folders_of, plain_name
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 from ipseg.storage.walk import list_files

@@ -14,17 +14,11 @@ from itertools import cycle, islice
 from typing import ClassVar
 
 from ipseg.benchmarks.annotations.label_index import Coding
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, Task
-from ipseg.benchmarks.datasets import fss_sam3
-from ipseg.benchmarks.datasets.drawing import (
-    EPISODES,
-    RULES,
-    UNIQUE_SUPPORTS,
-    draw_for,
-    with_examples,
-)
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing, fss_sam3
 from ipseg.benchmarks.episode import Example
-from ipseg.benchmarks.layout import check_files, is_file, nested, read_lines, read_names
+from ipseg.benchmarks.layout import check_files, folders_of, is_file, nested, read_lines, read_names
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 
@@ -71,7 +65,7 @@ class Pascal5iBenchmark(Benchmark):
     places: ClassVar[tuple[str, ...]] = nested("", "VOC2012", "VOCdevkit/VOC2012")
     needed: ClassVar[tuple[str, ...]] = ("JPEGImages/",)
     rules: ClassVar[dict[str, str]] = {
-        UNIQUE_SUPPORTS: RULES[UNIQUE_SUPPORTS],
+        drawing.UNIQUE_SUPPORTS: drawing.RULES[drawing.UNIQUE_SUPPORTS],
         fss_sam3.RULE: "FSS-SAM3's draws from the official val list (published numbers: seed 123); "
         "a support is its largest object, void counts as background",
     }
@@ -105,9 +99,9 @@ class Pascal5iBenchmark(Benchmark):
             return self._pools.tasks(int(fold), list(self.classes(fold)), sampling)
         lines = self._lines(fold)
         images = {c: [image for image, of in lines if of == c] for _, c in lines}
-        queries = islice(cycle(lines), EPISODES)
-        return with_examples(
-            draw_for(queries, images, sampling, self._list_of(fold)), self._example
+        queries = islice(cycle(lines), drawing.EPISODES)
+        return drawing.with_examples(
+            drawing.draw_for(queries, images, sampling, self._list_of(fold)), self._example
         )
 
     @cached_property
@@ -133,11 +127,8 @@ class Pascal5iBenchmark(Benchmark):
         return lines
 
     def _list_of(self, fold: str) -> str:
-        places = (
-            f"{self._base}/splits",
-            f"{self._base}/splits/pascal",
-            f"{self.root}/splits/pascal",
-        )
+        places = folders_of(self._base, ("splits", "splits/pascal"))
+        places.append(f"{self.root}/splits/pascal")
         tried = [f"{place}/val/fold{fold}.txt" for place in dict.fromkeys(places)]
         for url in tried:
             if is_file(url):

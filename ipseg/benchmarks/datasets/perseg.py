@@ -6,11 +6,12 @@ from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import IPSEG_PROTOCOL, Benchmark, Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import ClassImages, paired_images, tasks_by_class
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, by_name, read_references
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import is_file
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 
 FIRST = "00"  # name of the reference image in each folder

@@ -10,10 +10,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.datasets.class_folders import paired_images
 from ipseg.benchmarks.datasets.perseg import PersegBenchmark
 from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.protocol import Protocol
 
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg"})  # PNG files in the same folder are masks
 

@@ -17,10 +17,11 @@ from typing import ClassVar
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels, label_index
-from ipseg.benchmarks.benchmark import IPSEG_PROTOCOL, Benchmark, Protocol, Sampling, Task
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import is_file, read_lines, relative_path
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 
 PROMPT_LIST = "prompts.txt"

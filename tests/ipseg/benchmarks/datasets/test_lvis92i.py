@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import ConfigError, SourceError
 from ipseg.vision.masks import encode_rle
 
