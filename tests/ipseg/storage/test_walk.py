@@ -188,7 +188,8 @@ def server(tmp_path):
 
     for name in ("a.jpg", "b c #1.jpg", "deep dir/ü.jpg", ".hidden/x.jpg"):
         write_whole(f"{tmp_path}/www/{name}", name.encode())
-    page = '<a href="?C=N">Name</a> <a href="/">up</a> <a href="1.jpg">1</a> <a href="//other/x.jpg">x</a>'
+    links = ("?C=N", "/", "1.jpg", "//other/x.jpg")
+    page = "".join(f'<a href="{link}">{link}</a>' for link in links)
     write_whole(f"{tmp_path}/www/page/index.html", page.encode())
     write_whole(f"{tmp_path}/www/page/1.jpg", b"page/1.jpg")
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:

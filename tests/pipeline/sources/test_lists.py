@@ -83,7 +83,8 @@ def test_every_line_is_a_row_good_or_bad(tmp_path, listed):
         "l.jsonl#2": "the line is not valid JSON",
         "l.jsonl#3": "the line is neither a JSON object nor a path",
         **{f"l.jsonl#{n}": "the line names no image" for n in (4, 9)},
-        "l.jsonl#5": f"{tmp_path}/l.jsonl has no column that looks like paths of images (it has other); name one with --image-column",
+        "l.jsonl#5": f"{tmp_path}/l.jsonl has no column that looks like paths of images (it "
+        "has other); name one with --image-column",
         "l.jsonl#8": "the key is {'a'",
     }
 
