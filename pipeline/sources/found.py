@@ -123,7 +123,7 @@ class Found:
         """img2dataset writes what it knows of x.tar into x.parquet beside it."""
         tars = {_stem(address) for kind, _, address in self.containers if kind == "webdataset"}
         tables = {each for each in self.containers if each[0] == "parquet"}
-        if tars and all(_stem(address) in tars for _, _, address in tables):
+        if tables and tars and all(_stem(address) in tars for _, _, address in tables):
             self.containers = [each for each in self.containers if each not in tables]
             self.ignored.update({".parquet beside the .tar it describes": len(tables)})
 
