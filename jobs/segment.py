@@ -10,6 +10,7 @@ from rich.table import Table
 
 from jobs.pages.readable import NONE
 from jobs.terminal import plain
+from pipeline.runfolder.ignored import ignored_line
 from pipeline.segment import Run
 
 
@@ -25,6 +26,8 @@ def print_run(run: Run, *, as_json: bool) -> None:
         f"({run.metrics['images_per_second']:.1f} images/s): "
         + ", ".join(f"{count} {status}" for status, count in rows.items() if count)
     )
+    if ignored := ignored_line(run.metrics["ignored_files"]):
+        console.print(plain(ignored), soft_wrap=True)
     quality = run.metrics["quality"]
     if quality is not None:
         console.print(quality_table(quality))

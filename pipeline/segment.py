@@ -22,8 +22,9 @@ from pipeline.process import EngineName
 from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
+from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.ledger import Retry
-from pipeline.sources.shard import Columns
+from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 from pipeline.stages.record import FailureBudget
 
@@ -96,7 +97,7 @@ def segment(request: Request) -> Run:
     job = job_of(request)
     done = run_job(job)
     bank = done.banks[""]
-    metrics = _metrics(done)
+    metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
     warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None:
         metrics["quality"] = measure_quality(job.out)
@@ -105,7 +106,8 @@ def segment(request: Request) -> Run:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
     if not sum(done.outcome.counts.values()):
-        raise SourceError(f"no image in {request.images}")
+        why = ignored_line(metrics["ignored_files"])
+        raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
     return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
 
 

@@ -24,7 +24,11 @@ Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
 
 # Of commands that segment a collection, or plan to.
 Images = Annotated[
-    str, typer.Option(help="Folder, glob, Parquet or tar; a path or any fsspec URL.")
+    str,
+    typer.Option(
+        help="Folder, glob, Parquet, tar, or a list of images (.csv, .jsonl, .txt); a path or any "
+        "fsspec URL."
+    ),
 ]
 Prompts = Annotated[
     str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
@@ -58,9 +62,16 @@ Support = Annotated[
     ),
 ]
 MethodName = Annotated[str | None, typer.Option("--method", help="Replaces the profile's method.")]
-KeyColumn = Annotated[str | None, typer.Option(help="Parquet: column with unique ids.")]
+KeyColumn = Annotated[
+    str | None,
+    typer.Option(help="Parquet and lists: column with unique ids, or a field in it: image.path."),
+]
 ImageColumn = Annotated[
-    str | None, typer.Option(help="Parquet: column with images, or with their paths.")
+    str | None,
+    typer.Option(
+        help="Parquet and lists: column with images, or with their paths. Tars: extension of the "
+        "images."
+    ),
 ]
 
 PROMPT_EXAMPLES = """
@@ -110,7 +121,7 @@ def request_of(
         ConfigError: options that exclude each other, or a setting that is wrong.
     """
     from pipeline.segment import Request
-    from pipeline.sources.shard import Columns
+    from pipeline.sources.parquet import Columns
 
     if (prompts is None) == (prompt_bank is None):
         raise ConfigError("give either --prompts or --prompt-bank")

@@ -95,6 +95,7 @@ def as_data(found: RunStatus, *, by_shard: bool = False) -> dict[str, Any]:
         "eta_seconds": found.eta_seconds,
         "repeated_keys": found.repeated,
         "shards": {"complete": found.complete_shards, "all": len(found.shards)},
+        "ignored_files": dict(found.ignored),
         "problems": list(found.problems),
         **({"by_shard": [_shard_data(shard) for shard in found.shards]} if by_shard else {}),
     }
@@ -137,6 +138,8 @@ def _overview(found: RunStatus) -> RenderableType:
     from rich.table import Table
     from rich.text import Text
 
+    from pipeline.runfolder.ignored import ignored_line
+
     table = Table(show_header=False, min_width=48)
     table.add_row("run", plain(found.out))
     table.add_row("state", _state(found))
@@ -151,6 +154,8 @@ def _overview(found: RunStatus) -> RenderableType:
             table.add_row(f"  {name}", f"{number:,}")
     table.add_row("left", "unknown" if found.left is None else f"{about}{found.left:,}")
     table.add_row("shards", f"{found.complete_shards:,} of {len(found.shards):,} complete")
+    if found.ignored:
+        table.add_row("left out", plain(ignored_line(found.ignored)))
     table.add_section()
     table.add_row("speed", _speed(found.rows_per_second))
     table.add_row("time left", _time_left(found))

@@ -21,6 +21,7 @@ from jobs.report.survey import Survey, survey
 from jobs.report.tiles import Tile, row_tile
 from pipeline.runfolder.bank import bank_of
 from pipeline.runfolder.folder import read_json
+from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, read_place
 
@@ -60,6 +61,7 @@ def write_report(out: str) -> str:
         rows=rows,
         total=sum(rows.values()),
         broken=rows["failed"] + rows["poisoned"],
+        ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
         concepts=_concepts(colours, quality, found),
