@@ -10,7 +10,7 @@ from ipseg.rows import Row
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.shard import Shard, key_hash
-from pipeline.stages.record import Recorder
+from pipeline.stages.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class ShardIO:
 
     ledger: Ledger
     writer: ShardWriter
-    record: Recorder
+    record: RunRecord
     part_rows: int
 
     def unfinished_rows(self, shard: Shard) -> Iterator[Row]:
