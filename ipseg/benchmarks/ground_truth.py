@@ -80,12 +80,20 @@ def read_ground_truth(address: str) -> GroundTruth:
     return GroundTruth(np.asarray(mask), void)
 
 
-@lru_cache(maxsize=4)  # the classes of an image share one label map
-def _label_map(url: str) -> npt.NDArray[Any]:
+def label_map(url: str) -> npt.NDArray[Any]:
+    """A label map, (H, W) integers: palette indices of a palette image, else pixel values.
+
+    Raises:
+        SourceError: the file is not an image, or has more than one channel.
+        OSError: it is missing or cannot be read.
+    """
     image = _open(url)
-    if image.mode not in ("L", "P", "I;16", "I", "1"):
+    if image.mode not in ("L", "P", "1", "I", "I;16"):  # one number for each pixel
         raise SourceError(f"{url} is an image of mode {image.mode}, not a label map")
     return np.asarray(image)
+
+
+_label_map = lru_cache(maxsize=4)(label_map)  # the classes of an image share one label map
 
 
 def _object(url: str) -> Mask:
@@ -107,6 +115,6 @@ def _open(url: str) -> PillowImage.Image:
     try:
         image = PillowImage.open(io.BytesIO(data))
         image.load()
-    except (OSError, SyntaxError) as error:
+    except (OSError, SyntaxError, ValueError) as error:
         raise SourceError(f"{url} cannot be read as an image: {error}") from error
     return image

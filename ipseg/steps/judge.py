@@ -11,9 +11,9 @@ import cv2
 import numpy as np
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Box
 from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth, rle_address
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
