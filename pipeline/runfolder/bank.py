@@ -1,7 +1,7 @@
 """The bank in a run folder: prompts described by a run of their own, read by those who need them.
 
-    BANK/shard=*/part-*.parquet   a row for each prompt image, see `ipseg.columns.PROMPT`
-    BANK/entries.parquet          for each concept its category and where its prompts are stored
+    BANK/data/           a row for each prompt image, see `ipseg.columns.PROMPT`
+    BANK/entries.parquet for each concept its category and where its prompts are stored
 
 Prompts are written one to a row group, so that one can be read without its neighbours. A worker
 keeps the features that it used last, as far as the memory allows that it was given.
@@ -81,7 +81,7 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             chains = [("", row["error_message"])]
         stored[place.key] = {
             "key": place.key,
-            "part": place.part[place.part.rindex("/shard=") + 1 :],
+            "part": place.part[place.part.rindex("/data/shard=") + 1 :],
             "index": place.index,
             "errors": [f"{chain}:{row['uri']} cannot be used: {why}" for chain, why in chains],
         }

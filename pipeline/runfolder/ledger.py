@@ -2,7 +2,7 @@
 
 A shard is opened when it is read: its parts are put in order (rows that are to be tried again are
 taken out, repeats dropped) and the keys they hold are skipped. When every row of a shard is in its
-parts, `_SUCCESS.json` is written there, last.
+parts, `OUT/finished/<shard>.json` is written, last.
 
 Whatever this run itself has written does not count while it goes on: Ray reads a shard again when
 a machine is lost, and must then get the same rows in the same order as the first time.
@@ -25,6 +25,7 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
+from pipeline.runfolder.folder import success_file
 from pipeline.runfolder.parts import (
     SCHEMA_VERSION,
     DamagedPartError,
@@ -110,7 +111,7 @@ class Ledger:
         return counts
 
     def finish_shard(self, shard: str, rows: int, fingerprint: str) -> None:
-        """Checks that a shard's parts hold all its rows, each once, and says so in _SUCCESS.json.
+        """Checks that a shard's parts hold all its rows, each once, and says so in OUT/finished.
 
         Args:
             shard: its id.
@@ -126,8 +127,8 @@ class Ledger:
             counts, incomplete, parts, _ = self._audit(shard)
         if counts.total() < rows:
             raise OutputError(
-                f"{self.out}/shard={shard} holds {counts.total()} of {rows} rows: parts were lost "
-                f"while the run went on; start the same command again"
+                f"shard {shard} of {self.out} holds {counts.total()} of {rows} rows: parts were "
+                f"lost while the run went on; start the same command again"
             )
         success = {
             "shard": shard,
@@ -141,15 +142,12 @@ class Ledger:
             "run_id": self.run_id,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_whole(self._success_file(shard), (json.dumps(success, indent=1) + "\n").encode())
-
-    def _success_file(self, shard: str) -> str:
-        return f"{self.out}/shard={shard}/_SUCCESS.json"
+        write_whole(success_file(self.out, shard), (json.dumps(success, indent=1) + "\n").encode())
 
     def _success(self, shard: str) -> dict[str, Any] | None:
         """What an earlier run said when it finished the shard."""
         try:
-            success: dict[str, Any] = json.loads(read_bytes(self._success_file(shard)))
+            success: dict[str, Any] = json.loads(read_bytes(success_file(self.out, shard)))
         except FileNotFoundError:
             return None
         return None if success["run_id"] == self.run_id else success
@@ -164,7 +162,7 @@ class Ledger:
         for part in shard_parts(self.out, shard):
             done = _rows_of(part)
             if done is None:
-                _set_aside(part)
+                self._set_aside(shard, part)
                 continue
             keep = []
             retry = None if own else self.retry
@@ -177,13 +175,19 @@ class Ledger:
                 seen.add(key)
             if all(keep):
                 continue
-            success = self._success_file(shard)
+            success = success_file(self.out, shard)
             if exists(success) and not own:
                 remove(success)
             whole = _read_part(part, None)
             if any(keep) and whole is not None:
                 write_part(self.out, shard, whole.filter(pa.array(keep)), self.group_rows)
             remove(part)
+
+    def _set_aside(self, shard: str, part: str) -> None:
+        """Takes a damaged part out of the way of readers; what is in it may still be looked at."""
+        name = part.rpartition("/")[2]
+        write_whole(f"{self.out}/damaged/{shard}/{name}", read_bytes(part))
+        remove(part)
 
     def _audit(self, shard: str) -> tuple[Counter[str], int, list[dict[str, Any]], int]:
         """(unique keys by status, incomplete ones, parts with hashes, repeated keys)."""
@@ -226,9 +230,3 @@ def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
     except DamagedPartError as error:  # storage that cannot be read is no damage
         log.warning("%s; its rows are done again", error)
         return None
-
-
-def _set_aside(part: str) -> None:
-    """Takes a damaged part out of the way of readers; what is in it may still be looked at."""
-    write_whole(f"{part}.damaged", read_bytes(part))
-    remove(part)

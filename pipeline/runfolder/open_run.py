@@ -19,6 +19,7 @@ from ipseg.storage.walk import list_files
 from pipeline.runfolder.folder import clear
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.parts import PARTS
 from pipeline.runfolder.sink import Provenance, check_writable
 
 PACKAGES = ("ipseg", "numpy", "pyarrow", "ray", "scikit-image")
@@ -116,6 +117,6 @@ def open_run(out: str, identity: Mapping[str, Any], *, overwrite: bool) -> Itera
         earlier = Manifest.read(out)
         if earlier is not None:
             earlier.check_same(identity)
-        elif list_files(out, "shard=*/part-*.parquet"):
+        elif list_files(out, PARTS):
             raise OutputError(f"{out} holds rows but no manifest.json; choose another --out")
         yield OpenRun(out, run_id, started, identity, earlier)

@@ -29,11 +29,12 @@ from pipeline.runfolder.folder import (
     read_expected,
     read_json,
     read_success,
+    success_file,
     unreadable,
 )
 from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
-from pipeline.runfolder.parts import Damage, read_batches
+from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 from pipeline.runfolder.sink import STATUSES
 from pipeline.runfolder.status import RunStatus, ShardStatus, State
 
@@ -62,9 +63,7 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
     manifest = read_json(f"{out}/manifest.json", problems)
     listing = list_run(out)
     if manifest is None and not listing.parts and not problems:
-        raise OutputError(
-            f"no run at {out}: it has neither manifest.json nor shard=*/part-*.parquet"
-        )
+        raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")
     runs = (manifest or {}).get("runs") or [{}]
     newest: Mapping[str, Any] = runs[-1]
     started, finished = (moment(newest.get(name)) for name in ("started", "finished"))
@@ -116,9 +115,9 @@ class _Survey:
     check_keys: bool
 
     def shard(self, name: str, rows: int | None = None, fingerprint: str | None = None) -> _Found:
-        folder, parts = f"{self.out}/shard={name}", self.listing.parts.get(name, {})
+        folder, parts = shard_folder(self.out, name), self.listing.parts.get(name, {})
         problems: list[str] = []
-        success = read_success(folder, problems) if name in self.listing.successes else None
+        success = read_success(self.out, name, problems) if name in self.listing.successes else None
         # It may speak of a source that has grown since, or of parts that somebody removed.
         if success is not None and (
             success.parts.keys() != parts.keys() or fingerprint not in (None, success.fingerprint)
@@ -133,7 +132,8 @@ class _Survey:
         counts = Counter({key: int(n) for key, n in zip(STATUSES, numbers, strict=True) if n})
         if success is not None and success.rows != len(first):
             problems.append(
-                f"{folder}: _SUCCESS.json says {success.rows} rows, its parts hold {len(first)}"
+                f"{success_file(self.out, name)} says {success.rows} rows, the shard's parts hold "
+                f"{len(first)}"
             )
         complete = success is not None and success.rows == len(first)
         expected = rows if success is None else success.rows

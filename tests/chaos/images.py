@@ -169,7 +169,7 @@ def segment_twice(
 def _parts(out: str) -> list[str]:
     """Of the images and of the bank."""
     return [
-        part for of in (out, f"{out}/bank") for part in list_files(of, "shard=*/part-*.parquet")
+        part for of in (out, f"{out}/bank") for part in list_files(f"{of}/data", "*/part-*.parquet")
     ]
 
 

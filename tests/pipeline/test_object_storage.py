@@ -232,6 +232,9 @@ def test_a_run_from_s3_to_s3_is_the_local_run(
     rows = list(read_rows(remote.out))
     assert comparable(rows) == comparable(read_rows(local.out))
     assert all(row["uri"].startswith(f"{bucket}/photos/") for row in rows)
-    entries, parts = f"{bucket}/run/bank/{ENTRIES}", list_files(f"{bucket}/run/bank", "shard=*/*")
+    entries, parts = (
+        f"{bucket}/run/bank/{ENTRIES}",
+        list_files(f"{bucket}/run/bank/data", "*/*"),
+    )
     assert exists(entries)
     assert any(part.endswith(".parquet") for part in parts)
