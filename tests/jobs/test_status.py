@@ -38,7 +38,7 @@ def manifest(out, finished=None):
     started = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     runs = [{"run_id": "run-1", "started": started, "finished": finished}]
     out.mkdir(exist_ok=True)
-    (out / "manifest.json").write_text(json.dumps({"schema_version": "3", "runs": runs}))
+    (out / "manifest.json").write_text(json.dumps({"schema_version": "4", "runs": runs}))
 
 
 @pytest.fixture

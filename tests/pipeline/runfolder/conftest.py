@@ -34,7 +34,7 @@ class Folder:
 
         finished = None if finished_ago is None else iso(finished_ago)
         self.runs.append({"run_id": run_id, "started": iso(ago), "finished": finished})
-        self.put("manifest.json", json.dumps({"schema_version": "3", "runs": self.runs}))
+        self.put("manifest.json", json.dumps({"schema_version": "4", "runs": self.runs}))
         return self
 
     def source(self, shard, rows, fingerprint="f1"):

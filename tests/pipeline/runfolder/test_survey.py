@@ -52,7 +52,7 @@ def test_quick_looks_do_not_read_the_parts_of_complete_shards(folder):
     assert found.complete_shards == 0
     assert len(found.problems) == 2
     assert part in found.problems[0]
-    assert "says 2 rows, its parts hold 0" in found.problems[1]
+    assert "says 2 rows, the shard's parts hold 0" in found.problems[1]
 
 
 def test_keys_that_stand_there_twice_are_counted_within_and_across_shards(folder):
