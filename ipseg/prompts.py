@@ -35,7 +35,9 @@ def find_prompts(url: str) -> list[Row]:
         raise PromptError(
             f"{url} is a file; prompts are a folder: DIR/<concept>.jpg or DIR/<concept>/*"
         )
-    files = dict(sorted((name, at) for name, at, folder in iterate_files(url) if not folder))
+    files = dict(
+        sorted((each.name, each.address) for each in iterate_files(url) if not each.is_folder)
+    )
     beside = {name: path for name, path in files.items() if name.endswith(_BESIDE)}
     rows: list[Row] = []
     for name, path in files.items():

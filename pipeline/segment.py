@@ -130,6 +130,7 @@ def job_of(request: Request) -> Job:
         about={"concepts": names, "images": request.images, "masks": request.masks},
         judge=_judge(request.masks, names),
         prompt_ids=True,
+        looks_for=names,
         steps=steps,
         **request.start,
     )
@@ -171,8 +172,8 @@ def _judge(masks: str | None, names: Sequence[str]) -> JudgeSteps | None:
     by_concept = _masks_by_concept(masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
-        categories = {name: number for number, name in enumerate(names, start=1)}
-        return [FindGroundTruth(masks, categories, by_concept), Judge(Protocol(), banks)]
+        find = FindGroundTruth(masks, dict(banks[""].categories), by_concept)
+        return [find, Judge(Protocol(), banks)]
 
     return steps
 

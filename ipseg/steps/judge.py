@@ -42,6 +42,7 @@ class FindGroundTruth(Step):
     name: ClassVar[str] = "ground-truth"
     requires: ClassVar[tuple[str, ...]] = ("key", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("asks",)
+    uses: ClassVar[tuple[str, ...]] = ("asks",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `asks`, one for each concept that the ground truth says something of."""
@@ -49,7 +50,10 @@ class FindGroundTruth(Step):
 
     def _asks(self, row: Row) -> list[dict[str, Any]]:
         asks = []
+        asked = {ask["concept"] for ask in row.get("asks") or ()} or set(self.concepts)
         for concept, category_id in self.concepts.items():
+            if concept not in asked:
+                continue
             path = next(filter(exists, self._paths(row["key"], concept)), None)
             if path is not None:
                 address = f"{path}#object"

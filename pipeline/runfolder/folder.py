@@ -150,7 +150,7 @@ def clear(out: str) -> None:
     for path in (f"{root}/{name}" for name in ("data", "finished", "damaged", "listing", BANK)):
         if fs.isdir(path):
             fs.rm(path, recursive=True)
-    for name in (SHARDS, "manifest.json", "metrics.json", "report.html"):
+    for name in (SHARDS, "entries.parquet", "manifest.json", "metrics.json", "report.html"):
         if fs.isfile(f"{root}/{name}"):
             fs.rm_file(f"{root}/{name}")
 

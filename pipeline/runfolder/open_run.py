@@ -44,10 +44,31 @@ class OpenRun:
     earlier: Manifest | None
     _manifest: Manifest | None = field(default=None, init=False)
 
+    @property
+    def earlier_runs(self) -> tuple[str, ...]:
+        """Ids of the earlier starts, oldest first."""
+        return tuple(run["run_id"] for run in self.earlier.runs) if self.earlier else ()
+
+    def missing(self, concepts: Sequence[str] | None) -> dict[str, list[str]]:
+        """Id of each earlier start -> those of the concepts that it did not look for, if any."""
+        return self.earlier.missing(concepts) if self.earlier and concepts else {}
+
     def begin(
-        self, config: Config, engine: str, prompt_ids: Sequence[str] | None = None, **about: object
+        self,
+        config: Config,
+        engine: str,
+        prompt_ids: Sequence[str] | None = None,
+        looks_for: Sequence[str] | None = None,
+        **about: object,
     ) -> Provenance:
         """Writes the manifest: what is run here, and that this run has begun.
+
+        Args:
+            config: with the settings.
+            engine: by which it is run.
+            prompt_ids: of all prompts; None where rows have none.
+            looks_for: concepts that every row is asked for; None where rows say it themselves.
+            about: what else the manifest says.
 
         Returns:
             What its rows say about it, `prompt_ids` included.
@@ -79,6 +100,7 @@ class OpenRun:
                     "started": self.started.isoformat(timespec="seconds"),
                     "finished": None,
                     "counts": None,
+                    **({} if looks_for is None else {"concepts": list(looks_for)}),
                 },
             ],
         )

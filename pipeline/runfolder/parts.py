@@ -179,9 +179,10 @@ def read_placed(
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Streams the rows of a run with their places; a key that was written twice comes once.
 
-    Arguments as for `read_batches`.
+    Rows whose images are gone from the source are left out. Arguments as for `read_batches`.
     """
-    wanted = None if columns is None else list(dict.fromkeys(["key", "key_hash", *columns]))
+    known = ["key", "key_hash", "gone"]
+    wanted = None if columns is None else list(dict.fromkeys([*known, *columns]))
     shard, seen = "", set[bytes]()
     for part in part_files(out):
         folder = part.rpartition("/")[0]
@@ -191,7 +192,7 @@ def read_placed(
         for batch in read_batches(part, wanted, without=without):
             for record in batch.to_pylist():
                 index += 1
-                if record["key_hash"] not in seen:
+                if record["key_hash"] not in seen and not record["gone"]:
                     seen.add(record["key_hash"])
                     yield Place(record["key"], part, index), record
 

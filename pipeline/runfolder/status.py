@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from pipeline.runfolder.sink import GONE
+
 State = Literal["finished", "running", "unknown", "stopped"]
 
 
@@ -31,8 +33,8 @@ class ShardStatus:
 
     @property
     def done(self) -> int:
-        """Rows that are there, whatever their status."""
-        return self.counts.total()
+        """Rows that are there, whatever their status, but for those of images that are gone."""
+        return self.counts.total() - self.counts[GONE]
 
 
 @dataclass(frozen=True)
