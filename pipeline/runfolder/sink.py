@@ -29,7 +29,7 @@ def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
     return pa.schema(
         [
             *(pa.field(name, COLUMNS[name].arrow) for name in _ROW),
-            pa.field("key_hash", pa.binary(16)),
+            pa.field("key_hash", pa.binary()),  # 16 bytes; not every reader knows a fixed size
             pa.field("row_status", pa.string()),
             *(pa.field(name, COLUMNS[name].arrow) for name in _ERROR),
             *(pa.field(name, COLUMNS[name].arrow) for name in columns),

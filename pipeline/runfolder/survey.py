@@ -168,10 +168,11 @@ def _nothing() -> npt.NDArray[np.bytes_]:
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:
-    if column.type != pa.binary(16) or column.null_count:
+    hashes = column.cast(pa.binary(16))  # refuses other lengths
+    if hashes.null_count:
         raise ValueError("its column 'key_hash' is not 16 bytes in every row")
-    values: npt.NDArray[np.bytes_] = np.frombuffer(column.buffers()[1] or b"", "S16")
-    return values[column.offset : column.offset + len(column)].copy()
+    values: npt.NDArray[np.bytes_] = np.frombuffer(hashes.buffers()[1] or b"", "S16")
+    return values[hashes.offset : hashes.offset + len(hashes)].copy()
 
 
 def _codes(column: pa.Array) -> npt.NDArray[np.int64]:
