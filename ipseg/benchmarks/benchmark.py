@@ -9,6 +9,7 @@ from typing import ClassVar, Literal
 
 from ipseg.benchmarks.episode import Episode
 from ipseg.errors import ConfigError, SourceError
+from ipseg.vision.images import MaskOrientation
 
 Progress = Callable[[int, int], None]  # done, of how many: bytes of a file, or files
 
@@ -28,6 +29,8 @@ class Protocol:
         boundaries: outlines are compared too (DAVIS' F).
         assign: "binary" evaluates each class separately; "argmax" assigns each pixel to the class
             with the highest score, or to the background.
+        mask_orientation: see `ipseg.vision.images.ImageLimits`. Published masks are of the stored
+            pixels, because the loaders of their authors know no EXIF orientation.
     """
 
     formula: str = "A"
@@ -36,6 +39,7 @@ class Protocol:
     given_mask: bool = False
     boundaries: bool = False
     assign: Literal["binary", "argmax"] = "binary"
+    mask_orientation: MaskOrientation = "stored"
 
 
 @dataclass(frozen=True)
