@@ -16,19 +16,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
-from PIL import Image as PillowImage
 
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.ground_truth import read_label_map
 from ipseg.errors import SourceError
 from ipseg.storage.files import info, read_bytes, write_whole
+from ipseg.vision.mask_files import smoothed_values
 
 INDEX_FILE = "ipseg_index.parquet"
 
 _THREADS = 8  # reading waits for disk or network, and decoding releases the GIL
-_MODES = ("L", "P", "1", "I", "I;16")  # one number for each pixel
 _FINGERPRINT = b"ipseg_labels"
 _SCHEMA = pa.schema(
     [
@@ -64,32 +63,13 @@ class Coding:
         return f"{labels}#label={self.values[class_id]}{ignore}"
 
 
-def read_labels(url: str) -> npt.NDArray[Any]:
-    """A label map, (H, W) integers: palette indices of a palette image, else pixel values.
-
-    Raises:
-        SourceError: the file is missing, is not an image, or has more than one channel.
-        OSError: it cannot be read.
-    """
-    try:
-        image = PillowImage.open(io.BytesIO(read_bytes(url)))
-        image.load()
-    except FileNotFoundError as error:
-        raise SourceError(f"label map {url} is missing") from error
-    except (OSError, SyntaxError, ValueError) as error:
-        raise SourceError(f"label map {url} cannot be read as an image: {error}") from error
-    if image.mode not in _MODES:
-        raise SourceError(f"{url} is an image of mode {image.mode}, not a label map")
-    return np.asarray(image)
-
-
 def count_labels(url: str, coding: Coding) -> dict[int, int]:
     """Label -> number of pixels in one label map, including void.
 
     Raises:
-        SourceError: as `read_labels`, or the map has an invalid value.
+        SourceError: as `read_label_map`, or the map has an invalid value.
     """
-    labels = read_labels(url)
+    labels = read_label_map(url)
     if labels.dtype == np.uint8:  # nearly all; counting is many times faster than sorting
         every = np.bincount(labels.ravel(), minlength=256)
         values = np.flatnonzero(every)
@@ -100,6 +80,18 @@ def count_labels(url: str, coding: Coding) -> dict[int, int]:
         if value not in coding.possible:
             raise SourceError(f"{url} contains the value {value}: {coding.explanation}")
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
+
+
+def check_labels(url: str, coding: Coding) -> None:
+    """Checks the values of one label map, and that they are of areas and not of outlines.
+
+    Raises:
+        SourceError: as `count_labels`, or its values come from resizing or JPEG.
+    """
+    count_labels(url, coding)
+    unused = (0,) if coding.void is None else (0, coding.void)
+    if wrong := smoothed_values(read_label_map(url), unused):
+        raise SourceError(f"{url} cannot be a label map: {wrong}")
 
 
 def label_index(

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pyarrow.compute as pc
 
-from ipseg.benchmarks.annotations.label_index import Coding, count_labels, label_index
+from ipseg.benchmarks.annotations.label_index import Coding, check_labels, label_index
 from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_rule
 from ipseg.benchmarks.datasets.class_folders import stem
 from ipseg.benchmarks.episode import Episode, Example
@@ -69,7 +69,7 @@ class ZeroShotBenchmark(Benchmark):
             SourceError: as `Benchmark.check`, or a label map has an invalid value.
         """
         for name, key in list(self._images.items())[:_CHECKED]:
-            count_labels(self._labels(name), self._coding)
+            check_labels(self._labels(name), self._coding)
             if not is_file(f"{self._root}/{key}"):
                 raise SourceError(f"{self._root}/{key} is missing; {self.title} needs it")
 

@@ -91,7 +91,7 @@ def test_a_sequence_needs_both_sides_of_every_frame(root):
     [
         (Image.new("P", (8, 6)), "has no object"),
         (Image.new("RGB", (8, 6)), "of mode RGB, not a label map"),
-        (None, "cannot be read as an image"),
+        (None, "cannot be used as a mask: not an image"),
     ],
 )
 def test_a_first_frame_without_objects_is_named(root, content, message):

@@ -86,7 +86,7 @@ def test_masks_are_read_only_if_a_rule_needs_them(tmp_path):
     benchmark = collection(tmp_path, {"dog": [1, 2]})
     (tmp_path / "masks" / "dog" / "0.png").write_bytes(b"not an image")
     assert len(benchmark.episodes("", Sampling())) == 1
-    with pytest.raises(SourceError, match=r"masks/dog/0\.png cannot be read"):
+    with pytest.raises(SourceError, match=r"masks/dog/0\.png cannot be used"):
         benchmark.episodes("", Sampling(rule="largest-of-6"))
 
 
