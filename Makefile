@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 # Every Ray worker is a new process that imports the packages: they are compiled once, not each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint chaos clean
+.PHONY: demo test lint chaos fuzz clean
 
 demo: $(INSTALLED)
 	$(BIN)/ipseg demo --out demo-out
@@ -25,6 +25,10 @@ lint: $(INSTALLED)-all
 # Kills, full disks and failing storage at random moments; about ten minutes. `make test` has a few.
 chaos: $(INSTALLED)-all
 	$(BIN)/python tests/chaos/run.py
+
+# Damaged images, masks, tars, Parquet files, lists and annotations; at most ten minutes.
+fuzz: $(INSTALLED)-all
+	$(BIN)/python tests/fuzz/fuzz.py
 
 clean:
 	rm -rf .venv demo-out

@@ -86,7 +86,8 @@ def is_failed(row: Row) -> bool:
 
 def failed(row: Row, stage: str, error: BaseException) -> Row:
     """The row marked as failed in `stage`; the message is cut at 500 characters."""
-    message = str(error) or type(error).__name__
+    # A message may hold a name that is not valid UTF-8, which no file could keep.
+    message = (str(error) or type(error).__name__).encode("utf-8", "backslashreplace").decode()
     return {
         **row,
         "error_stage": stage,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
 from rich.markup import escape
 
 from ipseg.benchmarks.benchmark import Benchmark, PreparedBenchmark
-from ipseg.benchmarks.open import benchmark_class, open_benchmark
+from ipseg.benchmarks.open import benchmark_class
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError, SourceError
+from jobs.output import print_json
 from jobs.reading import Reading
 
 _ROOT = "."  # nothing is read there
@@ -21,7 +21,7 @@ def list_benchmarks(*, as_json: bool) -> None:
     """Prints every benchmark: layout, folds, rules by which episodes are drawn, protocol."""
     listed = [_about(name) for name in BENCHMARKS]
     if as_json:
-        _print_json(listed)
+        print_json(listed, indent=1)
         return
     console = Console(highlight=False)
     for each in listed:
@@ -57,9 +57,10 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
         SourceError: the annotations are missing or malformed.
         OutputError: it cannot be written.
     """
-    title = benchmark_class(name).title
+    kind = benchmark_class(name)
+    title = kind.title
     with Reading(f"preparing {title}") as reading:
-        benchmark = open_benchmark(name, root, progress=reading)
+        benchmark = kind(root, progress=reading)
         if not isinstance(benchmark, PreparedBenchmark):
             prepared = [other for other in BENCHMARKS if _is_prepared(other)]
             raise ConfigError(
@@ -68,7 +69,7 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
             )
         written = benchmark.prepare(out)
     if as_json:
-        _print_json({"benchmark": name, "written": written})
+        print_json({"benchmark": name, "written": written}, indent=1)
         return
     console = Console(highlight=False)
     if not written:
@@ -109,7 +110,3 @@ def _fixed_folds(benchmark: Benchmark) -> list[str]:
         return [fold for fold in benchmark.folds if fold]
     except SourceError:
         return []
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))  # noqa: T201

@@ -12,8 +12,8 @@ from typing import Any
 import pyarrow as pa
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Episode, Example, to_table
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Row, Step
@@ -26,6 +26,8 @@ from pipeline.sources.listing import Spool
 from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
+
+_ASKED = ("episode", "fold", "class_id", "class_name")
 
 
 @dataclass(frozen=True)
@@ -85,8 +87,8 @@ class Evaluation:
         """Key of a row -> the episodes that it answers."""
         episodes: dict[str, list[Episode]] = {}
         for episode in self.episodes:
-            key = episode.query.key
-            key = sequence_of(key) if self.of_sequences else key
+            query = episode.query.key
+            key = sequence_of(query) if self.of_sequences else query
             episodes.setdefault(key, []).append(episode)
         return episodes
 
@@ -153,24 +155,15 @@ def _queries(episodes: Sequence[Episode]) -> list[Row]:
     rows: dict[str, Row] = {}
     for episode in episodes:
         query = episode.query
-        row = rows.setdefault(
-            query.key,
-            {
-                "key": query.key,
-                "uri": query.uri,
-                "crop": None if query.crop is None else list(query.crop),
-                "asks": [],
-            },
-        )
-        row["asks"].append(
-            {
-                **{"concept": entry_of(episode), "episode": episode.episode},
-                **{"fold": episode.fold, "class_id": episode.class_id},
-                **{"class_name": episode.class_name, "frame": 0},
-                "ground_truth": query.ground_truth,
-            }
-        )
+        row = rows.setdefault(query.key, {"key": query.key, **_image(query), "asks": []})
+        asked = {name: getattr(episode, name) for name in _ASKED}
+        asked |= {"concept": entry_of(episode), "frame": 0, "ground_truth": query.ground_truth}
+        row["asks"].append(asked)
     return list(rows.values())
+
+
+def _image(example: Example) -> Row:
+    return {"uri": example.uri, "crop": None if example.crop is None else list(example.crop)}
 
 
 def entry_of(episode: Episode) -> str:
@@ -196,9 +189,8 @@ def _support(support: Example, class_name: str) -> Row:
     return {
         # An image may be an example of several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",
-        "uri": support.uri,
+        **_image(support),
         "concept": class_name,
-        "crop": None if support.crop is None else list(support.crop),
         "given_mask": support.ground_truth if beside else None,
         "ground_truth": support.ground_truth,
     }

@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
 from ipseg.prompts import check_prompts, find_prompts, with_drawn
@@ -25,8 +25,9 @@ from pipeline.process import EngineName
 from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
+from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.ledger import Retry
-from pipeline.sources.shard import Columns
+from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 from pipeline.stages.record import FailureBudget
 
@@ -99,7 +100,7 @@ def segment(request: Request) -> Run:
     job = job_of(request)
     done = run_job(job)
     bank = done.banks[""]
-    metrics = _metrics(done)
+    metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
     warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None:
         step = _find_ground_truth(request.masks, list(bank.categories))
@@ -113,7 +114,8 @@ def segment(request: Request) -> Run:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
     if not sum(done.outcome.counts.values()):
-        raise SourceError(f"no image in {request.images}")
+        why = ignored_line(metrics["ignored_files"])
+        raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
     return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
 
 

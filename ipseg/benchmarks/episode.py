@@ -7,7 +7,7 @@ in any order on any number of workers.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
 import pyarrow as pa
@@ -87,47 +87,23 @@ EPISODES = pa.schema(
 
 def to_table(episodes: Sequence[Episode]) -> pa.Table:
     """Episodes as an Arrow table of schema `EPISODES`, in the same order."""
-    records = [
-        {
-            **{
-                name: getattr(e, name)
-                for name in ("episode", "fold", "class_id", "class_name", "shot", "seed")
-            },
-            "query": _record(e.query),
-            "supports": [_record(support) for support in e.supports],
-        }
-        for e in episodes
-    ]
-    return pa.Table.from_pylist(records, EPISODES)
+    return pa.Table.from_pylist([{**asdict(e), "shot": e.shot} for e in episodes], EPISODES)
 
 
 def from_table(table: pa.Table) -> list[Episode]:
     """The inverse of `to_table`."""
     return [
         Episode(
-            record["episode"],
-            record["fold"],
-            record["class_id"],
-            record["class_name"],
-            _example(record["query"]),
-            tuple(_example(support) for support in record["supports"]),
-            record["seed"],
+            **{
+                **record,
+                "query": _example(record["query"]),
+                "supports": tuple(map(_example, record["supports"])),
+            }
         )
-        for record in table.to_pylist()
+        for record in table.drop_columns("shot").to_pylist()
     ]
-
-
-def _record(example: Example) -> dict[str, Any]:
-    return {
-        "key": example.key,
-        "uri": example.uri,
-        "ground_truth": example.ground_truth,
-        "crop": None if example.crop is None else list(example.crop),
-    }
 
 
 def _example(record: dict[str, Any]) -> Example:
     crop = record["crop"]
-    return Example(
-        record["key"], record["uri"], record["ground_truth"], None if crop is None else tuple(crop)
-    )
+    return Example(**{**record, "crop": None if crop is None else tuple(crop)})

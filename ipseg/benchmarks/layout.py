@@ -3,12 +3,24 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from ipseg.errors import SourceError
 from ipseg.storage.files import filesystem, info, is_folder, read_bytes
+from ipseg.storage.walk import iterate_files
 
 _NAME = re.compile(r"(?!\.)[\w.+\-]+")  # one file name: no folder, nothing hidden
+
+
+def nested(*names: str) -> tuple[str, ...]:
+    """Candidate folders with these names, best first: releases nest them differently."""
+    roots = ("", "datasets", "data", "datasets/fss", "data/fss")
+    return tuple(dict.fromkeys(f"{root}/{name}".strip("/") for root in roots for name in names))
+
+
+def folders_of(root: str, places: Iterable[str]) -> list[str]:
+    """These folders at ("") or below a root."""
+    return [f"{root}/{place}".rstrip("/") for place in places]
 
 
 def locate(
@@ -29,17 +41,15 @@ def locate(
     Raises:
         SourceError: says what is missing, which folders were searched, and the layout.
     """
-    tried = [f"{root}/{place}".rstrip("/") for place in places]
-    missing_in: dict[str, list[str]] = {}
-    for folder in tried:
-        missing = [name for name in needed if not _exists(f"{folder}/{name}")]
-        if not missing:
+    missing: dict[str, list[str]] = {}
+    for folder in folders_of(root, places):
+        missing[folder] = [name for name in needed if not _exists(f"{folder}/{name}")]
+        if not missing[folder]:
             return absolute(folder)
-        missing_in[folder] = missing
-    best = min(tried, key=lambda folder: len(missing_in[folder]))
+    best = min(missing, key=lambda folder: len(missing[folder]))
     below = [place for place in places if place]
     raise SourceError(
-        f"{title} is not complete: no {', '.join(missing_in[best])} in {best} (searched "
+        f"{title} is not complete: no {', '.join(missing[best])} in {best} (searched "
         f"{root}{''.join(f', its {place}' for place in below)}); it needs\n"
         f"{layout}"
     )
@@ -76,18 +86,44 @@ def read_lines(url: str) -> list[str]:
     return [line.strip() for line in text.splitlines() if line.strip()]
 
 
-def read_names(url: str) -> tuple[str, ...]:
-    """A split list: one file or folder name per line, in order.
+def check_files(base: str, names: Collection[str]) -> None:
+    """Checks that the files a list names exist, by listing their folders.
+
+    Args:
+        base: folder of the data set.
+        names: paths of files below it, each in a folder.
 
     Raises:
-        SourceError: the list is missing or empty, has a name twice, or a line is not a plain name.
+        SourceError: a file or a folder is missing.
+        OSError: a folder cannot be listed.
+    """
+    for folder in sorted({name.rpartition("/")[0] for name in names}):
+        wanted = {name for name in names if name.rpartition("/")[0] == folder}
+        listed = iterate_files(f"{base}/{folder}")
+        if missing := sorted(wanted - {f"{folder}/{name}" for name, _, _ in listed}):
+            raise SourceError(
+                f"{base}/{missing[0]} is missing, which the lists need "
+                f"({len(missing)} of {len(wanted)} files in {folder}/ are missing)"
+            )
+
+
+def read_names(url: str, allowed: re.Pattern[str] = _NAME) -> tuple[str, ...]:
+    """A split list: one file or folder name per line, in order.
+
+    Args:
+        url: of the list.
+        allowed: form of the names.
+
+    Raises:
+        SourceError: the list is missing or empty, has a name twice, or a line is not such a name.
         OSError: it cannot be read.
     """
     names = tuple(read_lines(url))
     if not names:
         raise SourceError(f"{url} is empty; it should list one name per line")
     for name in names:
-        plain_name(name, url)
+        if not allowed.fullmatch(name):
+            raise SourceError(f"{url} lists {name!r}, which is not the name of a file or folder")
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
         raise SourceError(f"{url} lists {twice!r} twice")

@@ -3,20 +3,46 @@
 from __future__ import annotations
 
 import math
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.metrics.episode_counts import EpisodeCounts, Integers
-from ipseg.metrics.estimator import Estimator, resample_weights
+from ipseg.metrics.estimator import Estimator, Resampler
 
 Sums = dict[str, Integers]
 
 
+class OfSums(Estimator):
+    """A formula of sums over the episodes of each class; the units are episodes."""
+
+    @abstractmethod
+    def from_sums(self, sums: Sums, classes: float) -> float:
+        """The value from (C,) sums of the classes that occur, C >= 1."""
+
+    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
+        """See `Estimator.value`; None without rows."""
+        return self.from_sums(counts.sums(), classes) if len(counts) else None
+
+    def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
+        """See `Estimator.resampler`.
+
+        A class that happens to be missing in a sample is left out of its mean: with few episodes
+        for each class, counting it as 0 would bias all samples downwards.
+        """
+
+        def value(weights: Integers) -> float:
+            seen = np.add.reduceat(weights, counts.starts[:-1]) > 0
+            sums = {name: each[seen] for name, each in counts.sums(weights).items()}
+            return self.from_sums(sums, classes * (int(seen.sum()) / len(counts.classes)))
+
+        return len(counts), value
+
+
 @dataclass(frozen=True)
-class ClassMean(Estimator):
+class ClassMean(OfSums):
     """The mean over classes of a ratio of sums.
 
     Attributes:
@@ -35,65 +61,22 @@ class ClassMean(Estimator):
         return ("intersection", self.denominator)
 
     def from_sums(self, sums: Sums, classes: float) -> float:
-        """The value from (C,) sums of the classes that occur, C >= 1."""
+        """See `OfSums.from_sums`."""
         pixels = sums[self.denominator]
         below = pixels + self.epsilon if self.epsilon else np.maximum(pixels, 1)
         # fsum rounds once, so the order of the classes does not matter.
         total = math.fsum((sums["intersection"] / below).tolist())
         return total / (classes if self.over == "all" else len(below))
 
-    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
-        """See `Estimator.value`; None without rows."""
-        return self.from_sums(counts.sums(), classes) if len(counts) else None
-
-    def resampled(
-        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.resampled`; the units are episodes.
-
-        A class that happens to be missing in a sample is left out of its mean: with few episodes
-        for each class, counting it as 0 would bias all samples downwards.
-        """
-        if len(counts) < 2:
-            return None
-        values = np.empty(samples)
-        for n in range(samples):
-            weights = resample_weights(len(counts), rng)
-            seen = np.add.reduceat(weights, counts.starts[:-1]) > 0
-            sums = {name: each[seen] for name, each in counts.sums(weights).items()}
-            share = int(seen.sum()) / len(counts.classes)
-            values[n] = self.from_sums(sums, classes * share)
-        return values
-
 
 @dataclass(frozen=True)
-class ForegroundBackground(Estimator):
+class ForegroundBackground(OfSums):
     """Formula D: the mean of two ratios, of the object and of the background."""
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Columns of the results it reads."""
-        return ("pixels", "intersection", "union")
+    needs = ("pixels", "intersection", "union")
 
     def from_sums(self, sums: Sums, classes: float) -> float:
-        """The value from (C,) sums of the classes that occur, C >= 1."""
+        """See `OfSums.from_sums`."""
         del classes
         pixels, inside, union = (int(sums[name].sum()) for name in self.needs)
         return (inside / max(union, 1) + (pixels - union) / max(pixels - inside, 1)) / 2
-
-    def value(self, counts: EpisodeCounts, classes: int) -> float | None:
-        """See `Estimator.value`; None without rows."""
-        return self.from_sums(counts.sums(), classes) if len(counts) else None
-
-    def resampled(
-        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.resampled`; the units are episodes."""
-        if len(counts) < 2:
-            return None
-        return np.array(
-            [
-                self.from_sums(counts.sums(resample_weights(len(counts), rng)), classes)
-                for _ in range(samples)
-            ]
-        )

@@ -5,7 +5,7 @@ Source: Efron, "Bootstrap Methods: Another Look at the Jackknife" (1979); percen
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
@@ -15,6 +15,7 @@ from ipseg.metrics.formulas import formula_of
 from ipseg.metrics.table import by_fold, episode_counts
 
 Interval = tuple[float, float]
+Part = tuple[pa.Table, Collection[int]]  # results and ids of all classes of one fold
 
 
 def interval(
@@ -47,8 +48,7 @@ def interval(
     Raises:
         ConfigError, ValueError: as `measure`, or a value is out of range.
     """
-    _check(confidence, samples)
-    return ends(bootstrap_samples(formula, results, classes, samples, (seed, 0)), confidence)
+    return ends(resampled_mean(formula, [(results, classes)], samples, seed), confidence)
 
 
 def interval_over_folds(
@@ -76,39 +76,38 @@ def interval_over_folds(
     Raises:
         ConfigError, ValueError: as `over_folds`, or a value is out of range.
     """
-    _check(confidence, samples)
-    total = np.zeros(samples)
-    for position, (fold, part) in enumerate(by_fold(results, classes).items()):
-        resampled = bootstrap_samples(formula, part, classes[fold], samples, (seed, position))
-        if resampled is None:
-            return None
-        total += resampled
-    return ends(total / len(classes), confidence) if classes else None
+    folds = parts_of(results, classes)
+    return ends(resampled_mean(formula, folds, samples, seed), confidence)
 
 
-def bootstrap_samples(
-    formula: str,
-    results: pa.Table,
-    classes: Collection[int],
-    samples: int,
-    seed: tuple[int, int],
+def parts_of(results: pa.Table, classes: Mapping[str, Collection[int]]) -> list[Part]:
+    """The results and the classes of each fold."""
+    return [(part, classes[fold]) for fold, part in by_fold(results, classes).items()]
+
+
+def resampled_mean(
+    formula: str, folds: Sequence[Part], samples: int, seed: int
 ) -> npt.NDArray[np.float64] | None:
-    """(samples,) values of a formula over bootstrap samples of the episodes."""
-    counts = episode_counts(formula, results, classes)
-    return formula_of(formula).estimator.resampled(
-        counts, len(set(classes)), samples, np.random.default_rng(seed)
-    )
+    """(samples,) means over folds of values over bootstrap samples of the episodes of each.
 
-
-def _check(confidence: float, samples: int) -> None:
-    if not 0 < confidence < 1:
-        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
+    None without folds, or if one has too few episodes.
+    """
     if samples < 1:
         raise ValueError(f"samples must be at least 1, not {samples}")
+    estimator = formula_of(formula).estimator
+    values = []
+    for position, (results, classes) in enumerate(folds):
+        counts = episode_counts(formula, results, classes)
+        stream = np.random.default_rng((seed, position))
+        values.append(estimator.resampled(counts, len(set(classes)), samples, stream))
+    measured = [each for each in values if each is not None]
+    return np.mean(measured, axis=0) if measured and len(measured) == len(values) else None
 
 
 def ends(values: npt.NDArray[np.float64] | None, confidence: float) -> Interval | None:
     """The percentile interval with this share of the values; None without values."""
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence must be between 0 and 1, not {confidence}")
     if values is None:
         return None
     low, high = np.quantile(values, [(1 - confidence) / 2, (1 + confidence) / 2])

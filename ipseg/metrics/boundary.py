@@ -109,10 +109,7 @@ def _near(line: Mask, other: Mask, radius: int) -> int:
 
     if not line.any() or not other.any():
         return 0
-    rows, columns = (
-        np.flatnonzero((line | other).any(axis=1)),
-        np.flatnonzero((line | other).any(axis=0)),
-    )
+    rows, columns = (np.flatnonzero((line | other).any(axis=axis)) for axis in (1, 0))
     window = np.s_[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1]
     grown = cv2.dilate(other[window].astype(np.uint8), disk(radius))
     return int(np.count_nonzero(line[window] & (grown > 0)))

@@ -28,9 +28,8 @@ class Counts:
     @staticmethod
     def of(predicted: Mask, ground_truth: Mask) -> Counts:
         """Counts two (H, W) bool masks of the same image."""
-        check_shapes(predicted, ground_truth)
-        shared = int(np.count_nonzero(predicted & ground_truth))
-        return Counts(shared, int(np.count_nonzero(predicted | ground_truth)))
+        region = Region.of(predicted, ground_truth)
+        return Counts(region.intersection, region.union)
 
     @property
     def iou(self) -> float | None:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
 
 from ipseg.metrics.episode_counts import EpisodeCounts, Integers
+
+Resampler = tuple[int, Callable[[Integers], float]]
 
 
 class Estimator(ABC):
@@ -28,6 +31,9 @@ class Estimator(ABC):
         """
 
     @abstractmethod
+    def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
+        """The number of units, and the value if each is drawn so often: (units,) -> value."""
+
     def resampled(
         self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
     ) -> npt.NDArray[np.float64] | None:
@@ -35,9 +41,8 @@ class Estimator(ABC):
 
         None with fewer than two units, for which there is no variance.
         """
-
-
-def resample_weights(units: int, rng: np.random.Generator) -> Integers:
-    """(units,) how often each unit is drawn, in `units` draws with replacement."""
-    weights: Integers = np.bincount(rng.integers(units, size=units), minlength=units)
-    return weights
+        units, value = self.resampler(counts, classes)
+        if units < 2:
+            return None
+        draws = (rng.integers(units, size=units) for _ in range(samples))
+        return np.array([value(np.bincount(drawn, minlength=units)) for drawn in draws])

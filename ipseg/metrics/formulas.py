@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass, field
 
 from ipseg.errors import ConfigError
 from ipseg.metrics.aggregate import ClassMean, ForegroundBackground
 from ipseg.metrics.estimator import Estimator
 from ipseg.metrics.image_mean import ImageForegroundBackground, ImageIoU
-from ipseg.metrics.tracks import TrackMean
+from ipseg.metrics.tracks import Measure, TrackMean, decay, recall
+from ipseg.parts import unknown
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,23 @@ class Formula:
 
 _HSNET = "HSNet's meter; Matcher, GF-SAM, SANSA, INSID3, SINE"
 _DAVIS = "DAVIS-2017, semi-supervised (Perazzi et al., CVPR 2016)"
+
+
+def _of_objects(measure: Measure, definition: str) -> tuple[Formula, ...]:
+    means = f"mean over objects of the mean over frames of {definition}"
+    shares = f"mean over objects of the share of frames with {measure} above 0.5"
+    losses = (
+        f"mean over objects of {measure} over the first quarter of the frames minus {measure} over "
+        "the last; lower is better"
+    )
+    of = (measure,)
+    return (
+        Formula(measure, f"{measure}-Mean", means, _DAVIS, TrackMean(of)),
+        Formula(f"{measure}.recall", f"{measure}-Recall", shares, _DAVIS, TrackMean(of, recall)),
+        Formula(f"{measure}.decay", f"{measure}-Decay", losses, _DAVIS, TrackMean(of, decay)),
+    )
+
+
 _ALL = (
     Formula(
         "A",
@@ -84,50 +101,9 @@ _ALL = (
         "PerSAM's evaluation",
         ClassMean("ground_truth", epsilon=1e-10),
     ),
-    Formula(
-        "J",
-        "J-Mean",
-        "mean over objects of the mean over frames of I / U; 1 where both masks are empty",
-        _DAVIS,
-        TrackMean(("J",)),
-    ),
-    Formula(
-        "J.recall",
-        "J-Recall",
-        "mean over objects of the share of frames with J above 0.5",
-        _DAVIS,
-        TrackMean(("J",), "recall"),
-    ),
-    Formula(
-        "J.decay",
-        "J-Decay",
-        "mean over objects of J over the first quarter of the frames minus J over the last; "
-        "lower is better",
-        _DAVIS,
-        TrackMean(("J",), "decay"),
-    ),
-    Formula(
-        "F",
-        "F-Mean",
-        "mean over objects of the mean over frames of 2PR / (P + R), precision and recall of the "
-        "outline within 0.8 % of the diagonal",
-        _DAVIS,
-        TrackMean(("F",)),
-    ),
-    Formula(
-        "F.recall",
-        "F-Recall",
-        "mean over objects of the share of frames with F above 0.5",
-        _DAVIS,
-        TrackMean(("F",), "recall"),
-    ),
-    Formula(
-        "F.decay",
-        "F-Decay",
-        "mean over objects of F over the first quarter of the frames minus F over the last; "
-        "lower is better",
-        _DAVIS,
-        TrackMean(("F",), "decay"),
+    *_of_objects("J", "I / U; 1 where both masks are empty"),
+    *_of_objects(
+        "F", "2PR / (P + R), precision and recall of the outline within 0.8 % of the diagonal"
     ),
     Formula("JF", "J&F", "(J-Mean + F-Mean) / 2", _DAVIS, TrackMean(("J", "F"))),
 )
@@ -141,7 +117,5 @@ def formula_of(name: str) -> Formula:
         ConfigError: there is none; suggests the closest id.
     """
     if name not in FORMULAS:
-        near = difflib.get_close_matches(name, FORMULAS, n=1, cutoff=0.5)
-        hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(FORMULAS)}"
-        raise ConfigError(f"unknown formula '{name}'; {hint}")
+        raise ConfigError(unknown("formula", name, list(FORMULAS)))
     return FORMULAS[name]

@@ -6,10 +6,9 @@ from abc import abstractmethod
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.metrics.episode_counts import EpisodeCounts, Integers
-from ipseg.metrics.estimator import Estimator, resample_weights
+from ipseg.metrics.estimator import Estimator, Resampler
 from ipseg.metrics.iou import ExactMean
 
 
@@ -29,28 +28,19 @@ class ImageMean(Estimator):
             mean.add_ratio(numerator, denominator)
         return mean.value
 
-    def resampled(
-        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.resampled`; the units are images."""
+    def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
+        """See `Estimator.resampler`; the units are images."""
         del classes
         numerators, denominators = self.ratios(counts.columns)
-        if len(numerators) < 2:
-            return None
         ratios = numerators / denominators
-        return np.array(
-            [resample_weights(len(ratios), rng) @ ratios for _ in range(samples)]
-        ) / len(ratios)
+        return len(ratios), lambda weights: float(weights @ ratios) / len(ratios)
 
 
 @dataclass(frozen=True)
 class ImageIoU(ImageMean):
     """Formula B: the IoU of the object; images with two empty masks are left out."""
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Columns of the results it reads."""
-        return ("intersection", "union")
+    needs = ("intersection", "union")
 
     def ratios(self, columns: dict[str, Integers]) -> tuple[Integers, Integers]:
         """See `ImageMean.ratios`."""
@@ -62,10 +52,7 @@ class ImageIoU(ImageMean):
 class ImageForegroundBackground(ImageMean):
     """Formula C: the mean of the IoU of object and background; an empty union gives 0."""
 
-    @property
-    def needs(self) -> tuple[str, ...]:
-        """Columns of the results it reads."""
-        return ("pixels", "intersection", "union")
+    needs = ("pixels", "intersection", "union")
 
     def ratios(self, columns: dict[str, Integers]) -> tuple[Integers, Integers]:
         """See `ImageMean.ratios`."""

@@ -11,12 +11,11 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipseg.metrics.bootstrap import Interval, bootstrap_samples, ends
-from ipseg.metrics.table import by_fold, over_folds
+from ipseg.metrics.bootstrap import Interval, ends, parts_of, resampled_mean
+from ipseg.metrics.table import over_folds
 
 _EPISODE = ("fold", "episode", "class_id")
 
@@ -60,33 +59,16 @@ def paired_difference(
     Raises:
         ConfigError, ValueError: as `interval_over_folds`.
     """
-    one, other = _measured_by_both(one, other)
-    values = [over_folds(formula, results, classes).mean for results in (one, other)]
-    if values[0] is None or values[1] is None:
-        return Difference(None, None, one.num_rows)
-    total = np.zeros(samples)
-    parts = by_fold(one, classes), by_fold(other, classes)
-    for position, fold in enumerate(classes):
-        resampled = [
-            bootstrap_samples(formula, part[fold], classes[fold], samples, (seed, position))
-            for part in parts
-        ]
-        if resampled[0] is None or resampled[1] is None:
-            return Difference(values[0] - values[1], None, one.num_rows)
-        total += resampled[0] - resampled[1]
-    return Difference(values[0] - values[1], ends(total / len(classes), confidence), one.num_rows)
-
-
-def _measured_by_both(one: pa.Table, other: pa.Table) -> tuple[pa.Table, pa.Table]:
-    """The results of both for the episodes that both have measured."""
     tables = [results.filter(pc.equal(results["status"], "ok")) for results in (one, other)]
-    keys = [
-        list(zip(*(results[name].to_pylist() for name in _EPISODE), strict=True))
-        for results in tables
+    both = [
+        table.join(rest.select(_EPISODE), list(_EPISODE), join_type="left semi")
+        for table, rest in zip(tables, reversed(tables), strict=True)
     ]
-    both = set(keys[0]) & set(keys[1])
-    first, second = (
-        results.filter(pa.array([key in both for key in of], pa.bool_()))
-        for results, of in zip(tables, keys, strict=True)
+    values = [over_folds(formula, results, classes).mean for results in both]
+    if values[0] is None or values[1] is None:
+        return Difference(None, None, both[0].num_rows)
+    ours, theirs = (
+        resampled_mean(formula, parts_of(results, classes), samples, seed) for results in both
     )
-    return first, second
+    gaps = None if ours is None or theirs is None else ours - theirs
+    return Difference(values[0] - values[1], ends(gaps, confidence), both[0].num_rows)

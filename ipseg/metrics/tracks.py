@@ -11,39 +11,34 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.metrics.boundary import Boundary
 from ipseg.metrics.episode_counts import BOUNDARY, EpisodeCounts
-from ipseg.metrics.estimator import Estimator, resample_weights
+from ipseg.metrics.estimator import Estimator, Resampler
 
-Statistic = Literal["mean", "recall", "decay"]
+Statistic = Callable[[Sequence[float]], float]
 Measure = Literal["J", "F"]
 _COLUMNS: dict[Measure, tuple[str, ...]] = {"J": ("intersection", "union"), "F": BOUNDARY}
 _BINS = 4
 
 
-def _mean(frames: Sequence[float]) -> float:
+def mean(frames: Sequence[float]) -> float:
+    """The mean over frames."""
     return math.fsum(frames) / len(frames)  # rounded once: the order does not matter
 
 
-def _recall(frames: Sequence[float]) -> float:
+def recall(frames: Sequence[float]) -> float:
+    """The share of frames above 0.5."""
     return sum(frame > 0.5 for frame in frames) / len(frames)
 
 
-def _decay(frames: Sequence[float]) -> float:
+def decay(frames: Sequence[float]) -> float:
+    """The mean over the first quarter of the frames minus that over the last."""
     # The bounds of the 4 bins are round(linspace(1, n, 5)), halves up, and belong to both bins.
     last = len(frames) - 1
     bounds = [(2 * last * n + _BINS) // (2 * _BINS) for n in range(_BINS + 1)]
     first, final = frames[: bounds[1] + 1], frames[bounds[-2] :]
-    return _mean(first) - _mean(final)
-
-
-_STATISTICS: dict[Statistic, Callable[[Sequence[float]], float]] = {
-    "mean": _mean,
-    "recall": _recall,
-    "decay": _decay,
-}
+    return mean(first) - mean(final)
 
 
 def _frames(track: EpisodeCounts, measure: Measure) -> list[float]:
@@ -60,12 +55,11 @@ class TrackMean(Estimator):
 
     Attributes:
         measures: J, F, or both (the mean of the two).
-        statistic: "mean" over frames; "recall", the share of frames above 0.5; "decay", the mean
-            over the first quarter of the frames minus that over the last.
+        statistic: of the frames of an object.
     """
 
     measures: tuple[Measure, ...]
-    statistic: Statistic = "mean"
+    statistic: Statistic = mean
 
     @property
     def needs(self) -> tuple[str, ...]:
@@ -73,21 +67,18 @@ class TrackMean(Estimator):
         return tuple(column for measure in self.measures for column in _COLUMNS[measure])
 
     def _objects(self, counts: EpisodeCounts) -> list[float]:
-        statistic = _STATISTICS[self.statistic]
         return [
-            _mean([statistic(_frames(track, measure)) for measure in self.measures])
+            mean([self.statistic(_frames(track, measure)) for measure in self.measures])
             for track in counts.each_class()
         ]
 
     def value(self, counts: EpisodeCounts, classes: int) -> float | None:
         """See `Estimator.value`; None without objects."""
         del classes
-        return _mean(self._objects(counts)) if len(counts) else None
+        return mean(self._objects(counts)) if len(counts) else None
 
-    def resampled(
-        self, counts: EpisodeCounts, classes: int, samples: int, rng: np.random.Generator
-    ) -> npt.NDArray[np.float64] | None:
-        """See `Estimator.resampled`; the units are sequences.
+    def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
+        """See `Estimator.resampler`; the units are sequences.
 
         Frames of one object, and objects of one sequence, are not independent: resampling those
         would give an interval that is much too narrow.
@@ -95,10 +86,6 @@ class TrackMean(Estimator):
         del classes
         sequences = [name.rpartition("/")[0] or name for name in counts.names]
         units, unit_of = np.unique(sequences, return_inverse=True)
-        if len(units) < 2:
-            return None
-        values = np.array(self._objects(counts))
-        totals = np.bincount(unit_of, weights=values)
+        totals = np.bincount(unit_of, weights=self._objects(counts))
         objects = np.bincount(unit_of)
-        weights = np.stack([resample_weights(len(units), rng) for _ in range(samples)])
-        return np.asarray((weights * totals).sum(axis=1) / (weights * objects).sum(axis=1))
+        return len(units), lambda weights: float((weights @ totals) / (weights @ objects))

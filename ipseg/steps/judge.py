@@ -10,8 +10,8 @@ import cv2
 import numpy as np
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.ground_truth import LabelMaps, file_of, ground_truth_at
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object

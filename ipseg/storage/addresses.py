@@ -7,12 +7,14 @@ An address is a path or any fsspec URL; an image inside a container is
 from __future__ import annotations
 
 import re
-import tarfile
-from typing import Any
 from urllib.parse import quote, unquote
 
+import pyarrow.parquet as pq
+
 from ipseg.errors import SourceError
+from ipseg.storage.cells import image_cells, top_column, values_of
 from ipseg.storage.files import open_input, read_bytes
+from ipseg.storage.tars import read_member
 
 _IN_PARQUET = re.compile(r"^(?P<file>.+)#row=(?P<row>\d+)&column=(?P<column>[^#]+)$")
 _IN_TAR = re.compile(r"^(?P<file>.+)#member=(?P<member>[^#]+)$")
@@ -25,7 +27,7 @@ def parquet_uri(file: str, row: int, column: str) -> str:
 
 def tar_uri(file: str, member: str) -> str:
     """Address of one member of a tar file."""
-    return f"{file}#member={quote(member)}"
+    return f"{file}#member={quote(member, errors='surrogateescape')}"
 
 
 def fetch(uri: str) -> bytes:
@@ -38,38 +40,23 @@ def fetch(uri: str) -> bytes:
     if match := _IN_PARQUET.match(uri):
         return _from_parquet(match["file"], int(match["row"]), unquote(match["column"]))
     if match := _IN_TAR.match(uri):
-        return _from_tar(match["file"], unquote(match["member"]))
+        return read_member(match["file"], unquote(match["member"], errors="surrogateescape"))
     return read_bytes(uri)
 
 
-def cell_bytes(value: Any) -> bytes | None:  # noqa: ANN401
-    """Encoded bytes in a Parquet cell: binary, or the {bytes, path} struct of Hugging Face."""
-    if isinstance(value, dict):
-        value = value.get("bytes")
-    return bytes(value) if value is not None else None
-
-
 def _from_parquet(file: str, row: int, column: str) -> bytes:
-    import pyarrow.parquet as pq
-
     with open_input(file) as handle:
         parquet = pq.ParquetFile(handle)
         first = 0
         for group in range(parquet.num_row_groups):
             rows = parquet.metadata.row_group(group).num_rows
             if row < first + rows:
-                cell = parquet.read_row_group(group, columns=[column])[column][row - first]
-                data = cell_bytes(cell.as_py())
-                if data is None:
-                    raise SourceError(f"{file}: row {row} has no bytes in column '{column}'")
-                return data
+                top = top_column(parquet.schema_arrow, column)
+                table = parquet.read_row_group(group, columns=[top]).slice(row - first, 1)
+                (cell,) = image_cells(values_of(table.combine_chunks().to_batches()[0], column))
+                if not isinstance(cell, bytes):
+                    why = cell if isinstance(cell, SourceError) else "it holds no bytes"
+                    raise SourceError(f"{file}, row {row}, column '{column}': {why}")
+                return cell
             first += rows
     raise SourceError(f"{file}: no row {row}, it has {first}")
-
-
-def _from_tar(file: str, member: str) -> bytes:
-    with open_input(file) as handle, tarfile.open(fileobj=handle, mode="r|*") as tar:
-        for info in tar:
-            if info.name == member and (content := tar.extractfile(info)) is not None:
-                return content.read()
-    raise SourceError(f"{file}: no member '{member}'")

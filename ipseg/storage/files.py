@@ -10,7 +10,9 @@ import errno
 import os
 import shutil
 import stat
+import tarfile
 import tempfile
+import zipfile
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
@@ -23,7 +25,9 @@ from ipseg.storage.retry import RetriedFile, with_retry
 
 BLOCK = 8 * 2**20  # bytes per request when a remote file is read in blocks
 
-_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs"}
+_EXTRAS = {"s3": "s3", "s3a": "s3", "gs": "gcs", "gcs": "gcs", "http": "http", "https": "http"}
+# Of zip://...::FILE and the like, where the file is no archive.
+_BROKEN_ARCHIVE = (zipfile.BadZipFile, tarfile.TarError)
 
 
 def filesystem(url: str) -> tuple[Any, str]:
@@ -43,7 +47,7 @@ def filesystem(url: str) -> tuple[Any, str]:
         extra = _EXTRAS.get(protocol)
         hint = f"; pip install 'ipseg[{extra}]'" if extra else ""
         raise StorageError(f"cannot open {url}: {error}{hint}") from error
-    except ValueError as error:
+    except (ValueError, FileNotFoundError, *_BROKEN_ARCHIVE) as error:
         raise StorageError(f"cannot open {url}: {error}") from error
     if "s3" in _protocols(fs):
         fs.retries = 1  # attempts; `with_retry` makes further ones

@@ -12,9 +12,12 @@ import os
 import re
 from collections.abc import Iterator
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
+from urllib.parse import unquote
 
+from braceexpand import braceexpand
 from fsspec.utils import glob_translate
 
 from ipseg.errors import SourceError
@@ -25,24 +28,27 @@ log = logging.getLogger("ipseg")
 
 Found = tuple[str, str, bool]
 
-_GLOB_CHARACTERS = re.compile(r"[*?\[]")
+_GLOB_CHARACTERS = re.compile(r"[*?\[{]")
+_RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
+_MOST_NAMES = 100_000  # that the braces of one pattern may stand for
 _EVERYTHING = 1000  # levels; also ends undetected cycles
 
 
 def iterate_files(url: str) -> Iterator[Found]:
     """Everything below a folder or matched by a glob; or the one file.
 
-    An existing path is used literally, even if it contains glob characters. Names that begin with a
-    dot are left out, at any level. Links are followed on a disk, but not into a folder that
-    contains them; a dangling link is listed as a file. A folder without read permission is logged
-    and left out.
+    A glob may have braces, as in `{train,val}/*.jpg` and `{000..127}.tar`. An existing path is used
+    literally, even if it contains glob characters. Names that begin with a dot are left out, at any
+    level. Links are followed on a disk, but not into a folder that contains them; a dangling link
+    is listed as a file. A folder without read permission is logged and left out. A page of a web
+    server is a folder of what it links to below itself.
 
     Yields:
         (name, address, is_folder): the name is relative to the folder, or to the last folder of a
         glob without glob characters; on an object store, prefixes before a slash are folders.
 
     Raises:
-        SourceError: it does not exist.
+        SourceError: it does not exist; at the end also where a name that braces stand for does not.
         OSError: it cannot be listed after several attempts.
     """
     found = _start(url)
@@ -72,10 +78,12 @@ def list_files(url: str, pattern: str | None = None) -> list[str]:
 def _start(url: str) -> Iterator[Found] | None:
     fs, path = filesystem(url)
     known = info(url)
-    if known is not None and known["type"] == "directory":
+    if known is not None and (known["type"] == "directory" or _is_page(fs, known)):
         return _below(fs, url, path.rstrip("/"), _EVERYTHING)
     if known is not None:
-        return iter([(path.rpartition("/")[2], _address(fs, url, path), False)])
+        name = path.rpartition("/")[2]
+        name = unquote(name.partition("?")[0]) if _is_http(fs) else name
+        return iter([(name, _address(fs, url, path), False)])
     if character := _GLOB_CHARACTERS.search(path):
         root = path[: character.start()].rpartition("/")[0]
         return _matching(fs, url, root, path[len(root) :].lstrip("/"))
@@ -83,9 +91,36 @@ def _start(url: str) -> Iterator[Found] | None:
 
 
 def _matching(fs: Any, url: str, root: str, pattern: str) -> Iterator[Found]:  # noqa: ANN401
-    fits = re.compile(glob_translate(pattern)).match
-    levels = _EVERYTHING if "**" in pattern else pattern.count("/") + 1
-    return (found for found in _below(fs, url, root, levels) if fits(found[0]))
+    patterns = _without_braces(pattern)
+    globs = [each for each in patterns if _GLOB_CHARACTERS.search(each)]
+    missing = set(patterns).difference(globs)
+    names = frozenset(missing)
+    fits = re.compile("|".join(map(glob_translate, globs)) or r"(?!)").match
+    deepest = max(each.count("/") for each in patterns) + 1
+    levels = _EVERYTHING if any("**" in each for each in globs) else deepest
+    for found in _below(fs, url, root, levels):
+        missing.discard(found[0])
+        if found[0] in names or fits(found[0]):
+            yield found
+    if missing and len(patterns) > 1:
+        raise SourceError(
+            f"{url} stands for {len(patterns)} names, of which {len(missing)} "
+            f"{'do' if len(missing) > 1 else 'does'} not exist: {', '.join(sorted(missing)[:3])}"
+        )
+
+
+def _without_braces(pattern: str) -> list[str]:
+    too_many = SourceError(f"the braces in {pattern} stand for more than {_MOST_NAMES:,} names")
+    # The library would make a list of every number before the first name.
+    if any(abs(int(high) - int(low)) >= _MOST_NAMES for low, high in _RANGE.findall(pattern)):
+        raise too_many
+    try:
+        patterns = list(islice(braceexpand(pattern, escape=False), _MOST_NAMES + 1))
+    except ValueError:  # braces without a partner are characters like others
+        return [pattern]
+    if len(patterns) > _MOST_NAMES:
+        raise too_many
+    return list(dict.fromkeys(patterns))
 
 
 def _below(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  # noqa: ANN401
@@ -170,12 +205,31 @@ def _by_folder(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  #
         for entry in entries:
             path = entry["name"].rstrip("/")
             is_folder = entry["type"] == "directory"
+            name = path[len(root) :].lstrip("/")
+            if _is_http(fs):  # a page may link to anything
+                if not path.startswith(f"{folder}/") or re.search(r"[?#]", path):
+                    continue
+                name = unquote(name)
             if path == folder or path.rpartition("/")[2].startswith("."):
                 continue
-            yield path[len(root) :].lstrip("/"), path, is_folder
+            yield name, path, is_folder
             if is_folder and left > 1:
                 waiting.append((path, left - 1))
 
 
 def _address(fs: Any, url: str, path: str) -> str:  # noqa: ANN401
+    link, chained, rest = url.partition("::")
+    if chained and "://" in link:  # zip://inside.jpg::s3://bucket/archive.zip
+        return f"{link.partition('://')[0]}://{path}::{rest}"
+    if chained and "://" in rest:  # simplecache::s3://bucket/image.jpg
+        return f"{link}::{_address(fs, rest, path)}"
     return str(fs.unstrip_protocol(path)) if "://" in url else path
+
+
+def _is_http(fs: Any) -> bool:  # noqa: ANN401
+    return "http" in fs.protocol
+
+
+def _is_page(fs: Any, known: dict[str, Any]) -> bool:  # noqa: ANN401
+    """Whether a web server shows a page there: its links are listed like a folder."""
+    return _is_http(fs) and str(known.get("mimetype", "")).startswith("text/html")

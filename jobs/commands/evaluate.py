@@ -8,7 +8,7 @@ import typer
 
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError
-from jobs.commands.options import Json, Settings
+from jobs.commands.options import Json, Settings, checked_engine
 
 PARTIAL = 3  # exit code
 
@@ -138,15 +138,14 @@ def evaluate(
     json: Json = False,
 ) -> None:
     """Measure a method on a benchmark, beside the published numbers."""
-    from ipseg.benchmarks.open import benchmark_class, open_benchmark
+    from ipseg.benchmarks.open import benchmark_class
 
     if not out:
         raise ConfigError("give a run folder: --out DIR")
-    if engine not in ("ray", "local"):
-        raise ConfigError(f"unknown engine '{engine}'; use ray or local")
+    checked_engine(engine)
     if more and not sweep:
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
-    benchmark_class(benchmark)
+    kind = benchmark_class(benchmark)
     from ipseg.benchmarks.benchmark import Sampling
     from jobs.evaluation.request import EvaluationRequest
     from jobs.evaluation.run import run_evaluation
@@ -156,7 +155,7 @@ def evaluate(
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
-        benchmark=open_benchmark(benchmark, data_root, shot=shot, cache=cache, progress=reading),
+        benchmark=kind(data_root, shot=shot, cache=cache, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
         profiles=_listed(profile),
@@ -169,7 +168,7 @@ def evaluate(
         mask_frame=mask_frame,
         formula=formula,
         limit=limit,
-        engine="local" if engine == "local" else "ray",
+        engine=engine,
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         max_failure_rate=max_failure_rate,

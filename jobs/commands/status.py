@@ -2,22 +2,23 @@
 
 from __future__ import annotations
 
-import json as json_format
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from jobs.commands.options import Json
+from jobs.output import print_json
 from jobs.terminal import plain, print_problems
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from pipeline.runfolder.status import RunStatus, ShardStatus
+from pipeline.runfolder.ignored import ignored_line
+from pipeline.runfolder.status import RunStatus, ShardStatus
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -56,8 +57,6 @@ def status(
     json: Json = False,
 ) -> None:
     """Say what is done, empty, failed and left in a run folder, its speed, and when it ends."""
-    from rich.console import Console
-
     from pipeline.runfolder.survey import survey_run
 
     console = Console()
@@ -65,7 +64,7 @@ def status(
         _watch(out, watch, console, as_json=json)
     found = survey_run(out)
     if json:
-        typer.echo(json_format.dumps(as_data(found, by_shard=by_shard)))
+        print_json(as_data(found, by_shard=by_shard))
     else:
         console.print(_overview(found))
         if by_shard:
@@ -95,6 +94,7 @@ def as_data(found: RunStatus, *, by_shard: bool = False) -> dict[str, Any]:
         "eta_seconds": found.eta_seconds,
         "repeated_keys": found.repeated,
         "shards": {"complete": found.complete_shards, "all": len(found.shards)},
+        "ignored_files": dict(found.ignored),
         "problems": list(found.problems),
         **({"by_shard": [_shard_data(shard) for shard in found.shards]} if by_shard else {}),
     }
@@ -113,8 +113,6 @@ def _shard_data(shard: ShardStatus) -> dict[str, Any]:
 
 def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None:
     """Shows quick looks (keys not checked) until nothing more is going on."""
-    from rich.live import Live
-
     from pipeline.runfolder.survey import survey_run
 
     drawn = console.is_terminal and not as_json
@@ -125,7 +123,7 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
             if drawn:
                 live.update(_overview(found), refresh=True)
             elif as_json:
-                typer.echo(json_format.dumps(as_data(found)))
+                print_json(as_data(found))
             else:
                 typer.echo(_line(found))
             if found.state in ("finished", "stopped"):
@@ -134,9 +132,6 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
 
 
 def _overview(found: RunStatus) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
     table = Table(show_header=False, min_width=48)
     table.add_row("run", plain(found.out))
     table.add_row("state", _state(found))
@@ -151,6 +146,8 @@ def _overview(found: RunStatus) -> RenderableType:
             table.add_row(f"  {name}", f"{number:,}")
     table.add_row("left", "unknown" if found.left is None else f"{about}{found.left:,}")
     table.add_row("shards", f"{found.complete_shards:,} of {len(found.shards):,} complete")
+    if found.ignored:
+        table.add_row("left out", plain(ignored_line(found.ignored)))
     table.add_section()
     table.add_row("speed", _speed(found.rows_per_second))
     table.add_row("time left", _time_left(found))
@@ -168,8 +165,6 @@ def _overview(found: RunStatus) -> RenderableType:
 
 
 def _shard_table(shards: tuple[ShardStatus, ...]) -> RenderableType:
-    from rich.table import Table
-
     table = Table("shard", "complete", "done", "expected", "failed", "repeated keys")
     for shard in shards:
         table.add_row(
@@ -197,7 +192,8 @@ def _state(found: RunStatus) -> str:
     """What can be known from the folder alone."""
     since = "nothing written yet"
     if found.last_written is not None:
-        since = f"last part written {_duration(_age(found.last_written))} ago"
+        age = (datetime.now(UTC) - found.last_written).total_seconds()
+        since = f"last part written {_duration(max(0.0, age))} ago"
     if found.state == "finished" and found.finished is not None:
         return f"finished at {found.finished:%Y-%m-%d %H:%M:%S %Z}"
     if found.state == "running":
@@ -205,10 +201,6 @@ def _state(found: RunStatus) -> str:
     if found.state == "unknown":
         return f"running, or stopped a moment ago; {since}"
     return f"not running; {since}. The same command goes on from here"
-
-
-def _age(moment: datetime) -> float:
-    return max(0.0, (datetime.now(UTC) - moment).total_seconds())
 
 
 def _duration(seconds: float) -> str:

@@ -6,8 +6,9 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
-from ipseg.benchmarks.datasets.drawing import PROMPT_SET, check_request
+from ipseg.benchmarks.benchmark import Benchmark, Sampling
+from ipseg.benchmarks.datasets.drawing import PROMPT_SET
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import ConfigError, SourceError
@@ -140,14 +141,7 @@ def resolve(request: EvaluationRequest) -> Resolved:
                 f"{benchmark.name} compares at the size of each image"
             )
         overrides.append(f"refinement.frame={request.mask_frame}")
-    choice = Choice(
-        request.profiles,
-        request.methods,
-        overrides,
-        request.sweep,
-        request.support,
-        protocol.given_mask,
-    )
+    choice = Choice(request, overrides, protocol.given_mask)
     table = None if request.table is None else paper_table(request.table)
     settings = choice.settings() if table is None else choice.rows_of(table)
     folds = _folds(request)
@@ -177,10 +171,8 @@ def _check_prompt_sets(request: EvaluationRequest, table: PaperTable) -> None:
 
 
 def _check_sampling(benchmark: Benchmark, fold: str, sampling: Sampling) -> None:
-    listed = any(rule.endswith(".txt") for rule in benchmark.rules)
-    rule = "" if listed and sampling.rule.endswith(".txt") else sampling.rule
     try:
-        check_request(benchmark, fold, replace(sampling, rule=rule))
+        benchmark.check_sampling(fold, sampling)
     except SourceError as error:  # a rule is part of the call, whatever data is there
         raise ConfigError(str(error)) from error
 

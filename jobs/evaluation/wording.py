@@ -1,8 +1,6 @@
-"""Numbers, protocols and gaps in words: the same ones in the terminal and in the report."""
+"""Numbers and gaps in words: the same ones in the terminal and in the report."""
 
 from __future__ import annotations
-
-from typing import Any
 
 from ipseg.metrics.paired import Difference
 from jobs.pages.readable import NONE
@@ -48,29 +46,3 @@ def gaps(total: int, failed: int, missing: int) -> str:
     if missing:
         parts.append(f"{missing} missing" if failed else f"{missing} of {total} episodes missing")
     return "PARTIAL: " + ", ".join(parts)
-
-
-def protocol_lines(protocol: dict[str, Any]) -> list[tuple[str, str]]:
-    """How masks were compared, (subject, answer) for each choice that changes the number."""
-    side = protocol["side"]
-    rules = {
-        "nearest": "nearest pixel",
-        "linear": "linear, then above zero, which grows it by a border",
-    }
-    assigned = {
-        "binary": "each class judged by itself, in images that have it",
-        "argmax": "each pixel goes to the class with the highest score, or to the background",
-    }
-    return [
-        ("Compared at", "the original size" if side is None else f"{side} × {side} px, squashed"),
-        (
-            "Ground truth resized by",
-            "–" if side is None else rules[protocol["ground_truth_resize"]],
-        ),
-        (
-            "Examples come",
-            "with their ground-truth mask" if protocol["given_mask"] else "without a mask",
-        ),
-        ("Assignment", assigned[protocol["assign"]]),
-        ("Outlines", "compared too" if protocol["boundaries"] else "not compared"),
-    ]

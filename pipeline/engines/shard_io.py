@@ -7,10 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from ipseg.rows import Row
+from pipeline.runfolder.ignored import write_ignored
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.shard import Shard, key_hash
-from pipeline.stages.record import Recorder
+from pipeline.stages.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ class ShardIO:
 
     ledger: Ledger
     writer: ShardWriter
-    record: Recorder
+    record: RunRecord
     part_rows: int
 
     def unfinished_rows(self, shard: Shard) -> Iterator[Row]:
@@ -34,13 +35,15 @@ class ShardIO:
         done = self.ledger.open_shard(shard)
         before: Counter[str] = Counter()
         rows = 0
-        for row in shard.read():
+        ignored: Counter[str] = Counter()
+        for row in shard.read(ignored):
             rows += 1
             status = done.get(key_hash(row["key"]))
             if status is None:
                 yield row
             else:
                 before[status] += 1
+        write_ignored(self.ledger.out, shard.id, ignored)
         self._finish(
             shard.id,
             self.record.shard_read(shard.id, rows, dict(before), shard.fingerprint),

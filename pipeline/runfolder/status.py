@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
@@ -50,6 +51,7 @@ class RunStatus:
         rows_of_run: rows that the newest start has written.
         shards: in order of their ids.
         repeated_across: keys that are in more than one shard; None if not looked for.
+        ignored: files of the source that are no input, by suffix or reason.
         problems: files that cannot be read and what else is not as it should be.
     """
 
@@ -63,6 +65,7 @@ class RunStatus:
     rows_of_run: int
     shards: tuple[ShardStatus, ...]
     repeated_across: int | None
+    ignored: Mapping[str, int]
     problems: tuple[str, ...]
 
     @property

@@ -31,6 +31,7 @@ from pipeline.runfolder.folder import (
     read_success,
     unreadable,
 )
+from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
 from pipeline.runfolder.parts import Damage, read_batches
 from pipeline.runfolder.sink import STATUSES
@@ -88,6 +89,7 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
         rows_of_run=rows_of_run,
         shards=tuple(shards),
         repeated_across=_repeated(np.concatenate(prefixes)) if check_keys else None,
+        ignored=read_ignored(out),
         problems=tuple(problems),
     )
 

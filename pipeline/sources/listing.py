@@ -17,16 +17,18 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipseg.columns import ERROR_COLUMNS, from_table, to_table
-from ipseg.rows import Row
+from ipseg.rows import Row, failed
 from ipseg.storage.files import open_input, write_whole
-from pipeline.sources.shard import Shard, key_hash
+from pipeline.sources.shard import RepeatedKeyError, Shard, key_hash
 
 ROWS_PER_SHARD = 4096
 MOST_SHARDS = 4096  # more would only make more files
 _CHUNK = 65_536
+_ORDER = [("key", "ascending"), ("uri", "ascending")]
 _HASH = "hash"  # first 64 bits of the key's hash; a shard is a range of them
 
 
@@ -52,7 +54,7 @@ class Spool:
         self._scratch.cleanup()
 
     def add(self, rows: Iterable[Row]) -> None:
-        """Collects rows with distinct keys."""
+        """Collects rows; a key that is there already becomes a failed row."""
         stream = iter(rows)
         while chunk := list(islice(stream, _CHUNK)):
             hashes = np.array(
@@ -87,7 +89,7 @@ class Spool:
             table = pa.concat_tables(pieces) if pieces else None
             if table is None or not table.num_rows:
                 continue
-            table = table.drop_columns([_HASH]).sort_by("key")
+            table = _without_repeats(table.drop_columns([_HASH]).sort_by(_ORDER))
             name = f"{index:05d}-of-{count:05d}"
             buffer = io.BytesIO()
             pq.write_table(table, buffer, compression="zstd")
@@ -105,6 +107,24 @@ class Spool:
         first = int(np.searchsorted(hashes, np.uint64(low)))
         last = len(hashes) if high >= 2**64 else int(np.searchsorted(hashes, np.uint64(high)))
         return table.slice(first, last - first)
+
+
+def _without_repeats(table: pa.Table) -> pa.Table:
+    """The table, in order of keys, with failed rows for keys that a list of images repeats."""
+    keys = table["key"]
+    if not pc.any(pc.equal(keys[1:], keys[:-1])).as_py():
+        return table
+    rows, before, count = from_table(table), None, 0
+    for position, row in enumerate(rows):
+        count = count + 1 if row["key"] == before else 0
+        before = row["key"]
+        if count:
+            error = RepeatedKeyError(
+                f"the key {before!r} is there more than once; keys must be unique, name another "
+                f"column with --key-column"
+            )
+            rows[position] = failed({**row, "key": f"{before}#{count}"}, "read", error)
+    return to_table(rows, table.column_names)
 
 
 def read_listed(out: str, shard: str, key: str) -> Row | None:

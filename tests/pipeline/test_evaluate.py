@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.results import RESULTS
 from ipseg.config import load_config
 from ipseg.metrics import measure

@@ -1,5 +1,6 @@
 """Both engines give identical rows, however the work is cut up; a row may be a sequence."""
 
+import tarfile
 from pathlib import Path
 
 import numpy as np
@@ -7,7 +8,11 @@ import pytest
 
 from ipseg.config import load_config
 from ipseg.objects import Object
+from jobs.report.write import write_report
+from jobs.segment import print_run
+from pipeline.runfolder.ignored import ignored_line
 from pipeline.runfolder.parts import read_rows
+from pipeline.runfolder.survey import survey_run
 from pipeline.segment import Request, segment
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
@@ -126,3 +131,27 @@ def test_sequences_and_steps_of_ones_own_run_on_ray_as_they_do_here(sequences):
     assert distributed == local
     kept = [each for each in whole["walk"]["objects"] if each["bbox"][2] > 8]
     assert local["walk"]["objects"] == kept != whole["walk"]["objects"]
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_what_is_left_out_is_said(request, painted, capsys, engine):
+    """In a tar this is only known when it was read; every way of looking at a run says it."""
+    if engine == "ray":
+        request.getfixturevalue("ray_session")
+    images = painted.root / "images"
+    with tarfile.open(images / "x.tar", "w") as tar:
+        for name in ("a.png", "b.png"):
+            tar.add(images / name, name)
+            tar.add(images / name, f"{name[0]}.heic")
+        tar.add(images / "a.png", "a.depth.png")
+    for file in images.rglob("*.png"):
+        file.rename(file.with_suffix(".txt"))
+    run, rows = painted.segment("run", engine=engine)
+    assert set(rows) == {"x.tar/a", "x.tar/b"}
+    said = "8 files left out: 5 .txt, 2 .heic, 1 image beside another of its sample"
+    print_run(run, as_json=False)
+    assert said in capsys.readouterr().out.replace("\n", " ")
+    assert ignored_line(survey_run(run.out).ignored) == said
+    assert said in Path(write_report(run.out)).read_text()
+    again, _ = painted.segment("run", engine=engine)
+    assert again.metrics["ignored_files"] == run.metrics["ignored_files"], "it is not read again"

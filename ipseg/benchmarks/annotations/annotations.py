@@ -5,7 +5,6 @@ It is built once, from the released pickles (keeping their order) or the officia
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,12 +13,11 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 from pycocotools import mask as coco
 
+from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import OutputError, SourceError
-from ipseg.storage.files import read_bytes, write_whole
 from ipseg.vision.masks import RLE, encode_rle, rle_area
 
 Box = tuple[float, float, float, float]
@@ -104,36 +102,20 @@ def save_annotations(
         table = table.replace_schema_metadata({**table.schema.metadata, _IMAGE_FOLDER: place})
     url = f"{folder if out is None else out.rstrip('/')}/{name}"
     try:
-        write_annotations(url, table)
+        write_table(url, table)
     except OSError as error:
         raise OutputError(f"cannot write {url}: {error}; --out DIR writes elsewhere") from error
     return [url]
 
 
-def write_annotations(url: str, table: pa.Table) -> None:
-    """Writes a table atomically.
-
-    Raises:
-        OSError: it cannot be written.
-    """
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_whole(url, buffer.getvalue())
-
-
 def read_annotations(url: str) -> Annotations:
-    """Reads a table written by `write_annotations`.
+    """Reads a table that was saved.
 
     Raises:
         SourceError: it is damaged or not such a table.
         OSError: it is missing or cannot be read.
     """
-    try:
-        return Annotations(pq.read_table(io.BytesIO(read_bytes(url))), url)
-    except pa.ArrowException as error:
-        raise SourceError(
-            f"{url} is damaged ({error}); delete it and run `ipseg data prepare` again"
-        ) from error
+    return Annotations(read_table(url, "and run `ipseg data prepare` again"), url)
 
 
 class Annotations:
@@ -193,10 +175,8 @@ class Annotations:
         Raises:
             SourceError: the masks have different sizes, or one is damaged.
         """
-        found = [self._table.slice(row, 1) for row in self._of(class_id, image, instance)]
-        rles: list[RLE] = [
-            {"size": row["size"][0].as_py(), "counts": row["counts"][0].as_py()} for row in found
-        ]
+        rows = self._table.select(["size", "counts"]).take(self._of(class_id, image, instance))
+        rles: list[RLE] = rows.to_pylist()
         try:
             for rle in rles:
                 rle_area(rle)  # checks it: pycocotools would not
@@ -278,9 +258,5 @@ def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
 
 
 def _union(rles: Sequence[Any]) -> RLE:
-    merged = coco.merge([{**rle, "counts": _ascii(rle["counts"])} for rle in rles], intersect=False)
+    merged = coco.merge(list(rles), intersect=False)
     return {"size": [int(n) for n in merged["size"]], "counts": merged["counts"].decode("ascii")}
-
-
-def _ascii(counts: str | bytes) -> bytes:
-    return counts.encode("ascii") if isinstance(counts, str) else counts

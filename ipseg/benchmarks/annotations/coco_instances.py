@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
+from ipseg.benchmarks.annotations import json_stream
 from ipseg.benchmarks.annotations.annotations import to_rle
-from ipseg.benchmarks.annotations.json_stream import stream_lists
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
@@ -28,14 +28,6 @@ COCO_CLASSES = (
 
 _FILE = re.compile(r"COCO_(?P<folder>train2014|val2014)_\d{12}\.jpg")
 _LONGEST_SIDE = 2**15  # pixels; larger sizes are errors
-
-
-class CocoImage(NamedTuple):
-    """An image: its path below the data set, and its size in pixels."""
-
-    path: str
-    height: int
-    width: int
 
 
 class Annotation(NamedTuple):
@@ -77,14 +69,7 @@ class Instances:
             OSError: it cannot be read.
         """
         self._url, self._progress = url, progress
-        self.images: dict[int, CocoImage] = {}
-        names: dict[int, str] = {}
-        for key, entry in stream_lists(url, ("images", "categories"), progress):
-            number = self._whole(entry, "id", key)
-            if key == "images":
-                self.images[number] = self._image(entry, number)
-            else:
-                names[number] = str(entry.get("name"))
+        self.images, names = json_stream.read_heads(url, _image_of, progress)
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
             raise SourceError(
                 f"{url} has {len(names)} categories that are not COCO's 80; it is not the "
@@ -99,11 +84,11 @@ class Instances:
             SourceError: one is malformed (named), or its image is not listed.
             OSError: the file cannot be read.
         """
-        for _, entry in stream_lists(self._url, ("annotations",), self._progress):
-            number = self._whole(entry, "id", "annotations")
-            where = f"{self._url}: annotation {number}"
-            image_id = self._whole(entry, "image_id", where)
-            category = self._whole(entry, "category_id", where)
+        for _, entry in json_stream.stream_lists(self._url, ("annotations",), self._progress):
+            where = f"{self._url}: annotation {entry.get('id')!r}"
+            number = json_stream.whole_number(entry, "id", where)
+            image_id = json_stream.whole_number(entry, "image_id", where)
+            category = json_stream.whole_number(entry, "category_id", where)
             area = entry.get("area")
             if image_id not in self.images:
                 raise SourceError(f"{where} refers to image {image_id}, which is not listed")
@@ -126,30 +111,22 @@ class Instances:
         Raises:
             SourceError: it is malformed, or has another size.
         """
-        image = self.images[annotation.image_id]
-        size = (image.height, image.width)
+        size = self.images[annotation.image_id].size
         where = f"{self._url}: annotation {annotation.number}"
-        rle = to_rle(annotation.segmentation, lambda: size, where)
+        rle = to_rle(annotation.segmentation, size, where)
         if tuple(rle["size"]) != size:
             raise SourceError(f"{where} has a mask of {rle['size']}, but an image of {list(size)}")
         return rle
 
-    def _image(self, entry: dict[str, Any], number: int) -> CocoImage:
-        where = f"{self._url}: image {number}"
-        match = _FILE.fullmatch(str(entry.get("file_name")))
-        if match is None:
-            raise SourceError(
-                f"{where} is named {entry.get('file_name')!r}; names should be like "
-                "COCO_val2014_000000000042.jpg"
-            )
-        height, width = (self._whole(entry, key, where) for key in ("height", "width"))
-        if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
-            raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
-        return CocoImage(f"{match['folder']}/{match[0]}", height, width)
 
-    def _whole(self, entry: dict[str, Any], key: str, where: str) -> int:
-        value = entry.get(key)
-        if not isinstance(value, int) or isinstance(value, bool):
-            origin = where if where.startswith(self._url) else f"{self._url}: one of {where}"
-            raise SourceError(f"{origin} has {value!r} for '{key}', which is not a whole number")
-        return value
+def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
+    match = _FILE.fullmatch(str(entry.get("file_name")))
+    if match is None:
+        raise SourceError(
+            f"{where} is named {entry.get('file_name')!r}; names should be like "
+            "COCO_val2014_000000000042.jpg"
+        )
+    height, width = (json_stream.whole_number(entry, key, where) for key in ("height", "width"))
+    if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
+        raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
+    return json_stream.ImageEntry(f"{match['folder']}/{match[0]}", height, width)

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import io
 import re
 from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
+from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.unpickling import load_plain
 from ipseg.errors import SourceError
-from ipseg.storage.files import read_bytes, write_whole
+from ipseg.storage.files import read_bytes
 
 FOLDS = 4
 
@@ -38,10 +37,10 @@ def read_split(url: str) -> dict[int, list[str]]:
         OSError: it cannot be read.
     """
     try:
-        data = read_bytes(url)
+        parquet = url.endswith(".parquet")
+        listed = _from_parquet(url) if parquet else load_plain(read_bytes(url), url)
     except FileNotFoundError as error:
         raise SourceError(f"{url} is missing") from error
-    listed = _from_parquet(data, url) if url.endswith(".parquet") else load_plain(data, url)
     if not isinstance(listed, dict):
         raise SourceError(f"{url} contains a {type(listed).__name__}, not class -> list of images")
     return {_class_id(key, url): _images(names, key, url) for key, names in listed.items()}
@@ -53,20 +52,12 @@ def write_split(url: str, images: Mapping[int, Sequence[str]]) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    pairs = [(class_id, name) for class_id, names in images.items() for name in names]
-    table = pa.table(
-        {"class_id": [pair[0] for pair in pairs], "image": [pair[1] for pair in pairs]}, SPLIT
-    )
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_whole(url, buffer.getvalue())
+    records = [{"class_id": c, "image": name} for c, names in images.items() for name in names]
+    write_table(url, pa.Table.from_pylist(records, SPLIT))
 
 
-def _from_parquet(data: bytes, url: str) -> dict[object, object]:
-    try:
-        table = pq.read_table(io.BytesIO(data))
-    except (pa.ArrowException, OSError) as error:
-        raise SourceError(f"{url} is damaged: {error}; delete it and prepare it again") from error
+def _from_parquet(url: str) -> dict[object, object]:
+    table = read_table(url, "and prepare it again")
     if not set(SPLIT.names) <= set(table.column_names):
         raise SourceError(
             f"{url} has the columns {', '.join(table.column_names)}; it should have "

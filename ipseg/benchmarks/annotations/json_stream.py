@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Collection, Iterator
-from typing import IO, Any
+from collections.abc import Callable, Collection, Iterator
+from numbers import Integral
+from typing import IO, Any, NamedTuple
 
 import ijson
 
@@ -13,6 +14,61 @@ from ipseg.errors import SourceError
 from ipseg.storage.files import info, open_input
 
 _BLOCK = 2**16  # bytes read at once
+
+
+class ImageEntry(NamedTuple):
+    """An image: its path below the data set, and its size in pixels."""
+
+    path: str
+    height: int
+    width: int
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Height and width."""
+        return self.height, self.width
+
+
+def read_heads(
+    url: str,
+    image_of: Callable[[dict[str, Any], str], ImageEntry],
+    progress: Progress | None,
+    keys: Collection[str] = ("images", "categories"),
+) -> tuple[dict[int, ImageEntry], dict[int, str]]:
+    """Images and names of categories by id, in the order of a file in COCO's format.
+
+    Args:
+        url: of the file.
+        image_of: the image of an entry; the second argument names the entry in errors.
+        progress: as in `stream_lists`.
+        keys: which of the two lists to read.
+
+    Raises:
+        SourceError: as `stream_lists`, or an entry is malformed (named).
+        OSError: it cannot be read.
+    """
+    images: dict[int, ImageEntry] = {}
+    names: dict[int, str] = {}
+    for key, entry in stream_lists(url, keys, progress):
+        where = f"{url}: {'image' if key == 'images' else 'category'} {entry.get('id')!r}"
+        number = whole_number(entry, "id", where)
+        if key == "images":
+            images[number] = image_of(entry, where)
+        else:
+            names[number] = str(entry.get("name"))
+    return images, names
+
+
+def whole_number(entry: dict[str, Any], key: str, where: str) -> int:
+    """An integer from an entry.
+
+    Raises:
+        SourceError: it is missing or not an integer.
+    """
+    value = entry.get(key)
+    if isinstance(value, bool) or not isinstance(value, Integral):
+        raise SourceError(f"{where}: {key} is {value!r}, not a whole number")
+    return int(value)
 
 
 def stream_lists(

@@ -7,27 +7,24 @@ every start.
 from __future__ import annotations
 
 import hashlib
-import io
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from ipseg.benchmarks.annotations.parquet import read_table, write_table
+from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.ground_truth import read_label_map
+from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
-from ipseg.storage.files import info, read_bytes, write_whole
 from ipseg.vision.mask_files import smoothed_values
 
 INDEX_FILE = "ipseg_index.parquet"
 
-_THREADS = 8  # reading waits for disk or network, and decoding releases the GIL
 _FINGERPRINT = b"ipseg_labels"
 _SCHEMA = pa.schema(
     [
@@ -115,15 +112,13 @@ def label_index(
     """
     url = f"{folder}/{INDEX_FILE}"
     fingerprint = _fingerprint(maps, coding)
-    known = _read(url)
+    known = read_table(url, "to build it again") if is_file(url) else None
     if known is not None and (known.schema.metadata or {}).get(_FINGERPRINT) == fingerprint:
         return known
     table = _build(sorted(maps.items()), coding, progress)
     table = table.replace_schema_metadata({_FINGERPRINT: fingerprint})
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
     try:
-        write_whole(url, buffer.getvalue())
+        write_table(url, table)
     except OSError as error:
         log.warning(
             "the index of %d label maps cannot be saved to %s (%s): they will be read again next "
@@ -134,40 +129,15 @@ def label_index(
 
 
 def _build(maps: Sequence[tuple[str, str]], coding: Coding, progress: Progress | None) -> pa.Table:
-    columns: dict[str, list[Any]] = {name: [] for name in _SCHEMA.names}
-    for done, (name, counts) in enumerate(_count_all(maps, coding), start=1):
+    found = read_all(lambda url: count_labels(url, coding), [url for _, url in maps], progress)
+    records = []
+    for (name, _), counts in zip(maps, found, strict=True):
         total = sum(counts.values())
-        for label, pixels in counts.items():
-            columns["name"].append(name)
-            columns["label"].append(label)
-            columns["pixels"].append(pixels)
-            columns["share"].append(pixels / total)
-        if progress is not None:
-            progress(done, len(maps))
-    return pa.table(columns, _SCHEMA)
-
-
-def _count_all(
-    maps: Sequence[tuple[str, str]], coding: Coding
-) -> Iterator[tuple[str, dict[int, int]]]:
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            found = pool.map(lambda item: count_labels(item[1], coding), maps)
-            yield from ((name, counts) for (name, _), counts in zip(maps, found, strict=True))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # a bad map stops it at once
-
-
-def _read(url: str) -> pa.Table | None:
-    known = info(url)
-    if known is None or known["type"] != "file":
-        return None
-    try:
-        return pq.read_table(io.BytesIO(read_bytes(url)))
-    except pa.ArrowInvalid as error:
-        raise SourceError(
-            f"{url} is damaged ({error}); delete it; it will be built again"
-        ) from error
+        records += [
+            {"name": name, "label": label, "pixels": pixels, "share": pixels / total}
+            for label, pixels in counts.items()
+        ]
+    return pa.Table.from_pylist(records, _SCHEMA)
 
 
 def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:

@@ -15,11 +15,11 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any, NoReturn
 
 from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
 from ipseg.benchmarks.annotations.released import finite
+from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.errors import SourceError
 from ipseg.storage.files import read_bytes
@@ -27,11 +27,10 @@ from ipseg.storage.files import read_bytes
 INDEX = "all_obj_part_to_image.json"
 GROUPS = ("animals", "indoor", "person", "vehicles")
 
-_OBJECTS = "Annotations_Part_json_merged_part_classes"
+OBJECTS = "Annotations_Part_json_merged_part_classes"
 _SKIPPED = "aeroplane+TAIL"  # as in the released loader
 _SPLITS = ("train", "val")
 _IMAGE_NAME = re.compile(r"(?P<id>\w[\w\-]*)(?:\.jpg)?")
-_THREADS = 8  # small files: time goes into waiting
 _GROUP_OF = {
     **dict.fromkeys(("bird", "cat", "cow", "dog", "horse", "sheep"), "animals"),
     **dict.fromkeys(("bottle", "chair", "diningtable", "pottedplant", "sofa"), "indoor"),
@@ -64,16 +63,10 @@ def collect_pascal_part(
     for category in categories:
         for image in category.images or ():
             wanted.setdefault(image, {})[category.name] = category.class_id
-    urls = [f"{folder}/{_OBJECTS}/{image.removesuffix('.jpg')}.json" for image in wanted]
-    with ThreadPoolExecutor(_THREADS) as pool:
-        try:
-            files = pool.map(_read_json, urls)
-            for done, (image, url, data) in enumerate(zip(wanted, urls, files, strict=True)):
-                _collect(url, data, image, wanted[image], collector)
-                if progress is not None:
-                    progress(done + 1, len(wanted))
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)  # a bad file stops it at once
+    urls = [f"{folder}/{OBJECTS}/{image.removesuffix('.jpg')}.json" for image in wanted]
+    files = read_all(_read_json, urls, progress)
+    for image, url, data in zip(wanted, urls, files, strict=True):
+        _collect(url, data, image, wanted[image], collector)
     return categories
 
 

@@ -20,14 +20,15 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, CocoImage, Instances
+from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split, write_split
+from ipseg.benchmarks.annotations.json_stream import ImageEntry
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels
 from ipseg.benchmarks.benchmark import Progress
-from ipseg.benchmarks.layout import absolute, is_file, locate
+from ipseg.benchmarks.layout import absolute, folders_of, is_file, locate, nested
 from ipseg.errors import SourceError
-from ipseg.storage.files import is_folder, write_whole
-from ipseg.storage.walk import iterate_files
+from ipseg.storage.files import write_whole
+from ipseg.storage.walk import list_files
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import RLE, decode_rle
 
@@ -38,10 +39,7 @@ CODING = Coding(
     explanation="0 is background, 1 to 80 are the contiguous class ids plus 1",
 )
 
-_ROOTS = ("", "datasets", "data", "datasets/fss")
-PLACES = tuple(
-    f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "COCO2014", "MSCOCO2014")
-)
+PLACES = nested("", "COCO2014", "MSCOCO2014")
 INSTANCES = "annotations/instances_{folder}.json"  # folder is train2014 or val2014
 VAL_INSTANCES = INSTANCES.format(folder="val2014")
 LAYOUT = (
@@ -105,8 +103,7 @@ def _find(root: str) -> str:
     try:
         return locate(root, PLACES, [VAL_INSTANCES], title="COCO-20i", layout=LAYOUT)
     except SourceError:
-        for place in PLACES:
-            base = f"{root}/{place}".rstrip("/")
+        for base in folders_of(root, PLACES):
             if is_file(f"{base}/splits/val/fold0.pkl"):
                 return absolute(base)
         raise
@@ -145,16 +142,15 @@ def _prepare_maps(
 
 def _existing(folder: str, paths: Iterable[str]) -> set[str]:
     """Names of the existing label maps, below the folder."""
-    found = set()
-    for place in {path.partition("/")[0] for path in paths}:
-        if is_folder(f"{folder}/{place}"):
-            listed = iterate_files(f"{folder}/{place}")
-            found |= {f"{place}/{name}" for name, _, _ in listed}
-    return found
+    return {
+        f"{place}/{url.rpartition('/')[2]}"
+        for place in {path.partition("/")[0] for path in paths}
+        for url in list_files(f"{folder}/{place}")
+    }
 
 
-def _paint(image: CocoImage, segments: list[tuple[bool, int, RLE]]) -> npt.NDArray[np.uint8]:
-    labels = np.zeros((image.height, image.width), np.uint8)
+def _paint(image: ImageEntry, segments: list[tuple[bool, int, RLE]]) -> npt.NDArray[np.uint8]:
+    labels = np.zeros(image.size, np.uint8)
     for _, class_id, rle in sorted(segments, key=lambda segment: not segment[0]):
         labels[decode_rle(rle)] = CODING.values[class_id]
     return labels

@@ -8,24 +8,19 @@ PACO-Part each annotation also has the id of its object, `obj_ann_id`, and the b
 
 from __future__ import annotations
 
+from functools import cache, partial
 from math import isfinite
-from numbers import Integral
 from typing import Any
 
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
 from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
+from ipseg.benchmarks.annotations.json_stream import whole_number
 from ipseg.benchmarks.annotations.unpickling import load_plain
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import SourceError
 from ipseg.storage.files import open_input, read_bytes
-
-
-def below_root(*names: str) -> tuple[str, ...]:
-    """Candidate folders with these names, best first: releases nest them differently."""
-    roots = ("", "datasets", "data", "datasets/fss", "data/fss")
-    return tuple(dict.fromkeys(f"{root}/{name}".strip("/") for root in roots for name in names))
 
 
 def read_released(url: str) -> dict[int, dict[str, Any]]:
@@ -78,7 +73,7 @@ def collect_released(
             annotations = entry.get("annotations") if isinstance(entry, dict) else None
             if not isinstance(annotations, list | tuple) or not annotations:
                 raise SourceError(f"{where}: no list 'annotations'")
-            size = _Size(entry, f"{image_folder}/{image}", where)
+            size = cache(partial(_size_of, entry, f"{image_folder}/{image}", where))
             for number, annotation in enumerate(annotations):
                 here = f"{where}, annotation {number}"
                 if not isinstance(annotation, dict):
@@ -88,18 +83,6 @@ def collect_released(
                 box = corners(annotation.get("obj_bbox"), f"{here}, obj_bbox") if parts else None
                 collector.add(image, class_id, instance, rle, box)
     return [Category(class_id, str(class_id)) for class_id in classes]
-
-
-def whole_number(entry: dict[str, Any], key: str, where: str) -> int:
-    """An integer from an entry.
-
-    Raises:
-        SourceError: it is missing or not an integer.
-    """
-    value = entry.get(key)
-    if isinstance(value, bool) or not isinstance(value, Integral):
-        raise SourceError(f"{where}: {key} is {value!r}, not a whole number")
-    return int(value)
 
 
 def corners(box: object, where: str) -> Box:
@@ -127,31 +110,14 @@ def finite(numbers: Any) -> list[float]:  # noqa: ANN401
     return values
 
 
-class _Size:
-    """Height and width of one image, read when needed."""
-
-    def __init__(self, entry: dict[str, Any], image: str, where: str) -> None:
-        self._entry, self._image, self._where = entry, image, where
-        self._known: tuple[int, int] | None = None
-
-    def __call__(self) -> tuple[int, int]:
-        if self._known is None:
-            if "height" in self._entry and "width" in self._entry:
-                self._known = (
-                    whole_number(self._entry, "height", self._where),
-                    whole_number(self._entry, "width", self._where),
-                )
-            else:
-                self._known = self._from_file()
-        return self._known
-
-    def _from_file(self) -> tuple[int, int]:
-        try:
-            with open_input(self._image) as file, PillowImage.open(file) as image:
-                return image.height, image.width
-        except FileNotFoundError as error:
-            raise SourceError(
-                f"{self._where}: image {self._image} is missing; its size is needed"
-            ) from error
-        except (UnidentifiedImageError, SyntaxError) as error:
-            raise SourceError(f"{self._image} cannot be read as an image: {error}") from error
+def _size_of(entry: dict[str, Any], image: str, where: str) -> tuple[int, int]:
+    """Height and width of an image."""
+    if "height" in entry and "width" in entry:
+        return whole_number(entry, "height", where), whole_number(entry, "width", where)
+    try:
+        with open_input(image) as file, PillowImage.open(file) as opened:
+            return opened.height, opened.width
+    except FileNotFoundError as error:
+        raise SourceError(f"{where}: image {image} is missing; its size is needed") from error
+    except (UnidentifiedImageError, SyntaxError) as error:
+        raise SourceError(f"{image} cannot be read as an image: {error}") from error

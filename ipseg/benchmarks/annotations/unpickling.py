@@ -58,7 +58,7 @@ def load_plain(data: bytes, where: str) -> object:
     except _FAULTS as error:
         raise SourceError(
             f"{where} is not a readable pickle: {error or type(error).__name__}"
-        ) from (error)
+        ) from error
 
 
 class _PlainUnpickler(pickle.Unpickler):
@@ -98,23 +98,19 @@ class _StandIn:
 class _Dtype:
     """A dtype under construction: its name, then its byte order."""
 
-    __slots__ = ("_dtype",)
+    __slots__ = ("dtype",)
 
     def __init__(self, name: object, align: object = False, copy: object = False) -> None:
         if not isinstance(name, str):
             raise pickle.UnpicklingError(f"dtype {name!r} is not a name")
-        self._dtype = np.dtype(name)
-        if self._dtype.kind not in _NUMBERS_AND_TEXT:
+        self.dtype = np.dtype(name)
+        if self.dtype.kind not in _NUMBERS_AND_TEXT:
             raise pickle.UnpicklingError(f"an array of dtype {name} does not hold numbers or text")
 
     def __setstate__(self, state: Any) -> None:  # noqa: ANN401
         if state[1] not in ("<", ">", "|", "=") or any(part is not None for part in state[2:5]):
             raise pickle.UnpicklingError(f"dtype with fields {state[2:5]}")
-        self._dtype = self._dtype.newbyteorder(state[1])
-
-    @property
-    def dtype(self) -> np.dtype[Any]:
-        return self._dtype
+        self.dtype = self.dtype.newbyteorder(state[1])
 
 
 class _Array(np.ndarray[Any, np.dtype[Any]]):
@@ -192,16 +188,7 @@ for _core in ("numpy.core", "numpy._core"):  # before numpy 2, and since
     _ALLOWED[f"{_core}.multiarray", "scalar"] = _StandIn(_scalar)
     _ALLOWED[f"{_core}.numeric", "_frombuffer"] = _StandIn(_array_of)
 
-# Argument of each opcode: a number of bytes, or one of pickletools' negative codes.
-_ARGUMENT = {ord(op.code): (0 if op.arg is None else op.arg.n) for op in pickletools.opcodes}
-_COUNTED = {
-    pickletools.TAKEN_FROM_ARGUMENT1: 1,
-    pickletools.TAKEN_FROM_ARGUMENT4: 4,
-    pickletools.TAKEN_FROM_ARGUMENT4U: 4,
-    pickletools.TAKEN_FROM_ARGUMENT8U: 8,
-}
-_TEXT_PAIR = b"ci"  # GLOBAL and INST: two lines
-_STOP, _PUT, _LONG_BINPUT = b".pr"
+_OPCODES = {op.code.encode("latin1"): op for op in pickletools.opcodes}
 
 
 def _scan(data: bytes, where: str) -> None:
@@ -209,35 +196,22 @@ def _scan(data: bytes, where: str) -> None:
 
     Its memo is an array as long as the largest index; picklers number the indices from 0.
     """
-    at, end, count = 0, len(data), 0
+    file, count = io.BytesIO(data), 0
     try:
-        while (opcode := data[at]) != _STOP:
-            at, count = at + 1, count + 1
-            length = _ARGUMENT[opcode]
-            if length > 0:
-                if opcode == _LONG_BINPUT:
-                    _check_memo(int.from_bytes(data[at : at + 4], "little"), count)
-                at += length
-            elif length == pickletools.UP_TO_NEWLINE:
-                line = data.index(b"\n", at)
-                if opcode == _PUT:
-                    _check_memo(int(data[at:line]), count)
-                at = line + 1
-                if opcode in _TEXT_PAIR:
-                    at = data.index(b"\n", at) + 1
-            elif length:
-                size = _COUNTED[length]
-                at += size + int.from_bytes(data[at : at + size], "little")
-    except IndexError:
-        raise SourceError(f"{where} is truncated: the pickle has no end mark") from None
+        while (byte := file.read(1)) != b".":
+            opcode, count = _OPCODES[byte], count + 1
+            argument: Any = None
+            if opcode.name == "STRING":  # which pickletools takes for ASCII
+                file.readline()
+            elif opcode.arg is not None:
+                argument = opcode.arg.reader(file)
+            if opcode.name in ("PUT", "LONG_BINPUT") and argument > count:
+                raise ValueError(f"memo index {argument} after {count} opcodes")
     except KeyError:
+        if not byte:
+            raise SourceError(f"{where} is truncated: the pickle has no end mark") from None
         raise SourceError(
-            f"{where} is not a pickle: byte {at - 1} of {end} is not an opcode"
+            f"{where} is not a pickle: byte {file.tell() - 1} of {len(data)} is not an opcode"
         ) from None
-    except (ValueError, pickle.UnpicklingError) as error:
+    except ValueError as error:
         raise SourceError(f"{where} is not a readable pickle: {error}") from error
-
-
-def _check_memo(index: int, count: int) -> None:
-    if index > count:
-        raise pickle.UnpicklingError(f"memo index {index} after {count} opcodes")

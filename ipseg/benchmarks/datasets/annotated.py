@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import logging
 from abc import abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -15,13 +15,17 @@ import pyarrow as pa
 from ipseg.benchmarks.annotations.annotations import (
     Annotations,
     Category,
+    Collector,
     read_annotations,
     save_annotations,
-    write_annotations,
 )
-from ipseg.benchmarks.benchmark import PreparedBenchmark, Progress, Protocol, Sampling, check_rule
-from ipseg.benchmarks.episode import Box, Episode, Example
+from ipseg.benchmarks.annotations.parquet import write_table
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
+from ipseg.benchmarks.datasets.drawing import draw_images, pick
+from ipseg.benchmarks.episode import Box, Example
 from ipseg.benchmarks.ground_truth import read_ground_truth, rle_address
+from ipseg.benchmarks.layout import folders_of
+from ipseg.benchmarks.protocol import MATCHER_PROTOCOL, Protocol
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import exists, is_folder
 
@@ -30,9 +34,8 @@ PART_RULES = {
     RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
     "later episodes"
 }
+Collected = tuple[list[Category], str] | None  # classes and source; None without annotations
 _ATTEMPTS = 1000  # draws for one episode, before a class counts as having only empty crops
-
-_SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
 
 log = logging.getLogger("ipseg")
 
@@ -40,40 +43,38 @@ log = logging.getLogger("ipseg")
 class AnnotatedBenchmark(PreparedBenchmark):
     """Reads its table, or builds it and saves it next to the annotations.
 
+    Draws the images of query and supports for each episode. A class needs more images than shots.
+
     Attributes:
-        protocol: as in `Benchmark`.
         table_file: name of the table.
-        folders: candidate folders for it, below the root.
+        folders: candidate folders for it and the annotations, below the root.
+        annotation_files: what the annotations are called in errors.
+        images_of: the data set that the images are from.
+        image_folders: candidate folders of the images, below the root.
+        image_parts: the folder of the images has one of these folders in it.
         shot_decides: whether the classes of a fold depend on the shot.
     """
 
-    protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
+    seeded: ClassVar[tuple[str, ...]] = ("", RESAMPLE)
+    protocol: ClassVar[Protocol] = MATCHER_PROTOCOL
+    protocols: ClassVar[dict[str, Protocol]] = {RESAMPLE: Protocol(formula="A", side=1024)}
     table_file: ClassVar[str]
     folders: ClassVar[tuple[str, ...]]
+    annotation_files: ClassVar[str] = "annotations"
+    images_of: ClassVar[str] = "COCO 2017"
+    image_folders: ClassVar[tuple[str, ...]]
+    image_parts: ClassVar[tuple[str, ...]] = ("val2017", "train2017")
     shot_decides: ClassVar[bool] = True
 
-    def __init__(
-        self,
-        root: str,
-        *,
-        shot: int = 1,
-        cache: str | None = None,
-        progress: Progress | None = None,
-    ) -> None:
-        """As `Benchmark`; a class needs more images than `shot`."""
-        super().__init__(root, shot=shot, cache=cache, progress=progress)
+    def __post_init__(self) -> None:
+        super().__post_init__()
         # Few images, many draws: examples are made once.
-        self._whole = functools.cache(self._read_whole)
-        self._object = functools.cache(self._read_object)
+        self._example = functools.cache(self._read_example)
         self._has_part = functools.cache(_contains_part)
 
     @abstractmethod
-    def _build(self) -> tuple[str, pa.Table]:
-        """Builds the table from annotations; returns the folder to save it in, and the table."""
-
-    @abstractmethod
-    def _find_image_folder(self) -> str:
-        """The folder of images below the root; raises SourceError if there is none."""
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
+        """Adds all masks of the annotations in a folder, with this folder of images."""
 
     @abstractmethod
     def _of_fold(self, fold: str) -> list[Category]:
@@ -96,42 +97,57 @@ class AnnotatedBenchmark(PreparedBenchmark):
         """The classes of the fold (at the shot it was opened with), by ids of the data set."""
         return {category.class_id: category.name for category in self._of_fold(fold)}
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """Draws the images of query and supports for each; see the class.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: shot is below 1, or another than the data set was opened with if its
-                classes depend on it, or a seed that NumPy's legacy generator does not take.
-        """
-        self._check_sampling(sampling)
-        draw = np.random.RandomState(sampling.seed)
-        episodes = []
-        for number, category in enumerate(self._class_of_each(fold, draw)):
-            query, *supports = self._draw_examples(draw, category, sampling)
-            episodes.append(
-                Episode(
-                    *(number, fold, category.class_id, category.name),
-                    *(query, tuple(supports), sampling.seed),
-                )
+    def check_sampling(self, fold: str, sampling: Sampling) -> None:
+        """See `Benchmark.check_sampling`; if `shot_decides`, also another shot than opened with."""
+        super().check_sampling(fold, sampling)
+        if self.shot_decides and sampling.shot != self.shot:
+            raise ConfigError(
+                f"{self.name} was opened with shot={self.shot}, on which its classes depend; "
+                f"open it with shot={sampling.shot} instead"
             )
-        return episodes
 
     def prepare(self, out: str | None = None) -> list[str]:
         """As `PreparedBenchmark.prepare`: builds the table again and writes it."""
-        folder, table = self._build()
         image_folder = self._find_image_folder()
+        folder, table = self._build(image_folder)
         return save_annotations(table, self.table_file, folder, out, image_folder)
+
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterator[Task]:
+        draw = np.random.RandomState(sampling.seed)
+        for category in self._class_of_each(fold, draw):
+            query, *supports = self._draw_examples(draw, category, sampling)
+            yield category.class_id, query, supports
+
+    def _find_image_folder(self) -> str:
+        """The folder of images below the root; raises SourceError if there is none."""
+        tried = folders_of(self.root, self.image_folders)
+        for folder in tried:
+            if any(is_folder(f"{folder}/{name}") for name in self.image_parts):
+                return folder
+        raise SourceError(
+            f"no images of {self.images_of}: no folder {' or '.join(self.image_parts)} in "
+            f"{', '.join(tried)}"
+        )
+
+    def _build(self, image_folder: str) -> tuple[str, pa.Table]:
+        """Builds the table from annotations; returns the folder to save it in, and the table."""
+        for folder in folders_of(self.root, self.folders):
+            collector = Collector()
+            if (found := self._collect(folder, image_folder, collector)) is not None:
+                return folder, collector.table(*found)
+        raise SourceError(
+            f"{self.title}: no {self.annotation_files} in {self.root}; it needs\n{self.layout}"
+        )
 
     @cached_property
     def _annotations(self) -> Annotations:
-        for folder in (f"{self.root}/{name}".rstrip("/") for name in self.folders):
+        for folder in folders_of(self.root, self.folders):
             if exists(url := f"{folder}/{self.table_file}"):
                 return read_annotations(url)
-        folder, table = self._build()
+        folder, table = self._build(self._find_image_folder())
         url = f"{folder}/{self.table_file}"
         try:
-            write_annotations(url, table)
+            write_table(url, table)
         except OSError as error:
             log.warning(
                 "%s cannot be saved (%s): annotations will be read again next time; "
@@ -144,28 +160,6 @@ class AnnotatedBenchmark(PreparedBenchmark):
     def _image_folder(self) -> str:
         return self._annotations.image_folder or self._find_image_folder()
 
-    def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; for `RESAMPLE` INSID3's, which compares at 1024 x 1024."""
-        return Protocol(formula="A", side=1024) if rule == RESAMPLE else self.protocol
-
-    def _check_sampling(self, sampling: Sampling) -> None:
-        check_rule(self, sampling)
-        if sampling.shot < 1 or not 0 <= sampling.seed < _SEEDS:
-            raise ConfigError(
-                f"shot {sampling.shot} and seed {sampling.seed}: shot must be 1 or more, seed "
-                f"between 0 and {_SEEDS - 1}"
-            )
-        if self.shot_decides and sampling.shot != self.shot:
-            raise ConfigError(
-                f"{self.name} was opened with shot={self.shot}, on which its classes depend; "
-                f"open it with shot={sampling.shot} instead"
-            )
-
-    def _read_whole(self, class_id: int, image: str) -> Example:
-        """A whole image with all objects of the class."""
-        rle = self._annotations.mask(class_id, image)
-        return Example(image, f"{self._image_folder}/{image}", rle_address(rle))
-
     def _draw_examples(
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
@@ -174,10 +168,12 @@ class AnnotatedBenchmark(PreparedBenchmark):
         `RESAMPLE` repeats the draws of images and objects, not that of the class, until every crop
         contains a pixel of the part.
         """
-        known = self._annotations.images(category.class_id)
+        known, class_id = self._annotations, category.class_id
         for _ in range(_ATTEMPTS):
-            images = draw_images(draw, known, sampling.shot)
-            examples = tuple(self._draw_object(draw, category.class_id, image) for image in images)
+            examples = tuple(
+                self._example(class_id, image, pick(draw, known.instances(class_id, image)))
+                for image in draw_images(draw, known.images(class_id), sampling)
+            )
             if sampling.rule != RESAMPLE or all(self._has_part(example) for example in examples):
                 return examples
         raise SourceError(
@@ -185,17 +181,14 @@ class AnnotatedBenchmark(PreparedBenchmark):
             f"{_ATTEMPTS} draws had an empty one"
         )
 
-    def _draw_object(self, draw: np.random.RandomState, class_id: int, image: str) -> Example:
-        instances = self._annotations.instances(class_id, image)
-        return self._object(class_id, image, instances[_index(draw, len(instances))])
-
-    def _read_object(self, class_id: int, image: str, instance: int) -> Example:
-        """A crop to the box of one object, with the part of the class that belongs to it."""
+    def _read_example(self, class_id: int, image: str, instance: int | None = None) -> Example:
+        """A whole image with all of the class, or a crop to the box of one object with its part."""
         rle = self._annotations.mask(class_id, image, instance)
-        height, width = rle["size"]
-        box = crop_of(self._annotations.box(class_id, image, instance), height, width)
-        key = f"{image}#{','.join(map(str, box))}"
-        return Example(key, f"{self._image_folder}/{image}", rle_address(rle), box)
+        address, ground_truth = f"{self._image_folder}/{image}", rle_address(rle)
+        if instance is None:
+            return Example(image, address, ground_truth)
+        box = crop_of(self._annotations.box(class_id, image, instance), *rle["size"])
+        return Example(f"{image}#{','.join(map(str, box))}", address, ground_truth, box)
 
 
 def crop_of(box: Sequence[float], height: int, width: int) -> Box:
@@ -209,32 +202,6 @@ def crop_of(box: Sequence[float], height: int, width: int) -> Box:
     return x0, y0, max(x0, x1), max(y0, y1)
 
 
-def draw_images(draw: np.random.RandomState, images: Sequence[str], shot: int) -> list[str]:
-    """Draws a query, then supports other than the query; supports may repeat.
-
-    Args:
-        draw: NumPy's legacy generator.
-        images: to draw from; at least two different ones.
-        shot: number of supports.
-    """
-    query = images[_index(draw, len(images))]
-    chosen = [query]
-    while len(chosen) <= shot:
-        if (image := images[_index(draw, len(images))]) != query:
-            chosen.append(image)
-    return chosen
-
-
-def draw_category(draw: np.random.RandomState, categories: Sequence[Category]) -> Category:
-    """Draws a class."""
-    return categories[_index(draw, len(categories))]
-
-
 def _contains_part(example: Example) -> bool:
     x0, y0, x1, y1 = example.crop or (0, 0, None, None)
     return bool(read_ground_truth(example.ground_truth).mask[y0:y1, x0:x1].any())
-
-
-def _index(draw: np.random.RandomState, count: int) -> int:
-    # Without replacement, which changes the state of the generator in another way than with.
-    return int(draw.choice(count, 1, replace=False)[0])

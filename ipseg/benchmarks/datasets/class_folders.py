@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 
-from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.benchmark import Task
+from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.mask_names import MaskNames, spellings
 from ipseg.errors import SourceError
 from ipseg.storage.walk import iterate_files
@@ -59,33 +60,24 @@ def paired_images(
     others = listed if masks == images else files_by_class(f"{root}/{masks}")
     if not listed:
         raise SourceError(f"{root}/{images} has no class folder; put images in <class>/NAME.jpg")
-    return {
-        name: _paired_class(root, (images, masks, name), files, others.get(name, {}), suffixes)
-        for name, files in listed.items()
-    }
+    found = {}
+    for name, files in listed.items():
+        there = others.get(name, {})
+        found[name] = _paired_class(root, (images, masks, name), files, there, suffixes)
+    return found
 
 
-def episodes_by_class(
-    queries: ClassImages,
-    supports: ClassImages,
-    *,
-    exclude: bool,
-    fold: str = "",
-    seed: int | None = None,
-) -> list[Episode]:
-    """One episode for each image of each class, class by class, with the supports of the class.
+def tasks_by_class(queries: ClassImages, supports: ClassImages, *, exclude: bool) -> Iterator[Task]:
+    """One for each image of each class, class by class, with the supports of the class.
 
     Args:
         queries: class -> images to segment.
         supports: class -> its supports.
         exclude: leaves the supports of a class out of its queries.
-        fold: name of the fold, for the episodes.
-        seed: of the supports, if they were drawn at random.
 
     Raises:
         SourceError: no query is left for a class.
     """
-    episodes: list[Episode] = []
     for class_id, (name, examples) in enumerate(queries.items()):
         excluded = {support.key for support in supports[name]} if exclude else set()
         remaining = [example for example in examples if example.key not in excluded]
@@ -95,10 +87,7 @@ def episodes_by_class(
                 f"images, or keep prompts among the queries"
             )
         for query in remaining:
-            episodes.append(
-                Episode(len(episodes), fold, class_id, name, query, supports[name], seed)
-            )
-    return episodes
+            yield class_id, query, supports[name]
 
 
 def stem(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -10,24 +10,13 @@ from ipseg.benchmarks.annotations import prepare_coco
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split
 from ipseg.benchmarks.annotations.prepare_coco import LAYOUT, PLACES, VAL_INSTANCES
-from ipseg.benchmarks.benchmark import PreparedBenchmark, Protocol, Sampling
-from ipseg.benchmarks.datasets.drawing import (
-    FSS_SAM3,
-    PROMPT_SET,
-    PROMPT_SET_MEANING,
-    UNIQUE_SUPPORTS,
-    UNIQUE_SUPPORTS_MEANING,
-    check_request,
-    draw_by_class,
-    draw_prompts,
-)
-from ipseg.benchmarks.datasets.fss_sam3 import PROTOCOL as FSS_SAM3_PROTOCOL
-from ipseg.benchmarks.datasets.fss_sam3 import CocoPools
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import is_file, locate
+from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing, fss_sam3
+from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import check_files, is_file
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
-from ipseg.storage.walk import iterate_files
 
 _MAPS = "annotations/val2014/"
 
@@ -35,8 +24,9 @@ _MAPS = "annotations/val2014/"
 class Coco20iBenchmark(PreparedBenchmark):
     """Classes 0 to 79 in the order of COCO's ids; fold f tests f, f + 4, f + 8, ...
 
-    A query is never its own support, but may be a support of another query:
-    `Sampling.exclude_prompt` matters only for rule "prompt-set".
+    1000 episodes; with "prompt-set" one for each image of each class. A query is never its own
+    support, but may be a support of another query: `Sampling.exclude_prompt` matters only for rule
+    "prompt-set".
 
     The images of a class are listed in `splits/`. Draws depend on the order of that list, so only
     the official files give the published episodes (`ipseg.benchmarks.published.episode_lists`).
@@ -46,21 +36,19 @@ class Coco20iBenchmark(PreparedBenchmark):
     title: ClassVar[str] = "COCO-20i"
     folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(FOLDS))
     layout: ClassVar[str] = LAYOUT
+    places: ClassVar[tuple[str, ...]] = PLACES
+    needed: ClassVar[tuple[str, ...]] = ("val2014/",)
     rules: ClassVar[dict[str, str]] = {
-        UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
-        PROMPT_SET: PROMPT_SET_MEANING,
-        FSS_SAM3: "FSS-SAM3's draws from the official annotations; a support is one object of "
+        **drawing.RULES,
+        fss_sam3.RULE: "FSS-SAM3's draws from the official annotations; a support is one object of "
         "more than 1000 pixels",
     }
-    protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
-
-    def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; for "fss-sam3" FSS-SAM3's, for "prompt-set" IPSeg's."""
-        if rule == FSS_SAM3:
-            return FSS_SAM3_PROTOCOL
-        if rule == PROMPT_SET:
-            return Protocol(formula="B", side=1024, ground_truth_resize="linear")
-        return self.protocol
+    seeded: ClassVar[tuple[str, ...]] = ("", *rules)
+    protocol: ClassVar[Protocol] = MATCHER_PROTOCOL
+    protocols: ClassVar[dict[str, Protocol]] = {
+        drawing.PROMPT_SET: IPSEG_PROTOCOL,
+        fss_sam3.RULE: fss_sam3.PROTOCOL,
+    }
 
     def check(self) -> None:
         """Reads the splits and checks that every image and label map they name exists.
@@ -71,61 +59,37 @@ class Coco20iBenchmark(PreparedBenchmark):
         Raises:
             SourceError: as `Benchmark.check`.
         """
-        missing = self._missing(self.folds)
-        if missing and is_file(f"{self._base}/{VAL_INSTANCES}"):
-            return
-        if missing:
-            raise SourceError(self._incomplete(missing))
+        if error := self._lacking(self.folds):
+            if is_file(f"{self._base}/{VAL_INSTANCES}"):
+                return
+            raise error
         named = {
             name for fold in self.folds for names in self._lists(fold).values() for name in names
         }
-        self._check_files(named)
-        self._check_files({_map_of(name) for name in named})
+        check_files(self._base, named | {_map_of(name) for name in named})
 
     def classes(self, fold: str) -> dict[int, str]:
         """Contiguous id -> name."""
         return {class_id: COCO_CLASSES[class_id] for class_id in fold_classes(int(fold))}
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """1000 episodes; with "prompt-set" one for each image of each class.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`, or what the rule needs is missing.
-            ConfigError: shot or seed is out of range.
-        """
-        check_request(self, fold, sampling)
-        if sampling.rule == FSS_SAM3:
-            return self._pools.episodes(int(fold), sampling)
-        if missing := self._missing([fold]):
-            raise SourceError(self._incomplete(missing))
-        lists = self._lists(fold)
-        draw = draw_prompts if sampling.rule == PROMPT_SET else draw_by_class
-        drawn = draw(lists, sampling, self._split_of(fold) or "")
-        return [
-            Episode(
-                number,
-                fold,
-                class_id,
-                COCO_CLASSES[class_id],
-                self._example(query, class_id),
-                tuple(self._example(support, class_id) for support in supports),
-                sampling.seed,
-            )
-            for number, (class_id, query, supports) in enumerate(drawn)
-        ]
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        if sampling.rule == fss_sam3.RULE:
+            return self._pools.tasks(int(fold), sampling)
+        if error := self._lacking([fold]):
+            raise error
+        prompts = sampling.rule == drawing.PROMPT_SET
+        draw = drawing.draw_prompts if prompts else drawing.draw_by_class
+        drawn = draw(self._lists(fold), sampling, self._split_of(fold) or "")
+        return drawing.with_examples(drawn, self._example)
 
     def prepare(self, out: str | None = None) -> list[str]:
         """Label maps and splits; see `prepare_coco.prepare`."""
-        return prepare_coco.prepare(self.root, out, self._progress)
+        return prepare_coco.prepare(self.root, out, self.progress)
 
     @cached_property
-    def _base(self) -> str:
-        return locate(self.root, PLACES, ["val2014/"], title=self.title, layout=self.layout)
-
-    @cached_property
-    def _pools(self) -> CocoPools:
+    def _pools(self) -> fss_sam3.CocoPools:
         url = f"{self._base}/{VAL_INSTANCES}"
-        return CocoPools(Instances(url), self._base, url)
+        return fss_sam3.CocoPools(Instances(url), self._base, url)
 
     @cached_property
     def _read(self) -> dict[str, dict[int, list[str]]]:
@@ -145,29 +109,19 @@ class Coco20iBenchmark(PreparedBenchmark):
                 return url
         return None
 
-    def _missing(self, folds: Sequence[str]) -> list[str]:
+    def _lacking(self, folds: Sequence[str]) -> SourceError | None:
+        """What to raise if maps or splits are missing."""
         maps = [] if is_folder(f"{self._base}/{_MAPS}") else [_MAPS]
         without = [fold for fold in folds if self._split_of(fold) is None]
-        return maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in without]
-
-    def _incomplete(self, missing: Sequence[str]) -> str:
+        missing = maps + [f"splits/val/fold{fold}.pkl (or .parquet)" for fold in without]
+        if not missing:
+            return None
         found = is_file(f"{self._base}/{VAL_INSTANCES}")
-        return (
-            f"{self.title} is not complete: no {' and '.join(missing)} in {self._base}; "
-            f"`ipseg data prepare {self.name}` makes maps and splits from {VAL_INSTANCES}, "
-            f"which is {'there' if found else 'missing too'}; it needs\n{self.layout}"
+        return self._incomplete(
+            " and ".join(missing),
+            f"; `ipseg data prepare {self.name}` makes maps and splits from {VAL_INSTANCES}, which "
+            f"is {'there' if found else 'missing too'}",
         )
-
-    def _check_files(self, named: set[str]) -> None:
-        for folder in sorted({name.rpartition("/")[0] for name in named}):
-            listed = iterate_files(f"{self._base}/{folder}")
-            found = {f"{folder}/{name}" for name, _, is_dir in listed if not is_dir}
-            wanted = {name for name in named if name.rpartition("/")[0] == folder}
-            if missing := sorted(wanted - found):
-                raise SourceError(
-                    f"{self._base}/{missing[0]} is missing, which the splits need "
-                    f"({len(missing)} of {len(wanted)} files in {folder}/ are missing)"
-                )
 
     def _example(self, image: str, class_id: int) -> Example:
         labels = f"{self._base}/{_map_of(image)}"

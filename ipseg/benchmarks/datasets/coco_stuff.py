@@ -50,19 +50,19 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
 
     @cached_property
     def _images(self) -> dict[str, str]:
-        files = [url.rpartition("/")[2] for url in list_files(f"{self._root}/{_IMAGES}", "*.jpg")]
+        files = [url.rpartition("/")[2] for url in list_files(f"{self._base}/{_IMAGES}", "*.jpg")]
         if not files:
-            raise SourceError(f"{self._root}/{_IMAGES} contains no .jpg; it needs\n{self.layout}")
+            raise SourceError(f"{self._base}/{_IMAGES} contains no .jpg; it needs\n{self.layout}")
         return {stem(file): f"{_IMAGES}/{file}" for file in files}
 
     def _labels(self, name: str) -> str:
-        return f"{self._root}/{_MAPS}/{name}{_CONVERTED if self._converted else ''}.png"
+        return f"{self._base}/{_MAPS}/{name}{_CONVERTED if self._converted else ''}.png"
 
     @cached_property
     def _converted(self) -> bool:
         # The converter writes next to the published maps; if both exist, the published ones are
         # read.
-        first = f"{self._root}/{_MAPS}/{next(iter(self._images))}"
+        first = f"{self._base}/{_MAPS}/{next(iter(self._images))}"
         if is_file(f"{first}.png"):
             return False
         if is_file(f"{first}{_CONVERTED}.png"):
@@ -75,17 +75,15 @@ class CocoStuffBenchmark(ZeroShotBenchmark):
     @cached_property
     def _coding(self) -> Coding:
         if self._converted:
-            return Coding(
-                {class_id: _IDS.index(class_id) for class_id in self.unseen},
-                {*range(len(_IDS)), _VOID},
-                _VOID,
+            numbers = {class_id: number for number, class_id in enumerate(_IDS)}
+            explanation = (
                 f"a converted map contains 0 to {len(_IDS) - 1} and 255; was it made by "
-                "mmsegmentation's coco_stuff164k.py?",
+                "mmsegmentation's coco_stuff164k.py?"
             )
-        return Coding(
-            {class_id: class_id - 1 for class_id in self.unseen},
-            {*(class_id - 1 for class_id in _IDS), _VOID},
-            _VOID,
-            "a published map contains id - 1 of annotated classes, 255 for unlabeled; is it from "
-            "another release, or converted and renamed?",
-        )
+        else:
+            numbers = {class_id: class_id - 1 for class_id in _IDS}
+            explanation = (
+                "a published map contains id - 1 of annotated classes, 255 for unlabeled; is it "
+                "from another release, or converted and renamed?"
+            )
+        return Coding(numbers, {*numbers.values(), _VOID}, _VOID, explanation)

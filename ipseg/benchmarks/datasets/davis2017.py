@@ -3,57 +3,33 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
-from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import read_label_map
-from ipseg.benchmarks.layout import locate, read_names
+from ipseg.benchmarks.layout import read_names
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.walk import list_files
 from ipseg.vision.mask_files import smoothed_values
 
 log = logging.getLogger("ipseg")
 
-_PLACES = (
-    "",
-    *("DAVIS/2017", "2017", "data/DAVIS/2017", "DAVIS"),
-    *("trainval", "DAVIS17/trainval", "DAVIS/2017/trainval"),
-)
 _LIST = "ImageSets/2017/val.txt"
 _VOID = 255
-
-
-@dataclass(frozen=True)
-class _Sequence:
-    """One video.
-
-    Attributes:
-        name: name of its folder.
-        frames: addresses of image and label map of each frame, by name.
-        objects: indices in the label map of the first frame.
-    """
-
-    name: str
-    frames: tuple[tuple[str, str], ...]
-    objects: tuple[int, ...]
-
-    def example(self, frame: int, index: int) -> Example:
-        """One object in one frame."""
-        image, labels = self.frames[frame]
-        file = image.rpartition("/")[2]
-        return Example(f"JPEGImages/480p/{self.name}/{file}", image, f"{labels}#label={index}")
 
 
 class Davis2017Benchmark(Benchmark):
     """Every object of every sequence is a class, `<sequence>/<index>`, in the order of the list.
 
-    The first and the last frame are not queries. Void pixels (255) count as background, as in the
+    Episodes are in the order of sequences, then of objects, then of frames. The first frame is the
+    support; neither it nor the last is a query. Void pixels (255) count as background, as in the
     official evaluation of this task.
     """
 
@@ -66,6 +42,12 @@ class Davis2017Benchmark(Benchmark):
         "ROOT/ImageSets/2017/val.txt                  every sequence listed must exist\n"
         "Get DAVIS-2017-trainval-480p.zip from davischallenge.org."
     )
+    places: ClassVar[tuple[str, ...]] = (
+        *("", "DAVIS/2017", "2017", "data/DAVIS/2017", "DAVIS"),
+        *("trainval", "DAVIS17/trainval", "DAVIS/2017/trainval"),
+    )
+    needed: ClassVar[tuple[str, ...]] = ("JPEGImages/480p/", "Annotations/480p/", _LIST)
+    one_shot: ClassVar[tuple[str, ...]] = ("",)
     protocol: ClassVar[Protocol] = Protocol(formula="JF", given_mask=True, boundaries=True)
     formulas: ClassVar[tuple[str, ...]] = ("JF", "J", "F")
 
@@ -75,46 +57,21 @@ class Davis2017Benchmark(Benchmark):
         Raises:
             SourceError: as `Benchmark.check`.
         """
-        self._sequences  # noqa: B018  (reading it is the check)
+        self._objects  # noqa: B018  (reading it is the check)
 
     def classes(self, fold: str) -> dict[int, str]:
         """Number in the order of the list -> `<sequence>/<index>`."""
-        return dict(
-            enumerate(f"{video.name}/{i}" for video in self._sequences for i in video.objects)
-        )
+        return dict(enumerate(self._objects))
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By sequence, then by object, then by frame.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: more than one shot; only the first frame can be a support.
-        """
-        check_rule(self, sampling)
-        check_one_shot(self, sampling)
-        queries = (
-            (video, index, frame)
-            for video in self._sequences
-            for index in video.objects
-            for frame in range(1, len(video.frames) - 1)
-        )
-        ids = {name: class_id for class_id, name in self.classes(fold).items()}
-        episodes = []
-        for number, (video, index, frame) in enumerate(queries):
-            name = f"{video.name}/{index}"
-            query, support = video.example(frame, index), video.example(0, index)
-            episodes.append(Episode(number, "val", ids[name], name, query, (support,)))
-        return episodes
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterator[Task]:
+        for class_id, frames in enumerate(self._objects.values()):
+            for query in frames[1:-1]:
+                yield class_id, query, frames[:1]
 
     @cached_property
-    def _sequences(self) -> tuple[_Sequence, ...]:
-        root = locate(
-            self.root,
-            _PLACES,
-            ["JPEGImages/480p/", "Annotations/480p/", _LIST],
-            title=self.title,
-            layout=self.layout,
-        )
+    def _objects(self) -> dict[str, list[Example]]:
+        """`<sequence>/<index>` -> that object in every frame."""
+        root = self._base
         names = read_names(f"{root}/{_LIST}")
         images = {n: list_files(f"{root}/JPEGImages/480p/{n}", "*.jpg") for n in names}
         labels = {n: list_files(f"{root}/Annotations/480p/{n}", "*.png") for n in names}
@@ -124,10 +81,22 @@ class Davis2017Benchmark(Benchmark):
                 f"{_LIST} have no frames or no annotations ({', '.join(absent[:5])}); a score over "
                 f"the rest would not be the benchmark's. Unpack the archive again"
             )
-        return tuple(_sequence(root, n, images[n], labels[n]) for n in names)
+        return {
+            f"{name}/{index}": [
+                Example(
+                    f"JPEGImages/480p/{name}/{image.rpartition('/')[2]}",
+                    image,
+                    f"{label_map}#label={index}",
+                )
+                for image, label_map in zip(images[name], labels[name], strict=True)
+            ]
+            for name in names
+            for index in _indices(root, name, images[name], labels[name])
+        }
 
 
-def _sequence(root: str, name: str, images: list[str], labels: list[str]) -> _Sequence:
+def _indices(root: str, name: str, images: list[str], labels: list[str]) -> list[int]:
+    """The objects of a sequence: values in its first label map, once all frames are there."""
     frames = [stem(path) for path in images]
     maps = [stem(path) for path in labels]
     if odd := sorted(set(frames) ^ set(maps)):
@@ -152,4 +121,4 @@ def _sequence(root: str, name: str, images: list[str], labels: list[str]) -> _Se
             "%s has the objects %s, with gaps between them; each counts as an object",
             *(labels[0], ", ".join(map(str, objects))),
         )
-    return _Sequence(name, tuple(zip(images, labels, strict=True)), tuple(objects))
+    return objects

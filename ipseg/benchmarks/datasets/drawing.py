@@ -6,33 +6,27 @@ many came before it. The draws here are the same, but without global state.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from ipseg.benchmarks.benchmark import Benchmark, Sampling, check_rule
-from ipseg.errors import ConfigError, SourceError
+from ipseg.benchmarks.benchmark import Sampling, Task
+from ipseg.benchmarks.episode import Example
+from ipseg.errors import SourceError
 
 EPISODES = 1000  # of each fold of COCO-20i and PASCAL-5i
 UNIQUE_SUPPORTS = "unique-supports"
 PROMPT_SET = "prompt-set"
-FSS_SAM3 = "fss-sam3"
-UNIQUE_SUPPORTS_MEANING = (
-    "the reference's draws, but a support that is already drawn is rejected and another one drawn; "
-    "the same list for one shot"
-)
-PROMPT_SET_MEANING = (
-    "IPSeg's setting: the same prompts for all images of a class, IoU averaged over images at 1024 "
-    "x 1024; its hand-picked sets were not published, so prompts are drawn with the seed"
-)
-
-_IRREPRODUCIBLE = {
-    "sansa": "its release draws in six worker processes, each with a state of NumPy's generator "
-    "that depends on how many numbers PyTorch drew while its network was built. With "
-    "--num_workers 0 it draws the list of the reference, which is the empty rule"
+RULES = {
+    UNIQUE_SUPPORTS: "the reference's draws, but a support that is already drawn is rejected and "
+    "another one drawn; the same list for one shot",
+    PROMPT_SET: "IPSeg's setting: the same prompts for all images of a class, IoU averaged over "
+    "images at 1024 x 1024; its hand-picked sets were not published, so prompts are drawn with the "
+    "seed",
 }
-_SEEDS = 2**32  # seeds of NumPy's legacy generator are below this
+
+Item = TypeVar("Item")
 
 
 class Drawn(NamedTuple):
@@ -49,28 +43,9 @@ class Drawn(NamedTuple):
     supports: tuple[str, ...]
 
 
-def check_request(benchmark: Benchmark, fold: str, sampling: Sampling) -> None:
-    """Refuses a fold, rule, shot or seed that is not possible.
-
-    Raises:
-        SourceError: the benchmark has no such fold or rule, or the rule cannot be reproduced (says
-            why).
-        ConfigError: shot is below 1, or the legacy generator cannot be given this seed.
-    """
-    if fold not in benchmark.folds:
-        raise SourceError(
-            f"{benchmark.name} has no fold '{fold}'; it has {', '.join(benchmark.folds)}"
-        )
-    if sampling.rule in _IRREPRODUCIBLE:
-        raise SourceError(
-            f"the episodes of rule '{sampling.rule}' cannot be reproduced: "
-            f"{_IRREPRODUCIBLE[sampling.rule]}"
-        )
-    check_rule(benchmark, sampling)
-    if sampling.shot < 1:
-        raise ConfigError(f"shot is {sampling.shot}; an episode needs at least one support")
-    if not 0 <= sampling.seed < _SEEDS:
-        raise ConfigError(f"seed is {sampling.seed}; it must be from 0 to {_SEEDS - 1}")
+def with_examples(drawn: Iterable[Drawn], example: Callable[[str, int], Example]) -> Iterator[Task]:
+    """The same with the example of each name and class."""
+    return ((c, example(query, c), [example(s, c) for s in names]) for c, query, names in drawn)
 
 
 def draw_by_class(
@@ -87,17 +62,48 @@ def draw_by_class(
     Raises:
         SourceError: a class has too few images.
     """
-    for class_id, names in images.items():
-        check_enough(names, sampling, f"{where}: class {class_id}")
+    check_enough(images, sampling, where)
     stream = np.random.RandomState(sampling.seed)
     classes = list(images)
     drawn = []
     for _ in range(count):
-        class_id = classes[_draw(stream, len(classes))]
-        names = images[class_id]
-        query = names[_draw(stream, len(names))]
-        drawn.append(Drawn(class_id, query, draw_supports(stream, names, query, sampling)))
+        class_id = pick(stream, classes)
+        query, *supports = draw_images(stream, images[class_id], sampling)
+        drawn.append(Drawn(class_id, query, tuple(supports)))
     return drawn
+
+
+def draw_for(
+    queries: Iterable[tuple[str, int]],
+    images: Mapping[int, Sequence[str]],
+    sampling: Sampling,
+    where: str,
+) -> list[Drawn]:
+    """Draws only the supports, for queries that a list or the data set gives.
+
+    Args:
+        queries: name and class of each.
+        images: as for `draw_by_class`.
+        sampling: as for `draw_by_class`.
+        where: as for `draw_by_class`.
+
+    Raises:
+        SourceError: a class has too few images.
+    """
+    check_enough(images, sampling, where)
+    stream = np.random.RandomState(sampling.seed)
+    return [
+        Drawn(class_id, query, draw_supports(stream, images[class_id], query, sampling))
+        for query, class_id in queries
+    ]
+
+
+def draw_images(
+    stream: np.random.RandomState, names: Sequence[str], sampling: Sampling
+) -> tuple[str, ...]:
+    """Draws a query, then its supports as `draw_supports`."""
+    query = pick(stream, names)
+    return query, *draw_supports(stream, names, query, sampling)
 
 
 def draw_supports(
@@ -109,12 +115,12 @@ def draw_supports(
         stream: the generator, in the state that earlier draws left.
         names: of the images of the class; `check_enough` has accepted them.
         query: never a support.
-        sampling: shot, and rule "" or "unique-supports".
+        sampling: shot, and the rule, of which only "unique-supports" matters.
     """
     unique = sampling.rule == UNIQUE_SUPPORTS
     supports: list[str] = []
     while len(supports) < sampling.shot:
-        name = names[_draw(stream, len(names))]
+        name = pick(stream, names)
         if name != query and not (unique and name in supports):
             supports.append(name)
     return tuple(supports)
@@ -138,8 +144,7 @@ def draw_prompts(
     for class_id, listed in images.items():
         names = list(dict.fromkeys(listed))
         needed = sampling.shot + 1 if sampling.exclude_prompt else sampling.shot
-        if len(names) < needed:
-            raise SourceError(_too_few(f"{where}: class {class_id}", len(names), needed))
+        _check_count(f"{where}: class {class_id}", len(names), needed)
         order = stream.choice(len(names), sampling.shot, replace=False)
         supports = tuple(names[i] for i in order)
         excluded = supports if sampling.exclude_prompt else ()
@@ -147,22 +152,26 @@ def draw_prompts(
     return drawn
 
 
-def check_enough(names: Sequence[str], sampling: Sampling, where: str) -> None:
+def check_enough(images: Mapping[int, Sequence[str]], sampling: Sampling, where: str) -> None:
     """Refuses a class with too few images to draw from; the reference would loop forever.
 
     Raises:
         SourceError: starts with `where`.
     """
     needed = 1 + (sampling.shot if sampling.rule == UNIQUE_SUPPORTS else 1)
-    if len(set(names)) < needed:
-        raise SourceError(_too_few(where, len(set(names)), needed))
+    for class_id, names in images.items():
+        _check_count(f"{where}: class {class_id}", len(set(names)), needed)
 
 
-def _draw(stream: np.random.RandomState, count: int) -> int:
+def pick(stream: np.random.RandomState, items: Sequence[Item]) -> Item:
+    """Draws one of some items."""
     # Not randint: choice without replacement permutes all positions, so that the generator is in
     # another state afterwards.
-    return int(stream.choice(count, 1, replace=False)[0])
+    return items[int(stream.choice(len(items), 1, replace=False)[0])]
 
 
-def _too_few(where: str, found: int, needed: int) -> str:
-    return f"{where} has {found} image(s), too few to draw from; it needs at least {needed}"
+def _check_count(where: str, found: int, needed: int) -> None:
+    if found < needed:
+        raise SourceError(
+            f"{where} has {found} image(s), too few to draw from; it needs at least {needed}"
+        )

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import (
-    ClassImages,
-    episodes_by_class,
     files_by_class,
     paired_images,
+    tasks_by_class,
 )
-from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import read_ground_truth
-from ipseg.benchmarks.layout import locate
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.prompts import MASK_SUFFIX, pair
 from ipseg.storage.files import is_folder
@@ -26,6 +26,10 @@ _FIRST_BY_NAME = 6  # "largest-of-6" takes the largest object among these
 
 class FolderBenchmark(Benchmark):
     """Images with masks in class folders; classes are numbered by name.
+
+    Episodes are in the order of classes, then of queries by name. With "all-pairs": by class, then
+    by name of the support, then of the query; an image is also its own query unless prompts are
+    excluded.
 
     If there is a folder `prompts/`, all images in it are supports of their class, whatever the
     shot, and the reference rule takes none from `images/`. Naming a rule overrides that.
@@ -38,12 +42,15 @@ class FolderBenchmark(Benchmark):
         "ROOT/masks/<class>/NAME.png    pixels that are not zero or transparent are the object\n"
         "ROOT/prompts/<class>/          optional: prompt images, with NAME.mask.png as mask"
     )
+    needed: ClassVar[tuple[str, ...]] = ("images/", "masks/")
     rules: ClassVar[dict[str, str]] = {
         "first": "the first image of the class by name; the reference without prompts/",
         "largest-of-6": "the largest object, by share of the image, among the first six by name",
         "random": "drawn with the seed, once for each class",
         "all-pairs": "every ordered pair of images of a class is an episode",
     }
+    one_shot: ClassVar[tuple[str, ...]] = ("all-pairs",)
+    seeded: ClassVar[tuple[str, ...]] = ("random",)
     protocol: ClassVar[Protocol] = Protocol(formula="B", mask_orientation="auto")
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
@@ -59,35 +66,22 @@ class FolderBenchmark(Benchmark):
         """Classes numbered by name -> name of the folder."""
         return dict(enumerate(self._images))
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By class, then by name of the query.
-
-        With "all-pairs": by class, then by name of the support, then of the query; an image is also
-        its own query unless prompts are excluded.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: "all-pairs" with more than one shot.
-        """
-        check_rule(self, sampling)
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
         if sampling.rule == "all-pairs":
-            check_one_shot(self, sampling)
-            return self._all_pairs(sampling.exclude_prompt)
-        if sampling.rule == "" and self._prompts:
-            supports: ClassImages = self._prompts
-        else:
-            supports = self._draw(sampling)
-        return episodes_by_class(
-            self._images,
-            supports,
-            exclude=sampling.exclude_prompt,
-            seed=sampling.seed if sampling.rule == "random" else None,
-        )
+            return (
+                (class_id, query, (support,))
+                for class_id, examples in enumerate(self._images.values())
+                for support in examples
+                for query in examples
+                if not sampling.exclude_prompt or query.key != support.key
+            )
+        listed = self._prompts if sampling.rule == "" else {}
+        supports = listed or self._draw(sampling)
+        return tasks_by_class(self._images, supports, exclude=sampling.exclude_prompt)
 
     @cached_property
     def _images(self) -> dict[str, tuple[Example, ...]]:
-        locate(self.root, [""], ["images/", "masks/"], title=self.title, layout=self.layout)
-        return paired_images(self.root, "images", "masks")
+        return paired_images(self._base, "images", "masks")
 
     @cached_property
     def _prompts(self) -> dict[str, tuple[Example, ...]]:
@@ -131,19 +125,6 @@ class FolderBenchmark(Benchmark):
                 ranked = list(examples)
             supports[name] = tuple(ranked[: sampling.shot])
         return supports
-
-    def _all_pairs(self, exclude: bool) -> list[Episode]:
-        pairs = (
-            (class_id, name, support, query)
-            for class_id, (name, examples) in enumerate(self._images.items())
-            for support in examples
-            for query in examples
-            if not exclude or query.key != support.key
-        )
-        return [
-            Episode(number, "", class_id, name, query, (support,))
-            for number, (class_id, name, support, query) in enumerate(pairs)
-        ]
 
 
 def _largest_first(examples: tuple[Example, ...]) -> list[Example]:

@@ -2,31 +2,22 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
-import numpy as np
-
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing
 from ipseg.benchmarks.datasets.class_folders import files_by_class
-from ipseg.benchmarks.datasets.drawing import (
-    PROMPT_SET,
-    PROMPT_SET_MEANING,
-    UNIQUE_SUPPORTS,
-    UNIQUE_SUPPORTS_MEANING,
-    Drawn,
-    check_enough,
-    check_request,
-    draw_prompts,
-    draw_supports,
-)
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import locate, read_lines
+from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import read_names
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 
 _LIST = "splits/test.txt"
-_PLACES = ("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000")
+_CLASS_FOLDER = re.compile(r"(?!\.)[^/\\]+")
 _FIRST_ID = 760  # of the test classes; training and validation classes come first
 _NUMBERS = range(1, 11)  # file names of the images of a class, in the order of the reference
 _THRESHOLD = 127  # outlines are smoothed: grey from 128 on is the object
@@ -34,6 +25,8 @@ _THRESHOLD = 127  # outlines are smoothed: grey from 128 on is the object
 
 class Fss1000Benchmark(Benchmark):
     """Every image of every test class is a query once; classes are 760, 761, ... by name.
+
+    Episodes are in the order of classes, then of queries by name as text: 1, 10, 2, ..., 9.
 
     A query is never its own support, but is a support of other queries: `Sampling.exclude_prompt`
     matters only for rule "prompt-set". Only the images 1 to 10 of a class folder are used.
@@ -50,17 +43,14 @@ class Fss1000Benchmark(Benchmark):
         "Without data/, class folders may be in ROOT itself. ROOT may also be the folder above\n"
         "FSS-1000/, datasets/ or data/."
     )
-    rules: ClassVar[dict[str, str]] = {
-        UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
-        PROMPT_SET: PROMPT_SET_MEANING,
-    }
-    protocol: ClassVar[Protocol] = Protocol(formula="A", side=518)  # Matcher's
-
-    def protocol_of(self, rule: str) -> Protocol:
-        """Matcher's; for "prompt-set" IPSeg's."""
-        if rule == PROMPT_SET:
-            return Protocol(formula="B", side=1024, ground_truth_resize="linear")
-        return self.protocol
+    places: ClassVar[tuple[str, ...]] = (
+        *("", "FSS-1000", "datasets/FSS-1000", "data/FSS-1000", "datasets/fss/FSS-1000"),
+    )
+    needed: ClassVar[tuple[str, ...]] = (_LIST,)
+    rules: ClassVar[dict[str, str]] = drawing.RULES
+    seeded: ClassVar[tuple[str, ...]] = ("", *rules)
+    protocol: ClassVar[Protocol] = MATCHER_PROTOCOL
+    protocols: ClassVar[dict[str, Protocol]] = {drawing.PROMPT_SET: IPSEG_PROTOCOL}
 
     def check(self) -> None:
         """Lists the class folders; every image needs a mask.
@@ -74,59 +64,20 @@ class Fss1000Benchmark(Benchmark):
         """760, 761, ... -> name of the folder."""
         return {_FIRST_ID + place: name for place, name in enumerate(self._names)}
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By class; queries sorted by name as text: 1, 10, 2, ..., 9.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`, or an image or a mask is missing.
-            ConfigError: shot or seed is out of range.
-        """
-        check_request(self, fold, sampling)
-        examples, classes = self._examples, self.classes(fold)
-        return [
-            Episode(
-                number,
-                fold,
-                class_id,
-                classes[class_id],
-                examples[query],
-                tuple(examples[support] for support in supports),
-                sampling.seed,
-            )
-            for number, (class_id, query, supports) in enumerate(self._draw(sampling))
-        ]
-
-    def _draw(self, sampling: Sampling) -> list[Drawn]:
-        keys = {class_id: _keys(name) for class_id, name in self.classes("test").items()}
-        if sampling.rule == PROMPT_SET:
-            return draw_prompts(
-                {c: sorted(names) for c, names in keys.items()}, sampling, self._base
-            )
-        stream = np.random.RandomState(sampling.seed)
-        drawn = []
-        for class_id, names in keys.items():
-            check_enough(names, sampling, f"{self._base}: class {class_id}")
-            for query in sorted(names):
-                supports = draw_supports(stream, names, query, sampling)
-                drawn.append(Drawn(class_id, query, supports))
-        return drawn
-
-    @cached_property
-    def _base(self) -> str:
-        return locate(self.root, _PLACES, [_LIST], title=self.title, layout=self.layout)
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        examples, base = self._examples, self._base
+        keys = {class_id: _keys(name) for class_id, name in self.classes(fold).items()}
+        by_name = {class_id: sorted(names) for class_id, names in keys.items()}
+        if sampling.rule == drawing.PROMPT_SET:
+            drawn = drawing.draw_prompts(by_name, sampling, base)
+        else:
+            queries = ((name, class_id) for class_id, names in by_name.items() for name in names)
+            drawn = drawing.draw_for(queries, keys, sampling, base)
+        return drawing.with_examples(drawn, lambda key, _: examples[key])
 
     @cached_property
     def _names(self) -> list[str]:
-        url = f"{self._base}/{_LIST}"
-        names = read_lines(url)
-        if not names:
-            raise SourceError(f"{url} is empty; it should list one class per line")
-        for name in names:
-            if "/" in name or "\\" in name or name.startswith("."):
-                raise SourceError(f"{url} lists {name!r}, which is not the name of a class folder")
-            if names.count(name) > 1:
-                raise SourceError(f"{url} lists {name!r} twice")
-        return sorted(names)
+        return sorted(read_names(f"{self._base}/{_LIST}", _CLASS_FOLDER))
 
     @cached_property
     def _examples(self) -> dict[str, Example]:
@@ -141,15 +92,15 @@ class Fss1000Benchmark(Benchmark):
                     f"{folder}/{name} is missing, a class of {self._base}/{_LIST} "
                     f"({sum(n not in listed for n in names)} of {len(names)} are missing)"
                 )
-            for key in _keys(name):
-                image, mask = (f"{key.rpartition('/')[2][:-3]}{kind}" for kind in ("jpg", "png"))
+            for number in _NUMBERS:
+                image, mask = f"{number}.jpg", f"{number}.png"
                 for file in (image, mask):
                     if file not in listed[name]:
                         raise SourceError(
                             f"{folder}/{name}/{file} is missing: each class needs images 1 to 10 "
                             "as .jpg and their masks as .png"
                         )
-                ground_truth = f"{listed[name][mask]}#above={_THRESHOLD}"
+                key, ground_truth = f"{name}/{image}", f"{listed[name][mask]}#above={_THRESHOLD}"
                 examples[key] = Example(key, listed[name][image], ground_truth)
         return examples
 

@@ -8,23 +8,26 @@ is the box of one object, so its mask here is that object; the mask of a target 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, TypeVar
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from typing import TypeVar
 
 import numpy as np
 
-from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
+from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.benchmarks.annotations.coco_splits import fold_classes
 from ipseg.benchmarks.annotations.label_index import Coding, count_labels
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling, Task
 from ipseg.benchmarks.datasets.drawing import EPISODES
-from ipseg.benchmarks.episode import Episode, Example
+from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import read_label_map, rle_address
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle
 
+RULE = "fss-sam3"
 PROTOCOL = Protocol(formula="A'")  # at the original size; reported together with D
 
 _ENOUGH = 1000  # a support has more pixels than this
@@ -33,31 +36,21 @@ _VOID = 255
 Name = TypeVar("Name", int, str)
 
 
-@dataclass(frozen=True)
-class Pools(Generic[Name]):
-    """Names to draw from, by class; draws depend on their order."""
-
-    targets: Mapping[int, Sequence[Name]]
-    supports: Mapping[int, Sequence[Name]]
-
-
-class PoolDraw(NamedTuple, Generic[Name]):
-    """One episode as names: class, target, supports in the order they were drawn."""
-
-    class_id: int
-    target: Name
-    supports: list[Name]
-
-
 def draw_from_pools(
-    pools: Pools[Name], fold: int, sampling: Sampling, where: str
-) -> list[PoolDraw[Name]]:
+    targets: Mapping[int, Sequence[Name]],
+    supports: Mapping[int, Sequence[Name]],
+    fold: int,
+    sampling: Sampling,
+    where: str,
+) -> list[tuple[int, Name, list[Name]]]:
     """1000 episodes of a fold: class, target, then supports, all different from each other.
 
-    Classes without targets, or with fewer than shot + 1 supports, are left out.
+    Classes without targets, or with fewer than shot + 1 supports, are left out. Draws depend on the
+    order of classes and names.
 
     Args:
-        pools: of the classes of the fold, in their order.
+        targets: class of the fold -> names.
+        supports: class of the fold -> names.
         fold: number, which is added to the seed.
         sampling: shot and seed.
         where: the file with the pools, for the error.
@@ -65,11 +58,7 @@ def draw_from_pools(
     Raises:
         SourceError: no class is left.
     """
-    classes = [
-        class_id
-        for class_id, targets in pools.targets.items()
-        if targets and len(pools.supports[class_id]) > sampling.shot
-    ]
+    classes = [c for c, names in targets.items() if names and len(supports[c]) > sampling.shot]
     if not classes:
         raise SourceError(
             f"{where}: no class of fold {fold} has a target and {sampling.shot + 1} images with "
@@ -79,18 +68,10 @@ def draw_from_pools(
     drawn = []
     for _ in range(EPISODES):
         class_id = stream.choice(classes)
-        target = stream.choice(pools.targets[class_id])
-        others = [name for name in pools.supports[class_id] if name != target]
-        drawn.append(PoolDraw(class_id, target, stream.sample(others, sampling.shot)))
+        target = stream.choice(targets[class_id])
+        others = [name for name in supports[class_id] if name != target]
+        drawn.append((class_id, target, stream.sample(others, sampling.shot)))
     return drawn
-
-
-@dataclass
-class _Objects:
-    """Objects of one class in one image: annotation numbers in the order of the file."""
-
-    single: list[int] = field(default_factory=list)
-    large: list[int] = field(default_factory=list)  # those of `single` that can be a support
 
 
 class CocoPools:
@@ -114,19 +95,22 @@ class CocoPools:
             OSError: the file cannot be read.
         """
         self._instances, self._base, self._where = instances, base, where
-        self._objects: dict[int, dict[int, _Objects]] = {c: {} for c in range(len(COCO_CLASSES))}
-        order: dict[int, list[int]] = {class_id: [] for class_id in self._objects}
+        # (class, image) -> annotation numbers in the order of the file, of all objects and of those
+        # large enough for a support.
+        self._objects: dict[tuple[int, int], list[int]] = defaultdict(list)
+        self._large: dict[tuple[int, int], list[int]] = defaultdict(list)
+        order: dict[int, list[int]] = defaultdict(list)
         for annotation in instances.annotations():
             order[annotation.class_id].append(annotation.image_id)
-            found = self._objects[annotation.class_id].setdefault(annotation.image_id, _Objects())
+            place = (annotation.class_id, annotation.image_id)
             if not annotation.crowd:
-                found.single.append(annotation.number)
+                self._objects[place].append(annotation.number)
                 if annotation.area > _ENOUGH:
-                    found.large.append(annotation.number)
+                    self._large[place].append(annotation.number)
         # pycocotools lists the images of a category in the order of a set of their ids.
         self._images = {class_id: list(set(images)) for class_id, images in order.items()}
 
-    def episodes(self, fold: int, sampling: Sampling) -> list[Episode]:
+    def tasks(self, fold: int, sampling: Sampling) -> Iterator[Task]:
         """The episodes of a fold.
 
         An object whose polygon contains no pixel gives a target with an empty mask; the release
@@ -136,51 +120,42 @@ class CocoPools:
             SourceError: a polygon is malformed, or there is nothing to draw from.
             OSError: the file cannot be read.
         """
-        drawn, chosen = self._draw(fold, sampling)
-        wanted = {number for numbers in chosen for number in numbers}
-        for draw in drawn:
-            wanted.update(self._objects[draw.class_id][draw.target].single)
+        drawn = self._draw(fold, sampling)
+        wanted = {n for _, images in drawn for _, numbers in images for n in numbers}
         masks = {
             annotation.number: self._instances.rle(annotation)
             for annotation in self._instances.annotations()
             if annotation.number in wanted
         }
-        episodes: list[Episode] = []
-        for draw, numbers in zip(drawn, chosen, strict=True):
-            target = [masks[n] for n in self._objects[draw.class_id][draw.target].single]
-            supports = zip(draw.supports, numbers, strict=True)
-            episodes.append(
-                Episode(
-                    len(episodes),
-                    str(fold),
-                    draw.class_id,
-                    COCO_CLASSES[draw.class_id],
-                    self._example(draw.target, target),
-                    tuple(self._example(image, [masks[number]]) for image, number in supports),
-                    sampling.seed,
-                )
+        for class_id, images in drawn:
+            query, *supports = (
+                self._example(image, [masks[n] for n in numbers]) for image, numbers in images
             )
-        return episodes
+            yield class_id, query, supports
 
-    def _draw(self, fold: int, sampling: Sampling) -> tuple[list[PoolDraw[int]], list[list[int]]]:
+    def _draw(self, fold: int, sampling: Sampling) -> list[tuple[int, list[tuple[int, list[int]]]]]:
+        """Class, then target and supports: each an image and the objects of its mask."""
+        objects, large = self._objects, self._large
         stream = random.Random(sampling.seed)  # noqa: S311  (the reference's draws)
         for number in range(fold + 1):
-            drawn = draw_from_pools(self._pools(number), number, sampling, self._where)
-            chosen = [
-                [
-                    stream.choice(self._objects[draw.class_id][image].large)
-                    for image in draw.supports
-                ]
-                for draw in drawn
+            targets, supports = (
+                {
+                    c: [i for i in self._images.get(c, ()) if (c, i) in of]
+                    for c in fold_classes(number)
+                }
+                for of in (objects, large)
+            )
+            drawn = [
+                (
+                    c,
+                    [(target, objects[c, target])]
+                    + [(image, [stream.choice(large[c, image])]) for image in chosen],
+                )
+                for c, target, chosen in draw_from_pools(
+                    targets, supports, number, sampling, self._where
+                )
             ]
-        return drawn, chosen
-
-    def _pools(self, fold: int) -> Pools[int]:
-        objects, images = self._objects, self._images
-        return Pools(
-            {c: [i for i in images[c] if objects[c][i].single] for c in fold_classes(fold)},
-            {c: [i for i in images[c] if objects[c][i].large] for c in fold_classes(fold)},
-        )
+        return drawn
 
     def _example(self, image: int, masks: Sequence[RLE]) -> Example:
         path = self._instances.images[image].path
@@ -210,12 +185,12 @@ class PascalPools:
         self._base = base
         self._pixels = {name: count_labels(self._labels(name), coding) for name in names}
 
-    def episodes(self, fold: int, classes: Mapping[int, str], sampling: Sampling) -> list[Episode]:
+    def tasks(self, fold: int, classes: Collection[int], sampling: Sampling) -> Iterator[Task]:
         """The episodes of a fold.
 
         Args:
             fold: its number.
-            classes: of the fold, id -> name.
+            classes: of the fold, in order.
             sampling: shot and seed.
 
         Raises:
@@ -223,32 +198,22 @@ class PascalPools:
                 from.
             OSError: a map cannot be read.
         """
-        pools = Pools(
-            {c: [name for name, found in self._pixels.items() if c in found] for c in classes},
+        targets, supports = (
             {
-                c: [name for name, found in self._pixels.items() if found.get(c, 0) > _ENOUGH]
+                c: [n for n, pixels in self._pixels.items() if pixels.get(c, 0) > few]
                 for c in classes
-            },
+            }
+            for few in (0, _ENOUGH)
         )
-        objects: dict[tuple[str, int], Example] = {}
-        episodes: list[Episode] = []
-        for class_id, target, names in draw_from_pools(pools, fold, sampling, self._base):
-            for name in names:
-                if (name, class_id) not in objects:
-                    mask = self._largest(name, class_id)
-                    objects[name, class_id] = self._example(name, rle_address(encode_rle(mask)))
-            episodes.append(
-                Episode(
-                    len(episodes),
-                    str(fold),
-                    class_id,
-                    classes[class_id],
-                    self._example(target, f"{self._labels(target)}#label={class_id}"),
-                    tuple(objects[name, class_id] for name in names),
-                    sampling.seed,
-                )
-            )
-        return episodes
+        support = cache(self._support)
+        for class_id, target, names in draw_from_pools(
+            targets, supports, fold, sampling, self._base
+        ):
+            query = self._example(target, f"{self._labels(target)}#label={class_id}")
+            yield class_id, query, [support(name, class_id) for name in names]
+
+    def _support(self, name: str, class_id: int) -> Example:
+        return self._example(name, rle_address(encode_rle(self._largest(name, class_id))))
 
     def _largest(self, name: str, class_id: int) -> Mask:
         url = f"{self._base}/SegmentationObject/{name}.png"

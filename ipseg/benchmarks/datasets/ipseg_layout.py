@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from dataclasses import replace
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
-from ipseg.benchmarks.datasets.class_folders import episodes_by_class, paired_images
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets.class_folders import ClassImages, paired_images, tasks_by_class
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, read_references
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import absolute, plain_name
+from ipseg.benchmarks.layout import absolute, folders_of, plain_name
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 from ipseg.storage.walk import list_files
 
-_PLACES = ("", "fss-te", "data/fss-te")
 _RELEASED_RULE = "released"
 _LIST_RULE = "NAME.txt"
 
 
 class IpsegLayoutBenchmark(Benchmark):
-    """One set, or a folder of sets, each of which is a fold; classes are numbered by name."""
+    """One set, or a folder of sets, each of which is a fold; classes are numbered by name.
+
+    Episodes are in the order of classes, then of queries by name. A list has one reference for each
+    class, so there is one shot.
+    """
 
     name: ClassVar[str] = "ipseg-layout"
     title: ClassVar[str] = "IPSeg's layout"
@@ -30,11 +35,13 @@ class IpsegLayoutBenchmark(Benchmark):
         "ROOT/ref_composed.txt           '<class> <reference>' on each line: the name of an image\n"
         "                                of the class, or a path below ROOT"
     )
+    places: ClassVar[tuple[str, ...]] = ("", "fss-te", "data/fss-te")
     rules: ClassVar[dict[str, str]] = {
         _RELEASED_RULE: "the reference is also a query, as in the released code",
         _LIST_RULE: "references from this list next to ref_composed.txt, such as a prompt set",
     }
-    protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, ground_truth_resize="linear")
+    one_shot: ClassVar[tuple[str, ...]] = ("", *rules)
+    protocol: ClassVar[Protocol] = IPSEG_PROTOCOL
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
     @property
@@ -55,34 +62,25 @@ class IpsegLayoutBenchmark(Benchmark):
         """Classes numbered by name -> name of the folder."""
         return dict(enumerate(self._images(fold)))
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By class, then by name of the query.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: more than one shot; a list has one reference for each class.
-        """
-        file = REFERENCE_LIST
+    def check_sampling(self, fold: str, sampling: Sampling) -> None:
+        """See `Benchmark.check_sampling`; a rule may also be the plain name of a list."""
         if sampling.rule.endswith(".txt"):
-            file = plain_name(sampling.rule, f"rule of {self.name}")
-        else:
-            check_rule(self, sampling)
-        check_one_shot(self, sampling)
-        return episodes_by_class(
-            self._images(fold),
-            self._references(fold, file),
-            exclude=sampling.exclude_prompt and sampling.rule != _RELEASED_RULE,
-            fold=fold,
-        )
+            plain_name(sampling.rule, f"rule of {self.name}")
+            sampling = replace(sampling, rule=_LIST_RULE)
+        super().check_sampling(fold, sampling)
+
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        rule = sampling.rule
+        references = self._references(fold, rule if rule.endswith(".txt") else REFERENCE_LIST)
+        exclude = sampling.exclude_prompt and rule != _RELEASED_RULE
+        return tasks_by_class(self._images(fold), references, exclude=exclude)
 
     @cached_property
     def _sets(self) -> dict[str, str]:
         if is_folder(f"{self.root}/imgs"):
             return {"": absolute(self.root)}
-        for place in _PLACES:
-            folder = f"{self.root}/{place}".rstrip("/")
-            lists = list_files(folder, f"*/{REFERENCE_LIST}")
-            if lists:
+        for folder in folders_of(self.root, self.places):
+            if lists := list_files(folder, f"*/{REFERENCE_LIST}"):
                 sets = [path.rpartition("/")[0] for path in lists]
                 return {path.rpartition("/")[2]: path for path in sets}
         raise SourceError(
@@ -90,19 +88,15 @@ class IpsegLayoutBenchmark(Benchmark):
             f"it needs\n{self.layout}"
         )
 
-    def _images(self, fold: str) -> dict[str, tuple[Example, ...]]:
-        if fold not in self._listed:
-            self._listed[fold] = paired_images(self._set(fold), "imgs", "gts")
-        return self._listed[fold]
-
-    def _references(self, fold: str, file: str) -> dict[str, tuple[Example, ...]]:
-        return read_references(self._set(fold), file, self._images(fold))
-
-    def _set(self, fold: str) -> str:
+    def _images(self, fold: str) -> ClassImages:
         if fold not in self._sets:
             raise SourceError(f"{self.root} has no set '{fold}'; it has {', '.join(self._sets)}")
-        return self._sets[fold]
+        return self._listed[fold]
 
     @cached_property
-    def _listed(self) -> dict[str, dict[str, tuple[Example, ...]]]:
-        return {}
+    def _listed(self) -> dict[str, ClassImages]:
+        return {fold: paired_images(url, "imgs", "gts") for fold, url in self._sets.items()}
+
+    def _references(self, fold: str, file: str) -> ClassImages:
+        images = self._images(fold)
+        return read_references(self._sets[fold], file, images)

@@ -7,21 +7,17 @@ from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
-from ipseg.benchmarks.annotations.annotations import Category
-from ipseg.benchmarks.annotations.prepare_lvis import (
-    FOLDERS,
-    IMAGE_FOLDERS,
-    LAYOUT,
-    TABLE,
-    build,
-    find_image_folder,
-)
+from ipseg.benchmarks.annotations.annotations import Category, Collector
+from ipseg.benchmarks.annotations.official import collect_lvis
+from ipseg.benchmarks.annotations.released import collect_released, read_released
 from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, draw_images
+from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.drawing import draw_images
 from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
+from ipseg.storage.files import exists
 
 _FOLDS = 10
 _EPISODES_OF_CLASS = 25
@@ -39,9 +35,16 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
     name: ClassVar[str] = "lvis-92i"
     title: ClassVar[str] = "LVIS-92i"
     folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
-    layout: ClassVar[str] = LAYOUT
-    table_file: ClassVar[str] = TABLE
-    folders: ClassVar[tuple[str, ...]] = FOLDERS
+    table_file: ClassVar[str] = "lvis_val.parquet"
+    layout: ClassVar[str] = (
+        "ROOT/LVIS/coco/{train2017,val2017}/*.jpg   images of COCO 2017\n"
+        "ROOT/LVIS/lvis_val.pkl                   of the released loaders, or\n"
+        "ROOT/LVIS/lvis_v1_val.json               from lvisdataset.org, or\n"
+        f"ROOT/LVIS/{table_file}               made from one of them by `ipseg data prepare`\n"
+        "ROOT may be LVIS itself, or the folder above datasets/ or data/."
+    )
+    folders: ClassVar[tuple[str, ...]] = nested("LVIS", "")
+    image_folders: ClassVar[tuple[str, ...]] = nested("LVIS/coco", "coco", "LVIS", "")
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; there must be a class for every fold.
@@ -63,14 +66,17 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
         self, draw: np.random.RandomState, category: Category, sampling: Sampling
     ) -> tuple[Example, ...]:
         """Whole images, drawn as in COCO-20i."""
-        images = draw_images(draw, self._annotations.images(category.class_id), sampling.shot)
-        return tuple(self._whole(category.class_id, image) for image in images)
+        images = draw_images(draw, self._annotations.images(category.class_id), sampling)
+        return tuple(self._example(category.class_id, image) for image in images)
 
-    def _build(self) -> tuple[str, pa.Table]:
-        return build(self.root, self._progress)
-
-    def _find_image_folder(self) -> str:
-        return find_image_folder(self.root, IMAGE_FOLDERS)
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
+        if exists(url := f"{folder}/lvis_val.pkl"):
+            classes = read_released(url)
+            return collect_released(url, classes, collector, images, parts=False), url
+        for name in ("lvis_v1_val.json", "annotations/lvis_v1_val.json"):
+            if exists(url := f"{folder}/{name}"):
+                return collect_lvis(url, collector, self.progress), url
+        return None
 
     @cached_property
     def _kept(self) -> list[Category]:

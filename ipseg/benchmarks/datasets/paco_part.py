@@ -6,19 +6,15 @@ from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
-from ipseg.benchmarks.annotations.annotations import Category
-from ipseg.benchmarks.annotations.prepare_lvis import find_image_folder
-from ipseg.benchmarks.annotations.prepare_parts import (
-    PACO_FOLDERS,
-    PACO_IMAGE_FOLDERS,
-    PACO_LAYOUT,
-    PACO_TABLE,
-    build_paco_part,
-)
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, draw_category
+from ipseg.benchmarks.annotations.annotations import Category, Collector
+from ipseg.benchmarks.annotations.official import collect_paco
+from ipseg.benchmarks.annotations.released import collect_released, read_released
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.drawing import pick
+from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
+from ipseg.storage.files import exists
 
 _FOLDS = 4
 _EPISODES = 2500
@@ -39,10 +35,18 @@ class PacoPartBenchmark(AnnotatedBenchmark):
     name: ClassVar[str] = "paco-part"
     title: ClassVar[str] = "PACO-Part"
     folds: ClassVar[tuple[str, ...]] = tuple(str(fold) for fold in range(_FOLDS))
-    layout: ClassVar[str] = PACO_LAYOUT
+    table_file: ClassVar[str] = "paco_part_val.parquet"
+    layout: ClassVar[str] = (
+        "ROOT/PACO-Part/coco/{train2017,val2017}/*.jpg            images of COCO 2017\n"
+        "ROOT/PACO-Part/paco/paco_part_{train,val}.pkl            of the released loaders, or\n"
+        "ROOT/PACO-Part/paco/paco_lvis_v1_{train,val}.json        of facebookresearch/paco, or\n"
+        f"ROOT/PACO-Part/paco/{table_file}                made by `ipseg data prepare`\n"
+        "ROOT may be PACO-Part itself, or the folder above datasets/ or data/."
+    )
     rules: ClassVar[dict[str, str]] = PART_RULES
-    table_file: ClassVar[str] = PACO_TABLE
-    folders: ClassVar[tuple[str, ...]] = PACO_FOLDERS
+    folders: ClassVar[tuple[str, ...]] = nested("PACO-Part/paco", "PACO-Part", "paco", "")
+    annotation_files: ClassVar[str] = "annotations, of both train and val,"
+    image_folders: ClassVar[tuple[str, ...]] = nested("PACO-Part/coco", "coco", "PACO-Part", "")
 
     def check(self) -> None:
         """As `AnnotatedBenchmark.check`; every fold must have a class.
@@ -59,13 +63,20 @@ class PacoPartBenchmark(AnnotatedBenchmark):
 
     def _class_of_each(self, fold: str, draw: np.random.RandomState) -> Iterable[Category]:
         categories = self._of_fold(fold)
-        return (draw_category(draw, categories) for _ in range(_EPISODES))
+        return (pick(draw, categories) for _ in range(_EPISODES))
 
-    def _build(self) -> tuple[str, pa.Table]:
-        return build_paco_part(self.root, self._progress)
-
-    def _find_image_folder(self) -> str:
-        return find_image_folder(self.root, PACO_IMAGE_FOLDERS)
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
+        train, val = (f"{folder}/paco_part_{split}.pkl" for split in ("train", "val"))
+        if exists(train) and exists(val):
+            order = read_released(train)
+            kept = {c: entries for c, entries in read_released(val).items() if c in order}
+            collect_released(val, kept, collector, images, parts=True)
+            return [Category(class_id, str(class_id)) for class_id in order], val
+        for place in (folder, f"{folder}/annotations"):
+            train, val = (f"{place}/paco_lvis_v1_{split}.json" for split in ("train", "val"))
+            if exists(train) and exists(val):
+                return collect_paco(train, val, collector, self.progress), val
+        return None
 
     def _of_fold(self, fold: str) -> list[Category]:
         annotations = self._annotations

@@ -8,30 +8,19 @@ supports are drawn. The resulting list was not published.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable
 from functools import cached_property
+from itertools import cycle, islice
 from typing import ClassVar
 
-import numpy as np
-
 from ipseg.benchmarks.annotations.label_index import Coding
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling
-from ipseg.benchmarks.datasets.drawing import (
-    EPISODES,
-    FSS_SAM3,
-    UNIQUE_SUPPORTS,
-    UNIQUE_SUPPORTS_MEANING,
-    check_enough,
-    check_request,
-    draw_supports,
-)
-from ipseg.benchmarks.datasets.fss_sam3 import PROTOCOL as FSS_SAM3_PROTOCOL
-from ipseg.benchmarks.datasets.fss_sam3 import PascalPools
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import is_file, locate, read_lines, read_names
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets import drawing, fss_sam3
+from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import check_files, folders_of, is_file, nested, read_lines, read_names
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
-from ipseg.storage.walk import iterate_files
 
 VOC_CLASSES = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
@@ -50,18 +39,15 @@ _IN_FOLD = len(VOC_CLASSES) // _FOLDS
 _MAPS = "SegmentationClassAug/"
 _VAL = "ImageSets/Segmentation/val.txt"
 _OFFICIAL = ("SegmentationClass/", "SegmentationObject/")
-_ROOTS = ("", "datasets", "data")
-_PLACES = tuple(
-    f"{root}/{name}".strip("/") for root in _ROOTS for name in ("", "VOC2012", "VOCdevkit/VOC2012")
-)
 _LINE = re.compile(r"(?P<image>\d{4}_\d{6})__(?P<class_id>\d{1,2})")
 
 
 class Pascal5iBenchmark(Benchmark):
     """Classes 1 to 20 as in the label maps; fold f tests 5f + 1 to 5f + 5; void is not evaluated.
 
-    HSNet counts the classes from 0, which changes nothing but their numbers. A query is never its
-    own support, but may be a support of another query, whatever `Sampling.exclude_prompt` is.
+    1000 episodes. HSNet counts the classes from 0, which changes nothing but their numbers. A query
+    is never its own support, but may be a support of another query, whatever
+    `Sampling.exclude_prompt` is.
     """
 
     name: ClassVar[str] = "pascal-5i"
@@ -72,20 +58,20 @@ class Pascal5iBenchmark(Benchmark):
         "ROOT/SegmentationClassAug/*.png     label maps, including those of SBD\n"
         "ROOT/splits/val/fold{0..3}.txt      lines 2007_000033__01; repository juhongm999/hsnet,\n"
         "                                    data/splits/pascal; splits/pascal/val/ works too\n"
-        f"Rule '{FSS_SAM3}' needs SegmentationClass/, SegmentationObject/ and\n"
+        f"Rule '{fss_sam3.RULE}' needs SegmentationClass/, SegmentationObject/ and\n"
         f"{_VAL} of the official VOC2012 instead.\n"
         "ROOT may also be the folder above VOC2012/, VOCdevkit/, datasets/ or data/."
     )
+    places: ClassVar[tuple[str, ...]] = nested("", "VOC2012", "VOCdevkit/VOC2012")
+    needed: ClassVar[tuple[str, ...]] = ("JPEGImages/",)
     rules: ClassVar[dict[str, str]] = {
-        UNIQUE_SUPPORTS: UNIQUE_SUPPORTS_MEANING,
-        FSS_SAM3: "FSS-SAM3's draws from the official val list (published numbers: seed 123); a "
-        "support is its largest object, void counts as background",
+        drawing.UNIQUE_SUPPORTS: drawing.RULES[drawing.UNIQUE_SUPPORTS],
+        fss_sam3.RULE: "FSS-SAM3's draws from the official val list (published numbers: seed 123); "
+        "a support is its largest object, void counts as background",
     }
+    seeded: ClassVar[tuple[str, ...]] = ("", *rules)
     protocol: ClassVar[Protocol] = Protocol(formula="A")
-
-    def protocol_of(self, rule: str) -> Protocol:
-        """HSNet's; for "fss-sam3" FSS-SAM3's."""
-        return FSS_SAM3_PROTOCOL if rule == FSS_SAM3 else self.protocol
+    protocols: ClassVar[dict[str, Protocol]] = {fss_sam3.RULE: fss_sam3.PROTOCOL}
 
     def check(self) -> None:
         """Reads the lists and checks that the images and label maps they name exist.
@@ -98,62 +84,34 @@ class Pascal5iBenchmark(Benchmark):
         if not is_folder(f"{self._base}/{_MAPS}") and not self._missing_official():
             return
         images = {image for fold in self.folds for image, _ in self._lines(fold)}
-        self._check_files("JPEGImages/", {f"{image}.jpg" for image in images})
-        self._check_files(_MAPS, {f"{image}.png" for image in images})
+        files = {f"JPEGImages/{image}.jpg" for image in images}
+        check_files(self._base, files | {f"{_MAPS}{image}.png" for image in images})
 
     def classes(self, fold: str) -> dict[int, str]:
         """Value in the label maps -> name of the class."""
         first = int(fold) * _IN_FOLD + 1
         return {n: VOC_CLASSES[n - 1] for n in range(first, first + _IN_FOLD)}
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """1000 episodes.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`, or what the rule needs is missing.
-            ConfigError: shot or seed is out of range.
-        """
-        check_request(self, fold, sampling)
-        classes = self.classes(fold)
-        if sampling.rule == FSS_SAM3:
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        if sampling.rule == fss_sam3.RULE:
             if missing := self._missing_official():
-                raise SourceError(self._incomplete(" and ".join(missing)))
-            return self._pools.episodes(int(fold), classes, sampling)
+                raise self._incomplete(" and ".join(missing))
+            return self._pools.tasks(int(fold), list(self.classes(fold)), sampling)
         lines = self._lines(fold)
-        images = {c: [image for image, of in lines if of == c] for c in classes}
-        for class_id in dict.fromkeys(class_id for _, class_id in lines):
-            where = f"{self._list_of(fold)}: class {class_id}"
-            check_enough(images[class_id], sampling, where)
-        stream = np.random.RandomState(sampling.seed)
-        episodes = []
-        for number in range(EPISODES):
-            query, class_id = lines[number % len(lines)]
-            supports = draw_supports(stream, images[class_id], query, sampling)
-            episodes.append(
-                Episode(
-                    number,
-                    fold,
-                    class_id,
-                    classes[class_id],
-                    self._example(query, class_id),
-                    tuple(self._example(support, class_id) for support in supports),
-                    sampling.seed,
-                )
-            )
-        return episodes
+        images = {c: [image for image, of in lines if of == c] for _, c in lines}
+        queries = islice(cycle(lines), drawing.EPISODES)
+        return drawing.with_examples(
+            drawing.draw_for(queries, images, sampling, self._list_of(fold)), self._example
+        )
 
     @cached_property
-    def _base(self) -> str:
-        return locate(self.root, _PLACES, ["JPEGImages/"], title=self.title, layout=self.layout)
-
-    @cached_property
-    def _pools(self) -> PascalPools:
-        return PascalPools(self._base, read_names(f"{self._base}/{_VAL}"), _CODING)
+    def _pools(self) -> fss_sam3.PascalPools:
+        return fss_sam3.PascalPools(self._base, read_names(f"{self._base}/{_VAL}"), _CODING)
 
     def _lines(self, fold: str) -> list[tuple[str, int]]:
         """(image, class) in the order of the fold's list."""
         if not is_folder(f"{self._base}/{_MAPS}"):
-            raise SourceError(self._incomplete(_MAPS))
+            raise self._incomplete(_MAPS)
         url = self._list_of(fold)
         lines = []
         for line in read_lines(url):
@@ -169,35 +127,17 @@ class Pascal5iBenchmark(Benchmark):
         return lines
 
     def _list_of(self, fold: str) -> str:
-        places = (
-            f"{self._base}/splits",
-            f"{self._base}/splits/pascal",
-            f"{self.root}/splits/pascal",
-        )
+        places = folders_of(self._base, ("splits", "splits/pascal"))
+        places.append(f"{self.root}/splits/pascal")
         tried = [f"{place}/val/fold{fold}.txt" for place in dict.fromkeys(places)]
         for url in tried:
             if is_file(url):
                 return url
-        raise SourceError(self._incomplete(f"splits/val/fold{fold}.txt", tried))
+        raise self._incomplete(f"splits/val/fold{fold}.txt", f" (searched: {', '.join(tried)})")
 
     def _missing_official(self) -> list[str]:
         missing = [name for name in _OFFICIAL if not is_folder(f"{self._base}/{name}")]
         return missing if is_file(f"{self._base}/{_VAL}") else [*missing, _VAL]
-
-    def _incomplete(self, missing: str, tried: Sequence[str] = ()) -> str:
-        places = f" (searched: {', '.join(tried)})" if tried else ""
-        return (
-            f"{self.title} is not complete: no {missing} in {self._base}{places}; "
-            f"it needs\n{self.layout}"
-        )
-
-    def _check_files(self, folder: str, names: set[str]) -> None:
-        found = {name for name, _, _ in iterate_files(f"{self._base}/{folder}")}
-        if missing := sorted(names - found):
-            raise SourceError(
-                f"{self._base}/{folder}{missing[0]} is missing, which the lists need "
-                f"({len(missing)} of {len(names)} files in {folder} are missing)"
-            )
 
     def _example(self, image: str, class_id: int) -> Example:
         key = f"JPEGImages/{image}.jpg"

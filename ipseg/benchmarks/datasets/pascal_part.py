@@ -7,19 +7,18 @@ from itertools import cycle, islice
 from typing import ClassVar
 
 import numpy as np
-import pyarrow as pa
 
-from ipseg.benchmarks.annotations.annotations import Category
-from ipseg.benchmarks.annotations.pascal_part_files import GROUPS
-from ipseg.benchmarks.annotations.prepare_parts import (
-    PASCAL_FOLDERS,
-    PASCAL_LAYOUT,
-    PASCAL_TABLE,
-    build_pascal_part,
-    find_pascal_images,
+from ipseg.benchmarks.annotations.annotations import Category, Collector
+from ipseg.benchmarks.annotations.pascal_part_files import (
+    GROUPS,
+    INDEX,
+    OBJECTS,
+    collect_pascal_part,
 )
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
+from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
+from ipseg.storage.files import exists
 
 _MOST_EPISODES = 2500
 
@@ -36,10 +35,22 @@ class PascalPartBenchmark(AnnotatedBenchmark):
     name: ClassVar[str] = "pascal-part"
     title: ClassVar[str] = "PASCAL-Part"
     folds: ClassVar[tuple[str, ...]] = GROUPS
-    layout: ClassVar[str] = PASCAL_LAYOUT
+    table_file: ClassVar[str] = "pascal_part.parquet"
+    layout: ClassVar[str] = (
+        "ROOT/Pascal-Part/VOCdevkit/VOC2010/JPEGImages/<id>.jpg   images of PASCAL VOC 2010\n"
+        f"    .../{INDEX} and\n"
+        f"    .../{OBJECTS}/<id>.json   of the released loaders, or\n"
+        f"    .../{table_file}   made of them by `ipseg data prepare`\n"
+        "ROOT may be VOC2010 itself, or the folder above datasets/ or data/."
+    )
     rules: ClassVar[dict[str, str]] = PART_RULES
-    table_file: ClassVar[str] = PASCAL_TABLE
-    folders: ClassVar[tuple[str, ...]] = PASCAL_FOLDERS
+    folders: ClassVar[tuple[str, ...]] = nested(
+        "Pascal-Part/VOCdevkit/VOC2010", "VOCdevkit/VOC2010", "VOC2010", ""
+    )
+    annotation_files: ClassVar[str] = INDEX
+    images_of: ClassVar[str] = "PASCAL VOC 2010"
+    image_folders: ClassVar[tuple[str, ...]] = folders
+    image_parts: ClassVar[tuple[str, ...]] = ("JPEGImages",)
     shot_decides: ClassVar[bool] = False
 
     def check(self) -> None:
@@ -58,11 +69,13 @@ class PascalPartBenchmark(AnnotatedBenchmark):
         count = sum(len(images) for images in self._images(fold).values())
         return islice(cycle(self._of_fold(fold)), min(count, _MOST_EPISODES))
 
-    def _build(self) -> tuple[str, pa.Table]:
-        return build_pascal_part(self.root, self._progress)
+    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
+        if not exists(url := f"{folder}/{INDEX}"):
+            return None
+        return collect_pascal_part(folder, collector, self.progress), url
 
     def _find_image_folder(self) -> str:
-        return find_pascal_images(self.root)
+        return f"{super()._find_image_folder()}/JPEGImages"
 
     def _of_fold(self, fold: str) -> list[Category]:
         return [c for c in self._annotations.categories.values() if c.group == fold]

@@ -6,6 +6,7 @@ from functools import cached_property
 from typing import ClassVar
 
 from ipseg.benchmarks.annotations.label_index import Coding
+from ipseg.benchmarks.datasets.pascal5i import VOC_CLASSES
 from ipseg.benchmarks.datasets.zero_shot import ZeroShotBenchmark
 from ipseg.benchmarks.layout import read_names
 
@@ -29,11 +30,11 @@ class _VocBenchmark(ZeroShotBenchmark):
 
     @cached_property
     def _images(self) -> dict[str, str]:
-        names = sorted(read_names(f"{self._root}/{self.split}"))
+        names = sorted(read_names(f"{self._base}/{self.split}"))
         return {name: f"JPEGImages/{name}.jpg" for name in names}
 
     def _labels(self, name: str) -> str:
-        return f"{self._root}/{self.maps}/{name}.png"
+        return f"{self._base}/{self.maps}/{name}.png"
 
 
 class PascalVocBenchmark(_VocBenchmark):
@@ -47,27 +48,19 @@ class PascalVocBenchmark(_VocBenchmark):
         "ROOT/ImageSets/Segmentation/val.txt\n"
         "Get VOCtrainval_11-May-2012.tar from host.robots.ox.ac.uk/pascal/VOC/voc2012."
     )
-    unseen: ClassVar[dict[int, str]] = {
-        16: "pottedplant",
-        17: "sheep",
-        18: "sofa",
-        19: "train",
-        20: "tvmonitor",
-    }
+    unseen: ClassVar[dict[int, str]] = dict(enumerate(VOC_CLASSES[15:], start=16))
     places: ClassVar[tuple[str, ...]] = ("", *_above("VOC2012"))
     split: ClassVar[str] = "ImageSets/Segmentation/val.txt"
     maps: ClassVar[str] = "SegmentationClass"
     needed: ClassVar[tuple[str, ...]] = ("JPEGImages/", f"{maps}/", split)
 
-    @property
-    def _coding(self) -> Coding:
-        return Coding(
-            {class_id: class_id for class_id in self.unseen},
-            {*range(21), _VOID},
-            _VOID,
-            "a VOC label map contains 0 to 20 and 255; does it hold colours instead of indices, or "
-            "is it from another data set?",
-        )
+    _coding = Coding(
+        {class_id: class_id for class_id in unseen},
+        {*range(21), _VOID},
+        _VOID,
+        "a VOC label map contains 0 to 20 and 255; does it hold colours instead of indices, or is "
+        "it from another data set?",
+    )
 
 
 class PascalContextBenchmark(_VocBenchmark):
@@ -93,12 +86,10 @@ class PascalContextBenchmark(_VocBenchmark):
     maps: ClassVar[str] = "SegmentationClassContext"
     needed: ClassVar[tuple[str, ...]] = ("JPEGImages/", f"{maps}/", split)
 
-    @property
-    def _coding(self) -> Coding:
-        return Coding(
-            {class_id: class_id for class_id in self.unseen},
-            set(range(60)),
-            None,
-            "a map of the 59 classes contains 0 to 59; is it from another converter, or of all 459 "
-            "classes?",
-        )
+    _coding = Coding(
+        {class_id: class_id for class_id in unseen},
+        set(range(60)),
+        None,
+        "a map of the 59 classes contains 0 to 59; is it from another converter, or of all 459 "
+        "classes?",
+    )

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_one_shot, check_rule
-from ipseg.benchmarks.datasets.class_folders import ClassImages, episodes_by_class, paired_images
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
+from ipseg.benchmarks.datasets.class_folders import ClassImages, paired_images, tasks_by_class
 from ipseg.benchmarks.datasets.references import REFERENCE_LIST, by_name, read_references
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import is_file, locate
+from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import is_file
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 
 FIRST = "00"  # name of the reference image in each folder
@@ -19,7 +21,8 @@ _IPSEG_RULE = "ipseg"
 class PersegBenchmark(Benchmark):
     """The reference of each object is its image 00; objects are numbered by name.
 
-    More shots add the next images by name.
+    More shots add the next images by name. Episodes are in the order of objects, then of queries by
+    name.
     """
 
     name: ClassVar[str] = "perseg"
@@ -30,18 +33,16 @@ class PersegBenchmark(Benchmark):
         "ROOT/ref_composed.txt                  optional, for rule 'ipseg': '<object> <name>'\n"
         "Get it from the repository ZrrSkywalker/Personalize-SAM."
     )
+    places: ClassVar[tuple[str, ...]] = ("", "data")
+    needed: ClassVar[tuple[str, ...]] = ("Images/", "Annotations/")
     rules: ClassVar[dict[str, str]] = {
         _IPSEG_RULE: "IPSeg's evaluation: mean over all images at 1024 x 1024, including the "
         "reference; references from ref_composed.txt if it exists"
     }
+    one_shot: ClassVar[tuple[str, ...]] = (_IPSEG_RULE,)
     protocol: ClassVar[Protocol] = Protocol(formula="P")
+    protocols: ClassVar[dict[str, Protocol]] = {_IPSEG_RULE: IPSEG_PROTOCOL}
     formulas: ClassVar[tuple[str, ...]] = ("P", "A", "A'", "B")
-
-    def protocol_of(self, rule: str) -> Protocol:
-        """PerSAM's; for rule "ipseg" that of IPSeg's released code."""
-        if rule == _IPSEG_RULE:
-            return Protocol(formula="B", side=1024, ground_truth_resize="linear")
-        return self.protocol
 
     def check(self) -> None:
         """Lists the folders; every object needs an image 00, every image a mask.
@@ -55,38 +56,18 @@ class PersegBenchmark(Benchmark):
         """Objects numbered by name -> name of the folder."""
         return dict(enumerate(self._images))
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By object, then by name of the query.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`.
-            ConfigError: rule "ipseg" with more than one shot.
-        """
-        check_rule(self, sampling)
-        if sampling.rule == _IPSEG_RULE:
-            check_one_shot(self, sampling)
-            return episodes_by_class(self._images, self._composed(), exclude=False)
-        supports = first_by_name(self._images, sampling.shot)
-        return episodes_by_class(self._images, supports, exclude=sampling.exclude_prompt)
-
-    @cached_property
-    def _root(self) -> str:
-        return locate(
-            self.root,
-            ["", "data"],
-            ["Images/", "Annotations/"],
-            title=self.title,
-            layout=self.layout,
-        )
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterable[Task]:
+        released = sampling.rule == _IPSEG_RULE
+        if released and is_file(f"{self._base}/{REFERENCE_LIST}"):
+            supports: ClassImages = read_references(self._base, REFERENCE_LIST, self._images)
+        else:
+            supports = first_by_name(self._images, sampling.shot)
+        exclude = sampling.exclude_prompt and not released
+        return tasks_by_class(self._images, supports, exclude=exclude)
 
     @cached_property
     def _images(self) -> dict[str, tuple[Example, ...]]:
-        return paired_images(self._root, "Images", "Annotations")
-
-    def _composed(self) -> ClassImages:
-        if is_file(f"{self._root}/{REFERENCE_LIST}"):
-            return read_references(self._root, REFERENCE_LIST, self._images)
-        return first_by_name(self._images, 1)
+        return paired_images(self._base, "Images", "Annotations")
 
 
 def first_by_name(images: ClassImages, shot: int) -> dict[str, tuple[Example, ...]]:

@@ -10,11 +10,10 @@ from __future__ import annotations
 from functools import cached_property
 from typing import ClassVar
 
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.datasets.class_folders import paired_images
 from ipseg.benchmarks.datasets.perseg import PersegBenchmark
 from ipseg.benchmarks.episode import Example
-from ipseg.benchmarks.layout import locate
+from ipseg.benchmarks.protocol import Protocol
 
 _IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg"})  # PNG files in the same folder are masks
 
@@ -29,11 +28,11 @@ class PersenseBenchmark(PersegBenchmark):
         "ROOT/Images/<object>/{00..}.png   mask, grey above zero is the object\n"
         "Get it from the repository Muhammad-Ibraheem-Siddiqui/PerSense."
     )
+    needed: ClassVar[tuple[str, ...]] = ("Images/",)
     rules: ClassVar[dict[str, str]] = {}
     protocol: ClassVar[Protocol] = Protocol(formula="A", given_mask=True)
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "D", "P")
 
     @cached_property
     def _images(self) -> dict[str, tuple[Example, ...]]:
-        root = locate(self.root, ["", "data"], ["Images/"], title=self.title, layout=self.layout)
-        return paired_images(root, "Images", "Images", _IMAGE_SUFFIXES)
+        return paired_images(self._base, "Images", "Images", _IMAGE_SUFFIXES)

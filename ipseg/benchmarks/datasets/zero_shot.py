@@ -17,10 +17,11 @@ from typing import ClassVar
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.annotations.label_index import Coding, check_labels, label_index
-from ipseg.benchmarks.benchmark import Benchmark, Protocol, Sampling, check_rule
+from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
-from ipseg.benchmarks.episode import Episode, Example
-from ipseg.benchmarks.layout import is_file, locate, read_lines, relative_path
+from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.layout import is_file, read_lines, relative_path
+from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 
 PROMPT_LIST = "prompts.txt"
@@ -39,28 +40,25 @@ class ZeroShotBenchmark(Benchmark):
     the root. As in the paper, prompts are not queries of any class (unless `exclude_prompt` is
     off).
 
+    Episodes are in the order of classes, then of images by name; with "multiclass" of images, then
+    of classes. The first call reads all label maps of the validation set, unless their index
+    exists.
+
     Attributes:
         unseen: class id -> name.
-        places: candidate folders of the data set, below the root.
-        needed: files and folders it needs there.
     """
 
     unseen: ClassVar[dict[int, str]]
-    places: ClassVar[tuple[str, ...]]
-    needed: ClassVar[tuple[str, ...]]
     rules: ClassVar[dict[str, str]] = {
         _MULTICLASS: "every validation image and every class, present or not; each pixel is "
         "assigned to the class with the highest score or to the background"
     }
-    protocol: ClassVar[Protocol] = Protocol(formula="B", side=1024, ground_truth_resize="linear")
+    protocol: ClassVar[Protocol] = IPSEG_PROTOCOL
+    protocols: ClassVar[dict[str, Protocol]] = {
+        _MULTICLASS: Protocol(formula="A", assign="argmax")  # the usual one, at the original size
+    }
     folds: ClassVar[tuple[str, ...]] = ("val",)
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
-
-    def protocol_of(self, rule: str) -> Protocol:
-        """That of IPSeg's released code; for "multiclass" the usual one at the original size."""
-        if rule == _MULTICLASS:
-            return Protocol(formula="A", assign="argmax")
-        return self.protocol
 
     def check(self) -> None:
         """Checks that folders and lists exist, and reads a few label maps.
@@ -70,36 +68,24 @@ class ZeroShotBenchmark(Benchmark):
         """
         for name, key in list(self._images.items())[:_CHECKED]:
             check_labels(self._labels(name), self._coding)
-            if not is_file(f"{self._root}/{key}"):
-                raise SourceError(f"{self._root}/{key} is missing; {self.title} needs it")
+            if not is_file(f"{self._base}/{key}"):
+                raise SourceError(f"{self._base}/{key} is missing; {self.title} needs it")
 
     def classes(self, fold: str) -> dict[int, str]:
         """The unseen classes, with the ids of the data set."""
         return dict(self.unseen)
 
-    def episodes(self, fold: str, sampling: Sampling) -> list[Episode]:
-        """By class, then by name of the image; with "multiclass" by image, then by class.
-
-        The first call reads all label maps of the validation set, unless their index exists.
-
-        Raises:
-            SourceError: as `Benchmark.episodes`, or a class has too few supports.
-        """
-        check_rule(self, sampling)
+    def _tasks(self, fold: str, sampling: Sampling) -> Iterator[Task]:
         supports = self._supports(sampling.shot)
-        excluded = {example.key for examples in supports.values() for example in examples}
-        if not sampling.exclude_prompt:
-            excluded = set()
-        pairs = self._everything() if sampling.rule == _MULTICLASS else self._present()
-        queries = (
-            (class_id, query)
-            for class_id, query in ((c, self._example(name, c)) for c, name in pairs)
-            if query.key not in excluded
-        )
-        return [
-            Episode(number, "val", class_id, self.unseen[class_id], query, supports[class_id])
-            for number, (class_id, query) in enumerate(queries)
-        ]
+        prompts = {example.key for examples in supports.values() for example in examples}
+        excluded = prompts if sampling.exclude_prompt else set()
+        if sampling.rule == _MULTICLASS:
+            pairs = [(class_id, name) for name in self._images for class_id in self.unseen]
+        else:
+            pairs = [(c, name) for c in self.unseen for name, _ in self._containing[c]]
+        for class_id, name in pairs:
+            if self._images[name] not in excluded:
+                yield class_id, self._example(name, class_id), supports[class_id]
 
     @property
     @abstractmethod
@@ -116,23 +102,11 @@ class ZeroShotBenchmark(Benchmark):
         """Address of the label map of an image."""
 
     @cached_property
-    def _root(self) -> str:
-        return locate(self.root, self.places, self.needed, title=self.title, layout=self.layout)
-
-    def _everything(self) -> Iterator[tuple[int, str]]:
-        return ((class_id, name) for name in self._images for class_id in self.unseen)
-
-    def _present(self) -> Iterator[tuple[int, str]]:
-        return (
-            (class_id, name) for class_id in self.unseen for name, _ in self._containing[class_id]
-        )
-
-    @cached_property
     def _containing(self) -> dict[int, list[tuple[str, float]]]:
         """Class id -> (name, share of the image) of every image that contains it, by name."""
-        folder = self._root if self._cache is None else f"{self._cache.rstrip('/')}/{self.name}"
+        folder = self._base if self.cache is None else f"{self.cache.rstrip('/')}/{self.name}"
         maps = {name: self._labels(name) for name in self._images}
-        index = label_index(maps, self._coding, folder, self._progress)
+        index = label_index(maps, self._coding, folder, self.progress)
         found = {}
         for class_id in self.unseen:
             rows = index.filter(pc.equal(index["label"], self._coding.values[class_id]))
@@ -141,14 +115,14 @@ class ZeroShotBenchmark(Benchmark):
         return found
 
     def _supports(self, shot: int) -> dict[int, tuple[Example, ...]]:
-        if is_file(f"{self._root}/{PROMPT_LIST}"):
+        if is_file(f"{self._base}/{PROMPT_LIST}"):
             candidates = self._listed_prompts()
         else:
             candidates = {class_id: self._largest(class_id, shot) for class_id in self.unseen}
         for class_id, examples in candidates.items():
             if len(examples) < shot:
                 raise SourceError(
-                    f"{self._root} has {len(examples)} prompt(s) for "
+                    f"{self._base} has {len(examples)} prompt(s) for "
                     f"'{self.unseen[class_id]}', too few for shot {shot}; add validation images "
                     f"or name prompts in {PROMPT_LIST}"
                 )
@@ -160,7 +134,7 @@ class ZeroShotBenchmark(Benchmark):
         return [self._example(name, class_id) for name, _ in ranked]
 
     def _listed_prompts(self) -> dict[int, list[Example]]:
-        url = f"{self._root}/{PROMPT_LIST}"
+        url = f"{self._base}/{PROMPT_LIST}"
         ids = {name: class_id for class_id, name in self.unseen.items()}
         found: dict[int, list[Example]] = {class_id: [] for class_id in self.unseen}
         for line in read_lines(url):
@@ -170,19 +144,16 @@ class ZeroShotBenchmark(Benchmark):
                     f"{url} has a line {line!r}; each should be '<class> <image>' with a class "
                     f"of {', '.join(ids)}"
                 )
-            image = relative_path(path.strip(), url)
-            found[ids[name]].append(self._prompt(url, image, ids[name]))
+            key = relative_path(path.strip(), url)
+            if not is_file(f"{self._base}/{key}"):
+                raise SourceError(f"{url} names {self._base}/{key}, which does not exist")
+            if self._images.get(stem(key)) == key:
+                found[ids[name]].append(self._example(stem(key), ids[name]))
+            else:
+                found[ids[name]].append(Example(key, f"{self._base}/{key}", ""))
         return found
-
-    def _prompt(self, url: str, path: str, class_id: int) -> Example:
-        address = f"{self._root}/{path}"
-        if not is_file(address):
-            raise SourceError(f"{url} names {address}, which does not exist")
-        if self._images.get(name := stem(path)) == path:
-            return self._example(name, class_id)
-        return Example(path, address, "")
 
     def _example(self, name: str, class_id: int) -> Example:
         key = self._images[name]
         ground_truth = self._coding.address(self._labels(name), class_id)
-        return Example(key, f"{self._root}/{key}", ground_truth)
+        return Example(key, f"{self._base}/{key}", ground_truth)

@@ -1,30 +1,38 @@
 """The ablations of the paper as sweeps, with the printed numbers: `paper_tables.yaml`.
 
 Source: IPSeg (arXiv 2310.10912), tables 3-7. Tables 1, 2 and 8 compare methods; their numbers are
-    in
-those of `ipseg.benchmarks.published.published`.
+in those of `ipseg.benchmarks.published.published`.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any
+from typing import Annotated
 
 import yaml
-from pydantic import ConfigDict, Field, TypeAdapter
-from pydantic.dataclasses import dataclass as checked
+from pydantic import BeforeValidator, ConfigDict, Field, TypeAdapter
+from pydantic.dataclasses import dataclass
 
-from ipseg.benchmarks.published.published import Percent, Text
+from ipseg.benchmarks.published.published import BenchmarkName, Percent, Text
 from ipseg.errors import ConfigError
 
 FORMULA = "B"  # of all numbers in these tables
 PROFILES = ("ipseg", "ipseg-released")  # what the rows' settings are overrides of
-_STRICT = ConfigDict(extra="forbid", populate_by_name=True)
+_STRICT = ConfigDict(extra="forbid")
 
 
-@checked(frozen=True, config=_STRICT)
+def _by_fold(printed: object) -> object:
+    """One number, or those of the four folds of COCO-20i and their mean."""
+    if isinstance(printed, list):
+        return dict(zip(("0", "1", "2", "3", ""), printed, strict=True))
+    return {"": printed}
+
+
+ByFold = Annotated[dict[str, Percent], BeforeValidator(_by_fold)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class PromptSet:
     """The prompts of a row.
 
@@ -37,34 +45,34 @@ class PromptSet:
     seed: Annotated[int, Field(ge=0)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class PaperRow:
     """One row of a table: its settings and its numbers.
 
     Attributes:
         label: as printed.
+        printed: benchmark -> fold -> percent; fold "" is the mean of all folds, or the only one.
         settings: `section.key=value` overrides of a profile.
         prompt_set: the prompts, if the row is about them.
         given_mask: the prompt comes with its ground-truth mask.
         runnable: False if ipseg lacks the component.
         note: anything else a reader must know.
-        printed: benchmark -> fold -> percent; fold "" is the mean of all folds, or the only one.
     """
 
-    label: str
+    label: Text
+    printed: dict[BenchmarkName, ByFold]
     settings: tuple[str, ...] = ()
     prompt_set: PromptSet | None = None
     given_mask: bool = False
     runnable: bool = True
     note: str = ""
-    printed: dict[str, dict[str, float]] = field(default_factory=dict)
 
     def value(self, benchmark: str, fold: str = "") -> float | None:
         """The printed number in percent, formula B; None if the paper has none."""
         return self.printed.get(benchmark, {}).get(fold)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, config=_STRICT)
 class PaperTable:
     """One table of the paper.
 
@@ -76,29 +84,8 @@ class PaperTable:
     """
 
     number: int
-    title: str
-    rows: tuple[PaperRow, ...]
-    note: str = ""
-
-
-@checked(frozen=True, config=_STRICT)
-class _Row:
-    label: Text
-    coco: Annotated[tuple[Percent, Percent, Percent, Percent, Percent], Field(alias="coco-20i")]
-    fss: Annotated[Percent, Field(alias="fss-1000")]
-    perseg: Percent
-    settings: tuple[str, ...] = ()
-    prompt_set: PromptSet | None = None
-    given_mask: bool = False
-    runnable: bool = True
-    note: str = ""
-
-
-@checked(frozen=True, config=_STRICT)
-class _Table:
-    number: int
     title: Text
-    rows: tuple[_Row, ...]
+    rows: tuple[PaperRow, ...]
     note: str = ""
 
 
@@ -120,18 +107,5 @@ def paper_table(number: int) -> PaperTable:
 @cache
 def _shipped() -> dict[int, PaperTable]:
     text = (resources.files("ipseg.benchmarks.published") / "paper_tables.yaml").read_text("utf-8")
-    tables = TypeAdapter(tuple[_Table, ...]).validate_python(yaml.safe_load(text))
-    return {
-        t.number: PaperTable(t.number, t.title, tuple(_row(row) for row in t.rows), t.note)
-        for t in tables
-    }
-
-
-def _row(row: _Row) -> PaperRow:
-    given: dict[str, Any] = {
-        name: getattr(row, name)
-        for name in ("label", "settings", "prompt_set", "given_mask", "runnable", "note")
-    }
-    folds = dict(zip(("0", "1", "2", "3", ""), row.coco, strict=True))
-    printed = {"coco-20i": folds, "fss-1000": {"": row.fss}, "perseg": {"": row.perseg}}
-    return PaperRow(**given, printed=printed)
+    tables = TypeAdapter(tuple[PaperTable, ...]).validate_python(yaml.safe_load(text))
+    return {table.number: table for table in tables}

@@ -2,42 +2,38 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+from dataclasses import replace
 from functools import cache
 from importlib import resources
-from typing import Annotated, Any, Literal
+from typing import Annotated
 
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
+from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError
-from ipseg.metrics import formula_of
+from ipseg.metrics import FORMULAS
+from ipseg.parts import unknown
 
-BenchmarkName = Literal[
-    "coco-20i",
-    "fss-1000",
-    "perseg",
-    "lvis-92i",
-    "pascal-part",
-    "paco-part",
-    "davis-2017",
-    "coco-stuff",
-    "pascal-voc",
-    "pascal-context",
-]
-Percent = Annotated[float, Field(ge=0, le=100)]
-Text = Annotated[str, Field(min_length=1)]
 _STRICT = ConfigDict(extra="forbid")
 
 
-def _known_formula(name: str) -> str:
-    try:
-        return formula_of(name).id
-    except ConfigError as error:
-        raise ValueError(str(error)) from error
+def _one_of(what: str, known: Collection[str]) -> AfterValidator:
+    def check(name: str) -> str:
+        if name not in known:
+            raise ValueError(unknown(what, name, list(known)))
+        return name
+
+    return AfterValidator(check)
 
 
-FormulaId = Annotated[str, AfterValidator(_known_formula)]
+Percent = Annotated[float, Field(ge=0, le=100)]
+Shot = Annotated[int, Field(ge=1)]
+Text = Annotated[str, Field(min_length=1)]
+BenchmarkName = Annotated[str, _one_of("benchmark", BENCHMARKS)]
+FormulaId = Annotated[str, _one_of("formula", FORMULAS)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -63,7 +59,7 @@ class Published:
     backbone: Text
     training_free: bool
     formula: FormulaId
-    shot: Annotated[int, Field(ge=1)]
+    shot: Shot
     value: Percent
     source: Text
     note: str = ""
@@ -95,7 +91,7 @@ class _Score:
     value: Percent
     source: Text
     folds: tuple[Percent, ...] = ()
-    shot: Annotated[int, Field(ge=1)] = 1
+    shot: Shot = 1
     note: str = ""
 
 
@@ -106,6 +102,10 @@ class _Method:
     training_free: bool
     numbers: tuple[_Score, ...]
     note: str = ""
+
+
+_OF_SCORE = ("benchmark", "formula", "shot", "value")
+_OF_METHOD = ("method", "backbone", "training_free")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -164,23 +164,16 @@ def read_published(text: str, name: str) -> tuple[tuple[Published, ...], tuple[S
     numbers = []
     for each in file.scores:
         for score in each.numbers:
-            given: dict[str, Any] = {
-                "benchmark": score.benchmark,
-                "method": each.method,
-                "backbone": each.backbone,
-                "training_free": each.training_free,
-                "formula": score.formula,
-                "shot": score.shot,
-                "source": spelled(score.source, each.method),
-                "note": "; ".join(filter(None, (each.note, score.note))),
-            }
-            numbers.append(Published(fold="", value=score.value, **given))
-            numbers.extend(
-                Published(fold=str(fold), value=value, **given)
-                for fold, value in enumerate(score.folds)
+            mean = Published(
+                fold="",
+                source=spelled(score.source, each.method),
+                note="; ".join(filter(None, (each.note, score.note))),
+                **{name: getattr(each, name) for name in ("method", "backbone", "training_free")},
+                **{
+                    name: getattr(score, name) for name in ("benchmark", "formula", "shot", "value")
+                },
             )
-    rates = [
-        Speed(s.method, s.images_per_second, s.hardware, spelled(s.source, s.method), s.note)
-        for s in file.speeds
-    ]
+            of_folds = enumerate(score.folds)
+            numbers += [mean, *(replace(mean, fold=str(n), value=value) for n, value in of_folds)]
+    rates = [replace(rate, source=spelled(rate.source, rate.method)) for rate in file.speeds]
     return tuple(numbers), tuple(rates)

@@ -57,9 +57,9 @@ def test_every_form_reads_the_same_file_and_names_it_when_it_cannot(saved, tmp_p
 
 
 def test_a_label_map_that_is_missing_or_no_map_is_named(saved, tmp_path):
-    with pytest.raises(SourceError, match="label map .*none.png is missing"):
+    with pytest.raises(SourceError, match=r"label map .*none.png is missing"):
         read_label_map(f"{tmp_path}/none.png")
-    with pytest.raises(SourceError, match="a.png cannot be used as a mask: .* not a label map"):
+    with pytest.raises(SourceError, match=r"a.png cannot be used as a mask: .* not a label map"):
         read_label_map(saved(PillowImage.new("RGB", (9, 9))))
 
 

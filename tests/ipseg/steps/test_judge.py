@@ -7,9 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from ipseg.benchmarks.benchmark import Protocol
 from ipseg.benchmarks.ground_truth import rle_address
-from ipseg.errors import SourceError
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
 from ipseg.steps.judge import Judge, assign_argmax, resize_mask

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import SourceError
-from ipseg.storage.addresses import cell_bytes, fetch, parquet_uri, tar_uri
+from ipseg.storage.addresses import fetch, parquet_uri, tar_uri
 
 
 def test_an_image_is_fetched_from_a_file_a_row_and_a_member(tmp_path):
@@ -18,7 +18,7 @@ def test_an_image_is_fetched_from_a_file_a_row_and_a_member(tmp_path):
     cells = [b"0", b"1", None, b"3"]
     pq.write_table(pa.table({"my image": cells}), table, row_group_size=2)
     assert fetch(parquet_uri(str(table), 3, "my image")) == b"3"
-    with pytest.raises(SourceError, match="row 2 has no bytes in column 'my image'"):
+    with pytest.raises(SourceError, match="row 2, column 'my image': it holds no bytes"):
         fetch(parquet_uri(str(table), 2, "my image"))
     with pytest.raises(SourceError, match="no row 4, it has 4"):
         fetch(parquet_uri(str(table), 4, "my image"))
@@ -34,9 +34,3 @@ def test_members_of_any_name_are_found(tmp_path_factory, name):
     assert fetch(tar_uri(str(file), f"x{name}x")) == b"member"
     with pytest.raises(SourceError, match="no member"):
         fetch(tar_uri(str(file), "other"))
-
-
-def test_cells_contain_bytes_or_structs():
-    assert cell_bytes({"bytes": b"x", "path": None}) == cell_bytes(b"x") == b"x"
-    assert cell_bytes({"bytes": None, "path": "a.jpg"}) is None
-    assert cell_bytes(None) is None

@@ -9,7 +9,7 @@ import pytest
 from ipseg.errors import SourceError
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import encode_jpeg
-from pipeline.sources.shard import Columns
+from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 
 
@@ -146,11 +146,11 @@ def test_a_tar_that_was_cut_off_keeps_what_it_has_and_says_so(look, tmp_path, jp
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: None, r"no image matched .* \(it is empty\)"),
+        (lambda root: None, r"no image matched .* \(nothing is there\)"),
         (lambda root: (root / "a.txt").write_text(""), r"found only 1 \.txt"),
         (
             lambda root: [(root / name).write_text("") for name in ("a.jpg", "b.tar")],
-            "mixes 1 images, 1 webdataset files; name one kind with a glob",
+            r"mixes 1 image and 1 tar; name one kind with a glob: '.*\*\.jpg' or '.*\*\.tar'",
         ),
     ],
 )

@@ -187,8 +187,8 @@ def change(part, number, **values):
         (change("categories", 5, name="dragon"), "val2014.json has 80 categories that are not"),
         (change("images", 0, file_name="../x.jpg"), "val2014.json: image 69 is named '../x.jpg'"),
         (change("images", 0, height=0), "val2014.json: image 69 has an invalid size of 0 x 120"),
-        (change("images", 0, width="wide"), "val2014.json: image 69 has 'wide' for 'width'"),
-        (change("images", 0, id=None), "val2014.json: one of images has None for 'id'"),
+        (change("images", 0, width="wide"), "val2014.json: image 69: width is 'wide'"),
+        (change("images", 0, id=None), "val2014.json: image None: id is None"),
         (
             change("annotations", 1, image_id=5),
             "annotation 1 refers to image 5, which is not listed",

@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 
 from ipseg.benchmarks.annotations.coco_splits import read_split, write_split
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.coco20i import Coco20iBenchmark
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.errors import IpsegError, SourceError
 

@@ -7,10 +7,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
 from ipseg.benchmarks.episode import from_table, to_table
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import ConfigError, SourceError
 from ipseg.vision.masks import encode_rle
 
@@ -216,6 +217,6 @@ def test_unknown_rules_and_impossible_seeds_are_refused(root):
     benchmark = Lvis92iBenchmark(str(root))
     with pytest.raises(SourceError, match="no sampling rule 'other'"):
         benchmark.episodes("0", Sampling(rule="other"))
-    with pytest.raises(ConfigError, match="seed -1"):
+    with pytest.raises(ConfigError, match="seed is -1"):
         benchmark.episodes("0", Sampling(seed=-1))
     assert benchmark.protocol_of("") == Protocol(formula="A", side=518)

@@ -9,10 +9,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 from PIL import Image
 
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.annotated import crop_of
 from ipseg.benchmarks.datasets.paco_part import PacoPartBenchmark
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import ConfigError, SourceError
 
 CLASSES = [*range(60, 43, -1)]  # 17: of the training set, in its order

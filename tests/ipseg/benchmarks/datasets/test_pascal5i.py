@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipseg.benchmarks.benchmark import Protocol, Sampling
+from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.pascal5i import Pascal5iBenchmark
 from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.episode_lists import episode_csv
 from ipseg.errors import SourceError
 

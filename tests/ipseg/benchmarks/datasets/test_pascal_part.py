@@ -270,5 +270,5 @@ def test_a_class_with_one_image_has_no_support(root):
     benchmark = PascalPartBenchmark(str(root))
     with pytest.raises(SourceError, match="person\\+ARM has one validation image"):
         benchmark.check()
-    with pytest.raises(ConfigError, match="shot must be 1 or more"):
+    with pytest.raises(ConfigError, match="shot is 0"):
         benchmark.episodes("animals", Sampling(shot=0))
