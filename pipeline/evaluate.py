@@ -100,10 +100,11 @@ def evaluate(work: Evaluation) -> Done:
         IpsegError: something the caller can fix.
     """
     variants = {label: _with_orientation(c, work.protocol) for label, c in work.variants.items()}
+    images = next(iter(variants.values())).images
+    protocol = replace(work.protocol, mask_orientation=images.mask_orientation)
 
     def judge(banks: dict[str, Bank]) -> list[Step]:
-        images = next(iter(variants.values())).images
-        return [Judge(work.protocol, banks, images.mask_orientation)]
+        return [Judge(protocol, banks)]
 
     job = Job(
         out=work.out,

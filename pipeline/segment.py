@@ -106,10 +106,9 @@ def segment(request: Request) -> Run:
         step = _find_ground_truth(request.masks, list(bank.categories))
         use = MaskUse.of(job.out, step)
         metrics["quality"] = measure_quality(job.out)
-        metrics["ground_truth"] = use.record()
-        warnings += use.lines(request.masks)
-        warnings += _without_masks(step, metrics["quality"])
-    metrics["warnings"] = warnings
+        lines = [*use.lines(request.masks), *_without_masks(step, metrics["quality"])]
+        metrics["ground_truth"] = {**use.record(), "warnings": lines}
+        warnings += lines
     for warning in warnings:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
@@ -197,7 +196,8 @@ def _judge(request: Request, names: Sequence[str]) -> Any:  # noqa: ANN401  (a f
     find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
-        return [find, Judge(Protocol(), banks, request.config.images.mask_orientation)]
+        orientation = request.config.images.mask_orientation
+        return [find, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
 

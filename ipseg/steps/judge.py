@@ -16,7 +16,6 @@ from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
 from ipseg.rows import Mask, Row, Step
-from ipseg.vision.images import MaskOrientation
 
 
 @dataclass
@@ -26,12 +25,10 @@ class Judge(Step):
     Attributes:
         protocol: how masks are compared.
         banks: label of each variant -> its bank.
-        mask_orientation: as in `ipseg.vision.images.ImageLimits`.
     """
 
     protocol: Protocol
     banks: dict[str, Bank]
-    mask_orientation: MaskOrientation = "auto"
 
     name: ClassVar[str] = "judge"
     requires: ClassVar[tuple[str, ...]] = ("objects", "asks", "width", "height")
@@ -85,7 +82,7 @@ class Judge(Step):
         self, row: Row, ask: dict[str, Any], found: Mask | None, maps: LabelMaps
     ) -> dict[str, Any]:
         size = (row["width"], row["height"])
-        turned = (row.get("orientation", 1), self.mask_orientation)
+        turned = (row.get("orientation", 1), self.protocol.mask_orientation)
         try:
             truth = ground_truth_at(ask["ground_truth"], size, row.get("crop"), *turned, maps)
         except (SourceError, OSError) as error:  # this ask cannot be judged, others can

@@ -77,6 +77,9 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
             prefixes.append(found.prefixes)
             rows_of_run += found.of_run
             problems += found.problems
+    if finished is not None:
+        metrics = read_json(f"{out}/metrics.json", problems) or {}
+        problems += (metrics.get("ground_truth") or {}).get("warnings", [])
     last = max((when for parts in listing.parts.values() for when in parts.values()), default=None)
     return RunStatus(
         out=out,
