@@ -14,7 +14,7 @@ from pipeline.planning.estimate import Estimate, estimate
 from pipeline.planning.plan import Plan, check_settings
 from pipeline.prompts import OUTPUT_COLUMNS as BANK_COLUMNS
 from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
-from pipeline.prompts import Prompts, banks_of, chains_of, describe
+from pipeline.prompts import banks_of, describe
 from pipeline.segment import Request, job_of
 from pipeline.sources.source import list_source
 from pipeline.stages.stage import build_stages
@@ -68,7 +68,7 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
             listed, first = _first_rows(request, scratch, wanted)
             rows = count or listed
         prompts, costs = None, None
-        chains = chains_of(job.variants, job.prompts or Prompts((), {}))
+        chains = job.chains
         if job.prompts is not None:
             number = len(job.prompts.rows)
             prompts = engine.plan(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS, number)
@@ -79,14 +79,8 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         check_settings(runtime, [stage.name for stage in stages])
         if calibrated:
             if job.prompts is not None:
-                describe(
-                    job.bank_folder,
-                    job.prompts,
-                    job.variants,
-                    engine,
-                    about={},
-                    engine_name="ray",
-                )
+                bank = job.bank_folder
+                describe(bank, job.prompts, job.variants, engine, about={}, engine_name="ray")
             log.info("measuring the stages on %d images", len(first))
             images, costs = balanced(images, first, runtime, rows)
     guess = estimate(images, costs, rows or PER_IMAGES) if costs else None

@@ -17,7 +17,6 @@ from rich.text import Text
 from jobs.commands.options import Json
 from jobs.output import print_json
 from jobs.terminal import plain, print_problems
-from pipeline.runfolder.ignored import ignored_line
 from pipeline.runfolder.status import RunStatus, ShardStatus
 
 EPILOG = """
@@ -147,6 +146,8 @@ def _overview(found: RunStatus) -> RenderableType:
     table.add_row("left", "unknown" if found.left is None else f"{about}{found.left:,}")
     table.add_row("shards", f"{found.complete_shards:,} of {len(found.shards):,} complete")
     if found.ignored:
+        from pipeline.runfolder.ignored import ignored_line
+
         table.add_row("left out", plain(ignored_line(found.ignored)))
     table.add_section()
     table.add_row("speed", _speed(found.rows_per_second))

@@ -130,6 +130,7 @@ def test_a_mask_that_cannot_be_read_fails_its_comparison_and_names_the_file(red)
     _, rows = red.segment("run", masks=f"{red.root}/masks")
     found = metric(rows, "a.png")
     assert found["status"] == "failed"
-    assert f"{red.root}/masks/red/a.png cannot be used as a mask: it is a lossy JPEG" in (
-        found["error_message"]
+    assert (
+        f"{red.root}/masks/red/a.png cannot be used as a mask: it is a lossy JPEG"
+        in (found["error_message"])
     )
