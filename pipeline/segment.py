@@ -180,7 +180,7 @@ def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
     find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
-        asked = replace(find, concepts=dict(banks[""].categories))
+        asked = replace(find, bank=banks[""])
         orientation = request.config.images.mask_orientation
         return [asked, Judge(Protocol(mask_orientation=orientation), banks)]
 
@@ -189,8 +189,7 @@ def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
 
 def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
     by_concept = _masks_by_concept(masks, names)
-    categories = {name: number for number, name in enumerate(names, start=1)}
-    return FindGroundTruth(masks, categories, by_concept, MaskNames.in_folder(masks))
+    return FindGroundTruth(masks, names, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:

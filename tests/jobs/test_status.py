@@ -66,7 +66,7 @@ def test_status_prints_one_json_object_for_scripts(run):
     result = ipseg("status", run, "--json", "--by-shard")
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["rows"] == {"ok": 0, "empty": 3, "failed": 3, "poisoned": 0}
+    assert found["rows"] == {"ok": 0, "empty": 3, "failed": 3, "poisoned": 0, "gone": 0}
     assert found["done"] == 6
     assert found["repeated_keys"] == 0
     assert found["shards"] == {"complete": 1, "all": 3}
