@@ -59,6 +59,7 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
     page = template("jobs.evaluation", "evaluation.html", _FILTERS).render(
         e=summary.evaluation,
         gaps=summary.gaps,
+        dropped=wording.dropped_lines(summary.evaluation["dropped"]),
         formula=FORMULAS[chosen.headline.formula],
         number=chosen.headline,
         counterpart=_beside(chosen),

@@ -6,21 +6,26 @@ It is built once, from the released pickles (keeping their order) or the officia
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 from pycocotools import mask as coco
 
+from ipseg.benchmarks.annotations.origin import Origin
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
+from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import OutputError, SourceError
 from ipseg.vision.masks import RLE, encode_rle, rle_area
 
 Box = tuple[float, float, float, float]
+Size = tuple[int, int] | Callable[[], tuple[int, int]]  # height, width
 
 # One row for each mask; draws depend on the order of the images of a class.
 ANNOTATIONS = pa.schema(
@@ -35,6 +40,7 @@ ANNOTATIONS = pa.schema(
 )
 _HEAD, _IMAGE_FOLDER = b"ipseg_annotations", b"ipseg_image_folder"
 _FARTHEST = 1e5  # pixels: coordinates of polygons beyond this are errors
+_NOTHING = 1e-6  # square pixels, by rounding
 
 
 @dataclass(frozen=True)
@@ -55,27 +61,73 @@ class Category:
 
 
 class Collector:
-    """Collects the rows of a table."""
+    """Collects the rows of a table.
 
-    def __init__(self) -> None:
+    Attributes:
+        dropped: takes up records that cannot be used.
+        released: the lists of images are those of published draws, and are never shortened.
+    """
+
+    def __init__(self, dropped: Dropped) -> None:
+        self.dropped, self.released = dropped, False
         self._columns: dict[str, list[Any]] = {name: [] for name in ANNOTATIONS.names}
+        self._lost: dict[tuple[int, str], RecordError] = {}
 
     def add(
-        self, image: str, class_id: int, instance: int, rle: RLE, box: Box | None = None
+        self,
+        place: tuple[int, str, int],
+        segmentation: object,
+        size: Size,
+        where: str,
+        box: Box | None = None,
     ) -> None:
-        """Adds the mask of one instance."""
+        """Adds the mask of one instance.
+
+        Args:
+            place: class id, image and instance.
+            segmentation: as for `to_rle`.
+            size: as for `to_rle`.
+            where: as for `to_rle`.
+            box: of the object.
+
+        Raises:
+            RecordError: as `to_rle`.
+        """
+        class_id, image, instance = place
+        try:
+            rle = to_rle(segmentation, size, where, self.dropped)
+        except RecordError as error:
+            self.lose(class_id, image, error)
+            raise
         row = (image, class_id, instance, rle["size"], rle["counts"], box)
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
 
-    def table(self, categories: Sequence[Category], source: str) -> pa.Table:
+    def lose(self, class_id: int, image: str, error: RecordError) -> None:
+        """Notes that a record of a class in an image is left out."""
+        self._lost.setdefault((class_id, image), error)
+
+    def table(self, categories: Sequence[Category], origin: Origin) -> pa.Table:
         """The table.
 
         Args:
             categories: all classes in order, including those without rows.
-            source: the file it was made from.
+            origin: the files it was made from.
+
+        Raises:
+            RecordError: a class has lost an image, whose list is not to be shortened.
         """
-        head = {"categories": [asdict(category) for category in categories], "source": source}
+        kept = set(zip(self._columns["class_id"], self._columns["image"], strict=True))
+        lost = {place: error for place, error in self._lost.items() if place not in kept}
+        if self.released and lost:
+            raise next(iter(lost.values()))
+        head = {
+            "categories": [asdict(category) for category in categories],
+            "origin": asdict(origin),
+            "released": self.released,
+            "dropped": self.dropped.listed,
+            "lost": [class_id for class_id, _ in lost],
+        }
         return pa.table(self._columns, ANNOTATIONS.with_metadata({_HEAD: json.dumps(head)}))
 
 
@@ -123,6 +175,10 @@ class Annotations:
 
     Attributes:
         categories: all classes by id, in the order of the data set.
+        origin: the files it was made from.
+        released: as `Collector.released`.
+        dropped: what was left out when it was made, as `Dropped.listed`.
+        lost: class id -> images in which nothing is left of the class.
         image_folder: folder of the images; "" for the data set's own.
     """
 
@@ -145,10 +201,15 @@ class Annotations:
         self._where = where
         self.image_folder: str = table.schema.metadata.get(_IMAGE_FOLDER, b"").decode()
         try:
-            listed = json.loads(table.schema.metadata[_HEAD])["categories"]
-            self.categories = {entry["class_id"]: Category(**entry) for entry in listed}
+            head = json.loads(table.schema.metadata[_HEAD])
+            self.categories = {each["class_id"]: Category(**each) for each in head["categories"]}
+            self.origin, self.released = Origin(**head["origin"]), bool(head["released"])
+            self.dropped, self.lost = list(head["dropped"]), Counter[int](head["lost"])
         except (ValueError, TypeError, KeyError) as error:
-            raise SourceError(f"{where}: its list of classes is damaged: {error}") from error
+            raise SourceError(
+                f"{where} is damaged, or of another version of ipseg (no {error}); delete it and "
+                "run `ipseg data prepare` again"
+            ) from error
         self._table = table.combine_chunks()
         self._rows: dict[int, dict[str, list[int]]] = {c: {} for c in self.categories}
         names, classes = table["image"].to_pylist(), table["class_id"].to_pylist()
@@ -159,6 +220,19 @@ class Annotations:
         for row, (class_id, name) in enumerate(zip(classes, names, strict=True)):
             self._rows[class_id].setdefault(name, []).append(row)
         self._instances: list[int] = table["instance"].to_pylist()
+
+    @property
+    def names(self) -> set[str]:
+        """The images of all classes."""
+        return {name for images in self._rows.values() for name in images}
+
+    def without(self, images: Collection[str]) -> Annotations:
+        """The same table without these images, which count as lost."""
+        for class_id, rows in self._rows.items():
+            for name in rows.keys() & images:
+                del rows[name]
+                self.lost[class_id] += 1
+        return self
 
     def images(self, class_id: int) -> list[str]:
         """The images of a class to draw from, in order."""
@@ -200,19 +274,21 @@ class Annotations:
         return [row for row in rows if instance is None or self._instances[row] == instance]
 
 
-def to_rle(
-    segmentation: object, size: tuple[int, int] | Callable[[], tuple[int, int]], where: str
-) -> RLE:
+def to_rle(segmentation: object, size: Size, where: str, dropped: Dropped) -> RLE:
     """The run lengths of a mask in any of COCO's formats.
+
+    A polygon beside others that has no three corners, no numbers, no area or lies outside of the
+    image is left out. One that is too thin for a pixel is not counted: official files have them.
 
     Args:
         segmentation: polygons ([x, y, x, y, ...] each), run lengths (compressed or a list of
             numbers), or an array (H, W) that is non-zero on the object.
         size: height and width of the image, needed for polygons; called only for them.
         where: file and entry, for errors.
+        dropped: takes up polygons that are left out.
 
     Raises:
-        SourceError: it is none of these, or damaged.
+        RecordError: it is none of these, or damaged, or no polygon is left.
     """
     try:
         if isinstance(segmentation, dict):
@@ -220,11 +296,14 @@ def to_rle(
         if isinstance(segmentation, np.ndarray):
             return encode_rle(np.asarray(segmentation != 0))
         if isinstance(segmentation, list | tuple) and segmentation:
-            return _rasterise(segmentation, size() if callable(size) else size)
+            return _rasterise(segmentation, size() if callable(size) else size, where, dropped)
     except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise SourceError(f"{where}: damaged segmentation: {error}") from error
-    raise SourceError(
-        f"{where}: the segmentation is not a list of polygons, run lengths or an array"
+        raise RecordError(
+            "damaged segmentation", f"{where}: damaged segmentation: {error}"
+        ) from error
+    raise RecordError(
+        "damaged segmentation",
+        f"{where}: the segmentation is not a list of polygons, run lengths or an array",
     )
 
 
@@ -245,16 +324,43 @@ def _runs(segmentation: dict[Any, Any]) -> RLE:
     return rle
 
 
-def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
-    checked = []
+def _rasterise(polygons: Sequence[Any], size: tuple[int, int], where: str, dropped: Dropped) -> RLE:
+    kept, faults = [], []
     for polygon in polygons:
-        corners = np.asarray(polygon, dtype=np.float64)
-        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
-            raise ValueError("a polygon needs x, y of at least three corners")
-        if not (np.abs(corners) < _FARTHEST).all():  # also false for NaN
-            raise ValueError("a polygon has a corner far outside of any image")
-        checked.append(corners.tolist())
-    return _union(coco.frPyObjects(checked, *size))
+        corners = np.asarray(polygon, dtype=np.float64)  # null is NaN
+        if fault := _fault(corners):
+            faults.append(fault)
+            continue
+        (rle,) = coco.frPyObjects([corners.tolist()], *size)
+        # The pixels decide: two loops of an 8 have no area either.
+        if not coco.area(rle) and (fault := _emptiness(corners, size)):
+            faults.append(fault)
+        else:
+            kept.append(rle)
+    errors = [RecordError(f"polygon {fault}", f"{where}: a polygon {fault}") for fault in faults]
+    if not kept:
+        raise errors[0]
+    for error in errors:
+        dropped.add(error)
+    return _union(kept)
+
+
+def _fault(corners: npt.NDArray[np.float64]) -> str:
+    if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
+        return "without x, y of at least three corners"
+    if not (np.abs(corners) < _FARTHEST).all():  # also false for NaN
+        return "with a corner that is no number, or far outside of any image"
+    return ""
+
+
+def _emptiness(corners: npt.NDArray[np.float64], size: tuple[int, int]) -> str:
+    """Why a polygon covers no pixel; nothing where it is only thin."""
+    height, width = size
+    x, y = corners[0::2], corners[1::2]
+    if x.max() <= 0 or y.max() <= 0 or x.min() >= width or y.min() >= height:
+        return "outside of its image"
+    twice = x @ np.roll(y, -1) - y @ np.roll(x, -1)
+    return "" if abs(twice) > _NOTHING else "without area"
 
 
 def _union(rles: Sequence[Any]) -> RLE:
