@@ -18,7 +18,7 @@ from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.objects import Object, best_scores, notable
 from ipseg.prompts import find_prompts, parse_box, parse_points
 from ipseg.rows import Image, Mask, Row, Step, is_failed
-from ipseg.runner import prepare, run_step
+from ipseg.runner import prepare, run_local
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import encode_rle
@@ -68,8 +68,7 @@ class Segmentation:
         """Concept -> (H, W) bool, all of its objects in `image` together."""
         found: dict[str, Mask] = {}
         for each in self.of_frame(0):
-            known = found.get(each.concept)
-            found[each.concept] = each.mask if known is None else known | each.mask
+            found[each.concept] = each.mask | found.get(each.concept, False)
         return found
 
     @property
@@ -145,7 +144,8 @@ class Model:
             rows = find_prompts(str(prompts))
         drawn = any(row.get("given_box") or row.get("given_points") for row in rows)
         steps = prompt_chains({"": self.config}, drawn=drawn).steps
-        bank = PromptsInMemory(_run(steps, rows), self.config.method.merge)
+        prepare(steps)
+        bank = PromptsInMemory(list(run_local(steps, rows)), self.config.method.merge)
         self._steps = image_chain({"": self.config}, {"": bank})
         prepare(self._steps)
         self.bank = bank
@@ -191,7 +191,7 @@ class Model:
     def _segment(self, given: Row) -> Segmentation:
         if self.bank is None:
             raise PromptError("give prompts first: set_prompts({'cup': 'cup.jpg'})")
-        (row,) = _run(self._steps, [given], prepared=True)
+        (row,) = run_local(self._steps, [given])
         if is_failed(row):
             raise ImageError(f"{row['key']}: {row['error_message']} (in step {row['error_stage']})")
         images = row["frames"] if "frames" in row else [row["image"]]
@@ -203,14 +203,6 @@ def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model
     return Model(load_config(profile, overrides))
 
 
-def _run(steps: Sequence[Step], rows: list[Row], *, prepared: bool = False) -> list[Row]:
-    if not prepared:
-        prepare(steps)
-    for step in steps:
-        rows = run_step(step, rows)
-    return rows
-
-
 def _image_row(image: ImageLike) -> Row:
     if isinstance(image, np.ndarray):
         return {"key": "array", "uri": "", "image_bytes": encode_png(image)}
@@ -219,9 +211,7 @@ def _image_row(image: ImageLike) -> Row:
     return {"key": str(image), "uri": str(image), "image_bytes": fetch(str(image))}
 
 
-def _prompt_rows(
-    prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]],
-) -> Iterator[Row]:
+def _prompt_rows(prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]]) -> Iterator[Row]:
     for concept, given in prompts.items():
         many = given if isinstance(given, list | tuple) else [given]
         for index, each in enumerate(many):

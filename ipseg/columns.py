@@ -16,14 +16,13 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from ipseg.objects import OBJECT, RLE_TYPE, Object
+from ipseg.objects import OBJECT, POINT, RLE_TYPE, Object, decode_points, encode_points
 from ipseg.rows import Row
 
 _TENSOR = pa.struct(
     [("dtype", pa.string()), ("shape", pa.list_(pa.int32())), ("data", pa.large_binary())]
 )
 _ARRAYS = pa.list_(pa.struct([("name", pa.string()), ("tensor", _TENSOR)]))
-_POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
 ASK = pa.struct(
     [
         ("concept", pa.string()),  # entry of the bank
@@ -86,17 +85,6 @@ def decode_arrays(items: list[dict[str, Any]]) -> dict[str, Any]:
     return {item["name"]: _decode_tensor(item["tensor"]) for item in items}
 
 
-def _encode_points(points: Sequence[np.ndarray[Any, Any]]) -> list[list[dict[str, Any]]]:
-    return [[{"x": x, "y": y, "label": int(label)} for x, y, label in each] for each in points]
-
-
-def _decode_points(items: list[list[dict[str, Any]]]) -> list[np.ndarray[Any, Any]]:
-    return [
-        np.array([(p["x"], p["y"], p["label"]) for p in each], np.float32).reshape(-1, 3)
-        for each in items
-    ]
-
-
 @dataclass(frozen=True)
 class Column:
     """One declared column.
@@ -133,7 +121,7 @@ COLUMNS: dict[str, Column] = {
     "concept": Column("what a prompt image is an example of", pa.string()),
     "given_mask": Column("address of the mask beside a prompt", pa.string()),
     "given_box": Column("x0, y0, x1, y1: the box beside a prompt", pa.list_(pa.float32())),
-    "given_points": Column("points x, y in pixels on a prompt's object", pa.list_(_POINT)),
+    "given_points": Column("points x, y in pixels on a prompt's object", pa.list_(POINT)),
     "ground_truth": Column("address of the ground-truth mask of a support", pa.string()),
     "image_sha256": Column("64 hex digits over the encoded image of a prompt", pa.string()),
     "support_mask": Column("PNG, 8 bit, (H, W): the object of a prompt image", pa.large_binary()),
@@ -157,9 +145,9 @@ COLUMNS: dict[str, Column] = {
     "presence": _tensor("(P,) float32 in [0, 1]: evidence that the concept is in the image"),
     "points": Column(
         "for each of P concepts its point prompts, (n, 3): x, y in pixels, label",
-        pa.list_(pa.list_(_POINT)),
-        _encode_points,
-        _decode_points,
+        pa.list_(pa.list_(POINT)),
+        lambda points: [encode_points(each) for each in points],
+        lambda items: [decode_points(each) for each in items],
     ),
     "objects": Column(
         "objects found",

@@ -18,9 +18,9 @@ FEATURES = {
     "classical": "ipseg.features.classical:ClassicalDescriptors",
     "sift": "ipseg.features.sift:SiftGeometry",
     "dinov2": "ipseg.features.dinov2:Dinov2",
-    "dinov3": "ipseg.features.dinov3:Dinov3",
-    "clip": "ipseg.features.clip:Clip",
-    "mae": "ipseg.features.mae:Mae",
+    "dinov3": "ipseg.features.vits:Dinov3",
+    "clip": "ipseg.features.vits:Clip",
+    "mae": "ipseg.features.vits:Mae",
     "stable_diffusion": "ipseg.features.stable_diffusion:StableDiffusion",
 }
 SEGMENTERS = {

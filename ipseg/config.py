@@ -22,11 +22,11 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from ipseg.components import METHODS, load_class
+from ipseg.components import METHODS
 from ipseg.errors import ConfigError
 from ipseg.methods.method import Method
 from ipseg.networks.models import Models
-from ipseg.parts import build, mapping, own_class, settings_of, unknown, without
+from ipseg.parts import build, chosen_class, mapping, settings_of, unknown, without
 from ipseg.steps.support import Support
 from ipseg.vision.images import ImageLimits
 
@@ -126,8 +126,13 @@ class Config:
     @property
     def sha256(self) -> str:
         """64 hex digits over all settings that change results."""
-        canonical = json.dumps(self.relevant, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).hexdigest()
+        return config_sha256(self.relevant)
+
+
+def config_sha256(identity: Mapping[str, Any]) -> str:
+    """64 hex digits over all that changes results."""
+    canonical = json.dumps(identity, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def profiles() -> list[str]:
@@ -163,17 +168,10 @@ def build_config(name: str, settings: Mapping[str, Any]) -> Config:
     method_name = str(settings.get("method", _DEFAULT_METHOD))
     method_class = _method_class(method_name)
     known = _sections_of(method_class)
-    for key in settings:
-        if key not in ("method", *known):
-            raise ConfigError(unknown("setting", key, ["method", *known]))
+    if strange := [key for key in settings if key not in known]:
+        raise ConfigError(unknown("setting", strange[0], known))
     own = {key: value for key, value in settings.items() if key not in ("method", *_SECTIONS)}
-    support = settings.get("support")
-    shared = dict(settings) | {
-        "support": {"kind": support} if isinstance(support, str) else support
-    }
-    parts = {
-        section: build(cls, section, shared.get(section)) for section, cls in _SECTIONS.items()
-    }
+    parts = {name: build(cls, name, settings.get(name)) for name, cls in _SECTIONS.items()}
     method: Method = build(method_class, "", own)
     resolved = {"profile": name, "method": method_name}
     resolved |= {section: settings_of(part) for section, part in parts.items()}
@@ -182,12 +180,7 @@ def build_config(name: str, settings: Mapping[str, Any]) -> Config:
 
 
 def _method_class(name: str) -> type[Method]:
-    if name in METHODS:
-        found = load_class(METHODS[name])
-    elif ":" in name:
-        found = own_class("method", name)
-    else:
-        raise ConfigError(unknown("method", name, list(METHODS)) + ", or package.module:Class")
+    found = chosen_class("method", "method", METHODS, name)
     # A class without the decorator inherits the fields of `Method`, so `is_dataclass` says yes.
     if not issubclass(found, Method) or "__dataclass_fields__" not in vars(found):
         raise ConfigError(f"method {name} is no dataclass derived from ipseg.Method")
@@ -203,12 +196,12 @@ def _sections_of(method: type[Method]) -> list[str]:
             f"{method.__name__}.{taken[0]} has the name of a section that belongs to all methods; "
             f"give the field another name"
         )
-    return [*_SECTIONS, *fields]
+    return ["method", *_SECTIONS, *fields]
 
 
 def _for_method(settings: dict[str, Any]) -> dict[str, Any]:
     """The settings without the sections that belong to another method."""
-    known = ("method", *_sections_of(_method_class(settings["method"])))
+    known = _sections_of(_method_class(settings["method"]))
     if left := [key for key in settings if key not in known]:
         log.info("method %s has no use for %s", settings["method"], ", ".join(left))
     return {key: value for key, value in settings.items() if key in known}
@@ -234,7 +227,10 @@ def _read_profile(profile: str) -> tuple[str, dict[str, Any]]:
         settings = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:
         raise ConfigError(f"profile {profile} is not valid YAML: {error}") from error
-    return name, mapping(f"profile {profile}", settings)
+    settings = mapping(f"profile {profile}", settings)
+    if isinstance(support := settings.get("support"), str):  # short for its kind
+        settings["support"] = {"kind": support}
+    return name, settings
 
 
 def _apply(settings: dict[str, Any], override: str) -> None:
@@ -246,15 +242,14 @@ def _apply(settings: dict[str, Any], override: str) -> None:
         value = yaml.safe_load(text)
     except yaml.YAMLError as error:
         raise ConfigError(f"--set {override!r}: the value is not valid YAML") from error
+    if path == ["support"] and isinstance(value, str):
+        path = ["support", "kind"]
     target = settings
     for number, part in enumerate(path[:-1], start=1):
-        below = target.setdefault(part, {})
-        if below is None or (part == "support" and isinstance(below, str)):
-            below = target[part] = {} if below is None else {"kind": below}
-        target = mapping(".".join(path[:number]), below)
+        if target.get(part) is None:
+            target[part] = {}
+        target = mapping(".".join(path[:number]), target[part])
     if value is None:
         target.pop(path[-1], None)
-    elif path == ["support"] and isinstance(target.get("support"), dict):
-        target["support"]["kind"] = value
     else:
         target[path[-1]] = value

@@ -15,7 +15,7 @@ from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
 
 RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
-_POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
+POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
 OBJECT = pa.struct(
     [
         ("variant", pa.string()),  # settings that found it; "" where there is one set of settings
@@ -31,9 +31,19 @@ OBJECT = pa.struct(
         ("predicted_iou", pa.float32()),
         ("evidence", pa.list_(pa.struct([("name", pa.string()), ("value", pa.float32())]))),
         ("status", pa.string()),
-        ("points", pa.list_(_POINT)),
+        ("points", pa.list_(POINT)),
     ]
 )
+
+
+def encode_points(points: npt.NDArray[np.float32]) -> list[dict[str, Any]]:
+    """(n, 3) x, y, label, as a list that Arrow can hold, type `POINT`."""
+    return [{"x": x, "y": y, "label": int(label)} for x, y, label in points]
+
+
+def decode_points(items: Iterable[Mapping[str, Any]]) -> npt.NDArray[np.float32]:
+    """The inverse of `encode_points`."""
+    return np.array([(p["x"], p["y"], p["label"]) for p in items], np.float32).reshape(-1, 3)
 
 
 @dataclass(frozen=True)
@@ -97,17 +107,16 @@ class Object:
             "area": float(self.area),
             "iscrowd": 0,
             "evidence": [{"name": n, "value": value} for n, value in self.evidence.items()],
-            "points": [{"x": x, "y": y, "label": int(label)} for x, y, label in self.points],
+            "points": encode_points(self.points),
         }
 
     @staticmethod
     def from_record(record: Mapping[str, Any]) -> Object:
         """The inverse of `record`; fields that are missing or null take their defaults."""
-        points = [(p["x"], p["y"], p["label"]) for p in record.get("points") or ()]
         return Object(
             **{name: record[name] for name in _STORED if record.get(name) is not None},
             evidence={each["name"]: each["value"] for each in record.get("evidence") or ()},
-            points=np.array(points, np.float32).reshape(-1, 3),
+            points=decode_points(record.get("points") or ()),
         )
 
 

@@ -51,10 +51,10 @@ def build(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
         return build(_class_of(where, _REGISTRIES[kind], options.pop("kind", None)), where, options)
     if typing.get_origin(kind) is dict and _is_nested(item := typing.get_args(kind)[1]):
         options = mapping(where, value)
+        kinds = dict.fromkeys(options, item)
         if item in _REGISTRIES:
             kinds = {each: _class_of(where, _REGISTRIES[item], each) for each in options}
-            return {each: build(kinds[each], f"{where}.{each}", options[each]) for each in options}
-        return {each: build(item, f"{where}.{each}", options[each]) for each in options}
+        return {each: build(kinds[each], f"{where}.{each}", options[each]) for each in options}
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(cast(type, kind), where, mapping(where, value))
     return _checked(kind, where, value)
@@ -70,12 +70,10 @@ def settings_of(part: object) -> Any:  # noqa: ANN401
     if isinstance(part, dict):
         # The kind of an extractor is its key already.
         plain = {key: settings_of(value) for key, value in part.items()}
-        return {
-            key: {n: v for n, v in value.items() if n != "kind"}
-            if isinstance(value, dict)
-            else value
-            for key, value in plain.items()
-        }
+        for value in plain.values():
+            if isinstance(value, dict):
+                value.pop("kind", None)
+        return plain
     return list(part) if isinstance(part, tuple) else part
 
 
@@ -151,23 +149,32 @@ def _checked(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
 def _class_of(where: str, registry: Mapping[str, str], kind: object) -> type:
     if kind is None:
         raise ConfigError(f"'{where}.kind' is not set; choose from {', '.join(registry)}")
-    name = str(kind)
+    found = chosen_class(f"{where} kind", f"{where}.kind", registry, str(kind))
+    if not dataclasses.is_dataclass(found):
+        raise ConfigError(f"{where}.kind: {kind} is no dataclass; its settings are its fields")
+    return found
+
+
+def chosen_class(what: str, where: str, registry: Mapping[str, str], name: str) -> type:
+    """The class of a name in a registry, or somebody's own.
+
+    Args:
+        what: that is chosen, for messages.
+        where: path of the setting, for messages.
+        registry: name -> location of the class.
+        name: in the registry, or `package.module:Class`.
+
+    Raises:
+        ConfigError: an unknown name (with the nearest match), or a class that cannot be imported.
+    """
     if name in registry:
         return load_class(registry[name])
     if ":" in name:
-        found = own_class(f"{where}.kind", name)
-        if not dataclasses.is_dataclass(found):
-            raise ConfigError(f"{where}.kind: {name} is no dataclass; its settings are its fields")
-        return found
-    raise ConfigError(unknown(f"{where} kind", name, list(registry)))
+        return _own_class(where, name)
+    raise ConfigError(unknown(what, name, list(registry)) + ", or package.module:Class")
 
 
-def own_class(where: str, location: str) -> type:
-    """The class at `package.module:Class`, somebody's own.
-
-    Raises:
-        ConfigError: it cannot be imported; says why.
-    """
+def _own_class(where: str, location: str) -> type:
     try:
         found = load_class(location)
     except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -189,9 +196,6 @@ def own_modules() -> list[types.ModuleType]:
 
 def _kind_of(cls: type) -> str | None:
     location = f"{cls.__module__}:{cls.__qualname__}"
-    for registry in _REGISTRIES.values():
-        for kind, known in registry.items():
-            if known == location:
-                return kind
+    known = {at: kind for registry in _REGISTRIES.values() for kind, at in registry.items()}
     own = not cls.__module__.startswith("ipseg.") and hasattr(cls, "setup")
-    return location if own else None
+    return known.get(location, location if own else None)

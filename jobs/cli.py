@@ -81,7 +81,8 @@ def main() -> None:
         app(standalone_mode=True)
     except IpsegError as error:
         typer.secho(f"ipseg: {error}", fg="red", err=True)
-        sys.exit(_exit_code(error))
+        wrong_call = isinstance(error, ConfigError)
+        sys.exit(3 if isinstance(error, FailureBudgetError) else 2 if wrong_call else 1)
     except OSError as error:  # a disk that is full, a store that does not answer any more
         logging.getLogger("ipseg").debug("input or output failed", exc_info=True)
         kept = "what is written is kept: fix this and start the same command again"
@@ -90,12 +91,6 @@ def main() -> None:
     except KeyboardInterrupt:
         typer.secho("ipseg: interrupted; the same command goes on where this one was", err=True)
         sys.exit(130)
-
-
-def _exit_code(error: IpsegError) -> int:
-    if isinstance(error, FailureBudgetError):
-        return 3
-    return 2 if isinstance(error, ConfigError) else 1
 
 
 def _terminate(signum: int, frame: FrameType | None) -> None:

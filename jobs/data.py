@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
@@ -13,6 +12,7 @@ from ipseg.benchmarks.open import benchmark_class
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError, SourceError
 from jobs.evaluation.wording import dropped_lines
+from jobs.output import print_json
 from jobs.reading import Reading
 
 _ROOT = "."  # nothing is read there
@@ -22,7 +22,7 @@ def list_benchmarks(*, as_json: bool) -> None:
     """Prints every benchmark: layout, folds, rules by which episodes are drawn, protocol."""
     listed = [_about(name) for name in BENCHMARKS]
     if as_json:
-        _print_json(listed)
+        print_json(listed, indent=1)
         return
     console = Console(highlight=False)
     for each in listed:
@@ -74,7 +74,7 @@ def prepare_benchmark(
         written = benchmark.prepare(out)
     if as_json:
         dropped = benchmark.dropped.listed
-        _print_json({"benchmark": name, "written": written, "dropped": dropped})
+        print_json({"benchmark": name, "written": written, "dropped": dropped}, indent=1)
         return
     console = Console(highlight=False)
     if not written:
@@ -117,7 +117,3 @@ def _fixed_folds(benchmark: Benchmark) -> list[str]:
         return [fold for fold in benchmark.folds if fold]
     except SourceError:
         return []
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value, indent=1))  # noqa: T201

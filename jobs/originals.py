@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.errors import OutputError
@@ -14,29 +13,10 @@ from pipeline.runfolder.parts import Place
 from pipeline.sources.listing import read_listed
 
 
-@dataclass(frozen=True)
-class _Still(Sequence[Image]):
-    """One image, or the part of it that counts, read when it is asked for."""
-
-    uri: str
-    crop: Sequence[int] | None
-    limits: ImageLimits = field(repr=False)
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
-        if index:
-            raise IndexError("a still image has frame 0 only")
-        rows = Read()([{"uri": self.uri, "crop": self.crop}])
-        image: Image = Decode(self.limits)(rows)[0]["image"]
-        return image
-
-
 def originals(
     out: str, place: Place, row: Mapping[str, Any], limits: ImageLimits
 ) -> Sequence[Image]:
-    """The frames of a row in order, one for a still image; each is read when it is asked for.
+    """The frames of a row in order, each read when it is asked for; a still image has one.
 
     Args:
         out: run folder.
@@ -46,7 +26,8 @@ def originals(
 
     Raises:
         OutputError: it is a sequence, and the run no longer says of which frames.
-        OSError: the run's listing cannot be read.
+        OSError: the run's listing, or a still image, cannot be read.
+        ImageError: the still image is damaged, or out of limits.
     """
     listed = read_listed(out, place.shard, place.key)
     if listed and "frame_uris" in listed:
@@ -55,4 +36,6 @@ def originals(
         raise OutputError(
             f"{place.key} is a sequence, but {out}/listing, which has its frames, is not there"
         )
-    return _Still(row["uri"], None if listed is None else listed.get("crop"), limits)
+    crop = None if listed is None else listed.get("crop")
+    rows = Decode(limits)(Read()([{"uri": row["uri"], "crop": crop}]))
+    return [rows[0]["image"]]

@@ -1,10 +1,16 @@
-"""Writing a result file that the user named."""
+"""Results: JSON on stdout, and files that the user named."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 from ipseg.errors import OutputError
+
+
+def print_json(value: object, *, indent: int | None = None) -> None:
+    """Prints a result to stdout."""
+    print(json.dumps(value, indent=indent), flush=True)  # noqa: T201
 
 
 def write_file(path: Path, data: bytes) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -21,7 +20,7 @@ from ipseg.runner import prepare, run_local
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import read_soft_mask
 from ipseg.vision.overlay import Tile, colour_of, grid, isolate
-from jobs.output import write_file
+from jobs.output import print_json, write_file
 
 
 def draw_prompts(
@@ -59,7 +58,7 @@ def draw_prompts(
     write_file(out, encode_png(grid(tiles)))
     summary = [_summary(row) for row in found]
     if as_json:
-        print(json.dumps({"out": str(out), "prompts": summary}))  # noqa: T201
+        print_json({"out": str(out), "prompts": summary})
     else:
         console = Console()
         console.print(_table(summary))

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from rich.console import Console
 from rich.table import Table
 
+from jobs.output import print_json
 from jobs.pages.readable import NONE
 from jobs.terminal import plain
 from pipeline.runfolder.ignored import ignored_line
@@ -17,7 +17,7 @@ from pipeline.segment import Run
 def print_run(run: Run, *, as_json: bool) -> None:
     """Prints counts, speed and quality to stdout, as a short table or as JSON."""
     if as_json:
-        print(json.dumps({"out": run.out, **run.metrics, "warnings": list(run.warnings)}))  # noqa: T201
+        print_json({"out": run.out, **run.metrics, "warnings": list(run.warnings)})
         return
     console = Console()
     rows = run.metrics["rows"]

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -10,13 +9,12 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from ipseg.errors import IpsegError, OutputError
+from ipseg.errors import ImageError, OutputError, SourceError, StorageError
 from ipseg.objects import Object, best_scores, notable
-from ipseg.rows import Image
 from ipseg.vision.images import ImageLimits, encode_png
 from ipseg.vision.overlay import Drawn, colour_of, draw
 from jobs.originals import originals
-from jobs.output import write_file
+from jobs.output import print_json, write_file
 from jobs.pages.readable import NONE
 from jobs.terminal import plain
 from pipeline.runfolder.ledger import BROKEN
@@ -52,8 +50,14 @@ def show_row(
             f"{row['error_message']}"
         )
     limits = ImageLimits(**manifest.about["config"]["images"])
-    images = originals(run, place, row, limits)
-    image = _frame(images, frame, key)
+    try:
+        images = originals(run, place, row, limits)
+        if frame >= len(images):
+            last = f"0 to {len(images) - 1}" if len(images) > 1 else "0 only, it is a still image"
+            raise OutputError(f"{key} has no frame {frame}; it has {last}")
+        image = images[frame]
+    except (OSError, ImageError, SourceError, StorageError) as error:
+        raise OutputError(f"cannot read the image of {key}: {error}") from error
     objects = [Object.from_record(each) for each in row["objects"]]
     kept = notable(best_scores(objects), min_score)
     there = sorted(  # the highest score on top
@@ -71,23 +75,13 @@ def show_row(
     if as_json:
         summary = [_summary(each) for each in there]
         found = {"out": str(out), "key": key, "frame": frame, "frames": len(images)}
-        print(json.dumps({**found, "objects": summary}))  # noqa: T201
+        print_json({**found, "objects": summary})
         return
     console = Console()
     console.print(_table(there, row["width"] * row["height"]))
     if len(images) > 1:
         console.print(f"frame {frame} of {len(images)}")
     console.print(plain(f"image: {out}"), soft_wrap=True)
-
-
-def _frame(images: Sequence[Image], frame: int, key: str) -> Image:
-    if frame >= len(images):
-        last = f"0 to {len(images) - 1}" if len(images) > 1 else "0 only, it is a still image"
-        raise OutputError(f"{key} has no frame {frame}; it has {last}")
-    try:
-        return images[frame]
-    except (OSError, IpsegError) as error:
-        raise OutputError(f"cannot read the image of {key}: {error}") from error
 
 
 def _drawn(each: Object, names: Sequence[str]) -> Drawn:

@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.text import Text
+from rich.console import Console
+from rich.text import Text
 
 MOST_PROBLEMS = 20  # printed; a whole bucket may be out of reach
 
 
 def plain(text: str) -> Text:
     """Text in which nothing is markup and nothing can steer the terminal."""
-    from rich.text import Text
-
     return Text("".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text))
 
 

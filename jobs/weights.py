@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,19 +15,17 @@ from ipseg.errors import WeightsError
 from ipseg.weights.catalogue import Need, needs
 from ipseg.weights.fetching import fetch
 from ipseg.weights.finding import Checked, Found, check, find
+from jobs.output import print_json
 
 _SHOWN_DIGITS = 12  # of a sha256 in a table; all of them with --json
 
 
 def list_weights(config: Config, *, as_json: bool) -> None:
     """Prints what the profile needs and where it is, to stdout."""
-    found = [find(need, config.models) for need in needs(config.resolved)]
-    if as_json:
-        _print_json([_summary(each) for each in found])
-        return
-    console = Console()
-    console.print(_table(found) if found else _nothing(config))
-    _print_notes(console, config, found)
+    found = _found(config)
+    _print(config, found, as_json=as_json)
+    if not as_json:
+        _print_notes(Console(), config, found)
 
 
 def check_weights(config: Config, *, as_json: bool) -> None:
@@ -37,12 +34,9 @@ def check_weights(config: Config, *, as_json: bool) -> None:
     Raises:
         WeightsError: something is missing, changed or damaged; names the first, and the remedy.
     """
-    checked = [
-        (found, check(found))
-        for found in (find(need, config.models) for need in needs(config.resolved))
-    ]
+    checked = [(found, check(found)) for found in _found(config)]
     if as_json:
-        _print_json(
+        print_json(
             [{**_summary(found), "sha256": c.sha256, "faults": c.faults} for found, c in checked]
         )
     else:
@@ -63,21 +57,13 @@ def fetch_weights(config: Config, *, as_json: bool) -> None:
     Raises:
         WeightsError: something cannot be fetched; what is on the hub is fetched first.
     """
-    found = [find(need, config.models) for need in needs(config.resolved)]
-    by_hand = []
-    for index, each in enumerate(found):
-        if each.complete:
-            continue
-        if each.need.source.layout == "file":
-            by_hand.append(each.need)
-        else:
-            found[index] = fetch(each.need, config.models)
-    if as_json:
-        _print_json([_summary(each) for each in found])
-    else:
-        Console().print(_table(found) if found else _nothing(config))
-    if by_hand:
-        raise WeightsError("; ".join(_remedy(need, config) for need in by_hand))
+    found = [
+        each if each.complete or _by_hand(each) else fetch(each.need, config.models)
+        for each in _found(config)
+    ]
+    _print(config, found, as_json=as_json)
+    if lacking := [each.need for each in found if not each.complete]:
+        raise WeightsError("; ".join(_remedy(need, config) for need in lacking))
 
 
 def print_tiny(folder: Path, *, as_json: bool) -> None:
@@ -91,13 +77,29 @@ def print_tiny(folder: Path, *, as_json: bool) -> None:
     sums = write_tiny(folder)
     size = sum((folder / name).stat().st_size for name in sums)
     if as_json:
-        _print_json({"root": str(folder), "bytes": size, "files": sums})
+        print_json({"root": str(folder), "bytes": size, "files": sums})
         return
     console = Console()
     console.print(f"{len(sums)} files, {size / 1e6:.1f} MB: random weights, to try the code out")
     console.print(
         f"use: ipseg segment ... --profile ipseg --set models.root={folder}", soft_wrap=True
     )
+
+
+def _found(config: Config) -> list[Found]:
+    return [find(need, config.models) for need in needs(config.resolved)]
+
+
+def _by_hand(found: Found) -> bool:
+    """Whether it is on no hub."""
+    return found.need.source.layout == "file"
+
+
+def _print(config: Config, found: Sequence[Found], *, as_json: bool) -> None:
+    if as_json:
+        print_json([_summary(each) for each in found])
+    else:
+        Console().print(_table(found) if found else _nothing(config))
 
 
 def _summary(found: Found) -> dict[str, Any]:
@@ -119,7 +121,9 @@ def _table(found: Sequence[Found]) -> Table:
     table = Table("part", "weights", "revision", "size", "licence", "found")
     for each in found:
         source = each.need.source
-        licence = source.licence + (" [red](non-commercial)[/red]" if not _free(each) else "")
+        licence = source.licence
+        if source.commercial is False:
+            licence += " [red](non-commercial)[/red]"
         place = f"{each.where}: {each.location}"
         if each.missing:
             place = "[red]missing[/red]" + (f" in {each.location}" if each.location else "")
@@ -138,10 +142,6 @@ def _nothing(config: Config) -> str:
     return f"profile '{config.profile}' needs no weights"
 
 
-def _free(found: Found) -> bool:
-    return found.need.source.commercial is not False
-
-
 def _size(found: Found) -> str:
     if found.complete:
         return f"{found.size / 1e6:.0f} MB" if found.size >= 1e6 else f"{found.size / 1e3:.0f} kB"
@@ -152,12 +152,11 @@ def _size(found: Found) -> str:
 def _print_notes(console: Console, config: Config, found: Sequence[Found]) -> None:
     if any(each.where == "tiny" for each in found):
         console.print("tiny: random weights, to try the code out; no use for segmenting")
-    missing = [each.need for each in found if not each.complete]
-    if any(need.source.layout != "file" for need in missing):
+    missing = [each for each in found if not each.complete]
+    if not all(map(_by_hand, missing)):
         console.print(f"get what is on the hub: {_fetch_command(config)}", soft_wrap=True)
-    for need in missing:
-        if need.source.layout == "file":
-            console.print(_remedy(need, config), soft_wrap=True)
+    for each in filter(_by_hand, missing):
+        console.print(_remedy(each.need, config), soft_wrap=True)
 
 
 def _checked_table(checked: Sequence[tuple[Found, Checked]]) -> Table:
@@ -190,7 +189,3 @@ def _remedy(need: Need, config: Config) -> str:
 def _fetch_command(config: Config) -> str:
     root = f" --set models.root={config.models.root}" if config.models.root else ""
     return f"ipseg weights fetch {config.profile}{root}"
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value))  # noqa: T201

@@ -5,21 +5,21 @@ The same command started again goes on where the last one ended, whatever ended 
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from ipseg.bank import Bank
 from ipseg.config import Config
-from ipseg.methods.chain import image_chain
+from ipseg.methods.chain import PromptChains, image_chain
 from ipseg.rows import Step, check_chain
 from pipeline.planning.plan import check_settings
 from pipeline.process import (
-    EngineName,
+    Engine,
     Outcome,
+    Start,
     Work,
     earlier_shard_count,
     engine_for,
@@ -31,22 +31,17 @@ from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
 from pipeline.prompts import Prompts, banks_of, chains_of, describe
 from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
-from pipeline.runfolder.identity import config_sha256, weights_identity
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.manifest import weights_identity
 from pipeline.runfolder.open_run import open_run
-from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
+from pipeline.runfolder.sink import OBJECTS, ShardWriter
 from pipeline.sources.source import Source
-from pipeline.stages.record import FailureBudget
 from pipeline.stages.stage import build_stages
 
-if TYPE_CHECKING:
-    from pipeline.engines.local_engine import LocalEngine
-    from pipeline.engines.ray_engine import RayEngine
-
-log = logging.getLogger("ipseg")
-
 SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes", "frame_uris", "crop", "asks")
+_OF_THE_BANK = ("prompts", "benchmark", "episodes")  # of the identity
 OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *OBJECTS)
+
+JudgeSteps = Callable[[dict[str, Bank]], list[Step]]
 
 
 class Listed(Protocol):
@@ -57,7 +52,7 @@ class Listed(Protocol):
 
 
 @dataclass(frozen=True)
-class Job:
+class Job(Start):
     """What to look for, where, with which settings, and where to write it.
 
     Attributes:
@@ -68,13 +63,8 @@ class Job:
         bank: folder of a bank that an earlier run has made.
         identity: what the run folder is bound to beside settings and weights.
         about: what else the manifest says.
-        judge: steps that compare objects with ground truth, given the banks; none by default.
+        judge: makes the steps that compare objects with ground truth; None for none.
         prompt_ids: write the prompts' ids into each row.
-        engine: 'ray', or 'local' for this process alone.
-        overwrite: replace a run that is there already, instead of going on with it.
-        retry: finished rows to do again, None for none.
-        budget: failed rows after which the run is stopped.
-        calibrated: size the pools by what stages cost on the first rows.
         steps: of one's own, after those of the method and before the judge.
     """
 
@@ -85,13 +75,8 @@ class Job:
     bank: str | None = None
     identity: Mapping[str, Any] = field(default_factory=dict)
     about: Mapping[str, Any] = field(default_factory=dict)
-    judge: Sequence[Step] | JudgeSteps = ()
+    judge: JudgeSteps | None = None
     prompt_ids: bool = False
-    engine: EngineName = "ray"
-    overwrite: bool = False
-    retry: Retry | None = None
-    budget: FailureBudget = field(default_factory=FailureBudget)
-    calibrated: bool = False
     steps: Sequence[Step] = ()
 
     @property
@@ -100,16 +85,18 @@ class Job:
         return next(iter(self.variants.values()))
 
     @property
+    def chains(self) -> PromptChains:
+        """How its prompts are described.
+
+        Raises:
+            ConfigError: a part that a support needs is not set.
+        """
+        return chains_of(self.variants, self.prompts or Prompts((), {}))
+
+    @property
     def bank_folder(self) -> str:
         """Where the bank is, or will be."""
         return self.bank or f"{self.out}/{BANK}"
-
-
-class JudgeSteps(Protocol):
-    """Makes the steps that compare objects with ground truth."""
-
-    def __call__(self, banks: dict[str, Bank]) -> list[Step]:
-        """The steps for these banks."""
 
 
 @dataclass(frozen=True)
@@ -142,7 +129,7 @@ def run_job(job: Job) -> Done:
     ):
         source = listed.write(job.out, earlier_shard_count(job.out))
         write_shards(job.out, source.shards)
-        banks = _banks(job)
+        banks = banks_of(job.bank_folder, job.variants, job.chains)
         steps = image_steps(job, banks)
         _check_stages(job, engine, steps)
         if job.prompts is not None:
@@ -151,39 +138,24 @@ def run_job(job: Job) -> Done:
                 job.prompts,
                 job.variants,
                 engine,
-                about=_bank_about(job),
+                about={n: v for n, v in job.identity.items() if n in _OF_THE_BANK},
                 engine_name=job.engine,
                 retry=job.retry,
                 unused=run.earlier is None,
             )
-        ids = _prompt_ids(job)
-        sha256 = config_sha256(identity)
-        run.begin(
+        by = run.begin(
             job.config,
-            sha256,
             job.engine,
-            prompt_ids=ids,
+            prompt_ids=_prompt_ids(job),
             bank=job.bank or BANK,
             row_is=job.config.method.row_is,
             source_kind=source.kind,
             ignored_files=source.ignored,
             **job.about,
         )
-        model = f"{job.config.method_name}/{job.config.profile}"
-        writer = ShardWriter(job.out, Provenance(run.run_id, model, sha256, tuple(ids)))
-        outcome = process(
-            engine,
-            Work(
-                source,
-                steps,
-                SOURCE_COLUMNS,
-                OUTPUT_COLUMNS,
-                writer,
-                job.config.runtime.part_rows,
-                job.retry,
-            ),
-            job.budget,
-        )
+        writer, rows = ShardWriter(job.out, by), job.config.runtime.part_rows
+        work = Work(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, rows, job.retry)
+        outcome = process(engine, work, job.budget)
         run.finish(outcome.counts)
     return Done(outcome, banks, time.perf_counter() - clock)
 
@@ -212,31 +184,19 @@ def image_steps(job: Job, banks: Mapping[str, Bank]) -> list[Step]:
     Raises:
         ConfigError: a step needs a column that none before it provides.
     """
-    judge = job.judge(dict(banks)) if callable(job.judge) else job.judge
+    judge = job.judge(dict(banks)) if job.judge else []
     steps = [*image_chain(job.variants, banks), *job.steps, *judge]
     check_chain(steps, SOURCE_COLUMNS)
     return steps
 
 
-def _banks(job: Job) -> dict[str, Bank]:
-    return banks_of(
-        job.bank_folder, job.variants, chains_of(job.variants, job.prompts or Prompts((), {}))
-    )
-
-
-def _check_stages(job: Job, engine: LocalEngine | RayEngine, steps: Sequence[Step]) -> None:
+def _check_stages(job: Job, engine: Engine, steps: Sequence[Step]) -> None:
     """Refuses a plan that does not fit, and settings of stages that there are not."""
     stages = engine.check(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS)
-    prompts = chains_of(job.variants, job.prompts or Prompts((), {})).steps
     # With a bank from elsewhere they are not run, but a profile may have settings for them.
     check = engine.check if job.prompts is not None else build_stages
-    stages += check(prompts, PROMPT_COLUMNS, PROMPT_OUTPUT)
+    stages += check(job.chains.steps, PROMPT_COLUMNS, PROMPT_OUTPUT)
     check_settings(job.config.runtime, [stage.name for stage in stages])
-
-
-def _bank_about(job: Job) -> dict[str, Any]:
-    known = ("prompts", "benchmark", "episodes")
-    return {name: value for name, value in job.identity.items() if name in known}
 
 
 def _prompt_ids(job: Job) -> list[str]:

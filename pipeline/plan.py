@@ -9,18 +9,12 @@ from itertools import islice
 
 from ipseg.rows import Row
 from pipeline.job import OUTPUT_COLUMNS, SOURCE_COLUMNS, image_steps
-from pipeline.planning.calibration import (
-    StageCost,
-    calibrate,
-    calibration_rows,
-    on_ray,
-    seconds_per_row,
-)
+from pipeline.planning.calibration import StageCost, balanced, calibration_rows
 from pipeline.planning.estimate import Estimate, estimate
-from pipeline.planning.plan import Plan, check_settings, make_plan
+from pipeline.planning.plan import Plan, check_settings
 from pipeline.prompts import OUTPUT_COLUMNS as BANK_COLUMNS
 from pipeline.prompts import SOURCE_COLUMNS as PROMPT_COLUMNS
-from pipeline.prompts import Prompts, banks_of, chains_of, describe
+from pipeline.prompts import banks_of, describe
 from pipeline.segment import Request, job_of
 from pipeline.sources.source import list_source
 from pipeline.stages.stage import build_stages
@@ -74,7 +68,7 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
             listed, first = _first_rows(request, scratch, wanted)
             rows = count or listed
         prompts, costs = None, None
-        chains = chains_of(job.variants, job.prompts or Prompts((), {}))
+        chains = job.chains
         if job.prompts is not None:
             number = len(job.prompts.rows)
             prompts = engine.plan(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS, number)
@@ -85,20 +79,10 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         check_settings(runtime, [stage.name for stage in stages])
         if calibrated:
             if job.prompts is not None:
-                describe(
-                    job.bank_folder,
-                    job.prompts,
-                    job.variants,
-                    engine,
-                    about={},
-                    engine_name="ray",
-                )
+                bank = job.bank_folder
+                describe(bank, job.prompts, job.variants, engine, about={}, engine_name="ray")
             log.info("measuring the stages on %d images", len(first))
-            stages = [each.stage for each in images.stages]
-            timer = on_ray(images, runtime.stall_seconds)
-            costs = calibrate(stages, first, runtime.batch_size, timer)
-            seconds = seconds_per_row(costs)
-            images = make_plan(stages, images.cluster, runtime, seconds, rows=rows)
+            images, costs = balanced(images, first, runtime, rows)
     guess = estimate(images, costs, rows or PER_IMAGES) if costs else None
     return Preview(images, prompts, rows, costs, guess)
 

@@ -8,8 +8,8 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ipseg")
 
 EngineName = Literal["ray", "local"]
+Engine: TypeAlias = "LocalEngine | RayEngine"
 SHARDS_SCHEMA = pa.schema(
     [
         ("shard", pa.string()),
@@ -44,6 +45,30 @@ SHARDS_SCHEMA = pa.schema(
     ]
 )
 _SUCCESSES_AT_ONCE = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """How a run is started, whatever it does.
+
+    Attributes:
+        engine: 'ray', or 'local' for this process alone.
+        overwrite: replace a run that is there already, instead of going on with it.
+        retry: finished rows to do again, None for none.
+        budget: failed rows after which the run is stopped.
+        calibrated: size the pools by what stages cost on the first rows.
+    """
+
+    engine: EngineName = "ray"
+    overwrite: bool = False
+    retry: Retry | None = None
+    budget: FailureBudget = field(default_factory=FailureBudget)
+    calibrated: bool = False
+
+    @property
+    def start(self) -> dict[str, Any]:
+        """These fields, to start another run in the same way."""
+        return {each.name: getattr(self, each.name) for each in fields(Start)}
 
 
 @dataclass(frozen=True)
@@ -91,9 +116,7 @@ class Outcome:
         return sum(self.counts.values()) - self.before
 
 
-def engine_for(
-    name: EngineName, runtime: Runtime, *, calibrated: bool = False
-) -> LocalEngine | RayEngine:
+def engine_for(name: EngineName, runtime: Runtime, *, calibrated: bool = False) -> Engine:
     """The engine of a name: a context, open while it is used.
 
     Args:
@@ -121,7 +144,7 @@ def unfinished_shards(source: Source, ledger: Ledger) -> tuple[list[Shard], Coun
     return left, sum((counts for counts in finished if counts is not None), Counter())
 
 
-def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) -> Outcome:
+def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
     """Brings every row of a source into the run folder, but for those that are there already.
 
     Raises:
@@ -174,13 +197,7 @@ def process(engine: LocalEngine | RayEngine, work: Work, budget: FailureBudget) 
 
 def write_shards(out: str, shards: Sequence[Shard]) -> None:
     """Writes OUT/shards.parquet: the pieces of the source, for those who follow the run."""
-    records = [
-        {
-            "shard": shard.id,
-            **{name: getattr(shard, name) for name in ("kind", "rows", "fingerprint", "address")},
-        }
-        for shard in shards
-    ]
+    records = [{"shard": shard.id, **vars(shard)} for shard in shards]
     buffer = io.BytesIO()
     pq.write_table(pa.Table.from_pylist(records, SHARDS_SCHEMA), buffer)
     write_whole(f"{out}/{SHARDS}", buffer.getvalue())

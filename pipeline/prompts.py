@@ -6,28 +6,31 @@ import hashlib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ipseg.bank import Bank
-from ipseg.config import Config
+from ipseg.config import Config, config_sha256
 from ipseg.errors import PromptError
 from ipseg.methods.chain import PromptChains, prompt_chains
 from ipseg.rows import Row, check_chain
 from ipseg.storage.files import exists, read_bytes
-from pipeline.process import EngineName, Outcome, Work, earlier_shard_count, process, write_shards
+from pipeline.process import (
+    Engine,
+    EngineName,
+    Outcome,
+    Work,
+    earlier_shard_count,
+    process,
+    write_shards,
+)
 from pipeline.runfolder.bank import ENTRIES, GROUP_ROWS, StoredBank, bank_rows, write_entries
-from pipeline.runfolder.identity import config_sha256, weights_identity
 from pipeline.runfolder.ledger import Retry
-from pipeline.runfolder.manifest import Manifest, differences
+from pipeline.runfolder.manifest import Manifest, differences, weights_identity
 from pipeline.runfolder.open_run import open_run
-from pipeline.runfolder.sink import Provenance, ShardWriter
+from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
-
-if TYPE_CHECKING:
-    from pipeline.engines.local_engine import LocalEngine
-    from pipeline.engines.ray_engine import RayEngine
 
 log = logging.getLogger("ipseg")
 
@@ -86,7 +89,7 @@ def describe(
     folder: str,
     prompts: Prompts,
     variants: Mapping[str, Config],
-    engine: LocalEngine | RayEngine,
+    engine: Engine,
     *,
     about: Mapping[str, Any],
     engine_name: EngineName,
@@ -117,19 +120,15 @@ def describe(
     earlier = Manifest.read(folder) if unused else None
     other = earlier is not None and any(earlier.differences(identity))
     with open_run(folder, identity, overwrite=other) as run:
-        run.begin(config, config_sha256(identity), engine_name, concepts=len(prompts.concepts))
+        by = run.begin(config, engine_name, concepts=len(prompts.concepts))
         with Spool(GIVEN) as spool:
             spool.add(prompts.rows)
             shards = spool.write(folder, earlier_shard_count(folder))
         write_shards(folder, shards)
-        by = Provenance(run.run_id, f"{config.method_name}/{config.profile}", run.run_id, ())
         writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
         source = Source(folder, "prompts", shards, len(prompts.rows), {})
-        outcome = process(
-            engine,
-            Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
-            FailureBudget(1.0),
-        )
+        work = Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry)
+        outcome = process(engine, work, FailureBudget(1.0))
         log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
         if prompts.needed:
             _refuse_failed(folder)

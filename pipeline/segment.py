@@ -17,22 +17,20 @@ from ipseg.rows import Row, Step
 from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
 from ipseg.storage.files import is_folder, write_whole
-from pipeline.job import Done, Job, run_job
-from pipeline.process import EngineName
+from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
-from pipeline.runfolder.ledger import Retry
 from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
-from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
 
 
 @dataclass(frozen=True)
-class Request:
+class Request(Start):
     """What to segment, with what, and where to.
 
     Attributes:
@@ -45,11 +43,6 @@ class Request:
         bank: run folder of an earlier run, or the bank in it.
         masks: ground truth to compare with, or None.
         columns: for Parquet sources.
-        engine: 'ray', or 'local' for this process alone.
-        overwrite: replace a run that is there already, instead of going on with it.
-        retry: finished rows to do again, None for none.
-        budget: failed rows after which the run is stopped.
-        calibrated: size the pools by what stages cost on the first rows.
         steps: of one's own, after those of the method: steps, or plain functions rows -> rows that
             change `objects`.
     """
@@ -63,11 +56,6 @@ class Request:
     bank: str | None = None
     masks: str | None = None
     columns: Columns = field(default_factory=Columns)
-    engine: EngineName = "ray"
-    overwrite: bool = False
-    retry: Retry | None = None
-    budget: FailureBudget = field(default_factory=FailureBudget)
-    calibrated: bool = False
     steps: Sequence[Step | Callable[[list[Row]], list[Row]]] = ()
 
 
@@ -121,7 +109,9 @@ def job_of(request: Request) -> Job:
     prompts, bank = load_prompts(request)
     sequences = request.config.method.row_is == "sequence"
     out = request.out.rstrip("/")
-    names = sorted(prompts.concepts) if prompts else _names(str(bank))
+    names = sorted(
+        prompts.concepts if prompts else {row["concept"] for row in bank_rows(str(bank))}
+    )
     identity: dict[str, Any] = {
         "prompts": prompts.identity if prompts else {"bank": bank_sha256(str(bank))},
         "source": request.images,
@@ -140,12 +130,8 @@ def job_of(request: Request) -> Job:
         about={"concepts": names, "images": request.images, "masks": request.masks},
         judge=_judge(request.masks, names),
         prompt_ids=True,
-        engine=request.engine,
-        overwrite=request.overwrite,
-        retry=request.retry,
-        budget=request.budget,
-        calibrated=request.calibrated,
         steps=steps,
+        **request.start,
     )
 
 
@@ -179,13 +165,9 @@ def prompt_warnings(folder: str) -> list[str]:
     ]
 
 
-def _names(folder: str) -> list[str]:
-    return sorted({row["concept"] for row in bank_rows(folder)})
-
-
-def _judge(masks: str | None, names: Sequence[str]) -> Any:  # noqa: ANN401  (a function)
+def _judge(masks: str | None, names: Sequence[str]) -> JudgeSteps | None:
     if masks is None:
-        return ()
+        return None
     by_concept = _masks_by_concept(masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:

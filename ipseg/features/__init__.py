@@ -6,11 +6,11 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from ipseg.features.similarity import Similarity
-from ipseg.networks.models import Models
+from ipseg.networks.shared import Part
 from ipseg.rows import Arrays, Image, Map
 
 
-class Extractor(Protocol):
+class Extractor(Part, Protocol):
     """One kind of features. Implementations are dataclasses whose fields are their settings.
 
     Feature maps never leave an extractor: it compares an image with the whole prompt bank on the
@@ -22,13 +22,6 @@ class Extractor(Protocol):
 
     weight: float
 
-    @property
-    def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it does not use a GPU."""
-
-    def setup(self, models: Models) -> None:
-        """Loads the weights, if any."""
-
     def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Features of a prompt: an image (H, W, 3) uint8 and its object mask (H, W) in [0, 1]."""
 
@@ -36,9 +29,6 @@ class Extractor(Protocol):
         """One entry of the bank from the prompt features of all prompts of a concept."""
 
     def compare(
-        self,
-        images: Sequence[Image],
-        bank: Sequence[Arrays],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """Compares each image with all P entries, on its (gh, gw) grid; encodes it once."""

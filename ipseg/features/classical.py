@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import to_lab, work_image
 
@@ -49,7 +50,7 @@ class ClassicalDescriptors(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def prompt_features(self, image: npt.NDArray[np.uint8], mask: Array) -> dict[str, Array]:
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Mean descriptor of the object, and the first two moments of the whole prompt image.
 
         Args:
@@ -71,15 +72,12 @@ class ClassicalDescriptors(WithoutNetwork):
             "square": (cells.astype(np.float64) ** 2).mean(axis=(0, 1)).astype(np.float32),
         }
 
-    def merge(self, views: Sequence[dict[str, Array]]) -> dict[str, Array]:
+    def merge(self, views: Sequence[Arrays]) -> Arrays:
         """Averages the prompt images of a concept with equal weights."""
         return {name: np.mean([view[name] for view in views], axis=0) for name in views[0]}
 
     def compare(
-        self,
-        images: Sequence[npt.NDArray[np.uint8]],
-        bank: Sequence[dict[str, Array]],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """Cosine with each prompt, as z-scores over the image; see `Similarity`.
 
@@ -99,7 +97,7 @@ class ClassicalDescriptors(WithoutNetwork):
     def _similarity(
         self,
         cells: npt.NDArray[np.float64],
-        bank: Sequence[dict[str, Array]],
+        bank: Sequence[Arrays],
         grid: tuple[int, int],
     ) -> Similarity:
         mean = cells.mean(axis=(0, 1))
@@ -116,11 +114,11 @@ class ClassicalDescriptors(WithoutNetwork):
             presence[index] = _colour_presence(cells, maps[index], entry["object"])
         return Similarity(maps=maps, presence=presence)
 
-    def _cells(self, image: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+    def _cells(self, image: Image, grid: tuple[int, int]) -> Array:
         return cell_descriptors(work_image(image, self.long_side), grid)
 
 
-def cell_descriptors(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Array:
+def cell_descriptors(work: Image, grid: tuple[int, int]) -> Array:
     """Raw descriptors of a work image: (gh, gw, 42) float32.
 
     In order: square roots of a 27-bin soft colour histogram; gradient energy, orientation
@@ -132,7 +130,7 @@ def cell_descriptors(work: npt.NDArray[np.uint8], grid: tuple[int, int]) -> Arra
     )
 
 
-def _core(mask: Array) -> Array:
+def _core(mask: Map) -> Map:
     """Cells of the object without its outline, if enough are left; never all zero."""
     hard = (mask > 0.5).astype(np.uint8)
     eroded = cv2.erode(hard, np.ones((3, 3), np.uint8), borderValue=1)
@@ -162,10 +160,8 @@ def _blur(values: Array, sigma: float) -> Array:
     return np.asarray(cv2.GaussianBlur(values, (0, 0), sigma))
 
 
-def _pool(values: Array, grid: tuple[int, int]) -> Array:
-    """Each channel averaged over the cells of the grid: (gh, gw, c)."""
-    channels = np.moveaxis(np.atleast_3d(values), 2, 0)
-    return np.stack([resize_map(channel, grid, "area") for channel in channels], axis=2)
+def _pooled(values: Map, grid: tuple[int, int]) -> Map:
+    return resize_map(_blur(values, _CELL), grid, "area")
 
 
 def _colour_histogram(lab: Array, grid: tuple[int, int]) -> Array:
@@ -193,7 +189,7 @@ def _texture(light: Array, grid: tuple[int, int]) -> Array:
         smooth = _blur(light, sigma)
         dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125)
         dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
-        xx, yy, xy = (_pool(_blur(v, _CELL), grid)[..., 0] for v in (dx * dx, dy * dy, dx * dy))
+        xx, yy, xy = (_pooled(v, grid) for v in (dx * dx, dy * dy, dx * dy))
         energy = xx + yy
         twice_cos, twice_sin = xx - yy, 2 * xy
         size = np.sqrt(twice_cos**2 + twice_sin**2)
@@ -204,6 +200,6 @@ def _texture(light: Array, grid: tuple[int, int]) -> Array:
             size / (energy + np.float32(0.05)),
             twice_cos / direction,
             twice_sin / direction,
-            np.log(_pool(_blur(band, _CELL), grid)[..., 0] + np.float32(0.05)),
+            np.log(_pooled(band, grid) + np.float32(0.05)),
         ]
     return np.stack(found, axis=2)

@@ -113,10 +113,7 @@ class DenseExtractor(ABC):
         return {n: unit(v) for n, v in merged.items()} if self.fusion == "sum" else merged
 
     def compare(
-        self,
-        images: Sequence[Image],
-        bank: Sequence[Arrays],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """Compares images with all concepts of the bank; each image is encoded once.
 

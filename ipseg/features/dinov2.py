@@ -55,10 +55,6 @@ class Dinov2(VitExtractor):
             # A table of the requested size is used as it is.
             embeddings.position_embeddings = nn.Parameter(interpolated, requires_grad=False)
 
-    def tokens(self, network: Network, pixels: Tensor) -> Tensor:
-        """(b, 1 + registers + n * n, c)."""
-        return network(pixels).last_hidden_state
-
 
 def reference_positions(table: Tensor, cells: int) -> Tensor:
     """Position embeddings interpolated to another grid as in the released DINOv2.

@@ -15,14 +15,11 @@ from torch.nn import functional
 from transformers import CLIPVisionModelWithProjection
 
 from ipseg.errors import WeightsError
-from ipseg.features.clip import Clip
+from ipseg.features.vits import Clip
+from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, normalised
 from ipseg.networks.pretrained import DAMAGED, Network, load_network, unreadable
 
-# Of all CLIP models by OpenAI.
-_CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-_CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-
-_PREFIX = "backbone.feature_extractor."
+ODISE_PREFIX = "backbone.feature_extractor."
 _NAMES = (
     "alpha_cond_time_embed",
     "time_embed_project.linear.weight",
@@ -45,16 +42,9 @@ class TimeConditioning(nn.Module):
         super().__init__()
         self.clip = clip
         alpha, weight, bias, position = (tensors[name].float() for name in _NAMES)
-        self.strength: Tensor
-        self.register_buffer("strength", torch.tanh(alpha))
-        self.weight: Tensor
-        self.register_buffer("weight", weight)
-        self.bias: Tensor
-        self.register_buffer("bias", bias + position[0, 0])
-        self.mean: Tensor
-        self.register_buffer("mean", torch.tensor(_CLIP_MEAN).view(1, 3, 1, 1))
-        self.std: Tensor
-        self.register_buffer("std", torch.tensor(_CLIP_STD).view(1, 3, 1, 1))
+        self.strength = nn.Buffer(torch.tanh(alpha))
+        self.weight = nn.Buffer(weight)
+        self.bias = nn.Buffer(bias + position[0, 0])
 
     def forward(self, pixels: Tensor) -> Tensor:
         """(b, 3, s, s) RGB in [0, 1] -> (b, c) float32."""
@@ -63,9 +53,16 @@ class TimeConditioning(nn.Module):
         small = functional.interpolate(
             pixels, (side, side), mode="bicubic", align_corners=False, antialias=False
         )
-        embedding = self.clip((small - self.mean) / self.std).image_embeds  # not normalised
+        # The embedding itself is not normalised.
+        embedding = self.clip(normalised(small, CLIP_MEAN, CLIP_STD)).image_embeds
         term: Tensor = self.strength * functional.linear(embedding, self.weight, self.bias)
         return term.float()
+
+
+def odise_shapes(channels: int, projection: int) -> dict[str, tuple[int, ...]]:
+    """Shape of each tensor of ODISE, for a UNet with these channels and CLIP's projection."""
+    shapes = ((channels,), (channels, projection), (channels,), (1, 1, channels))
+    return dict(zip(_NAMES, shapes, strict=True))
 
 
 def load_time_conditioning(checkpoint: str, clip: str, channels: int) -> TimeConditioning:
@@ -86,32 +83,23 @@ def load_time_conditioning(checkpoint: str, clip: str, channels: int) -> TimeCon
         raise unreadable(path, error) from error
     if isinstance(state, dict) and isinstance(state.get("model"), dict):
         state = state["model"]  # training checkpoints contain more than the model
-    missing = [name for name in _NAMES if f"{_PREFIX}{name}" not in state]
+    missing = [name for name in _NAMES if f"{ODISE_PREFIX}{name}" not in state]
     if missing:
         raise WeightsError(
             f"{path} is not an ODISE checkpoint: {len(missing)} of {len(_NAMES)} tensors missing "
-            f"({_PREFIX}{missing[0]}, ...); take odise_label_coco_50e-b67d2efc.pth, or set "
+            f"({ODISE_PREFIX}{missing[0]}, ...); take odise_label_coco_50e-b67d2efc.pth, or set "
             f"features.stable_diffusion.odise to null"
         )
-    tensors = {name: state[f"{_PREFIX}{name}"] for name in _NAMES}
+    tensors = {name: state[f"{ODISE_PREFIX}{name}"] for name in _NAMES}
     network = load_network(
         clip,
-        {
-            "clip": CLIPVisionModelWithProjection,
-            "clip_vision_model": CLIPVisionModelWithProjection,
-        },
+        dict.fromkeys(Clip.classes, CLIPVisionModelWithProjection),
         ignored=tuple(name for name in Clip.ignored if name != "visual_projection"),
     )
-    wanted = {
-        "alpha_cond_time_embed": (channels,),
-        "time_embed_project.linear.weight": (channels, int(network.config.projection_dim)),
-        "time_embed_project.linear.bias": (channels,),
-        "time_embed_project.positional_embedding": (1, 1, channels),
-    }
-    for name, shape in wanted.items():
+    for name, shape in odise_shapes(channels, int(network.config.projection_dim)).items():
         if tuple(tensors[name].shape) != shape:
             raise WeightsError(
-                f"{path}: {_PREFIX}{name} has shape {tuple(tensors[name].shape)}, expected "
+                f"{path}: {ODISE_PREFIX}{name} has shape {tuple(tensors[name].shape)}, expected "
                 f"{shape} for this Stable Diffusion and the CLIP model in {clip}"
             )
     return TimeConditioning(network, tensors)

@@ -17,15 +17,17 @@ import numpy.typing as npt
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
 from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
-Arrays = dict[str, npt.NDArray[np.generic]]
 Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
+# The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
+_MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
 
 
 @dataclass
@@ -54,9 +56,7 @@ class SiftGeometry(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def prompt_features(
-        self, image: npt.NDArray[np.uint8], mask: npt.NDArray[np.float32]
-    ) -> Arrays:
+    def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Keypoints on the object.
 
         Args:
@@ -93,10 +93,7 @@ class SiftGeometry(WithoutNetwork):
         return merged
 
     def compare(
-        self,
-        images: Sequence[npt.NDArray[np.uint8]],
-        bank: Sequence[Arrays],
-        grids: Sequence[tuple[int, int]],
+        self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """The warped prompt masks, 0 elsewhere; see `Similarity`.
 
@@ -121,18 +118,13 @@ class SiftGeometry(WithoutNetwork):
         presence = np.zeros(len(bank), dtype=np.float32)
         for index, entry in enumerate(bank):
             for view, mirrored, found in self._find(frames, descriptors, entry):
-                score = self._presence(found.support)
+                score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
                 cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
                 maps[index] = np.maximum(maps[index], score * cells)
                 presence[index] = max(presence[index], score)
         return Similarity(maps=maps, presence=presence)
 
-    def _presence(self, support: int) -> float:
-        return float(1 - 2 ** (-max(0, support - 3) / self.half_sure))
-
-    def _detect(
-        self, image: npt.NDArray[np.uint8], most: int
-    ) -> tuple[Vector, Descriptors, tuple[int, int]]:
+    def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""
         gray = cv2.cvtColor(work_image(image, self.long_side), cv2.COLOR_RGB2GRAY)
         sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
@@ -173,16 +165,6 @@ class SiftGeometry(WithoutNetwork):
         return found
 
 
-def _mirror_order() -> npt.NDArray[np.int64]:
-    """The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image."""
-    bins = np.arange(128).reshape(4, 4, 8)
-    turned = bins[::-1][:, :, (-np.arange(8)) % 8]
-    return turned.ravel()
-
-
-_MIRROR = _mirror_order()
-
-
 def _mirror_frames(frames: Vector, width: float) -> Vector:
     mirrored = frames.copy()
     mirrored[:, 0] = width - 1 - frames[:, 0]
@@ -220,7 +202,7 @@ def _warped_mask(
     matrix: Vector,
     shape: tuple[int, int],
     grid: tuple[int, int],
-) -> npt.NDArray[np.float32]:
+) -> Map:
     """The stored mask warped to the grid of the image: (gh, gw) float32 in [0, 1]."""
     mask = entry["masks"][view].astype(np.float32) / np.float32(255)
     if mirrored:

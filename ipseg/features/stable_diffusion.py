@@ -113,14 +113,13 @@ class StableDiffusion(DenseExtractor):
             for y, x in starts
         ]
         states = in_micro_batches(self._states, crops, self.batch)
+        count = len(starts)
         return [
             {
-                layer: paste([state[layer] for state in windows], starts, self.size, side)
+                layer: paste([s[layer] for s in states[i : i + count]], starts, self.size, side)
                 for layer in self.layer_weights
             }
-            for windows in (
-                states[first : first + len(starts)] for first in range(0, len(states), len(starts))
-            )
+            for i in range(0, len(states), count)
         ]
 
     def _window_side(self) -> int:

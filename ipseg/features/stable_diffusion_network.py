@@ -6,9 +6,10 @@ Zhang et al., "A Tale of Two Features" (2023), whose features the released IPSeg
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Literal, TypeAlias
+from typing import Literal, TypeAlias
 
 import torch
 from diffusers import AutoencoderKL, DDPMScheduler, UNet2DConditionModel
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from transformers import CLIPTextModel, CLIPTokenizer
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.networks.pretrained import DAMAGED, Network, check_tensors, load_network, unreadable
+from ipseg.networks.pretrained import DAMAGED, Network, load_network, ready, unreadable
 
 Layer: TypeAlias = Literal["s5", "s4", "s3"]
 
@@ -65,16 +66,16 @@ class DiffusionNetwork(nn.Module):
         any_vae.decoder = any_vae.post_quant_conv = None
         self.vae = any_vae
         self.unet = truncated(unet, layers)
-        self.text: Tensor
-        self.register_buffer("text", text)
-        self.noise: Tensor
-        self.register_buffer("noise", torch.empty(0))
+        self.text = nn.Buffer(text)
+        self.noise = nn.Buffer(torch.empty(0))
         self.signal = signal
         self.timestep = timestep
         self._seen: dict[str, Tensor] = {}
         self._time_term: Tensor | None = None
         for layer in layers:
-            self._tap(layer).register_forward_hook(self._record(layer))
+            block, modules = TAPS[layer]
+            tap = getattr(self.unet.up_blocks[block], modules)[_SECOND]
+            tap.register_forward_hook(partial(self._record, layer))
         self.unet.time_embedding.register_forward_hook(self._add_time_term)
 
     @property
@@ -91,7 +92,8 @@ class DiffusionNetwork(nn.Module):
         latent = side // self._pixels_per_latent
         shape = (1, int(self.vae.config.latent_channels), latent, latent)
         generator = torch.Generator("cpu").manual_seed(seed)
-        self.noise = torch.randn(shape, generator=generator).to(self.text.device)
+        noise = torch.randn(shape, generator=generator)
+        self.noise = nn.Buffer(noise.to(self.text.device))
 
     def forward(self, pixels: Tensor, time_term: Tensor | None = None) -> dict[str, Tensor]:
         """Hidden states of one pass.
@@ -115,20 +117,12 @@ class DiffusionNetwork(nn.Module):
             self._time_term = None
             self._seen.clear()
 
-    def _tap(self, layer: Layer) -> nn.Module:
-        block, modules = TAPS[layer]
-        tap: nn.Module = getattr(self.unet.up_blocks[block], modules)[_SECOND]
-        return tap
+    def _record(
+        self, layer: Layer, _module: object, _inputs: object, output: Tensor | tuple[Tensor]
+    ) -> None:
+        self._seen[layer] = output if isinstance(output, Tensor) else output[0]
 
-    def _record(self, layer: Layer) -> Callable[[nn.Module, Any, Tensor | tuple[Tensor]], None]:
-        def hook(module: nn.Module, inputs: object, output: Tensor | tuple[Tensor]) -> None:
-            del module, inputs
-            self._seen[layer] = output if isinstance(output, Tensor) else output[0]
-
-        return hook
-
-    def _add_time_term(self, module: nn.Module, inputs: object, output: Tensor) -> Tensor:
-        del module, inputs
+    def _add_time_term(self, _module: object, _inputs: object, output: Tensor) -> Tensor:
         return output if self._time_term is None else output + self._time_term
 
 
@@ -225,25 +219,22 @@ def empty_caption(folder: Path) -> Tensor:
 
 
 def _load(network_class: Network, folder: Path, part: str) -> Network:
+    load = partial(
+        network_class.from_pretrained,
+        str(folder),
+        subfolder=part,
+        torch_dtype=torch.float32,
+        use_safetensors=True,
+        local_files_only=True,
+        low_cpu_mem_usage=False,
+        output_loading_info=True,
+    )
     verbosity = diffusers_logging.get_verbosity()
     diffusers_logging.set_verbosity_error()
     try:
-        network, found = network_class.from_pretrained(
-            str(folder),
-            subfolder=part,
-            torch_dtype=torch.float32,
-            use_safetensors=True,
-            local_files_only=True,
-            low_cpu_mem_usage=False,
-            output_loading_info=True,
-        )
-    except DAMAGED as error:
-        raise unreadable(folder / part, error) from error
+        return ready(folder / part, load)
     finally:
         diffusers_logging.set_verbosity(verbosity)
-    check_tensors(folder / part, network_class.__name__, found)
-    network.requires_grad_(False)
-    return network.eval()
 
 
 def _check_taps(unet: Network, folder: Path, layers: Sequence[Layer]) -> None:

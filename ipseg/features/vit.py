@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from abc import abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
@@ -17,7 +16,7 @@ from ipseg.errors import ConfigError
 from ipseg.features.dense import DenseExtractor
 from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
-from ipseg.networks.pixels import to_pixels
+from ipseg.networks.pixels import normalised, to_pixels
 from ipseg.networks.pretrained import Network, load_network, normalisation
 from ipseg.rows import Image
 from ipseg.vision.letterbox import letterbox
@@ -42,8 +41,7 @@ class VitExtractor(DenseExtractor):
     batch: Annotated[int, Field(ge=1)] = 1
     _network: Network = field(init=False, repr=False, default=None)
     _side: int = field(init=False, repr=False, default=0)
-    _mean: Any = field(init=False, repr=False, default=None)
-    _std: Any = field(init=False, repr=False, default=None)
+    _normalisation: Any = field(init=False, repr=False, default=None)
 
     classes: ClassVar[Mapping[str, type[PreTrainedModel]]]
     ignored: ClassVar[tuple[str, ...]] = ()
@@ -76,18 +74,15 @@ class VitExtractor(DenseExtractor):
                 self._side,
             )
         self.adapt(network, self._side // patch)
-        device = models.torch_device()
-        self._network = network.to(device)
-        mean, std = normalisation(location)
-        self._mean = torch.tensor(mean, device=device).view(1, 3, 1, 1)
-        self._std = torch.tensor(std, device=device).view(1, 3, 1, 1)
+        self._network = network.to(models.torch_device())
+        self._normalisation = normalisation(location)
 
     def adapt(self, network: Network, cells: int) -> None:
         """Prepares the loaded network for a grid of cells x cells patches."""
 
-    @abstractmethod
     def tokens(self, network: Network, pixels: Tensor) -> Tensor:
         """(b, 3, s, s) normalised pixels -> (b, t, c); patches come last, in reading order."""
+        return network(pixels).last_hidden_state
 
     def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """For each image one layer 'tokens', (c, n, n) float32, n = size / patch."""
@@ -95,9 +90,9 @@ class VitExtractor(DenseExtractor):
         return in_micro_batches(self._grids, canvases, self.batch)
 
     def _grids(self, canvases: Sequence[Image]) -> list[dict[str, Tensor]]:
-        pixels = to_pixels(canvases, self._mean.device)
+        pixels = to_pixels(canvases, self.models.torch_device())
         with torch.inference_mode(), self.models.autocast():
-            tokens = self.tokens(self._network, (pixels - self._mean) / self._std)
+            tokens = self.tokens(self._network, normalised(pixels, *self._normalisation))
         cells = self._side // int(self._network.config.patch_size)
         patches = tokens[:, -cells * cells :].float().transpose(1, 2)
         grids = patches.reshape(len(patches), -1, cells, cells)

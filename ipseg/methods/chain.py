@@ -77,16 +77,12 @@ def prompt_chains(variants: Mapping[str, Settings], *, drawn: bool = False) -> P
     chains.sort(key=_canonical)  # the order of the variants is no setting
     names = [""] if len(chains) == 1 else [str(number) for number in range(len(chains))]
     heads = 3 if all(v.method.prompted_by == "image" for v in variants.values()) else 0
-    joined = side_by_side(
-        {name: steps for name, (_, steps) in zip(names, chains, strict=True)}, "prompts", heads
-    )
+    steps_of = dict(zip(names, (steps for _, steps in chains), strict=True))
+    joined = side_by_side(steps_of, "prompts", heads)
     return PromptChains(
         [*joined, Thumbnail()] if heads else joined,
         {label: names[chains.index(chain)] for label, chain in chain_by.items()},
-        {
-            name: [_plain(step) for step in steps]
-            for name, (_, steps) in zip(names, chains, strict=True)
-        },
+        {name: [_plain(step) for step in steps] for name, steps in steps_of.items()},
     )
 
 

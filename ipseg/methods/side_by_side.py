@@ -10,35 +10,60 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
-from ipseg.columns import is_local
+from ipseg.columns import ERROR_COLUMNS, is_local
 from ipseg.networks.shared import network_key
 from ipseg.rows import Resources, Row, Step
 from ipseg.runner import run_step
 
-_ERRORS = ("error_stage", "error_type", "error_message")
 
-
-@dataclass(frozen=True)
+@dataclass
 class Branch:
     """A step of one chain, or of several that are equal up to it.
 
     Attributes:
         step: that runs.
-        number: suffix of the columns that it provides; "" for none.
-        inputs: column as the step knows it -> column of the row, where these differ.
-        path: numbers of the branches before it, its own last.
+        number: suffix of the columns that it provides; "" where all chains share it.
+        parent: the step before it.
+        depth: steps before it.
+        labels: of the chains.
+        height: steps that follow it, at most.
     """
 
     step: Step
-    number: str
-    inputs: Mapping[str, str] = field(default_factory=dict)
-    path: tuple[str, ...] = ()
+    number: str = ""
+    parent: Branch | None = None
+    depth: int = 0
+    labels: list[str] = field(default_factory=list)
+    height: int = 0
 
     def column(self, name: str) -> str:
         """The row's name of a column that it provides."""
         return f"{name}@{self.number}" if self.number else name
+
+    @cached_property
+    def path(self) -> tuple[str, ...]:
+        """Numbers of the branches up to it, its own first."""
+        if not self.number:
+            return ()
+        return (self.number, *(self.parent.path if self.parent else ()))
+
+    @cached_property
+    def inputs(self) -> dict[str, str]:
+        """Column as the step knows it -> column of the row, where these differ."""
+        found: dict[str, str] = {}
+        above = self.parent
+        while above is not None and above.number:
+            for name in {*self.step.requires, *self.step.uses} & {*above.step.provides}:
+                found.setdefault(name, above.column(name))  # the nearest one counts
+            above = above.parent
+        return found
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Without the steps before it: their modules are of no use in its worker."""
+        return {**vars(self), "path": self.path, "inputs": self.inputs, "parent": None}
 
     def run(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with the step's columns under its own names; failures are noted, not final."""
@@ -59,7 +84,7 @@ class Branch:
         if done is None:
             return row
         if done.get("error_stage") is not None:
-            error = {"chain": self.number, **{name: done[name] for name in _ERRORS}}
+            error = {"chain": self.number, **{name: done[name] for name in ERROR_COLUMNS}}
             return {**row, "chain_errors": [*row.get("chain_errors", ()), error]}
         provided = {self.column(name): done[name] for name in self.step.provides if name in done}
         return {**row, **provided}
@@ -73,12 +98,8 @@ class SideBySide(Step):
 
     def __post_init__(self) -> None:
         steps = [branch.step for branch in self.branches]
-        columns = [
-            branch.inputs.get(name, name)
-            for branch in self.branches
-            for name in branch.step.requires
-        ]
-        used = [branch.inputs.get(n, n) for branch in self.branches for n in branch.step.uses]
+        columns = [b.inputs.get(name, name) for b in self.branches for name in b.step.requires]
+        used = [b.inputs.get(name, name) for b in self.branches for name in b.step.uses]
         provided = [b.column(name) for b in self.branches for name in b.step.provides]
         # What a class says of a step, this one says of itself.
         self.name = "+".join(dict.fromkeys(step.name for step in steps))  # type: ignore[misc]
@@ -151,23 +172,12 @@ class Collect(Step):
             else:
                 errors.append({**lost, "chain": label})
         if len(errors) == len(self.leaves):
-            return {**row, **{name: errors[0][name] for name in _ERRORS}}
+            return {**row, **{name: errors[0][name] for name in ERROR_COLUMNS}}
         return {**row, self.column: found, "chain_errors": errors}
 
 
 def _labelled(item: Any, label: str) -> Any:  # noqa: ANN401  (an object or a prompt)
     return {**item, "chain": label} if isinstance(item, dict) else replace(item, variant=label)
-
-
-@dataclass
-class _Node:
-    """A step, and the chains that come to it by the same steps before."""
-
-    step: Step
-    parent: _Node | None
-    depth: int
-    labels: list[str] = field(default_factory=list)
-    height: int = 0  # steps that follow it, at most
 
 
 def side_by_side(chains: Mapping[str, Sequence[Step]], column: str, heads: int = 0) -> list[Step]:
@@ -183,38 +193,35 @@ def side_by_side(chains: Mapping[str, Sequence[Step]], column: str, heads: int =
     if len(chains) == 1:
         return list(next(iter(chains.values())))
     nodes, leaves = _tree(chains)
-    together = [node for node in nodes if len(node.labels) == len(chains)]
+    shared = [node for node in nodes if len(node.labels) == len(chains)]
     apart = [node for node in nodes if len(node.labels) < len(chains)]
-    branches: dict[int, Branch] = {}
-    for number, node in enumerate(apart, start=1):
-        branches[id(node)] = _branch(node, str(number), branches)
     levels: dict[tuple[bool, int], list[Branch]] = {}
-    for node in apart:
+    for number, node in enumerate(apart, start=1):
+        node.number = str(number)
         at_head = node.depth < heads
         level = (not at_head, node.depth if at_head else -node.height)
-        levels.setdefault(level, []).append(branches[id(node)])
-    steps = [node.step for node in together]
+        levels.setdefault(level, []).append(node)
+    steps = [node.step for node in shared]
     for level in sorted(levels):
         # A step with local columns runs again wherever these are needed, so it stays alone.
         local = [b for b in levels[level] if any(is_local(c) for c in b.step.provides)]
         steps += [SideBySide((branch,)) for branch in local]
         if others := tuple(branch for branch in levels[level] if branch not in local):
             steps.append(SideBySide(others))
-    ends = {label: _leaf(node, branches) for label, node in leaves.items()}
-    return [*steps, Collect(ends, column)]
+    return [*steps, Collect(leaves, column)]
 
 
-def _tree(chains: Mapping[str, Sequence[Step]]) -> tuple[list[_Node], dict[str, _Node]]:
-    """Nodes, parents first, and the last node of each chain."""
-    nodes: list[_Node] = []
-    leaves: dict[str, _Node] = {}
+def _tree(chains: Mapping[str, Sequence[Step]]) -> tuple[list[Branch], dict[str, Branch]]:
+    """Branches, parents first, and the last one of each chain."""
+    nodes: list[Branch] = []
+    leaves: dict[str, Branch] = {}
     for label, steps in chains.items():
-        node: _Node | None = None
+        node: Branch | None = None
         for depth, step in enumerate(steps):
             known = (n for n in nodes if n.parent is node and n.step == step)
             found = next(known, None)
             if found is None:
-                found = _Node(step, node, depth)
+                found = Branch(step, parent=node, depth=depth)
                 nodes.append(found)
             found.labels.append(label)
             found.height = max(found.height, len(steps) - 1 - depth)
@@ -223,22 +230,3 @@ def _tree(chains: Mapping[str, Sequence[Step]]) -> tuple[list[_Node], dict[str, 
             raise ValueError(f"chain '{label}' has no step")
         leaves[label] = node
     return sorted(nodes, key=lambda n: n.depth), leaves
-
-
-def _branch(node: _Node, number: str, branches: Mapping[int, Branch]) -> Branch:
-    path, inputs = [number], dict[str, str]()
-    wanted = {*node.step.requires, *node.step.uses}
-    above = node.parent
-    while above is not None:
-        branch = branches.get(id(above))
-        if branch is not None:
-            path.append(branch.number)
-            for name in wanted & set(branch.step.provides):
-                inputs.setdefault(name, branch.column(name))  # the nearest one counts
-        above = above.parent
-    return Branch(node.step, number, inputs, tuple(path))
-
-
-def _leaf(node: _Node, branches: Mapping[int, Branch]) -> Branch:
-    """The branch that ends a chain; without a number where all chains share it."""
-    return branches.get(id(node)) or Branch(node.step, "")

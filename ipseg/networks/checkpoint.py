@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -55,9 +55,9 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], path: str | Path
     """
     wanted = module.state_dict()
     faults = [
-        _fault("missing", [name for name in wanted if name not in state]),
-        _fault("not of this model", [name for name in state if name not in wanted]),
-        _fault(
+        listed_tensors("missing", [name for name in wanted if name not in state]),
+        listed_tensors("not of this model", [name for name in state if name not in wanted]),
+        listed_tensors(
             "of another shape",
             [
                 f"{name} {tuple(state[name].shape)} instead of {tuple(tensor.shape)}"
@@ -69,13 +69,14 @@ def load_strict(module: nn.Module, state: Mapping[str, Tensor], path: str | Path
     if any(faults):
         raise WeightsError(
             f"weights file {path} does not fit {type(module).__name__} ({len(wanted)} tensors): "
-            f"{'; '.join(fault for fault in faults if fault)}. Name the right file in the setting "
+            f"{'; '.join(filter(None, faults))}. Name the right file in the setting "
             f"`weights`, or get it with `ipseg weights fetch PROFILE`"
         )
     module.load_state_dict(state, strict=True, assign=True)
 
 
-def _fault(what: str, names: list[str]) -> str:
+def listed_tensors(what: str, names: Sequence[str]) -> str:
+    """How many tensors are wrong in some way, and the first three; "" for none."""
     if not names:
         return ""
     more = ", ..." if len(names) > _LISTED else ""

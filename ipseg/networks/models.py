@@ -48,16 +48,10 @@ class Models:
         import torch
 
         device = self.torch_device()
-        if self.precision == "auto":
-            on_cuda = device.type == "cuda"
-            half = torch.bfloat16 if on_cuda and torch.cuda.is_bf16_supported() else torch.float16
-            dtype = half if on_cuda else torch.float32
-        else:
-            dtype = {
-                "float32": torch.float32,
-                "bfloat16": torch.bfloat16,
-                "float16": torch.float16,
-            }[self.precision]
+        precision: str = self.precision
+        if precision == "auto" and device.type == "cuda":
+            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        dtype: torch.dtype = getattr(torch, "float32" if precision == "auto" else precision)
         enabled = dtype is not torch.float32
         return torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
 
@@ -77,10 +71,8 @@ class Models:
         for candidate in candidates:
             if candidate.exists():
                 return str(candidate)
-        if is_hub_id(name):
-            cached = _cached_snapshot(name)
-            if cached is not None:
-                return cached
+        if is_hub_id(name) and (cached := _cached_snapshot(name)) is not None:
+            return cached
         searched = ", ".join(str(candidate) for candidate in candidates)
         cache = " and the Hugging Face cache" if is_hub_id(name) else ""
         raise WeightsError(

@@ -10,6 +10,12 @@ from torch import Tensor
 
 from ipseg.rows import Image
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+# Of all CLIP models by OpenAI.
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+
 
 def to_pixels(images: Sequence[Image], device: torch.device | str = "cpu") -> Tensor:
     """Images of one size as a contiguous tensor, channels first.
@@ -27,3 +33,9 @@ def to_pixels(images: Sequence[Image], device: torch.device | str = "cpu") -> Te
     """
     stacked = torch.from_numpy(np.stack(images)).to(device)
     return stacked.permute(0, 3, 1, 2).contiguous().float() / 255
+
+
+def normalised(pixels: Tensor, mean: Sequence[float], deviation: Sequence[float]) -> Tensor:
+    """(n, 3, h, w) minus the mean and divided by the deviation of each of the three channels."""
+    shift, scale = (pixels.new_tensor(values).view(1, 3, 1, 1) for values in (mean, deviation))
+    return (pixels - shift) / scale

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import pickle
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -17,9 +17,8 @@ from transformers import PreTrainedModel
 from transformers.utils import logging as transformers_logging
 
 from ipseg.errors import WeightsError
-
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_STD = (0.229, 0.224, 0.225)
+from ipseg.networks.checkpoint import listed_tensors
+from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD
 
 # Exceptions of the libraries for truncated, empty or foreign files, or other shapes.
 DAMAGED = (
@@ -65,60 +64,63 @@ def load_network(
             f"set other weights, or the kind of features for these"
         )
     network_class: Any = classes[model_type]
-    try:
-        with _quiet():
-            if path.is_dir():
-                source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
-            else:
-                source = {
-                    "pretrained_model_name_or_path": None,
-                    "config": network_class.config_class.from_pretrained(str(folder)),
-                    "state_dict": load_file(path),
-                }
-            network, found = network_class.from_pretrained(
-                **source,
-                dtype=torch.float32,
-                local_files_only=True,
-                ignore_mismatched_sizes=True,  # reported below, with their names
-                output_loading_info=True,
-            )
-    except DAMAGED as error:
-        raise unreadable(path, error) from error
-    check_tensors(path, network_class.__name__, found, ignored)
-    network.requires_grad_(False)
-    return network.eval()
+
+    def load() -> tuple[Network, Mapping[str, Any]]:
+        if path.is_dir():
+            source: dict[str, Any] = {"pretrained_model_name_or_path": str(path)}
+        else:
+            source = {
+                "pretrained_model_name_or_path": None,
+                "config": network_class.config_class.from_pretrained(str(folder)),
+                "state_dict": load_file(path),
+            }
+        return network_class.from_pretrained(
+            **source,
+            dtype=torch.float32,
+            local_files_only=True,
+            ignore_mismatched_sizes=True,  # reported later, with their names
+            output_loading_info=True,
+        )
+
+    with quiet():
+        return ready(path, load, ignored)
 
 
-def check_tensors(
-    path: Path, name: str, found: Mapping[str, Any], ignored: tuple[str, ...] = ()
-) -> None:
-    """Refuses weights that do not match the network exactly.
+def ready(
+    path: Path,
+    load: Callable[[], tuple[Network, Mapping[str, Any]]],
+    ignored: tuple[str, ...] = (),
+) -> Network:
+    """A network in eval mode, whose weights match it exactly.
 
     Args:
-        path: their file or folder.
-        name: class of the network.
-        found: `missing_keys`, `unexpected_keys` and `mismatched_keys` from transformers or
-            diffusers.
+        path: file or folder of the weights.
+        load: gives the network, and `missing_keys`, `unexpected_keys` and `mismatched_keys` from
+            transformers or diffusers.
         ignored: prefixes of unexpected names to ignore.
 
     Raises:
-        WeightsError: names the first three tensors of each kind, and the count.
+        WeightsError: they are damaged; or names the first three tensors of each kind that do not
+            match, and the count.
     """
-    wrong = {
-        "missing": sorted(found["missing_keys"]),
-        "unexpected": sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored)),
-        "of another shape": sorted(str(entry[0]) for entry in found["mismatched_keys"]),
-    }
+    try:
+        network, found = load()
+    except DAMAGED as error:
+        raise unreadable(path, error) from error
+    unexpected = sorted(k for k in found["unexpected_keys"] if not k.startswith(ignored))
+    reshaped = sorted(str(entry[0]) for entry in found["mismatched_keys"])
     faults = [
-        f"{len(names)} tensors {fault} ({', '.join(names[:3])}{', ...' if len(names) > 3 else ''})"
-        for fault, names in wrong.items()
-        if names
+        listed_tensors("tensors missing", sorted(found["missing_keys"])),
+        listed_tensors("tensors unexpected", unexpected),
+        listed_tensors("tensors of another shape", reshaped),
     ]
-    if faults:
+    if any(faults):
         raise WeightsError(
-            f"{path} does not fit {name}: {'; '.join(faults)}; "
+            f"{path} does not fit {type(network).__name__}: {'; '.join(filter(None, faults))}; "
             f"check that the file belongs to the config.json next to it"
         )
+    network.requires_grad_(False)
+    return network.eval()
 
 
 def unreadable(path: Path, error: Exception) -> WeightsError:
@@ -173,7 +175,7 @@ def _settings(path: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Disables the progress bars and the report of the library; `check_tensors` replaces it."""
     library: Any = transformers_logging
     verbosity, bars = library.get_verbosity(), library.is_progress_bar_enabled()

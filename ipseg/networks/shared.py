@@ -78,19 +78,17 @@ class LastBatch:
     """
 
     def __init__(self) -> None:
-        self._images: list[Any] = []
-        self._key: object = object()  # equal to no other key
+        self._images: list[Any] = []  # kept, so that no other one gets the identity of one of them
+        self._asked: object = None
         self._result: Any = None
 
     def get(
         self, images: Sequence[Any], compute: Callable[[], Result], key: object = None
     ) -> Result:
         """`compute()`, or its last result for the same image objects and an equal key."""
-        same = len(images) == len(self._images) and all(
-            one is other for one, other in zip(images, self._images, strict=True)
-        )
-        if not same or key != self._key:
+        asked = (key, *map(id, images))
+        if asked != self._asked:
             self._result = compute()
-            self._images, self._key = list(images), key
+            self._images, self._asked = list(images), asked
         result: Result = self._result
         return result

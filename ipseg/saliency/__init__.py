@@ -4,19 +4,12 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from ipseg.networks.models import Models
+from ipseg.networks.shared import Part
 from ipseg.rows import Image, Map
 
 
-class Saliency(Protocol):
+class Saliency(Part, Protocol):
     """Finds the salient object of an image. Implementations are dataclasses of their settings."""
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it does not use a GPU."""
-
-    def setup(self, models: Models) -> None:
-        """Loads the weights, if any."""
 
     def predict(self, image: Image) -> Map:
         """(H, W) float32 in [0, 1]: soft saliency at the resolution of the (H, W, 3) image."""

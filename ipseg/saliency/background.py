@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array
+from scipy.sparse import coo_array, csr_array, diags_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.sparse.linalg import spsolve
 
@@ -87,9 +87,7 @@ def diffuse(weights: csr_array, targets: Vector, trust: Vector) -> Vector:
         (n,) float64 within the range of `targets` (paper, eq. 9, in closed form).
     """
     degree = np.asarray(weights.sum(axis=1)).ravel()
-    nodes = np.arange(len(degree))
-    diagonal = coo_array((degree + trust, (nodes, nodes)), shape=weights.shape)
-    system = (diagonal - weights).tocsc()
+    system = (diags_array(degree + trust) - weights).tocsc()
     return np.asarray(np.atleast_1d(spsolve(system, trust * targets)), dtype=np.float64)
 
 

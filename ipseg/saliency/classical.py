@@ -10,6 +10,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.shared import WithoutNetwork
+from ipseg.rows import Image, Map
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -45,7 +46,7 @@ class ClassicalSaliency(WithoutNetwork):
     centre_sigma: float = 0.35
     iterations: int = 1
 
-    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].
 
         If nothing differs from the background, it is the centre prior.
@@ -53,7 +54,7 @@ class ClassicalSaliency(WithoutNetwork):
         small = self._soft(work_image(image, self.long_side))
         return np.clip(resize_map(small, (image.shape[0], image.shape[1]), "area"), 0, 1)
 
-    def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def isolate(self, image: Image) -> Map:
         """The object of a prompt image: (H, W) float32, 0 or 1, never empty.
 
         The soft map is thresholded slightly below Otsu's threshold, and its outline is refined by
@@ -76,7 +77,7 @@ class ClassicalSaliency(WithoutNetwork):
         # In tiny images the object can cover less than half of every pixel.
         return (share >= min(0.5, float(share.max()))).astype(np.float32)
 
-    def _soft(self, work: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _soft(self, work: Image) -> Map:
         pieces = superpixels(to_lab(work), self.regions)
         distance = colour_distance(pieces)
         background = background_weight(pieces, distance)
@@ -92,7 +93,7 @@ class ClassicalSaliency(WithoutNetwork):
         return unit_range(np.asarray(smooth, dtype=np.float32)).astype(np.float32)
 
 
-def _ellipse(shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _ellipse(shape: tuple[int, int]) -> Map:
     """Object probability 0.7 in an ellipse that covers 55 % of the frame, 0.3 around it."""
     height, width = shape
     y = (np.arange(height) + 0.5) / height - 0.5

@@ -15,12 +15,10 @@ from torch import Tensor
 
 from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
-from ipseg.networks.pixels import to_pixels
+from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised, to_pixels
+from ipseg.rows import Image, Map
 from ipseg.saliency.cornet_network import INPUT_SIDE, CorNet
 from ipseg.saliency.weak import never_empty
-
-_MEAN = (0.485, 0.456, 0.406)
-_STD = (0.229, 0.224, 0.225)
 
 
 @dataclass
@@ -52,12 +50,12 @@ class CorNetSaliency:
         self._network = network.float().eval().to(models.torch_device())
         self._models = models
 
-    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32, one of k / 255."""
         levels = to_8bit(self.probability(image), image.shape[:2])
         return levels.astype(np.float32) / np.float32(255)
 
-    def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def isolate(self, image: Image) -> Map:
         """The same map: (H, W) float32 in [0, 1]; never empty.
 
         If nothing is above 0.5, the part above half of the maximum is returned with the lowest
@@ -65,12 +63,12 @@ class CorNetSaliency:
         """
         return never_empty(self.predict(image))
 
-    def probability(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def probability(self, image: Image) -> Map:
         """The output of the network before resizing and rounding: (320, 320) float32 in [0, 1]."""
         return np.asarray(torch.sigmoid(self.logit(image)), dtype=np.float32)
 
     @torch.inference_mode()
-    def logit(self, image: npt.NDArray[np.uint8]) -> Tensor:
+    def logit(self, image: Image) -> Tensor:
         """(320, 320) float32 on the CPU, positive on the object."""
         if self._network is None:
             raise RuntimeError("call CorNetSaliency.setup() first")
@@ -79,16 +77,15 @@ class CorNetSaliency:
             return self._network(pixels)[0, 0].float().cpu()
 
 
-def to_input(image: npt.NDArray[np.uint8]) -> Tensor:
+def to_input(image: Image) -> Tensor:
     """(H, W, 3) uint8 RGB -> (1, 3, 320, 320) float32, resized by Pillow's bicubic, normalised."""
     small = PillowImage.fromarray(image).resize(
         (INPUT_SIDE, INPUT_SIDE), PillowImage.Resampling.BICUBIC
     )
-    mean, std = (torch.tensor(values).view(1, 3, 1, 1) for values in (_MEAN, _STD))
-    return (to_pixels([np.array(small)]) - mean) / std
+    return normalised(to_pixels([np.array(small)]), IMAGENET_MEAN, IMAGENET_STD)
 
 
-def to_8bit(probability: npt.NDArray[np.float32], shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
+def to_8bit(probability: Map, shape: tuple[int, ...]) -> npt.NDArray[np.uint8]:
     """(h, w) in [0, 1] -> (H, W) uint8 of that shape: OpenCV's linear resize, rounded."""
     full = cv2.resize(probability, (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
     return np.rint(np.clip(full, 0, 1) * 255).astype(np.uint8)

@@ -6,6 +6,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
+from skimage.filters import threshold_otsu
+
+from ipseg.rows import Image, Map, Mask
 
 _BINS = 256
 _SMALLEST = 0.1  # components smaller than this share of the largest one are removed
@@ -24,25 +27,18 @@ def otsu(values: npt.NDArray[np.floating]) -> float:
     low, high = float(flat.min()), float(flat.max())
     if high - low < 1e-9:
         return low
-    bins = np.minimum(((flat - low) / (high - low) * _BINS).astype(np.int64), _BINS - 1)
-    histogram = np.bincount(bins, minlength=_BINS).astype(np.float64)
-    sums = np.cumsum(histogram * np.arange(_BINS))
-    below = np.cumsum(histogram)[:-1]
-    above = flat.size - below
-    # The lowest and the highest bin are never empty, so neither side is.
-    gap = sums[:-1] / below - (sums[-1] - sums[:-1]) / above
-    best = int(np.argmax(below * above * gap**2))
-    return low + (high - low) * (best + 1) / _BINS
+    # scikit-image gives the middle of a bin; this is its end.
+    return float(threshold_otsu(flat, nbins=_BINS)) + (high - low) / (2 * _BINS)
 
 
 def grabcut(
-    image: npt.NDArray[np.uint8],
-    probability: npt.NDArray[np.float32],
+    image: Image,
+    probability: Map,
     *,
     threshold: float = 0.5,
     band: float = 0.35,
     iterations: int = 2,
-) -> npt.NDArray[np.bool_]:
+) -> Mask:
     """Fits the outline of a soft map to the colours of the image (GrabCut, Rother et al., 2004).
 
     Args:
@@ -70,7 +66,7 @@ def grabcut(
     return np.asarray((labels == cv2.GC_FGD) | (labels == cv2.GC_PR_FGD))
 
 
-def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+def clean(mask: Mask) -> Mask:
     """3 x 3 opening, removal of components below a tenth of the largest, and hole filling.
 
     The opening is skipped if it would erase the mask.
@@ -87,13 +83,13 @@ def clean(mask: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     return np.asarray(ndimage.binary_fill_holes(kept[parts]), dtype=bool)
 
 
-def overlap(first: npt.NDArray[np.bool_], second: npt.NDArray[np.bool_]) -> float:
+def overlap(first: Mask, second: Mask) -> float:
     """Intersection over union of two masks, in [0, 1]; 0 if both are empty."""
     union = int(np.count_nonzero(first | second))
     return int(np.count_nonzero(first & second)) / union if union else 0.0
 
 
-def solidity(mask: npt.NDArray[np.bool_]) -> float:
+def solidity(mask: Mask) -> float:
     """Area of a mask divided by that of its convex hull, in [0, 1]; 1 for an empty mask."""
     if not mask.any():
         return 1.0

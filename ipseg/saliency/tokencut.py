@@ -16,8 +16,9 @@ from transformers import Dinov2Model, Dinov2WithRegistersModel
 
 from ipseg.errors import ConfigError
 from ipseg.networks.models import Models
-from ipseg.networks.pixels import to_pixels
+from ipseg.networks.pixels import normalised, to_pixels
 from ipseg.networks.pretrained import Network, load_network, normalisation
+from ipseg.rows import Image, Map
 from ipseg.saliency.foreground import clean, grabcut, overlap
 from ipseg.saliency.normalised_cut import bipartition, main_part
 from ipseg.saliency.weak import never_empty
@@ -25,7 +26,6 @@ from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import work_image
 
 _CLASSES = {"dinov2": Dinov2Model, "dinov2_with_registers": Dinov2WithRegistersModel}
-_KEY_PROJECTIONS = ("k_proj", "key")  # the layer's name in newer and older transformers
 # Vision transformers store global information in a few patches, with a norm many times the usual
 # one (Darcet et al., "Vision Transformers Need Registers", ICLR 2024). These are similar to each
 # other wherever they are, often in corners, so that a cut would select them as the object.
@@ -81,36 +81,34 @@ class TokenCut:
         self._normalisation = normalisation(location)
         self._network = network.to(models.torch_device())
 
-    def predict(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1], 0.5 at the cut.
 
         All 0 if nothing can be cut: a uniform image.
         """
-        side = bipartition(self.features(image), self.tau)
-        return _resized(side, (image.shape[0], image.shape[1]))
+        return _resized(bipartition(self.features(image), self.tau), image)
 
-    def isolate(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def isolate(self, image: Image) -> Map:
         """The connected object around the most distinct patch: (H, W) float32, 0 or 1; never empty.
 
         If GrabCut diverges from the cut (overlap below 0.35), the cut is used. In a uniform image
         everything is returned with the lowest valid level (`ipseg.saliency.weak`), so that the
         prompt gets a warning.
         """
-        shape = (image.shape[0], image.shape[1])
         side = main_part(bipartition(self.features(image), self.tau))
         if side.max() <= 0.5:
-            return never_empty(_resized(side, shape))
+            return never_empty(_resized(side, image))
         work = work_image(image, _OUTLINE_SIDE)
-        soft = _resized(side, (work.shape[0], work.shape[1]))
+        soft = _resized(side, work)
         mask = clean(soft > 0.5)
         if self.iterations > 0:
             fitted = clean(grabcut(work, soft, iterations=self.iterations))
             mask = fitted if overlap(fitted, mask) >= 0.35 else mask
-        full = _resized(mask, shape) >= 0.5
+        full = _resized(mask, image) >= 0.5
         # In an image with fewer pixels than patches, a small object can disappear.
-        return full.astype(np.float32) if full.any() else never_empty(_resized(side, shape))
+        return full.astype(np.float32) if full.any() else never_empty(_resized(side, image))
 
-    def features(self, image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def features(self, image: Image) -> npt.NDArray[np.float32]:
         """Features of the patches of a (H, W, 3) uint8 image: (h, w, c) float32.
 
         Patches in which the network stores global information get the features of the nearest
@@ -129,7 +127,7 @@ class TokenCut:
         norms = raw[0, -count:].float().norm(dim=1).cpu().numpy().reshape(grid)
         return _without_artifacts(features, norms)
 
-    def _to_input(self, image: npt.NDArray[np.uint8]) -> Tensor:
+    def _to_input(self, image: Image) -> Tensor:
         patch = int(self._network.config.patch_size)
         height, width = image.shape[:2]
         cells = self.size // patch
@@ -140,44 +138,19 @@ class TokenCut:
             (columns * patch, rows * patch),
             interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC,
         )
-        device = self._models.torch_device()
-        mean, std = (
-            torch.tensor(values, device=device).view(1, 3, 1, 1) for values in self._normalisation
-        )
-        return (to_pixels([np.asarray(small, np.uint8)], device) - mean) / std
+        pixels = to_pixels([np.asarray(small, np.uint8)], self._models.torch_device())
+        return normalised(pixels, *self._normalisation)
 
 
 def _last_block(network: Network, pixels: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """(1, t, c) each: output of the last block, the same after the final norm, its keys."""
-    seen: dict[str, Tensor] = {}
-
-    def see_norm(_module: object, given: tuple[Tensor, ...], result: Tensor) -> None:
-        seen.update(raw=given[0], normed=result)
-
-    def see_keys(_module: object, _given: object, result: Tensor) -> None:
-        seen.update(keys=result)
-
+    found = network(pixels, output_hidden_states=True)
     block = network.encoder.layer[-1]
-    projection = next(
-        module
-        for name, module in block.named_modules()
-        if name.rpartition(".")[2] in _KEY_PROJECTIONS
-    )
-    hooks = [
-        network.layernorm.register_forward_hook(see_norm),
-        projection.register_forward_hook(see_keys),
-    ]
-    try:
-        network(pixels)
-    finally:
-        for hook in hooks:
-            hook.remove()
-    return seen["raw"], seen["normed"], seen["keys"]
+    before, raw = found.hidden_states[-2:]
+    return raw, found.last_hidden_state, block.attention.k_proj(block.norm1(before))
 
 
-def _without_artifacts(
-    features: npt.NDArray[np.float32], norms: npt.NDArray[np.float32]
-) -> npt.NDArray[np.float32]:
+def _without_artifacts(features: npt.NDArray[np.float32], norms: Map) -> npt.NDArray[np.float32]:
     """(h, w, c) features; patches with an extreme norm get those of the nearest other patch."""
     artifact = norms > _ARTIFACT_NORM * np.median(norms)
     rows, columns = ndimage.distance_transform_edt(
@@ -186,5 +159,6 @@ def _without_artifacts(
     return features[rows, columns]
 
 
-def _resized(values: npt.NDArray[np.generic], shape: tuple[int, int]) -> npt.NDArray[np.float32]:
+def _resized(values: npt.NDArray[np.generic], image: Image) -> Map:
+    shape = (image.shape[0], image.shape[1])
     return np.clip(resize_map(values.astype(np.float32), shape, "area"), 0, 1)

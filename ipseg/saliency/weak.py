@@ -9,12 +9,13 @@ guess by the maximum of the map, and can warn about it.
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
+
+from ipseg.rows import Map
 
 WEAK_LEVEL = 128 / 255
 
 
-def never_empty(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+def never_empty(saliency: Map) -> Map:
     """The map itself if any pixel is above 0.5, else a weak guess.
 
     Args:
@@ -34,7 +35,7 @@ def never_empty(saliency: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return np.asarray(np.round(guess * 255) / 255, dtype=np.float32)
 
 
-def is_weak(mask: npt.NDArray[np.float32]) -> bool:
+def is_weak(mask: Map) -> bool:
     """Whether the isolated object is only a guess: no value of the map is above `WEAK_LEVEL`.
 
     Args:

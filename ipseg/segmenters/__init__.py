@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.networks.models import Models
+from ipseg.networks.shared import Part
 from ipseg.rows import Image, Map
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import Guidance, PointPrompt
+from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-class Segmenter(Protocol):
+class Segmenter(Part, Protocol):
     """Encodes an image once and decodes any number of prompts against it.
 
     Attributes:
@@ -28,13 +27,6 @@ class Segmenter(Protocol):
 
     takes_boxes: ClassVar[bool]
     takes_similarity: ClassVar[bool]
-
-    @property
-    def gpu_memory_gb(self) -> float:
-        """GPU memory for weights and activations; 0 if it does not use a GPU."""
-
-    def setup(self, models: Models) -> None:
-        """Loads the weights, if any."""
 
     def encode(self, images: Sequence[Image]) -> list[Any]:
         """One embedding for each (H, W, 3) uint8 image; its type is private to the segmenter."""

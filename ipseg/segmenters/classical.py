@@ -12,6 +12,7 @@ import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.rows import Image, Map, Mask
 from ipseg.saliency.background import (
     background_weight,
     centre_prior,
@@ -20,7 +21,7 @@ from ipseg.saliency.background import (
     foreground_contrast,
 )
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
 
@@ -48,7 +49,7 @@ class Encoded:
         contrast: (n,) evidence in [0, 1] from contrast to the background, near the centre.
     """
 
-    work: npt.NDArray[np.uint8]
+    work: Image
     shape: tuple[int, int]
     pieces: Superpixels
     links: csr_array
@@ -85,11 +86,11 @@ class ClassicalSegmenter(WithoutNetwork):
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
-    def encode(self, images: Sequence[npt.NDArray[np.uint8]]) -> list[Encoded]:
+    def encode(self, images: Sequence[Image]) -> list[Encoded]:
         """Everything that does not depend on points, for each (H, W, 3) uint8 RGB image."""
         return self._last.get(images, lambda: [self._encode(image) for image in images])
 
-    def _encode(self, image: npt.NDArray[np.uint8]) -> Encoded:
+    def _encode(self, image: Image) -> Encoded:
         work = work_image(image, self.long_side)
         pieces = superpixels(to_lab(work), self.regions)
         distance = colour_distance(pieces)
@@ -114,7 +115,7 @@ class ClassicalSegmenter(WithoutNetwork):
         point_labels: npt.NDArray[np.integer],
         *,
         boxes: npt.NDArray[np.float64] | None = None,
-        mask_input: npt.NDArray[np.float32] | None = None,
+        mask_input: Map | None = None,
         multimask: bool = True,
     ) -> Decoded:
         """Masks for one set of points.
@@ -169,7 +170,7 @@ class ClassicalSegmenter(WithoutNetwork):
         embedding: Encoded,
         cells: npt.NDArray[np.int64],
         positive: npt.NDArray[np.bool_],
-        mask_input: npt.NDArray[np.float32] | None,
+        mask_input: Map | None,
     ) -> npt.NDArray[np.float64]:
         """Evidence for background and for object: (2, n) float64, >= 0."""
         pieces = embedding.pieces
@@ -191,9 +192,7 @@ def _cover(pieces: Superpixels, cells: npt.NDArray[np.int64]) -> Vector:
     return pieces.mean(disc.astype(np.float32))
 
 
-def _components_at(
-    mask: npt.NDArray[np.bool_], cells: npt.NDArray[np.int64]
-) -> npt.NDArray[np.bool_]:
+def _components_at(mask: Mask, cells: npt.NDArray[np.int64]) -> Mask:
     """Components with a positive point; all components if there is none."""
     _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
     chosen = np.unique(parts[cells[:, 1], cells[:, 0]])
@@ -202,8 +201,8 @@ def _components_at(
 
 
 def _agreement(
-    mask: npt.NDArray[np.bool_],
-    soft: npt.NDArray[np.float32],
+    mask: Mask,
+    soft: Map,
     cells: npt.NDArray[np.int64],
     positive: npt.NDArray[np.bool_],
 ) -> float:

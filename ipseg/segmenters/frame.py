@@ -14,6 +14,7 @@ from PIL import Image as PillowImage
 from torch import Tensor
 from torch.nn import functional
 
+from ipseg.networks.pixels import normalised
 from ipseg.rows import Image
 
 Aspect = Literal["letterbox", "squash", "stretch"]
@@ -84,13 +85,14 @@ class Frame:
 
     def _inside(self, maps: Tensor) -> Tensor:
         square = (self.side, self.side)
-        seen = functional.interpolate(maps[None], square, mode="bilinear", align_corners=False)[0]
-        return seen[:, : self.inside[0], : self.inside[1]]
+        return _resized(maps, square)[:, : self.inside[0], : self.inside[1]]
 
     def _full(self, seen: Tensor) -> Tensor:
-        return functional.interpolate(seen[None], self.image, mode="bilinear", align_corners=False)[
-            0
-        ]
+        return _resized(seen, self.image)
+
+
+def _resized(maps: Tensor, shape: tuple[int, int]) -> Tensor:
+    return functional.interpolate(maps[None], shape, mode="bilinear", align_corners=False)[0]
 
 
 def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
@@ -112,9 +114,8 @@ def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
 
 def to_batch(images: Sequence[Image], side: int) -> Tensor:
     """Images up to the size of the square -> (B, 3, side, side) float32, normalised, 0-padded."""
-    mean, std = (torch.tensor(values).view(3, 1, 1) for values in (_MEAN, _STD))
     batch = torch.zeros(len(images), 3, side, side)
     for place, image in zip(batch, images, strict=True):
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        place[:, : image.shape[0], : image.shape[1]] = (pixels - mean) / std
+        place[:, : image.shape[0], : image.shape[1]] = normalised(pixels.float(), _MEAN, _STD)[0]
     return batch

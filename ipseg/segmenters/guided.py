@@ -1,8 +1,8 @@
 """SAM's mask decoder guided by a target: its attention and its prompt tokens.
 
 Target-guided attention and target-semantic prompting of PerSAM (Zhang et al., ICLR 2024), as in
-its released code, with the modules of a mask decoder of the package `segment_anything`. These are
-not modified, so that the same network can decode prompts without guidance.
+its released code, for a mask decoder of the package `segment_anything`. The modules are hooked, not
+modified, so that the same network can decode prompts without guidance.
 
 It differs from transformers' `SamModel(attention_similarity=, target_embedding=)`, which adds the
 attention before its only softmax, and the target one time less.
@@ -11,122 +11,56 @@ attention before its only softmax, and the target one time less.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
-import torch
-from segment_anything.modeling import (  # type: ignore[import-untyped]
-    MaskDecoder,
-    TwoWayTransformer,
-)
-from segment_anything.modeling.transformer import (  # type: ignore[import-untyped]
-    Attention,
-    TwoWayAttentionBlock,
-)
+from segment_anything.modeling import MaskDecoder  # type: ignore[import-untyped]
+from segment_anything.modeling.transformer import Attention  # type: ignore[import-untyped]
 from torch import Tensor
 
 
-def guided_decode(
-    decoder: MaskDecoder,
-    image: Tensor,
-    image_positions: Tensor,
-    sparse: Tensor,
-    dense: Tensor,
-    attention: Tensor,
-    target: Tensor,
-    *,
-    multimask: bool,
-) -> tuple[Tensor, Tensor]:
-    """Decodes B prompts on one image, each with its own target.
+@contextmanager
+def guided(decoder: MaskDecoder, attention: Tensor, target: Tensor) -> Iterator[None]:
+    """While the body of the `with` runs, B prompts on one image are each guided by a target.
 
     Args:
         decoder: with weights, of width c.
-        image: (1, c, h, w) image embedding.
-        image_positions: (1, c, h, w) positional encoding of its cells.
-        sparse: (B, n, c) points and boxes from the prompt encoder.
-        dense: (B, c, h, w) mask inputs from the prompt encoder.
         attention: (B, h, w) in [0, 1], position of each target.
-        target: (B, c) features of each target, on the scale of `image`.
-        multimask: all candidates except the first, or only the first.
-
-    Returns:
-        Logits (B, C, 4 h, 4 w) and predicted IoU (B, C).
+        target: (B, c) features of each target, on the scale of the image embedding.
     """
-    output = torch.cat([decoder.iou_token.weight, decoder.mask_tokens.weight])
-    tokens = torch.cat([output.expand(len(sparse), -1, -1), sparse], dim=1)
-    cells = image + dense
-    tokens, attended = _transform(
-        decoder.transformer,
-        cells.flatten(2).transpose(1, 2),
-        image_positions.flatten(2).transpose(1, 2),
-        tokens,
-        attention.flatten(1),
-        target[:, None],
-    )
-    fine = decoder.output_upscaling(attended.transpose(1, 2).reshape(cells.shape))
-    chosen = slice(1, None) if multimask else slice(0, 1)
-    masks = tokens[:, 1 : 1 + decoder.num_mask_tokens].unbind(1)
-    heads = list(zip(decoder.output_hypernetworks_mlps, masks, strict=True))[chosen]
-    filters = torch.stack([head(token) for head, token in heads], dim=1)
-    logits = torch.einsum("bmc,bchw->bmhw", filters, fine)
-    return logits, decoder.iou_prediction_head(tokens[:, 0])[:, chosen]
+    added, guide = target[:, None], attention.flatten(1)[:, None, None]
+
+    def adding_to(name: str) -> Callable[..., Any]:
+        return lambda _module, args, given: (args, {**given, name: given[name] + added})
+
+    def attend(
+        module: Attention, _args: object, given: dict[str, Tensor], _found: Tensor
+    ) -> Tensor:
+        return _guided_attention(module, guide, **given)
+
+    transformer = decoder.transformer
+    first, *later = transformer.layers
+    hooks = [
+        # The released code adds the target in place to tokens that are also their positions, so
+        # the positions include it from the first layer on.
+        transformer.register_forward_pre_hook(lambda _, args: (*args[:2], args[2] + added)),
+        *(each.register_forward_pre_hook(adding_to("queries"), with_kwargs=True) for each in later),
+        *(
+            each.cross_attn_token_to_image.register_forward_hook(attend, with_kwargs=True)
+            for each in (first, *later)
+        ),
+        transformer.final_attn_token_to_image.register_forward_pre_hook(
+            adding_to("q"), with_kwargs=True
+        ),
+    ]
+    with ExitStack() as removed:
+        for hook in hooks:
+            removed.enter_context(hook)
+        yield
 
 
-def _transform(
-    transformer: TwoWayTransformer,
-    cells: Tensor,
-    cell_positions: Tensor,
-    tokens: Tensor,
-    attention: Tensor,
-    target: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """Tokens (B, n, c) and cells (B, h * w, c) after the two-way transformer."""
-    # The released code adds the target in place to tokens that are also their positions, so the
-    # positions include it from the first layer on.
-    positions = tokens + target
-    queries = tokens
-    for layer in transformer.layers:
-        queries, cells = _layer(
-            layer, queries + target, cells, positions, cell_positions, attention
-        )
-    query = queries + positions + target
-    found = transformer.final_attn_token_to_image(q=query, k=cells + cell_positions, v=cells)
-    return transformer.norm_final_attn(queries + found), cells
-
-
-def _layer(
-    layer: TwoWayAttentionBlock,
-    queries: Tensor,
-    cells: Tensor,
-    positions: Tensor,
-    cell_positions: Tensor,
-    attention: Tensor,
-) -> tuple[Tensor, Tensor]:
-    """One two-way block with guided attention from tokens to the image."""
-    if layer.skip_first_layer_pe:
-        queries = layer.self_attn(q=queries, k=queries, v=queries)
-    else:
-        placed = queries + positions
-        queries = queries + layer.self_attn(q=placed, k=placed, v=queries)
-    queries = layer.norm1(queries)
-
-    guided = _guided_attention(
-        layer.cross_attn_token_to_image,
-        queries + positions,
-        cells + cell_positions,
-        cells,
-        attention,
-    )
-    queries = layer.norm2(queries + guided)
-    queries = layer.norm3(queries + layer.mlp(queries))
-
-    answered = layer.cross_attn_image_to_token(
-        q=cells + cell_positions, k=queries + positions, v=queries
-    )
-    return queries, layer.norm4(cells + answered)
-
-
-def _guided_attention(
-    module: Attention, query: Tensor, key: Tensor, value: Tensor, attention: Tensor
-) -> Tensor:
+def _guided_attention(module: Attention, guide: Tensor, q: Tensor, k: Tensor, v: Tensor) -> Tensor:
     """softmax(softmax(q k / sqrt(d)) + A) v: (B, n, c).
 
     The second softmax is over values between 0 and 2, so its weights are nearly equal: the tokens
@@ -136,14 +70,7 @@ def _guided_attention(
     def heads(vectors: Tensor) -> Tensor:
         return vectors.reshape(*vectors.shape[:2], module.num_heads, -1).transpose(1, 2)
 
-    q, k, v = (
-        heads(project(vectors))
-        for project, vectors in (
-            (module.q_proj, query),
-            (module.k_proj, key),
-            (module.v_proj, value),
-        )
-    )
-    weights = (q @ k.transpose(-2, -1) / math.sqrt(q.shape[-1])).softmax(dim=-1)
-    weights = (weights + attention[:, None, None]).softmax(dim=-1)
-    return module.out_proj((weights @ v).transpose(1, 2).flatten(2))
+    query, key = heads(module.q_proj(q)), heads(module.k_proj(k))
+    weights = (query @ key.transpose(-2, -1) / math.sqrt(query.shape[-1])).softmax(dim=-1)
+    weights = (weights + guide).softmax(dim=-1)
+    return module.out_proj((weights @ heads(module.v_proj(v))).transpose(1, 2).flatten(2))

@@ -61,12 +61,11 @@ class HFSam(PromptableNetwork):
     def _encode(self, pixels: Tensor) -> Sequence[Features]:
         model = self._network
         found = model.get_image_embeddings(pixels)
+        maps = (
+            found if isinstance(model, Sam2Model) else [found]
+        )  # from the finest to the embedding
         if isinstance(model, SamHQModel):
             maps = [found[0], *found[1]]  # the embedding, then the early maps of global blocks
-        elif isinstance(model, Sam2Model):
-            maps = found  # from the finest to the embedding
-        else:
-            maps = [found]
         return [tuple(one[i : i + 1] for one in maps) for i in range(len(pixels))]
 
     def _embedding_at(self) -> int:
@@ -76,14 +75,10 @@ class HFSam(PromptableNetwork):
         model = self._network
         # One image per prompt: the classes take a mask input per image, not per prompt.
         maps = [one.expand(len(prompts.coords), -1, -1, -1) for one in features]
-        if isinstance(model, SamHQModel):
-            given = {"image_embeddings": maps[0], "intermediate_embeddings": maps[1:]}
-        elif isinstance(model, Sam2Model):
-            given = {"image_embeddings": maps}
-        else:
-            given = {"image_embeddings": maps[0]}
+        early = {"intermediate_embeddings": maps[1:]} if isinstance(model, SamHQModel) else {}
         answer = model(
-            **given,
+            image_embeddings=maps if isinstance(model, Sam2Model) else maps[0],
+            **early,
             input_points=prompts.coords[:, None],
             input_labels=prompts.labels[:, None],
             input_boxes=None if prompts.boxes is None else prompts.boxes[:, None],

@@ -18,9 +18,8 @@ from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
-from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
 

@@ -11,8 +11,7 @@ import numpy.typing as npt
 
 from ipseg.rows import Map
 from ipseg.segmenters import BatchedSegmenter, Segmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 TOGETHER = 16  # prompts; larger batches are not faster on a GPU
 
@@ -84,22 +83,9 @@ class Refinement:
         if self.passes == 1:
             return decode_all(segmenter, embedding, prompts)
         first = decode_all(segmenter, embedding, prompts, multimask=False)
-        second = refine(
-            segmenter,
-            embedding,
-            [
-                replace(prompt, mask_input=answer.low_res_logits[0])
-                for prompt, answer in zip(prompts, first, strict=True)
-            ],
-        )
-        return refine(
-            segmenter,
-            embedding,
-            [
-                replace(prompt, box=self.box(answer), mask_input=answer.low_res_logits[0])
-                for prompt, answer in zip(prompts, second, strict=True)
-            ],
-        )
+        second = refine(segmenter, embedding, list(map(again, prompts, first)))
+        boxes = [self.box(answer) for answer in second]
+        return refine(segmenter, embedding, list(map(again, prompts, second, boxes)))
 
     def box(self, second: Decoded) -> Box:
         """The box for pass 3 from the one candidate of pass 2.
@@ -140,6 +126,13 @@ def decode_all(
     ]
 
 
+def again(prompt: PointPrompt, answer: Decoded, box: Box | None = None) -> PointPrompt:
+    """The prompt with the logits of the first candidate that it gave, and with a box, if given."""
+    return replace(
+        prompt, box=prompt.box if box is None else box, mask_input=answer.low_res_logits[0]
+    )
+
+
 def refine(
     segmenter: Segmenter,
     embedding: Any,  # noqa: ANN401
@@ -160,11 +153,8 @@ def tight_box(mask: npt.NDArray[np.bool_]) -> Box | None:
 
 def only(decoded: Decoded, index: int) -> Decoded:
     """One of several candidates, keeping the leading axis."""
-    frame = decoded.frame_masks
     chosen = slice(index, index + 1)
-    return Decoded(
-        masks=decoded.masks[chosen],
-        predicted_iou=decoded.predicted_iou[chosen],
-        low_res_logits=decoded.low_res_logits[chosen],
-        frame_masks=None if frame is None else frame[chosen],
-    )
+    kept: dict[str, Any] = {
+        name: part if part is None else part[chosen] for name, part in vars(decoded).items()
+    }
+    return Decoded(**kept)

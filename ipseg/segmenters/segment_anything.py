@@ -14,10 +14,9 @@ from torch import Tensor
 
 from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
-from ipseg.segmenters.decoded import Decoded
 from ipseg.segmenters.frame import Aspect
-from ipseg.segmenters.guided import guided_decode
-from ipseg.segmenters.prompt import Guidance, PointPrompt
+from ipseg.segmenters.guided import guided
+from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 from ipseg.segmenters.promptable import Embedding, Features, PromptableNetwork, PromptBatch
 from ipseg.segmenters.sam_architecture import recognise
 
@@ -96,23 +95,20 @@ class SegmentAnything(PromptableNetwork):
             return torch.from_numpy(np.stack(arrays)).float().to(grid.device)
 
         def decode(batch: PromptBatch, chosen: Sequence[int]) -> tuple[Tensor, Tensor]:
-            sparse, dense = self._embed(batch)
-            return guided_decode(
-                self._network.mask_decoder,
-                grid[None],
-                self._network.prompt_encoder.get_dense_pe(),
-                sparse,
-                dense,
-                attention=stack([guidance[i].attention for i in chosen]),
-                target=stack([guidance[i].target for i in chosen]),
-                multimask=batch.multimask,
-            )
+            attention = stack([guidance[i].attention for i in chosen])
+            target = stack([guidance[i].target for i in chosen])
+            with guided(self._network.mask_decoder, attention, target):
+                return self._decode(embedding.features, batch)
 
         return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
 
     def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         sam = self._network
-        sparse, dense = self._embed(prompts)
+        sparse, dense = sam.prompt_encoder(
+            points=(prompts.coords, prompts.labels),
+            boxes=prompts.boxes,
+            masks=None if prompts.logits is None else prompts.logits[:, None],
+        )
         logits, predicted_iou = sam.mask_decoder(
             image_embeddings=features[0],
             image_pe=sam.prompt_encoder.get_dense_pe(),
@@ -121,12 +117,3 @@ class SegmentAnything(PromptableNetwork):
             multimask_output=prompts.multimask,
         )
         return logits, predicted_iou
-
-    def _embed(self, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
-        """Prompt embeddings for the mask decoder: (B, n, c) and (B, c, gh, gw)."""
-        sparse, dense = self._network.prompt_encoder(
-            points=(prompts.coords, prompts.labels),
-            boxes=prompts.boxes,
-            masks=None if prompts.logits is None else prompts.logits[:, None],
-        )
-        return sparse, dense

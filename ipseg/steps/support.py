@@ -8,7 +8,6 @@ from typing import Any, ClassVar, Literal
 
 import cv2
 import numpy as np
-import numpy.typing as npt
 
 from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, PromptError
@@ -16,6 +15,8 @@ from ipseg.rows import Image, Map, Mask, Row
 from ipseg.saliency import Saliency
 from ipseg.saliency.weak import is_weak
 from ipseg.segmenters import Segmenter
+from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.refinement import refine
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.images import encode_png
 
@@ -133,11 +134,12 @@ class FindSupport(NetworkStep):
                     f"size, object non-zero), or choose another support.kind"
                 )
         if box := self._from(row, "given_box", "box", given, box_of):
-            return self._prompted(image, box=np.array(box, np.float64)), "box"
+            no_points = np.zeros((0, 2), np.float32), np.zeros(0, np.int8)
+            return self._prompted(image, PointPrompt(*no_points, np.array(box, np.float64))), "box"
         if points := self._from(row, "given_points", "point", given, innermost):
             coords = np.array([(p["x"], p["y"]) for p in points], np.float32)
             labels = np.array([p["label"] for p in points], np.int8)
-            return self._prompted(image, coords, labels), "point"
+            return self._prompted(image, PointPrompt(coords, labels)), "point"
         if self.saliency is None:
             raise PromptError(
                 f"prompt {row['uri']} has no {self.kind}: put NAME.{self.kind}.json beside "
@@ -154,32 +156,20 @@ class FindSupport(NetworkStep):
             return row[column]
         return derive(read_support(given, row)) if given and self.kind == kind else None
 
-    def _prompted(
-        self,
-        image: Image,
-        coords: npt.NDArray[np.float32] | None = None,
-        labels: npt.NDArray[np.int8] | None = None,
-        box: npt.NDArray[np.float64] | None = None,
-    ) -> Map:
+    def _prompted(self, image: Image, prompt: PointPrompt) -> Map:
         if self.segmenter is None:
             raise PromptError(
                 "a box or a point needs a segmenter, and the method has none: set "
                 "support.segmenter.kind, or give a mask"
             )
-        if box is not None and not self.segmenter.takes_boxes:
+        if prompt.box is not None and not self.segmenter.takes_boxes:
             raise PromptError(
                 f"a box needs a segmenter that takes boxes, which "
                 f"{type(self.segmenter).__name__} does not: set support.segmenter.kind, or give "
                 f"points or a mask"
             )
-        decoded = self.segmenter.decode(
-            self.segmenter.encode([image])[0],
-            np.zeros((0, 2), np.float32) if coords is None else coords,
-            np.zeros(0, np.int8) if labels is None else labels,
-            boxes=box,
-        )
-        best = int(np.argmax(decoded.predicted_iou))
-        return decoded.masks[best].astype(np.float32)
+        (decoded,) = refine(self.segmenter, self.segmenter.encode([image])[0], [prompt])
+        return decoded.masks[0].astype(np.float32)
 
 
 def read_support(address: str, row: Row) -> Mask:

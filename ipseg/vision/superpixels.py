@@ -14,12 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from skimage.segmentation import slic
 
+from ipseg.rows import Image, Map
+
 _SLIC_ITERATIONS = 5
+_SMOOTHING = 1.0  # Gaussian sigma before the partition, pixels
+_COMPACTNESS = 10.0  # weight of distance relative to colour
 _JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
-def work_image(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
+def work_image(image: Image, long_side: int) -> Image:
     """Resizes to a longer side of `long_side` pixels, keeping the aspect ratio.
 
     Args:
@@ -39,7 +43,7 @@ def work_image(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.u
     return np.asarray(cv2.resize(image, size, interpolation=interpolation), dtype=np.uint8)
 
 
-def to_lab(image: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+def to_lab(image: Image) -> npt.NDArray[np.float32]:
     """CIE Lab of an RGB image: (h, w, 3) float32 with L in [0, 100] and a, b about [-100, 100]."""
     lab = cv2.cvtColor(image.astype(np.float32) / np.float32(255), cv2.COLOR_RGB2LAB)
     return np.asarray(lab, dtype=np.float32)
@@ -71,20 +75,14 @@ class Superpixels:
 
     def mean(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
         """Mean of a (h, w) pixel map in each superpixel: (n,) float64."""
-        return self._sum(values) / self.area
+        return np.bincount(self.labels.ravel(), values.ravel()) / self.area
 
-    def paint(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float32]:
+    def paint(self, values: npt.NDArray[np.floating]) -> Map:
         """Gives every pixel the value of its superpixel: (n,) -> (h, w) float32."""
         return np.asarray(values, dtype=np.float32)[self.labels]
 
-    def _sum(self, values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:
-        weights = values.ravel().astype(np.float64)
-        return np.asarray(np.bincount(self.labels.ravel(), weights), dtype=np.float64)
 
-
-def superpixels(
-    lab: npt.NDArray[np.float32], count: int = 250, compactness: float = 10.0, sigma: float = 1.0
-) -> Superpixels:
+def superpixels(lab: npt.NDArray[np.float32], count: int = 250) -> Superpixels:
     """Partitions an image into superpixels (SLIC, Achanta et al., PAMI 2012).
 
     By scikit-image, because OpenCV has it only in its contrib builds, which are overwritten by any
@@ -93,19 +91,17 @@ def superpixels(
     Args:
         lab: (h, w, 3) float32 Lab image.
         count: approximate number of superpixels, >= 1. Very small images have fewer.
-        compactness: weight of distance relative to colour, > 0.
-        sigma: Gaussian smoothing before the partition, pixels.
 
     Returns:
         The superpixels; labels are consecutive and none is empty.
     """
-    smooth = cv2.GaussianBlur(lab, (0, 0), sigma)
-    # scikit-image scales its input to [0, 1], but `compactness` is in units of Lab.
+    smooth = cv2.GaussianBlur(lab, (0, 0), _SMOOTHING)
+    # scikit-image scales its input to [0, 1], but the compactness is in units of Lab.
     spread = float(np.ptp(smooth)) or 1.0
     labels = slic(
         smooth,
         n_segments=round(_JOINED * count),
-        compactness=compactness / spread,
+        compactness=_COMPACTNESS / spread,
         max_num_iter=_SLIC_ITERATIONS,
         convert2lab=False,
         min_size_factor=_MIN_AREA_SHARE,

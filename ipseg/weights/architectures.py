@@ -61,9 +61,9 @@ class Architecture:
     def build(self, *, tiny: bool = False) -> Network:
         """The network with its initial weights."""
         numbers = {**self.real, **(self.tiny if tiny else {})}
-        return (
-            self.network(**numbers) if self.config is None else self.network(self.config(**numbers))
-        )
+        if self.config is None:
+            return self.network(**numbers)
+        return self.network(self.config(**numbers))
 
 
 def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
@@ -76,37 +76,31 @@ def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
 
 
 def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
-    # It has a ratio instead of the hidden units of a block.
-    def numbers(width: int, depth: int, heads: int) -> dict[str, int]:
-        return {k: v for k, v in _vit(width, depth, heads).items() if k != "intermediate_size"}
-
-    real = numbers(width, 12, heads) | {"image_size": 518, "patch_size": 14}
-    tiny = numbers(32, 2, 2)
+    real = _vit(width, 12, heads) | {"image_size": 518, "patch_size": 14}
+    tiny = _vit(32, 2, 2)
+    for numbers in (real, tiny):
+        del numbers["intermediate_size"]  # it has a ratio instead
     if registers:
         real |= {"num_register_tokens": registers}
         return Architecture(Dinov2WithRegistersModel, Dinov2WithRegistersConfig, real, tiny)
     return Architecture(Dinov2Model, Dinov2Config, real, tiny)
 
 
-def _clip(vision: dict[str, int], text_width: int, text_heads: int) -> Architecture:
+def _clip(
+    vit: dict[str, int], side: int, patch: int, text_width: int, text_heads: int
+) -> Architecture:
     """Both towers and the projections, as on the hub."""
+    vision = vit | {"image_size": side, "patch_size": patch}
     text = {"vocab_size": 49408, "max_position_embeddings": 77}
     small = {"vocab_size": 16, "bos_token_id": 14, "eos_token_id": 15}
-    seen = {key: vision[key] for key in ("image_size", "patch_size")}
-    return Architecture(
-        CLIPModel,
-        CLIPConfig,
-        {
-            "vision_config": vision | {"projection_dim": text_width},
-            "text_config": _vit(text_width, 12, text_heads) | text | {"projection_dim": text_width},
-            "projection_dim": text_width,
-        },
-        {
-            "vision_config": _vit(32, 2, 2) | seen | {"projection_dim": 32},
-            "text_config": _vit(32, 1, 2) | text | small | {"projection_dim": 32},
-            "projection_dim": 32,
-        },
-    )
+
+    def towers(seen: dict[str, int], read: dict[str, int], width: int) -> Numbers:
+        shared = {"projection_dim": width}
+        return {"vision_config": seen | shared, "text_config": text | read | shared, **shared}
+
+    real = towers(vision, _vit(text_width, 12, text_heads), text_width)
+    tiny = towers(vision | _vit(32, 2, 2), _vit(32, 1, 2) | small, 32)
+    return Architecture(CLIPModel, CLIPConfig, real, tiny)
 
 
 _HIERA_TINY = {
@@ -131,12 +125,8 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             _vit(32, 2, 2),
         )
     },
-    "openai/clip-vit-base-patch16": {
-        "": _clip(_vit(768, 12, 12) | {"image_size": 224, "patch_size": 16}, 512, 8)
-    },
-    "openai/clip-vit-large-patch14-336": {
-        "": _clip(_vit(1024, 24, 16) | {"image_size": 336, "patch_size": 14}, 768, 12)
-    },
+    "openai/clip-vit-base-patch16": {"": _clip(_vit(768, 12, 12), 224, 16, 512, 8)},
+    "openai/clip-vit-large-patch14-336": {"": _clip(_vit(1024, 24, 16), 336, 14, 768, 12)},
     "facebook/vit-mae-base": {
         "": Architecture(
             ViTMAEForPreTraining,

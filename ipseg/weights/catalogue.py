@@ -15,16 +15,11 @@ Layout = Literal["transformers", "diffusers", "file"]
 FILES: dict[Layout, tuple[str, ...]] = {
     "transformers": ("config.json", "preprocessor_config.json", "model.safetensors"),
     "diffusers": (
-        "unet/config.json",
-        "unet/diffusion_pytorch_model.safetensors",
-        "vae/config.json",
-        "vae/diffusion_pytorch_model.safetensors",
-        "text_encoder/config.json",
-        "text_encoder/model.safetensors",
-        "tokenizer/merges.txt",
-        "tokenizer/vocab.json",
-        "tokenizer/tokenizer_config.json",
-        "tokenizer/special_tokens_map.json",
+        *("unet/config.json", "unet/diffusion_pytorch_model.safetensors"),
+        *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
+        *("text_encoder/config.json", "text_encoder/model.safetensors"),
+        *("tokenizer/merges.txt", "tokenizer/vocab.json"),
+        *("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json"),
         "scheduler/scheduler_config.json",
     ),
     "file": (),
@@ -32,6 +27,7 @@ FILES: dict[Layout, tuple[str, ...]] = {
 OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
+_ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
 _SETTINGS = ("weights", "odise")  # settings of components with the name of weights
 
 
@@ -58,6 +54,10 @@ class Source:
     revision: str = "main"
 
 
+def _sam(megabytes: int, sha256: str) -> Source:
+    return Source("Apache-2.0", True, megabytes, "file", _SAM, sha256)
+
+
 # Licences as stated by the publishers. Checksums of the SAM files are those of the published files;
 # ODISE has the first digits of the checksum in the name of its file.
 CATALOGUE: dict[str, Source] = {
@@ -75,36 +75,16 @@ CATALOGUE: dict[str, Source] = {
         "CreativeML OpenRAIL-M (restricts uses)", True, 4266, "diffusers"
     ),
     "odise_label_coco_50e-b67d2efc.pth": Source(
-        "NVIDIA source code licence",
-        False,
-        None,
-        "file",
-        "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0",
-        "b67d2efc",
+        "NVIDIA source code licence", False, None, "file", _ODISE, "b67d2efc"
     ),
-    "sam_vit_h_4b8939.pth": Source(
-        "Apache-2.0",
-        True,
-        2565,
-        "file",
-        _SAM,
-        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    "sam_vit_h_4b8939.pth": _sam(
+        2565, "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"
     ),
-    "sam_vit_l_0b3195.pth": Source(
-        "Apache-2.0",
-        True,
-        1250,
-        "file",
-        _SAM,
-        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    "sam_vit_l_0b3195.pth": _sam(
+        1250, "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622"
     ),
-    "sam_vit_b_01ec64.pth": Source(
-        "Apache-2.0",
-        True,
-        375,
-        "file",
-        _SAM,
-        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    "sam_vit_b_01ec64.pth": _sam(
+        375, "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912"
     ),
     "facebook/sam-vit-base": Source("Apache-2.0", True, 375),
     "facebook/sam-vit-large": Source("Apache-2.0", True, 1250),
@@ -138,14 +118,11 @@ def needs(settings: Mapping[str, Any]) -> list[Need]:
     """
     found: dict[str, Need] = {}
     for part, values in _parts(settings):
-        names = [values.get(setting) for setting in _SETTINGS]
-        if values.get("odise"):
-            names.append(values["odise_clip"])
-        for name in names:
-            if name:
-                before = found[name].parts if name in found else ()
-                source = CATALOGUE.get(name) or _unlisted(part, name)
-                found[name] = Need((*before, part), name, source)
+        settings_of = (*_SETTINGS, "odise_clip") if values.get("odise") else _SETTINGS
+        for name in filter(None, map(values.get, settings_of)):
+            before = found[name].parts if name in found else ()
+            source = CATALOGUE.get(name) or _unlisted(part, name)
+            found[name] = Need((*before, part), name, source)
     return list(found.values())
 
 

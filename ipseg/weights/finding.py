@@ -19,7 +19,6 @@ TINY_MARK = "tiny-weights.json"
 """Name of the file that marks a folder of tiny random weights."""
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-_BLOCK = 1 << 24  # bytes hashed at once
 
 
 @dataclass(frozen=True)
@@ -45,11 +44,8 @@ class WeightFile:
 @cache
 def _sha256(path: Path, size: int, modified: int) -> str:
     del size, modified  # only for the cache
-    digest = hashlib.sha256()
     with path.open("rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 @dataclass(frozen=True)
@@ -91,12 +87,10 @@ def find(need: Need, models: Models) -> Found:
         names = FILES[need.source.layout] or (need.name,)
         return Found(need, None, "", "", (), tuple(n for n in names if n not in OPTIONAL))
     if not location.is_dir():
-        published = need.source.sha256
-        where = "file"
-        if (tiny := _tiny_sums(models, location)) is not None:
-            where, published = "tiny", tiny.get(location.name, "")
+        tiny = _tiny_sums(models, location)
+        published = need.source.sha256 if tiny is None else tiny.get(location.name, "")
         file = WeightFile(location.name, location, published)
-        return Found(need, location, where, "", (file,), ())
+        return Found(need, location, "file" if tiny is None else "tiny", "", (file,), ())
     layout = need.source.layout
     if layout == "file":  # a folder made by the user
         layout = folder_layout(need.parts)
@@ -153,22 +147,20 @@ def alternative(name: str) -> str | None:
     """The older form of a .safetensors file on the hub, or None."""
     if not name.endswith(".safetensors"):
         return None
-    folder, _, file = name.rpartition("/")
+    folder, slash, file = name.rpartition("/")
     older = "diffusion_pytorch_model.bin" if file.startswith("diffusion") else "pytorch_model.bin"
-    return f"{folder}/{older}" if folder else older
+    return f"{folder}{slash}{older}"
 
 
 def _folder(folder: Path, layout: Layout) -> tuple[list[WeightFile], list[str]]:
     files, missing = [], []
     for wanted in FILES[layout]:
-        older = alternative(wanted)
-        name = wanted
-        if older is not None and not (folder / wanted).exists() and (folder / older).exists():
-            name = older
-        if (folder / name).exists():
+        names = filter(None, (wanted, alternative(wanted)))
+        name = next((name for name in names if (folder / name).exists()), None)
+        if name is not None:
             files.append(WeightFile(name, folder / name, _published(folder, name)))
-        elif name not in OPTIONAL:
-            missing.append(name)
+        elif wanted not in OPTIONAL:
+            missing.append(wanted)
     return files, missing
 
 
@@ -192,9 +184,9 @@ def _tiny_sums(models: Models, location: Path) -> dict[str, str] | None:
     """Checksums of the tiny weights in `models.root`; None if `location` is not one of them."""
     if models.root is None:
         return None
-    root = Path(models.root).expanduser()
+    root = Path(models.root).expanduser().resolve()
     mark = root / TINY_MARK
-    if not mark.exists() or not location.resolve().is_relative_to(root.resolve()):
+    if not mark.exists() or not location.resolve().is_relative_to(root):
         return None
     sums: dict[str, str] = json.loads(mark.read_text())["files"]
     return sums

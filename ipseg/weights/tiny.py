@@ -10,8 +10,7 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -19,9 +18,11 @@ import numpy as np
 import torch
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
-from transformers.utils import logging as transformers_logging
 
 from ipseg.errors import OutputError
+from ipseg.features.odise import ODISE_PREFIX, odise_shapes
+from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
+from ipseg.networks.pretrained import quiet
 from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
 from ipseg.weights.finding import TINY_MARK
 
@@ -29,11 +30,8 @@ _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
 _ODISE_FILE = "odise_label_coco_50e-b67d2efc.pth"
 _DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
-_IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
-_OPENAI = {
-    "image_mean": [0.48145466, 0.4578275, 0.40821073],
-    "image_std": [0.26862954, 0.26130258, 0.27577711],
-}
+_IMAGENET = {"image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
+_OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
@@ -67,10 +65,9 @@ def write_tiny(folder: Path) -> dict[str, str]:
                 f"folder of their own"
             )
         about = {"about": "random weights for trying the code; they cannot segment"}
-        _write_json(
-            folder / TINY_MARK, about | {"files": {}}
-        )  # first, because this can be interrupted
-        with _without_progress():
+        # First, because this can be interrupted.
+        _write_json(folder / TINY_MARK, about | {"files": {}})
+        with quiet():
             _write_all(folder)
         sums = {
             str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -161,16 +158,10 @@ def _odise() -> dict[str, Tensor]:
         unet = networks(_DIFFUSION, tiny=True)["unet"]
         clip = networks(_CLIP, tiny=True)[""]
     channels = unet.time_embedding.linear_2.out_features
-    shapes: Mapping[str, tuple[int, ...]] = {
-        "alpha_cond_time_embed": (channels,),
-        "time_embed_project.linear.weight": (channels, clip.config.projection_dim),
-        "time_embed_project.linear.bias": (channels,),
-        "time_embed_project.positional_embedding": (1, 1, channels),
-    }
     random = np.random.default_rng(_SEED)
     return {
-        f"backbone.feature_extractor.{name}": _normal(random, shape, 0.2)
-        for name, shape in shapes.items()
+        f"{ODISE_PREFIX}{name}": _normal(random, shape, 0.2)
+        for name, shape in odise_shapes(channels, clip.config.projection_dim).items()
     }
 
 
@@ -191,15 +182,3 @@ def _write_tokenizer(folder: Path) -> None:
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(values, indent=1) + "\n")
-
-
-@contextmanager
-def _without_progress() -> Iterator[None]:
-    library: Any = transformers_logging
-    enabled = library.is_progress_bar_enabled()
-    library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        if enabled:
-            library.enable_progress_bar()

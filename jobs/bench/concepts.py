@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+import timeit
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -54,8 +54,7 @@ def measure(method: IPSeg, models: Models, operations: Operations) -> ConceptSec
     """Times what is done for each concept; None for a segmenter without a network."""
     if not isinstance(method.segmenter, PromptableNetwork):
         return None
-    given: Any = method.segmenter
-    segmenter = replace(given)
+    segmenter: Any = replace(method.segmenter)
     method = replace(method, segmenter=segmenter)
     embedding = _ready(segmenter, models)
     random = np.random.default_rng(0)
@@ -108,9 +107,4 @@ def _rate(models: Models) -> float:
 
 
 def _fastest(run: Callable[[], object]) -> float:
-    taken = []
-    for _ in range(_RUNS):
-        start = time.perf_counter()
-        run()
-        taken.append(time.perf_counter() - start)
-    return min(taken)
+    return min(timeit.repeat(run, number=1, repeat=_RUNS))

@@ -12,27 +12,25 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from uuid import uuid4
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from jobs.bench.synthetic import CostKind, synthetic_steps
-from pipeline.engines.memory import Memory, memory
+from pipeline.engines.memory import memory
 from pipeline.engines.ray_engine import RayEngine
 from pipeline.engines.ray_record import RayRecord
 from pipeline.planning.calibration import StageCost
 from pipeline.planning.estimate import Load, estimate
-from pipeline.process import Outcome, Work, process
+from pipeline.planning.plan import Plan
+from pipeline.process import Work, process
 from pipeline.runfolder.sink import OBJECTS, Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
-
-if TYPE_CHECKING:
-    from pipeline.planning.plan import Plan
 
 LISTED = ("key", "uri")
 GIVEN = ("key", "shard", "uri")
@@ -68,84 +66,6 @@ class SyntheticRun:
         return {"match": self.match, "points": self.points, "segment": self.segment}
 
 
-@dataclass(frozen=True)
-class Sample:
-    """How things stood at one moment.
-
-    Attributes:
-        seconds: since streaming began.
-        rows: that the last stage had handed on.
-        driver: resident bytes of the driver.
-        record: of the actor that keeps the run's record.
-    """
-
-    seconds: float
-    rows: int
-    driver: int
-    record: int
-
-
-@dataclass(frozen=True)
-class Operator:
-    """One operator of Ray Data, by Ray's own account.
-
-    Attributes:
-        name: Ray's; several names where Ray has fused operators.
-        tasks: it ran.
-        blocks: it handed on.
-        bytes: of these blocks.
-        seconds: its tasks spent, added up.
-    """
-
-    name: str
-    tasks: int
-    blocks: int
-    bytes: int
-    seconds: float
-
-
-@dataclass(frozen=True)
-class Measurement:
-    """What a synthetic run came to.
-
-    Attributes:
-        run: what was run.
-        cpus: of the cluster.
-        listing_seconds: to cut the rows into shards; not part of the streaming.
-        outcome: of the run; its seconds are the streaming: from the plan, with actors not started,
-            to the last success file.
-        bottleneck: name of the stage that sets the pace; "CPUs" where spinning workers share them.
-        busy: seconds that each worker of the bottleneck works.
-        loads: for each stage, its workers and how busy they are.
-        operators: of Ray Data.
-        driver: memory of this process, at the end.
-        record: of the record's actor, at the end.
-        curve: memory over time; the first before streaming.
-    """
-
-    run: SyntheticRun
-    cpus: float
-    listing_seconds: float
-    outcome: Outcome
-    bottleneck: str
-    busy: float
-    loads: tuple[Load, ...]
-    operators: tuple[Operator, ...]
-    driver: Memory
-    record: Memory
-    curve: tuple[Sample, ...]
-
-    @property
-    def efficiency(self) -> float:
-        """Share of the streaming in which the bottleneck works."""
-        return self.busy / self.outcome.seconds
-
-    @property
-    def overhead(self) -> float:
-        """Seconds per row that streaming takes longer than the work of the bottleneck."""
-        return (self.outcome.seconds - self.busy) / self.run.rows
-
-
 class _KnownRecord(RayEngine):
     """An engine whose record exists before its run, so that it can be followed meanwhile."""
 
@@ -160,11 +80,20 @@ class _KnownRecord(RayEngine):
         return self.known
 
 
-def measure_engine(run: SyntheticRun) -> Measurement:
+def measure_engine(run: SyntheticRun) -> dict[str, Any]:
     """Runs the pipeline on Ray, with the whole of its bookkeeping, over rows that cost known time.
 
     Everything is written to a scratch folder of this machine (`TMPDIR`; workers on other machines
     must see it, too) and removed.
+
+    Returns:
+        What is written as JSON; memory in bytes. `listing_seconds` went before the streaming, whose
+        `seconds` are from the plan, with actors not started, to the last success file.
+        `busy_seconds` works each worker of the `bottleneck` ("CPUs" where spinning workers share
+        them), `efficiency` is their share of the streaming, and `overhead_seconds_per_row` what it
+        takes longer. `stages` are by the run's record, with the seconds that are known; `operators`
+        by Ray's own account, their seconds added up over tasks. `memory` has that of the driver and
+        of the record's actor at the end, and a curve, whose first sample is before the streaming.
 
     Raises:
         IpsegError: as `pipeline.process.process`.
@@ -190,19 +119,35 @@ def measure_engine(run: SyntheticRun) -> Measurement:
         every = max(1.0, run.rows * pace / _SAMPLES)
         with _ray_counting(), _sampled(record, every) as curve:
             outcome = process(engine, work, FailureBudget())
-        return Measurement(
-            run=run,
-            cpus=plan.cluster.cpus,
-            listing_seconds=listing_seconds,
-            outcome=outcome,
-            bottleneck=slowest,
-            busy=run.rows * pace,
-            loads=loads,
-            operators=_operators(list_stats_summaries()[-1]),
-            driver=memory(),
-            record=record.memory(),
-            curve=tuple(curve),
-        )
+        seconds, busy, known = outcome.seconds, run.rows * pace, {load.name: load for load in loads}
+        return {
+            "rows": run.rows,
+            "kind": run.kind,
+            "cpus": plan.cluster.cpus,
+            "runtime": asdict(run.runtime),
+            "listing_seconds": listing_seconds,
+            "seconds": seconds,
+            "rows_per_second": run.rows / seconds,
+            "bottleneck": slowest,
+            "busy_seconds": busy,
+            "efficiency": busy / seconds,
+            "overhead_seconds_per_row": (seconds - busy) / run.rows,
+            "stages": [
+                {
+                    **stage,
+                    "workers": known[stage["stage"]].workers,
+                    "rows_per_second": stage["rows"] / seconds,
+                    "known_seconds": run.rows * known[stage["stage"]].seconds_per_row,
+                }
+                for stage in outcome.stages
+            ],
+            "operators": _operators(list_stats_summaries()[-1]),
+            "memory": {
+                "driver": asdict(memory()),
+                "record": asdict(record.memory()),
+                "curve": curve,
+            },
+        }
 
 
 @contextmanager
@@ -235,15 +180,15 @@ def bottleneck(plan: Plan, run: SyntheticRun) -> tuple[float, str, tuple[Load, .
 
 
 @contextmanager
-def _sampled(record: RayRecord, every: float) -> Iterator[list[Sample]]:
+def _sampled(record: RayRecord, every: float) -> Iterator[list[dict[str, float]]]:
     """Takes a sample of the memory now and then while the body runs."""
     started, stop = time.perf_counter(), threading.Event()
 
-    def sample() -> Sample:
+    def sample() -> dict[str, float]:
         stages = record.summary()
         rows = stages[-1]["rows"] if stages else 0
-        seconds = time.perf_counter() - started
-        return Sample(seconds, rows, memory().now, record.memory().now)
+        now = {"driver": memory().now, "record": record.memory().now}
+        return {"seconds": time.perf_counter() - started, "rows": rows, **now}
 
     curve = [sample()]
 
@@ -261,17 +206,18 @@ def _sampled(record: RayRecord, every: float) -> Iterator[list[Sample]]:
     curve.append(sample())
 
 
-def _operators(summary: Any) -> tuple[Operator, ...]:  # noqa: ANN401  (Ray does not export its type)
+def _operators(summary: Any) -> list[dict[str, Any]]:  # noqa: ANN401  (Ray does not export its type)
+    """Those of Ray Data in order; a name is several where Ray has fused operators."""
     before = [operator for parent in summary.parents for operator in _operators(parent)]
     here = [
-        Operator(
-            name=each.operator_name,
-            tasks=each.task_rows.count,
-            blocks=each.output_num_rows.count,
-            bytes=int(each.output_size_bytes.sum),
-            seconds=each.wall_time.sum,
-        )
+        {
+            "name": each.operator_name,
+            "tasks": each.task_rows.count,
+            "blocks": each.output_num_rows.count,
+            "bytes": int(each.output_size_bytes.sum),
+            "seconds": each.wall_time.sum,
+        }
         for each in summary.operators_stats
         if each.output_num_rows is not None
     ]
-    return (*before, *here)
+    return [*before, *here]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict
+from collections.abc import Mapping
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
-from jobs.bench.engine import Measurement, Sample, SyntheticRun, measure_engine
+from jobs.bench.engine import SyntheticRun, measure_engine
 from jobs.output import write_file
 
 _MB = 1e6
@@ -30,7 +30,7 @@ def run_engine_bench(run: SyntheticRun, *, as_json: bool, out: Path | None) -> N
         IpsegError: as `measure_engine`; an OutputError if `out` cannot be written.
     """
     found = measure_engine(run)
-    text = json.dumps(as_data(found), indent=1)
+    text = json.dumps(found, indent=1)
     if out is not None:
         write_file(out, f"{text}\n".encode())
     if as_json:
@@ -45,62 +45,28 @@ def run_engine_bench(run: SyntheticRun, *, as_json: bool, out: Path | None) -> N
         console.print(f"written: {out}", soft_wrap=True)
 
 
-def as_data(found: Measurement) -> dict[str, Any]:
-    """What came of it as plain data; memory in bytes."""
-    seconds = found.outcome.seconds
-    loads = {load.name: load for load in found.loads}
-    return {
-        "rows": found.run.rows,
-        "kind": found.run.kind,
-        "cpus": found.cpus,
-        "runtime": asdict(found.run.runtime),
-        "listing_seconds": found.listing_seconds,
-        "seconds": seconds,
-        "rows_per_second": found.run.rows / seconds,
-        "bottleneck": found.bottleneck,
-        "busy_seconds": found.busy,
-        "efficiency": found.efficiency,
-        "overhead_seconds_per_row": found.overhead,
-        "stages": [
-            {
-                **stage,
-                "workers": loads[stage["stage"]].workers,
-                "rows_per_second": stage["rows"] / seconds,
-                "known_seconds": found.run.rows * loads[stage["stage"]].seconds_per_row,
-            }
-            for stage in found.outcome.stages
-        ],
-        "operators": [asdict(operator) for operator in found.operators],
-        "memory": {
-            "driver": asdict(found.driver),
-            "record": asdict(found.record),
-            "curve": [asdict(sample) for sample in found.curve],
-        },
-    }
-
-
-def _print_verdict(console: Console, found: Measurement) -> None:
-    rows, seconds = found.run.rows, found.outcome.seconds
+def _print_verdict(console: Console, found: Mapping[str, Any]) -> None:
+    seconds, busy = found["seconds"], found["busy_seconds"]
     took = timedelta(seconds=round(seconds))
     console.print(
-        f"{rows:,} rows in {took} on {found.cpus:g} CPUs: {rows / seconds:.1f} rows/s "
-        f"(listing them before took {found.listing_seconds:.1f} s)",
-        f"efficiency {found.efficiency:.3f}: the bottleneck, {found.bottleneck}, works "
-        f"{found.busy:.1f} s of these {seconds:.1f} s, in which its workers also start"
-        if found.busy
+        f"{found['rows']:,} rows in {took} on {found['cpus']:g} CPUs: "
+        f"{found['rows_per_second']:.1f} rows/s "
+        f"(listing them before took {found['listing_seconds']:.1f} s)",
+        f"efficiency {found['efficiency']:.3f}: the bottleneck, {found['bottleneck']}, works "
+        f"{busy:.1f} s of these {seconds:.1f} s, in which its workers also start"
+        if busy
         else "efficiency: no step takes time, all of it is the engine",
-        f"engine: {1e3 * found.overhead:.3f} ms a row beyond that",
+        f"engine: {1e3 * found['overhead_seconds_per_row']:.3f} ms a row beyond that",
         sep="\n",
         highlight=False,
         soft_wrap=True,
     )
 
 
-def _stages(found: Measurement) -> Table:
-    table = Table("stage", title="stages, by the run's record")
-    for heading in ("workers", "rows", "rows/s", "known s", "busy s", "ms/row beyond", "bytes/row"):
-        table.add_column(heading, justify="right")
-    for stage in as_data(found)["stages"]:
+def _stages(found: Mapping[str, Any]) -> Table:
+    headings = ("workers", "rows", "rows/s", "known s", "busy s", "ms/row beyond", "bytes/row")
+    table = _table("stage", *headings, title="stages, by the run's record")
+    for stage in found["stages"]:
         rows, busy, known = stage["rows"], stage["seconds"], stage["known_seconds"]
         table.add_row(
             stage["stage"],
@@ -115,35 +81,35 @@ def _stages(found: Measurement) -> Table:
     return table
 
 
-def _operators(found: Measurement) -> Table:
-    table = Table("operator", title="operators, by Ray's account")
-    for heading in ("tasks", "blocks", "bytes/row", "ms/task"):
-        table.add_column(heading, justify="right")
-    for each in found.operators:
+def _operators(found: Mapping[str, Any]) -> Table:
+    headings = ("tasks", "blocks", "bytes/row", "ms/task")
+    table = _table("operator", *headings, title="operators, by Ray's account")
+    for each in found["operators"]:
         table.add_row(
-            each.name,
-            f"{each.tasks:,}",
-            f"{each.blocks:,}",
-            f"{each.bytes / found.run.rows:,.0f}",
-            f"{1e3 * each.seconds / each.tasks:.1f}",
+            each["name"],
+            f"{each['tasks']:,}",
+            f"{each['blocks']:,}",
+            f"{each['bytes'] / found['rows']:,.0f}",
+            f"{1e3 * each['seconds'] / each['tasks']:.1f}",
         )
     return table
 
 
-def _memory(found: Measurement) -> Table:
-    table = Table("resident memory", "rows", "driver MB", "record's actor MB")
-    last = len(found.curve) - 1
-    picked = sorted({round(i * last / (_POINTS - 1)) for i in range(_POINTS)})
-    for sample in (found.curve[i] for i in picked):
-        table.add_row(_clock(sample), f"{sample.rows:,}", *_mb(sample.driver, sample.record))
-    table.add_section()
-    table.add_row("peak", "", *_mb(found.driver.peak, found.record.peak))
+def _table(first: str, *numbers: str, title: str) -> Table:
+    table = Table(first, title=title)
+    for heading in numbers:
+        table.add_column(heading, justify="right")
     return table
 
 
-def _clock(sample: Sample) -> str:
-    return f"after {sample.seconds:.0f} s"
-
-
-def _mb(*sizes: int) -> list[str]:
-    return [f"{size / _MB:.0f}" for size in sizes]
+def _memory(found: Mapping[str, Any]) -> Table:
+    table = Table("resident memory", "rows", "driver MB", "record's actor MB")
+    curve = found["memory"]["curve"]
+    picked = sorted({round(i * (len(curve) - 1) / (_POINTS - 1)) for i in range(_POINTS)})
+    for sample in (curve[i] for i in picked):
+        sizes = (f"{sample[who] / _MB:.0f}" for who in ("driver", "record"))
+        table.add_row(f"after {sample['seconds']:.0f} s", f"{sample['rows']:,}", *sizes)
+    table.add_section()
+    peaks = (f"{found['memory'][who]['peak'] / _MB:.0f}" for who in ("driver", "record"))
+    table.add_row("peak", "", *peaks)
+    return table

@@ -126,13 +126,15 @@ def count_released() -> Mapping[str, int]:
     """
     diffusion = StableDiffusion()
     parts = published(diffusion.weights)
-    latent, caption = torch.empty(4, 4, 64, 64, device=META), _caption(parts)
+    text, latent = parts["text_encoder"].config, torch.empty(4, 4, 64, 64, device=META)
+    caption = torch.empty(4, text.max_position_embeddings, text.hidden_size, device=META)
+    tokens = torch.empty(1, 77, dtype=torch.int64, device=META)
     found = {
         "UNet": count(lambda: parts["unet"](latent, 100, caption)),
         "VAE encoder": count(lambda: parts["vae"].encode(windows(diffusion))),
         "VAE decoder": count(lambda: parts["vae"].decode(latent)),
         CONDITIONING: conditioning(diffusion, windows(diffusion)),
-        "text encoder": 8 * count(lambda: parts["text_encoder"](_tokens())),
+        "text encoder": 8 * count(lambda: parts["text_encoder"](tokens)),
     }
     found |= operations(Dinov2()).operations
     segmenter = _of_published_size(SegmentAnything(aspect="squash"))
@@ -140,15 +142,6 @@ def count_released() -> Mapping[str, int]:
     found[ENCODER] = len(_PASSES) * encoder
     found[DECODER] = sum(decoding(segmenter, features, _POINTS, **form) for form in _PASSES)
     return MappingProxyType(found | operations(CorNetSaliency()).operations)
-
-
-def _caption(parts: Mapping[str, Any]) -> torch.Tensor:
-    config = parts["text_encoder"].config
-    return torch.empty(4, config.max_position_embeddings, config.hidden_size, device=META)
-
-
-def _tokens() -> torch.Tensor:
-    return torch.empty(1, 77, dtype=torch.int64, device=META)
 
 
 def _compare(channels: int, cells: int) -> int:

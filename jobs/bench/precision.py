@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import statistics
 import time
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -13,37 +14,24 @@ from ipseg.config import Config
 from jobs.bench.photos import photos, prompts
 
 
-@dataclass(frozen=True)
-class Effect:
-    """One precision beside float32, over all images and concepts.
-
-    Attributes:
-        precision: of the networks' arithmetic.
-        seconds: for one image.
-        mean_iou: of its masks with those of float32; None where neither found anything.
-        least_iou: of any one mask.
-        same_points: share of prompts whose points are the same.
-    """
-
-    precision: str
-    seconds: float
-    mean_iou: float | None
-    least_iou: float | None
-    same_points: float
-
-
-def compare_precisions(config: Config, others: tuple[str, ...]) -> list[Effect]:
+def compare_precisions(config: Config, others: tuple[str, ...]) -> list[dict[str, Any]]:
     """Segments two photos in float32 and in each of `others`.
+
+    Returns:
+        For each `precision` the `seconds` for one image and, over all images and concepts, the
+        `mean_iou` of its masks with those of float32 and the `least_iou` of any one mask (None
+        where neither found anything), and the share of prompts whose points are the same,
+        `same_points`.
 
     Raises:
         WeightsError: weights are missing or damaged.
     """
-    exact, seconds = _segment(config, "float32")
-    found = [Effect("float32", seconds, *_agreement(exact, exact))]
-    for precision in others:
-        masks, seconds = _segment(config, precision)
-        found.append(Effect(precision, seconds, *_agreement(exact, masks)))
-    return found
+    segmented = {name: _segment(config, name) for name in ("float32", *others)}
+    exact, _ = segmented["float32"]
+    return [
+        {"precision": precision, "seconds": seconds, **_agreement(exact, masks)}
+        for precision, (masks, seconds) in segmented.items()
+    ]
 
 
 def _segment(config: Config, precision: str) -> tuple[list[Segmentation], float]:
@@ -56,9 +44,7 @@ def _segment(config: Config, precision: str) -> tuple[list[Segmentation], float]
     return found, (time.perf_counter() - start) / len(images)
 
 
-def _agreement(
-    exact: list[Segmentation], other: list[Segmentation]
-) -> tuple[float | None, float | None, float]:
+def _agreement(exact: list[Segmentation], other: list[Segmentation]) -> dict[str, float | None]:
     overlaps, same = [], []
     for one, two in zip(exact, other, strict=True):
         masks, points = (one.masks, two.masks), (one.points, two.points)
@@ -69,6 +55,8 @@ def _agreement(
                 overlaps.append(float((a & b).sum() / (a | b).sum()))
             p, q = (each.get(concept) for each in points)
             same.append(p is q if p is None or q is None else np.array_equal(p, q))
-    if not overlaps:
-        return None, None, statistics.mean(same)
-    return statistics.mean(overlaps), min(overlaps), statistics.mean(same)
+    return {
+        "mean_iou": statistics.mean(overlaps) if overlaps else None,
+        "least_iou": min(overlaps, default=None),
+        "same_points": statistics.mean(same),
+    }

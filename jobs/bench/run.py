@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import platform
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,28 +18,11 @@ from ipseg.weights.catalogue import needs
 from ipseg.weights.finding import find
 from jobs.bench.concepts import COUNTS, ConceptSeconds, measure
 from jobs.bench.flops import Operations, count_profile, count_released
-from jobs.bench.precision import Effect, compare_precisions
-from jobs.bench.seconds import Timing, time_parts
+from jobs.bench.precision import compare_precisions
+from jobs.bench.seconds import time_parts
 from jobs.output import write_file
 
 TERA = 1e12
-
-
-@dataclass(frozen=True)
-class Measured:
-    """What a profile costs.
-
-    Attributes:
-        operations: of the parts of a similarity method; None for another one.
-        concepts: seconds for more concepts; None where they were not measured.
-        timings: seconds of the parts of a similarity method.
-        effects: of the precision, where there are networks.
-    """
-
-    operations: Operations | None = None
-    concepts: ConceptSeconds | None = None
-    timings: Sequence[Timing] = ()
-    effects: Sequence[Effect] = ()
 
 
 def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | None) -> None:
@@ -60,10 +42,7 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         WeightsError: weights are missing or damaged (not with `flops_only`).
         OutputError: `out` cannot be written.
     """
-    measured = _measure(config, flops_only=flops_only)
-    data = _as_data(config, measured)
-    if not flops_only:
-        data["machine"] = _machine(config)
+    data = _measured(config, flops_only=flops_only)
     text = json.dumps(data, indent=1)
     if out is not None:
         write_file(out, f"{text}\n".encode())
@@ -71,60 +50,51 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         print(text)  # noqa: T201
         return
     console = Console()
-    _print_operations(console, config, measured)
-    if measured.timings or measured.effects:
+    _print_operations(console, data)
+    if data["seconds"] or data["precision"]:
         console.print(f"\nmeasured on {data['machine']['device']}", soft_wrap=True)
-    if measured.timings:
-        console.print(_seconds_table(measured.timings))
-    if measured.effects:
-        console.print(_precision_table(measured.effects))
+    if data["seconds"]:
+        console.print(_seconds_table(data["seconds"]))
+    if data["precision"]:
+        console.print(_precision_table(data["precision"]))
         if any(find(need, config.models).where == "tiny" for need in needs(config.resolved)):
             console.print("these weights are random: their masks say nothing about precision")
     if out is not None:
         console.print(f"written: {out}", soft_wrap=True)
 
 
-def _measure(config: Config, *, flops_only: bool) -> Measured:
+def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
+    """What the profile costs, as it is written; what was not measured is null or empty."""
     method, models = config.method, config.models
-    found = Measured()
+    data: dict[str, Any] = {"profile": config.profile, "method": config.method_name}
+    data |= {"flops": None, "concepts": None, "seconds": [], "precision": []}
     if isinstance(method, IPSeg):
-        found = Measured(count_profile(method, config.support))
+        operations = count_profile(method, config.support)
+        seconds = None if flops_only else measure(method, models, operations)
+        data["flops"] = _flops(operations, count_released())
+        data["concepts"] = _concepts(operations, seconds)
+        data["seconds"] = [] if flops_only else time_parts(method, config.support, models)
     if flops_only:
-        return found
-    if isinstance(method, IPSeg):
-        timings = time_parts(method, config.support, models)
-        found = replace(found, timings=timings, concepts=measure(method, models, found.operations))
+        return data
     if method.row_is == "image" and needs(config.resolved):
-        found = replace(found, effects=compare_precisions(config, _half(config)))
-    return found
+        data["precision"] = compare_precisions(config, _half(config))
+    return data | {"machine": _machine(config)}
 
 
-def _as_data(config: Config, measured: Measured) -> dict[str, Any]:
-    operations = measured.operations
-    return {
-        "profile": config.profile,
-        "method": config.method_name,
-        "flops": None if operations is None else _flops(operations, count_released()),
-        "concepts": None if operations is None else _concepts(operations, measured.concepts),
-        "seconds": [vars(timing) for timing in measured.timings],
-        "precision": [vars(effect) for effect in measured.effects],
-    }
-
-
-def _print_operations(console: Console, config: Config, measured: Measured) -> None:
-    operations = measured.operations
-    if operations is None:
+def _print_operations(console: Console, data: Mapping[str, Any]) -> None:
+    profile, flops = data["profile"], data["flops"]
+    if flops is None:
         console.print(
-            f"profile '{config.profile}' has method {config.method_name}; operations and seconds "
+            f"profile '{profile}' has method {data['method']}; operations and seconds "
             f"are measured for similarity methods (method: ipseg)",
             soft_wrap=True,
         )
-    elif operations.image:
-        console.print(_flops_table(config, operations, count_released()))
-        _print_totals(console, operations, count_released())
-        console.print(_concepts_table(_concepts(operations, measured.concepts)))
+    elif flops["image"]:
+        console.print(_flops_table(profile, flops))
+        _print_totals(console, flops)
+        console.print(_concepts_table(data["concepts"]))
     else:
-        console.print(f"profile '{config.profile}' has no networks, so no operations to count")
+        console.print(f"profile '{profile}' has no networks, so no operations to count")
 
 
 def _flops(operations: Operations, released: Mapping[str, int]) -> dict[str, Any]:
@@ -171,50 +141,39 @@ def _machine(config: Config) -> dict[str, Any]:
     }
 
 
-def _flops_table(config: Config, operations: Operations, released: Mapping[str, int]) -> Table:
-    table = Table("TFLOP for one image", "here", "released code", title=f"profile {config.profile}")
-    ours = operations.image | operations.concept
-    for part in [*released, *(part for part in ours if part not in released)]:
-        here = ours.get(part)
-        note = ""
-        if part in operations.concept:
-            note = " (each concept)"
-        elif part in operations.prompt and part not in operations.image:
-            note, here = " (each prompt, once)", operations.prompt[part]
-        table.add_row(part + note, _tera(here), _tera(released.get(part)))
-    for part, count in operations.prompt.items():
-        if part not in released and part not in ours:
-            table.add_row(f"{part} (each prompt, once)", _tera(count), _tera(None))
+def _flops_table(profile: str, flops: Mapping[str, Any]) -> Table:
+    table = Table("TFLOP for one image", "here", "released code", title=f"profile {profile}")
+    released = flops["released"]
+    # Of a part that is in several of these the last counts.
+    kinds = {"prompt": " (each prompt, once)", "image": "", "concept": " (each concept)"}
+    notes = {part: note for kind, note in kinds.items() for part in flops[kind]}
+    counts = flops["prompt"] | flops["image"] | flops["concept"]
+    for part in dict.fromkeys([*released, *flops["image"], *flops["concept"], *flops["prompt"]]):
+        name = part + notes.get(part, "")
+        table.add_row(name, _tera(counts.get(part)), _tera(released.get(part)))
     table.add_section()
-    table.add_row(
-        "one image, one concept", _tera(operations.total()), _tera(sum(released.values()))
-    )
+    table.add_row("one image, one concept", _tera(flops["total"]), _tera(flops["released_total"]))
     return table
 
 
-def _print_totals(console: Console, operations: Operations, released: Mapping[str, int]) -> None:
-    total = sum(released.values())
-    if operations.conditioning:
-        for name, count in (
-            ("without the ODISE term", operations.without_term()),
-            ("with the ODISE term", operations.with_term()),
-        ):
-            console.print(f"{name}: {count / TERA:.2f} TFLOP, {total / count:.2f} times fewer")
+def _print_totals(console: Console, flops: Mapping[str, Any]) -> None:
+    released, without, with_term = (
+        flops[name] for name in ("released_total", "total_without_odise", "total_with_odise")
+    )
+    if with_term > without:
+        for name, count in (("without", without), ("with", with_term)):
+            times = f"{released / count:.2f} times fewer"
+            console.print(f"{name} the ODISE term: {count / TERA:.2f} TFLOP, {times}")
     else:
-        count = operations.total()
-        console.print(f"{count / TERA:.2f} TFLOP, {total / count:.1f} times fewer")
+        count = flops["total"]
+        console.print(f"{count / TERA:.2f} TFLOP, {released / count:.1f} times fewer")
 
 
 def _concepts_table(concepts: dict[str, Any]) -> Table:
     table = Table("concepts", "TFLOP", "cost, of one concept's", "the same in seconds *")
     for row in concepts["rows"]:
-        seconds = row.get("seconds_ratio")
-        table.add_row(
-            str(row["concepts"]),
-            _tera(row["flops"]),
-            f"{row['flops_ratio']:.3f}",
-            "-" if seconds is None else f"{seconds:.3f}",
-        )
+        ratios = (_number(row.get(name), 3) for name in ("flops_ratio", "seconds_ratio"))
+        table.add_row(str(row["concepts"]), _tera(row["flops"]), *ratios)
     measured = concepts["measured"]
     if measured is not None:
         table.caption = (
@@ -225,34 +184,31 @@ def _concepts_table(concepts: dict[str, Any]) -> Table:
     return table
 
 
-def _seconds_table(timings: Sequence[Timing]) -> Table:
+def _seconds_table(timings: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("part", "for each", "load s", "first s", "then s", "GPU GB (declared)")
-    for timing in timings:
-        memory = "-" if timing.gpu_memory_gb is None else f"{timing.gpu_memory_gb:.2f}"
-        if timing.declared_gb:
-            memory += f" ({timing.declared_gb:g})"
-        table.add_row(
-            timing.part,
-            timing.per,
-            f"{timing.load:.2f}" if timing.load else "-",
-            f"{timing.first:.4f}",
-            f"{timing.seconds:.4f}",
-            memory,
+    for each in timings:
+        memory = _number(each["gpu_memory_gb"], 2)
+        if each["declared_gb"]:
+            memory += f" ({each['declared_gb']:g})"
+        seconds = (
+            _number(each["load"] or None, 2),
+            *(_number(each[name], 4) for name in ("first", "seconds")),
         )
+        table.add_row(each["part"], each["per"], *seconds, memory)
     return table
 
 
-def _precision_table(effects: Sequence[Effect]) -> Table:
+def _precision_table(effects: Sequence[Mapping[str, Any]]) -> Table:
     table = Table("precision", "s for an image", "mean IoU with float32", "least", "same points")
-    for effect in effects:
-        table.add_row(
-            effect.precision,
-            f"{effect.seconds:.2f}",
-            "-" if effect.mean_iou is None else f"{effect.mean_iou:.4f}",
-            "-" if effect.least_iou is None else f"{effect.least_iou:.4f}",
-            f"{effect.same_points:.0%}",
-        )
+    for each in effects:
+        ious = (_number(each[name], 4) for name in ("mean_iou", "least_iou"))
+        same = f"{each['same_points']:.0%}"
+        table.add_row(each["precision"], _number(each["seconds"], 2), *ious, same)
     return table
+
+
+def _number(value: float | None, places: int) -> str:
+    return "-" if value is None else f"{value:.{places}f}"
 
 
 def _tera(count: int | None) -> str:

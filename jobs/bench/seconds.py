@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -23,33 +24,18 @@ _PATIENCE = 20.0  # seconds after which no further run is started
 _CONCEPTS = 4  # decoded together
 
 
-@dataclass(frozen=True)
-class Timing:
-    """One part.
-
-    Attributes:
-        part: as in the profile.
-        per: what is counted: 'prompt', 'image' or 'concept' (of an image).
-        load: seconds to load its weights; 0 where nothing is loaded.
-        first: seconds of the first call, which also sets up what later ones reuse.
-        seconds: median of the later calls.
-        runs: how many those were.
-        gpu_memory_gb: highest GPU memory while it ran, weights included; None without CUDA.
-        declared_gb: what the profile declares for it.
-    """
-
-    part: str
-    per: str
-    load: float
-    first: float
-    seconds: float
-    runs: int
-    gpu_memory_gb: float | None
-    declared_gb: float | None
+Timing = dict[str, Any]  # see `time_parts`
 
 
 def time_parts(method: IPSeg, support: Support, models: Models) -> list[Timing]:
     """Runs every part of a profile on a photo, each alone.
+
+    Returns:
+        For each: the `part` as in the profile; `per` what it is counted: 'prompt', 'image' or
+        'concept' (of an image); seconds to `load` its weights (0 where nothing is loaded), of the
+        `first` call, which also sets up what later ones reuse, and the median `seconds` of the
+        later ones, whose number is `runs`; `gpu_memory_gb`, the highest GPU memory while it ran,
+        weights included (None without CUDA), and what the profile declares, `declared_gb`.
 
     Raises:
         ConfigError: a part is not set that the support needs.
@@ -80,39 +66,31 @@ def _time_features(clock: _Clock, kind: str, extractor: Any, grid: tuple[int, in
     mask = np.zeros(clock.image.shape[:2], np.float32)
     mask[100:300, 150:450] = 1
     bank = [loaded.merge([loaded.prompt_features(clock.image, mask)])]
-
-    def compare(image: Image) -> None:
-        loaded.compare([image], bank, [grid])
-
-    return clock.measure(f"features.{kind}", "image", compare, load, loaded.gpu_memory_gb)
+    name, declared = f"features.{kind}", loaded.gpu_memory_gb
+    return clock.measure(
+        name, "image", lambda image: loaded.compare([image], bank, [grid]), load, declared
+    )
 
 
 def _time_masks(clock: _Clock, method: IPSeg, grid: tuple[int, int]) -> list[Timing]:
     similarity = np.random.default_rng(0).random(grid, np.float32)
-    height, width = clock.image.shape[:2]
-
-    def select(_image: Image) -> None:
-        method.points.select(similarity, width, height)
-
-    points = clock.measure("points", "concept", select)
+    size = (clock.image.shape[1], clock.image.shape[0])
+    points = clock.measure("points", "concept", lambda _: method.points.select(similarity, *size))
     segmenter, load = clock.loaded(method.segmenter)
     declared = segmenter.gpu_memory_gb
-
-    def encode(image: Image) -> None:
-        segmenter.encode([image])
-
-    encoded = clock.measure("segmenter encode", "image", encode, load, declared)
-    embedding = segmenter.encode([clock.image])[0]
-    prompts = [PointPrompt(*method.points.select(similarity, width, height))] * _CONCEPTS
-    maps = [similarity] * _CONCEPTS
-
-    def decode(_image: Image) -> None:
-        for _decoded in method.refinement.run_many(segmenter, embedding, prompts, maps):
-            pass
-
-    together = clock.measure("segmenter decode", "concept", decode, declared=declared)
-    each = {"first": together.first / _CONCEPTS, "seconds": together.seconds / _CONCEPTS}
-    return [points, encoded, replace(together, **each)]
+    encoded = clock.measure(
+        "segmenter encode", "image", lambda image: segmenter.encode([image]), load, declared
+    )
+    prompts = [PointPrompt(*method.points.select(similarity, *size))] * _CONCEPTS
+    given = (segmenter.encode([clock.image])[0], prompts, [similarity] * _CONCEPTS)
+    together = clock.measure(
+        "segmenter decode",
+        "concept",
+        lambda _: deque(method.refinement.run_many(segmenter, *given), maxlen=0),
+        declared=declared,
+    )
+    each = {name: together[name] / _CONCEPTS for name in ("first", "seconds")}
+    return [points, encoded, {**together, **each}]
 
 
 @dataclass(frozen=True)
@@ -156,7 +134,9 @@ class _Clock:
                 cuda.synchronize()
             taken.append(time.perf_counter() - start)
         peak = None if cuda is None else cuda.max_memory_allocated() / 1e9
-        later = taken[1:]
-        return Timing(
-            part, per, load, taken[0], statistics.median(later), len(later), peak, declared
-        )
+        first, *later = taken
+        return {
+            **{"part": part, "per": per, "load": load, "first": first},
+            **{"seconds": statistics.median(later), "runs": len(later)},
+            **{"gpu_memory_gb": peak, "declared_gb": declared},
+        }

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import time
+from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -38,8 +39,8 @@ def at_least(seconds: float, kind: CostKind) -> Iterator[None]:
 
 
 @dataclass
-class SyntheticMatch(Step):
-    """Stands in for the features.
+class _Synthetic(Step):
+    """A step of known cost.
 
     Attributes:
         seconds: for one row, the making of what comes out included.
@@ -49,51 +50,48 @@ class SyntheticMatch(Step):
     seconds: float = 0.0
     kind: CostKind = "sleep"
 
+    def __call__(self, rows: list[Row]) -> list[Row]:
+        """Adds what `_made` makes of each row."""
+        with at_least(self.seconds * len(rows), self.kind):
+            return [{**row, **self._made(row)} for row in rows]
+
+    @abstractmethod
+    def _made(self, row: Row) -> Row: ...
+
+
+class SyntheticMatch(_Synthetic):
+    """Stands in for the features: a similarity map made of the key."""
+
     name: ClassVar[str] = "match"
     requires: ClassVar[tuple[str, ...]] = ("key",)
     provides: ClassVar[tuple[str, ...]] = ("similarity", "width", "height")
     loads_model: ClassVar[bool] = True
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds a similarity map made of the key."""
-        size = {"width": _SIDE, "height": _SIDE}
-        with at_least(self.seconds * len(rows), self.kind):
-            return [{**row, "similarity": _map(row["key"]), **size} for row in rows]
+    def _made(self, row: Row) -> Row:
+        return {"similarity": _map(row["key"]), "width": _SIDE, "height": _SIDE}
 
 
-@dataclass
-class SyntheticPoints(Step):
-    """Stands in for the selection of points."""
-
-    seconds: float = 0.0
-    kind: CostKind = "sleep"
+class SyntheticPoints(_Synthetic):
+    """Stands in for the selection of points: the most similar cell."""
 
     name: ClassVar[str] = "points"
     requires: ClassVar[tuple[str, ...]] = ("similarity",)
     provides: ClassVar[tuple[str, ...]] = ("points",)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds the most similar cell."""
-        with at_least(self.seconds * len(rows), self.kind):
-            return [{**row, "points": [_point(row["similarity"][0])]} for row in rows]
+    def _made(self, row: Row) -> Row:
+        return {"points": [_point(row["similarity"][0])]}
 
 
-@dataclass
-class SyntheticSegment(Step):
-    """Stands in for the segmenter."""
-
-    seconds: float = 0.0
-    kind: CostKind = "sleep"
+class SyntheticSegment(_Synthetic):
+    """Stands in for the segmenter: one object around the point."""
 
     name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("points", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("objects",)
     loads_model: ClassVar[bool] = True
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds one object around the point."""
-        with at_least(self.seconds * len(rows), self.kind):
-            return [{**row, "objects": [_object(row["points"][0])]} for row in rows]
+    def _made(self, row: Row) -> Row:
+        return {"objects": [_object(row["points"][0])]}
 
 
 def synthetic_steps(

@@ -11,6 +11,10 @@ import typer
 from ipseg.errors import ConfigError
 from jobs.commands.options import Json, Profile, Settings
 
+OfOneRow = Annotated[
+    float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
+]
+
 EPILOG = """
 [bold]Examples[/bold]
 
@@ -48,15 +52,9 @@ def bench(
     rows: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="With --engine: how many.")
     ] = None,
-    match: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
-    ] = None,
-    points: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
-    ] = None,
-    segment: Annotated[
-        float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
-    ] = None,
+    match: OfOneRow = None,
+    points: OfOneRow = None,
+    segment: OfOneRow = None,
     kind: Annotated[
         Literal["sleep", "spin"] | None,
         typer.Option(help="With --engine: wait as for a GPU, or keep a core busy."),

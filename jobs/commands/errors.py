@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-import json as json_format
 import shlex
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from jobs.commands.options import Json
 from jobs.failures import Group, Groups
+from jobs.output import print_json
 from jobs.terminal import plain, print_problems
 
 EPILOG = """
@@ -69,7 +72,7 @@ def errors(
     """Show what went wrong in a run: groups of failed rows, with keys, most frequent first."""
     found = group_failures(out, stage=stage, type=type, examples=examples)
     if json:
-        typer.echo(json_format.dumps(_as_data(out, found, limit)))
+        print_json(_as_data(out, found, limit))
     else:
         _print(found, limit)
 
@@ -171,8 +174,6 @@ def _group_data(group: Group, retry: str) -> dict[str, Any]:
 
 
 def _print(found: Failures, limit: int) -> None:
-    from rich.console import Console
-
     console = Console()
     rows, parts = found.rows.listed(), found.parts.listed()
     again = []
@@ -192,10 +193,7 @@ def _print(found: Failures, limit: int) -> None:
     print_problems(console, found.problems)
 
 
-def _print_groups(console: Any, of: str, groups: list[Group], limit: int) -> None:  # noqa: ANN401
-    from rich.table import Table
-    from rich.text import Text
-
+def _print_groups(console: Console, of: str, groups: list[Group], limit: int) -> None:
     table = Table(of, "stage", "type", "message", "keys", show_lines=True)
     for group in groups[:limit]:
         keys = Text("\n").join(plain(key) for key in group.examples)

@@ -8,7 +8,7 @@ import typer
 
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError
-from jobs.commands.options import Json, Settings, Strict
+from jobs.commands.options import Json, Settings, Strict, checked_engine
 
 PARTIAL = 3  # exit code
 
@@ -143,8 +143,7 @@ def evaluate(
 
     if not out:
         raise ConfigError("give a run folder: --out DIR")
-    if engine not in ("ray", "local"):
-        raise ConfigError(f"unknown engine '{engine}'; use ray or local")
+    checked_engine(engine)
     if more and not sweep:
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
     kind = benchmark_class(benchmark)
@@ -170,7 +169,7 @@ def evaluate(
         mask_frame=mask_frame,
         formula=formula,
         limit=limit,
-        engine="local" if engine == "local" else "ray",
+        engine=engine,
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         max_failure_rate=max_failure_rate,

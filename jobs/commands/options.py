@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -94,35 +94,29 @@ Without any of these saliency finds it. For all prompts alike, whatever lies bes
 """
 
 
-def config_of(
-    profile: str, method: str | None, settings: Sequence[str] | None, support: str | None
-) -> Config:
-    """The configuration that these options describe.
+def config_of(given: Mapping[str, Any]) -> Config:
+    """The configuration that the options of a command describe.
+
+    Args:
+        given: the options by their names, `profile`, `method`, `settings` and `support` among them.
 
     Raises:
         ConfigError: an unknown profile, method, setting or kind of support, or a bad value.
     """
     from ipseg.config import load_config
 
-    overrides = [*(settings or ()), *([] if support is None else [f"support.kind={support}"])]
-    return load_config(profile, overrides, method)
+    overrides, kind = list(given["settings"] or ()), given["support"]
+    if kind is not None:
+        overrides.append(f"support.kind={kind}")
+    return load_config(given["profile"], overrides, given["method"])
 
 
-def request_of(
-    *,
-    prompts: str | None,
-    prompt_box: Sequence[str] | None,
-    prompt_point: Sequence[str] | None,
-    prompt_bank: str | None,
-    support: str | None,
-    profile: str,
-    method: str | None,
-    settings: Sequence[str] | None,
-    key_column: str | None,
-    image_column: str | None,
-    **more: Any,  # noqa: ANN401  (fields of `Request`)
-) -> Request:
-    """The request that the options above describe.
+def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN401
+    """The request that the options of a command describe.
+
+    Args:
+        given: the options by their names, all of the above among them.
+        more: other fields of `Request`.
 
     Raises:
         ConfigError: options that exclude each other, or a setting that is wrong.
@@ -130,19 +124,28 @@ def request_of(
     from pipeline.segment import Request
     from pipeline.sources.parquet import Columns
 
-    if (prompts is None) == (prompt_bank is None):
+    bank, boxes, points = (given[name] for name in ("prompt_bank", "prompt_box", "prompt_point"))
+    if (given["prompts"] is None) == (bank is None):
         raise ConfigError("give either --prompts or --prompt-bank")
-    if prompt_bank is not None and (prompt_box or prompt_point):
+    if bank is not None and (boxes or points):
         raise ConfigError(
             "--prompt-box and --prompt-point say where the object of a prompt image is; the "
             "prompts in a bank are described already"
         )
     return Request(
-        config=config_of(profile, method, settings, support),
-        prompts=prompts,
-        boxes=prompt_box or (),
-        points=prompt_point or (),
-        bank=prompt_bank,
-        columns=Columns(key_column, image_column),
+        images=given["images"],
+        config=config_of(given),
+        prompts=given["prompts"],
+        boxes=boxes or (),
+        points=points or (),
+        bank=bank,
+        columns=Columns(given["key_column"], given["image_column"]),
         **more,
     )
+
+
+def checked_engine(name: str) -> str:
+    """The name of an engine, if there is one of this name."""
+    if name not in ("ray", "local"):
+        raise ConfigError(f"unknown engine '{name}'; use ray or local")
+    return name

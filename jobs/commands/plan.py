@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-import json as json_format
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from rich.console import Console
+from rich.table import Table
 
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
+from jobs.output import print_json
 
 if TYPE_CHECKING:
-    from rich.table import Table
-
     from pipeline.plan import Preview
     from pipeline.planning.cluster import Cluster
-    from pipeline.planning.estimate import Estimate
+    from pipeline.planning.estimate import Estimate, Load
     from pipeline.planning.plan import Plan, StagePlan
 
 EPILOG = f"""
@@ -64,25 +64,12 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
+    request = options.request_of(locals(), out="")
     from pipeline.plan import preview
 
-    request = options.request_of(
-        images=images,
-        out="",
-        prompts=prompts,
-        prompt_box=prompt_box,
-        prompt_point=prompt_point,
-        prompt_bank=prompt_bank,
-        support=support,
-        profile=profile,
-        method=method,
-        settings=settings,
-        key_column=key_column,
-        image_column=image_column,
-    )
     found = preview(request, calibrated=calibrate, count=count)
     if json:
-        typer.echo(json_format.dumps(as_data(found)))
+        print_json(as_data(found))
     else:
         _print(found)
 
@@ -127,8 +114,6 @@ def _plan_data(plan: Plan) -> dict[str, Any]:
 
 
 def _print(found: Preview) -> None:
-    from rich.console import Console
-
     console = Console()
     console.print(_machines(found.images.cluster))
     console.print(_stages(found))
@@ -148,8 +133,6 @@ def _print(found: Preview) -> None:
 
 
 def _machines(cluster: Cluster) -> Table:
-    from rich.table import Table
-
     table = Table("machines", "CPUs", "GPUs", "GB of a GPU")
     alike = Counter((node.cpus, node.gpus, node.card_gb) for node in cluster.nodes)
     for (cpus, gpus, card_gb), number in alike.items():
@@ -159,8 +142,6 @@ def _machines(cluster: Cluster) -> Table:
 
 
 def _stages(found: Preview) -> Table:
-    from rich.table import Table
-
     table = Table("stage", "workers")
     for heading in ("CPUs", "GPU", "GB", "batch", "s/image", "busy"):
         table.add_column(heading, justify="right")
@@ -172,14 +153,17 @@ def _stages(found: Preview) -> Table:
         table.add_section()
     for each in found.images.stages:
         load = by_name.get(each.stage.name)
-        measured = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}") if load else ("-", "-")
-        table.add_row(each.stage.name, *_needs(each), *measured)
+        table.add_row(each.stage.name, *_needs(each), *_measured(load))
     if found.estimate is not None:
         table.add_section()
         for load in found.estimate.shared:
-            total = (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}")
-            table.add_row(f"all {load.name}", f"{load.workers:g}", "", "", "", "", *total)
+            workers = (f"{load.workers:g}", "", "", "", "")
+            table.add_row(f"all {load.name}", *workers, *_measured(load))
     return table
+
+
+def _measured(load: Load | None) -> tuple[str, str]:
+    return (f"{load.seconds_per_row:.4f}", f"{load.share:.0%}") if load else ("-", "-")
 
 
 def _needs(each: StagePlan) -> tuple[str, str, str, str, str]:

@@ -42,13 +42,8 @@ def prompts(
     json: Json = False,
 ) -> None:
     """Draw the object that is found in each prompt: a bad prompt is the first thing to fix."""
+    config = options.config_of(locals())
     from jobs.prompts import draw_prompts
 
-    draw_prompts(
-        folder,
-        out,
-        options.config_of(profile, method, settings, support),
-        boxes=prompt_box or (),
-        points=prompt_point or (),
-        as_json=json,
-    )
+    boxes, points = prompt_box or (), prompt_point or ()
+    draw_prompts(folder, out, config, boxes=boxes, points=points, as_json=json)

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from ipseg.errors import ConfigError, IpsegError
+from ipseg.errors import IpsegError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
@@ -84,28 +84,17 @@ def segment(
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
+    given = locals()
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
     from pipeline.segment import segment
     from pipeline.stages.record import FailureBudget
 
-    if engine not in ("ray", "local"):
-        raise ConfigError(f"unknown engine '{engine}'; use ray or local")
     request = options.request_of(
-        images=images,
+        given,
         out=out,
-        prompts=prompts,
-        prompt_box=prompt_box,
-        prompt_point=prompt_point,
-        prompt_bank=prompt_bank,
-        support=support,
         masks=masks,
-        profile=profile,
-        method=method,
-        settings=settings,
-        key_column=key_column,
-        image_column=image_column,
-        engine="local" if engine == "local" else "ray",
+        engine=options.checked_engine(engine),
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import json as json_format
 import time
 from collections.abc import Mapping
 from contextlib import nullcontext
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
+from rich.console import Console, RenderableType
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
 
 from jobs.commands.options import Json
+from jobs.output import print_json
 from jobs.terminal import plain, print_problems
-
-if TYPE_CHECKING:
-    from rich.console import Console, RenderableType
-
-    from pipeline.runfolder.status import RunStatus, ShardStatus
+from pipeline.runfolder.status import RunStatus, ShardStatus
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -56,8 +56,6 @@ def status(
     json: Json = False,
 ) -> None:
     """Say what is done, empty, failed and left in a run folder, its speed, and when it ends."""
-    from rich.console import Console
-
     from pipeline.runfolder.survey import survey_run
 
     console = Console()
@@ -65,7 +63,7 @@ def status(
         _watch(out, watch, console, as_json=json)
     found = survey_run(out)
     if json:
-        typer.echo(json_format.dumps(as_data(found, by_shard=by_shard)))
+        print_json(as_data(found, by_shard=by_shard))
     else:
         console.print(_overview(found))
         if by_shard:
@@ -114,8 +112,6 @@ def _shard_data(shard: ShardStatus) -> dict[str, Any]:
 
 def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None:
     """Shows quick looks (keys not checked) until nothing more is going on."""
-    from rich.live import Live
-
     from pipeline.runfolder.survey import survey_run
 
     drawn = console.is_terminal and not as_json
@@ -126,7 +122,7 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
             if drawn:
                 live.update(_overview(found), refresh=True)
             elif as_json:
-                typer.echo(json_format.dumps(as_data(found)))
+                print_json(as_data(found))
             else:
                 typer.echo(_line(found))
             if found.state in ("finished", "stopped"):
@@ -135,11 +131,6 @@ def _watch(out: str, seconds: float, console: Console, *, as_json: bool) -> None
 
 
 def _overview(found: RunStatus) -> RenderableType:
-    from rich.table import Table
-    from rich.text import Text
-
-    from pipeline.runfolder.ignored import ignored_line
-
     table = Table(show_header=False, min_width=48)
     table.add_row("run", plain(found.out))
     table.add_row("state", _state(found))
@@ -155,6 +146,8 @@ def _overview(found: RunStatus) -> RenderableType:
     table.add_row("left", "unknown" if found.left is None else f"{about}{found.left:,}")
     table.add_row("shards", f"{found.complete_shards:,} of {len(found.shards):,} complete")
     if found.ignored:
+        from pipeline.runfolder.ignored import ignored_line
+
         table.add_row("left out", plain(ignored_line(found.ignored)))
     table.add_section()
     table.add_row("speed", _speed(found.rows_per_second))
@@ -173,8 +166,6 @@ def _overview(found: RunStatus) -> RenderableType:
 
 
 def _shard_table(shards: tuple[ShardStatus, ...]) -> RenderableType:
-    from rich.table import Table
-
     table = Table("shard", "complete", "done", "expected", "failed", "repeated keys")
     for shard in shards:
         table.add_row(
@@ -202,7 +193,8 @@ def _state(found: RunStatus) -> str:
     """What can be known from the folder alone."""
     since = "nothing written yet"
     if found.last_written is not None:
-        since = f"last part written {_duration(_age(found.last_written))} ago"
+        age = (datetime.now(UTC) - found.last_written).total_seconds()
+        since = f"last part written {_duration(max(0.0, age))} ago"
     if found.state == "finished" and found.finished is not None:
         return f"finished at {found.finished:%Y-%m-%d %H:%M:%S %Z}"
     if found.state == "running":
@@ -210,10 +202,6 @@ def _state(found: RunStatus) -> str:
     if found.state == "unknown":
         return f"running, or stopped a moment ago; {since}"
     return f"not running; {since}. The same command goes on from here"
-
-
-def _age(moment: datetime) -> float:
-    return max(0.0, (datetime.now(UTC) - moment).total_seconds())
 
 
 def _duration(seconds: float) -> str:

@@ -3,20 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
 
 import numpy as np
 
 from ipseg.metrics import Counts, MeanIoU
-from ipseg.rows import Image, Map, Mask
-
-
-class Isolates(Protocol):
-    """The part of the saliency interface that is used here."""
-
-    def isolate(self, image: Image) -> Map:
-        """(H, W) float32 in [0, 1], the salient object."""
-        ...
+from ipseg.rows import Image, Mask
+from ipseg.saliency import Saliency
 
 
 def whole_frame(shape: tuple[int, int]) -> Mask:
@@ -36,7 +28,7 @@ def centre_ellipse(shape: tuple[int, int]) -> Mask:
     return x**2 + y[:, None] ** 2 <= 1 / 2
 
 
-def baseline_masks(image: Image, saliency: Isolates | None = None) -> dict[str, Mask]:
+def baseline_masks(image: Image, saliency: Saliency | None = None) -> dict[str, Mask]:
     """The baselines for one image; without a saliency component, that by saliency is left out."""
     shape = (image.shape[0], image.shape[1])
     guesses = {"all foreground": whole_frame(shape), "centre ellipse": centre_ellipse(shape)}
@@ -46,7 +38,7 @@ def baseline_masks(image: Image, saliency: Isolates | None = None) -> dict[str, 
 
 
 def baseline_ious(
-    examples: Iterable[tuple[Image, Mapping[str, Mask]]], saliency: Isolates | None = None
+    examples: Iterable[tuple[Image, Mapping[str, Mask]]], saliency: Saliency | None = None
 ) -> dict[str, float]:
     """Mean IoU of each baseline over all pairs of an image and a concept in it.
 

@@ -2,19 +2,19 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
-import PIL.Image
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Image, Mask
+from ipseg.vision.images import decode, encode_jpeg, encode_png
+from ipseg.vision.masks import read_mask
 from jobs.demo.photos import backgrounds, concepts, empty_parts
 from jobs.demo.scenes import (
     Scene,
@@ -24,7 +24,6 @@ from jobs.demo.scenes import (
     fitted,
     framed,
     framed_scene,
-    jpeg,
     paste,
     relight,
     side_by_side,
@@ -107,13 +106,9 @@ class Collection:
         for shard in sorted(self.images.glob("*.parquet")):
             for row in pq.read_table(shard, schema=SCHEMA).to_pylist():
                 record = records[row["key"]]
-                image = np.asarray(PIL.Image.open(io.BytesIO(row["image"]["bytes"])).convert("RGB"))
-                masks = {
-                    concept: np.asarray(PIL.Image.open(self.masks / concept / f"{record.key}.png"))
-                    > 127
-                    for concept in record.concepts
-                }
-                yield record, image, masks
+                files = {name: self.masks / name / f"{record.key}.png" for name in record.concepts}
+                masks = {name: read_mask(file.read_bytes()) for name, file in files.items()}
+                yield record, decode(row["image"]["bytes"]), masks
 
 
 def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collection:
@@ -134,16 +129,15 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
     for concept, photo in photos.items():
         left, top, right, bottom = photo.prompt
         prompt = np.ascontiguousarray(photo.image[top:bottom, left:right])
-        (folder / "prompts" / f"{concept}.jpg").write_bytes(jpeg(prompt, quality=95))
+        (folder / "prompts" / f"{concept}.jpg").write_bytes(encode_jpeg(prompt, quality=95))
         if concept in _MASK_GIVEN:
             outline = photo.alpha[top:bottom, left:right] > 0.5
-            PIL.Image.fromarray(outline.astype(np.uint8) * 255).save(
-                folder / "prompts" / f"{concept}{MASK_SUFFIX}"
-            )
+            (folder / "prompts" / f"{concept}{MASK_SUFFIX}").write_bytes(_png(outline))
         (folder / "masks" / concept).mkdir(parents=True, exist_ok=True)
 
     records = []
-    plan = _plan(images, seed)
+    # Shuffled, so that each shard contains all kinds.
+    plan = np.random.default_rng([seed, images]).permutation(images).tolist()
     for start in range(0, images, _ROWS_PER_SHARD):
         shard = f"part-{start // _ROWS_PER_SHARD:05d}.parquet"
         rows = []
@@ -154,9 +148,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
             )
             records.append(record)
             for concept, mask in masks.items():
-                PIL.Image.fromarray(mask.astype(np.uint8) * 255).save(
-                    folder / "masks" / concept / f"{record.key}.png"
-                )
+                (folder / "masks" / concept / f"{record.key}.png").write_bytes(_png(mask))
         pq.write_table(pa.Table.from_pylist(rows, schema=SCHEMA), folder / "images" / shard)
 
     collection = Collection(folder, sorted(photos), records)
@@ -169,9 +161,8 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
     return collection
 
 
-def _plan(images: int, seed: int) -> list[int]:
-    """The order of images: shuffled, so that each shard contains all kinds."""
-    return [int(number) for number in np.random.default_rng([seed, images]).permutation(images)]
+def _png(mask: Mask) -> bytes:
+    return encode_png(mask.astype(np.uint8) * 255)
 
 
 def _make(
@@ -198,7 +189,7 @@ def _make(
     key = "-".join([*present, kind, f"{number:0{digits}d}"])
     width, height = scene.size
     record = ImageRecord(key, kind, present, width, height, [seed, number], shard)
-    return record, jpeg(scene.image), scene.masks
+    return record, encode_jpeg(scene.image, quality=92), scene.masks
 
 
 def _view(name: str, rng: np.random.Generator, angle: float = 0.0, flip: bool = False) -> Scene:
@@ -221,14 +212,6 @@ def _pasted(name: str, scene: Scene, rng: np.random.Generator, smaller: float = 
     return paste(scene, name, concepts()[name], rng, share=share, turn=turn)
 
 
-def _crop(order: Sequence[str], rng: np.random.Generator) -> Scene:
-    return _view(order[0], rng)
-
-
-def _flip(order: Sequence[str], rng: np.random.Generator) -> Scene:
-    return _view(order[0], rng, flip=True)
-
-
 def _rotation(order: Sequence[str], rng: np.random.Generator) -> Scene:
     angle = float(rng.choice([-1, 1]) * rng.uniform(8, 40))
     return _view(order[0], rng, angle=angle, flip=bool(rng.random() < 0.5))
@@ -237,10 +220,6 @@ def _rotation(order: Sequence[str], rng: np.random.Generator) -> Scene:
 def _light(order: Sequence[str], rng: np.random.Generator) -> Scene:
     scene = _view(order[0], rng)
     return Scene(degrade(relight(scene.image, rng), rng), scene.masks)
-
-
-def _on_background(order: Sequence[str], rng: np.random.Generator) -> Scene:
-    return _pasted(order[0], _background(rng), rng)
 
 
 def _several(order: Sequence[str], rng: np.random.Generator) -> Scene:
@@ -269,24 +248,16 @@ def _none(order: Sequence[str], rng: np.random.Generator) -> Scene:
 
 Recipe = Callable[[Sequence[str], np.random.Generator], Scene]
 KINDS: dict[str, Recipe] = {
-    "crop": _crop,
-    "flip": _flip,
+    "crop": lambda order, rng: _view(order[0], rng),
+    "flip": lambda order, rng: _view(order[0], rng, flip=True),
     "rotation": _rotation,
     "light": _light,
-    "pasted": _on_background,
+    "pasted": lambda order, rng: _pasted(order[0], _background(rng), rng),
     "several": _several,
     "none": _none,
 }
 # The kinds of ten successive images.
 _CYCLE = (
-    "crop",
-    "none",
-    "pasted",
-    "several",
-    "flip",
-    "rotation",
-    "none",
-    "light",
-    "several",
-    "pasted",
+    *("crop", "none", "pasted", "several", "flip"),
+    *("rotation", "none", "light", "several", "pasted"),
 )

@@ -116,7 +116,7 @@ def backgrounds() -> dict[str, Image]:
     for name, (hue, saturation) in _TINTS.items():
         grey = _original(name)[..., 0].astype(np.float64) / 255
         hsv = np.stack([np.full_like(grey, hue), np.full_like(grey, saturation), grey], axis=-1)
-        found[name] = _to_uint8(color.hsv2rgb(hsv) * 255)
+        found[name] = np.rint(color.hsv2rgb(hsv) * 255).astype(np.uint8)
     return found
 
 
@@ -133,7 +133,3 @@ def _original(name: str) -> Image:
     loaded = getattr(data, name)()
     image: npt.NDArray[np.uint8] = loaded[0] if isinstance(loaded, tuple) else loaded
     return np.ascontiguousarray(image if image.ndim == 3 else np.dstack([image] * 3))
-
-
-def _to_uint8(values: npt.NDArray[np.floating[Any]]) -> Image:
-    return np.clip(np.rint(values), 0, 255).astype(np.uint8)

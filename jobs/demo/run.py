@@ -15,7 +15,7 @@ from ipseg.config import load_config
 from ipseg.runner import prepare
 from jobs.demo.baselines import baseline_ious
 from jobs.demo.collection import write_collection
-from jobs.output import write_file
+from jobs.output import print_json, write_file
 from jobs.report.write import write_report
 from jobs.segment import quality_table
 from pipeline.segment import Request, segment
@@ -52,7 +52,7 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
     report = write_report(str(out / "run"))
     seconds = time.perf_counter() - started
     if as_json:
-        print(json.dumps({"out": run.out, "report": report, "total_seconds": seconds, **metrics}))  # noqa: T201
+        print_json({"out": run.out, "report": report, "total_seconds": seconds, **metrics})
         return
     console = Console()
     console.print(quality_table(metrics["quality"]))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +10,9 @@ from typing import Any
 import cv2
 import numpy as np
 import numpy.typing as npt
-import PIL.Image
 
 from ipseg.rows import Image, Mask
+from ipseg.vision.images import decode, encode_jpeg
 from jobs.demo.photos import Photo
 
 Point = tuple[float, float]  # x, y
@@ -235,16 +234,8 @@ def degrade(image: Image, rng: np.random.Generator) -> Image:
         noise = rng.normal(0, rng.uniform(5, 14), image.shape)
         image = np.clip(np.rint(image + noise), 0, 255).astype(np.uint8)
     if 2 in faults:
-        stream = io.BytesIO(jpeg(image, quality=int(rng.integers(18, 45))))
-        image = np.asarray(PIL.Image.open(stream).convert("RGB"))
+        image = decode(encode_jpeg(image, quality=int(rng.integers(18, 45))))
     return image
-
-
-def jpeg(image: Image, quality: int = 92) -> bytes:
-    """The image as JPEG bytes."""
-    stream = io.BytesIO()
-    PIL.Image.fromarray(image).save(stream, "JPEG", quality=quality)
-    return stream.getvalue()
 
 
 def _require_visible(scene: Scene, whole: dict[str, float]) -> None:

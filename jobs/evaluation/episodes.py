@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
@@ -20,7 +18,8 @@ from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, thumbnail
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
-from jobs.pages.views import View, drawn, resized, view
+from jobs.pages.galleries import chance, in_turn
+from jobs.pages.views import drawn, resized, view
 
 Key = tuple[str, int, str]  # fold, episode, variant
 Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]
@@ -50,61 +49,42 @@ class Judged:
     empty: bool
 
 
-@dataclass(frozen=True)
-class EpisodeTile:
-    """One episode in a gallery.
-
-    Attributes:
-        fold, episode, class_name, iou: of the episode.
-        key: of the query image.
-        support: key of the first example.
-        more: number of further examples, which are left out.
-        views: the query with what was found, the example, the ground truth.
-    """
-
-    fold: str
-    episode: int
-    class_name: str
-    iou: float
-    key: str
-    support: str
-    more: int
-    views: tuple[View, ...]
-
-
 def judged(results: pa.Table) -> list[Judged]:
     """Measured episodes of one setting; those in which both masks are empty have no IoU."""
     rows = results.filter(
         pc.and_(pc.equal(results["status"], "ok"), pc.greater(results["union"], 0))
     )
-    names = ("fold", "episode", "class_name", "intersection", "union", "predicted")
+    names = ("fold", "episode", "class_name")
     return [
-        Judged(fold, episode, class_name, inside / union, not predicted)
-        for fold, episode, class_name, inside, union, predicted in zip(
-            *(rows[name].to_pylist() for name in names), strict=True
-        )
+        Judged(*(row[n] for n in names), row["intersection"] / row["union"], not row["predicted"])
+        for row in rows.select([*names, "intersection", "union", "predicted"]).to_pylist()
     ]
 
 
 def worst(episodes: Sequence[Judged]) -> list[Judged]:
     """Lowest IoU, classes taking turns, so that one bad class does not fill the gallery."""
-    return _in_turn(sorted(episodes, key=lambda e: (e.iou, _chance(e))))
+    return _in_turn(sorted(episodes, key=lambda e: (e.iou, _lot(e))))
 
 
 def best(episodes: Sequence[Judged]) -> list[Judged]:
     """Highest IoU, classes taking turns."""
-    return _in_turn(sorted(episodes, key=lambda e: (-e.iou, _chance(e))))
+    return _in_turn(sorted(episodes, key=lambda e: (-e.iou, _lot(e))))
 
 
 def by_lot(episodes: Sequence[Judged]) -> list[Judged]:
     """Some episodes, drawn by the hash of their numbers."""
-    return sorted(episodes, key=_chance)[:_ROOM]
+    return sorted(episodes, key=_lot)[:_ROOM]
 
 
 def draw_episodes(
     outcome: Outcome, variant: str, wanted: Collection[Judged], predictions: Predictions
-) -> dict[Judged, EpisodeTile]:
-    """The images of some episodes of one setting."""
+) -> dict[Judged, dict[str, Any]]:
+    """Some episodes of one setting.
+
+    Returns:
+        For each the `episode`, its `iou`, and `views`: the query with what was found, the first
+        example, the ground truth.
+    """
     if not wanted:
         return {}
     places = {(each.fold, each.episode): each for each in wanted}
@@ -120,37 +100,21 @@ def draw_episodes(
 
 
 def _in_turn(ordered: Sequence[Judged]) -> list[Judged]:
-    taken: Counter[str] = Counter()
-    ranked = []
-    for position, each in enumerate(ordered):
-        ranked.append((taken[each.class_name], position))
-        taken[each.class_name] += 1
-    return [ordered[position] for _, position in sorted(ranked)[:_ROOM]]
+    return in_turn(ordered, lambda each: each.class_name)[:_ROOM]
 
 
-def _chance(each: Judged) -> bytes:
-    """Looks random but belongs to the episode."""
-    return hashlib.sha256(f"{each.fold}/{each.episode}".encode("utf-8", "replace")).digest()
+def _lot(each: Judged) -> float:
+    return chance(f"{each.fold}/{each.episode}")
 
 
-def _tile(episode: Episode, measured: Judged, found: Mapping[str, Any] | None) -> EpisodeTile:
-    support = episode.supports[0]
-    return EpisodeTile(
-        fold=episode.fold,
-        episode=episode.episode,
-        class_name=episode.class_name,
-        iou=measured.iou,
-        key=episode.query.key,
-        support=support.key,
-        more=episode.shot - 1,
-        views=(
-            view(
-                "nothing found" if measured.empty else "found", lambda: _found(episode.query, found)
-            ),
-            view("example", lambda: _masked(support, EXAMPLE)),
-            view("ground truth", lambda: _masked(episode.query, TRUE)),
-        ),
+def _tile(episode: Episode, measured: Judged, found: Sequence[Object] | None) -> dict[str, Any]:
+    found_or_not = "nothing found" if measured.empty else "found"
+    views = (
+        view(found_or_not, lambda: _found(episode.query, found)),
+        view("example", lambda: _masked(episode.supports[0], EXAMPLE)),
+        view("ground truth", lambda: _masked(episode.query, TRUE)),
     )
+    return {"episode": episode, "iou": measured.iou, "views": views}
 
 
 def _masked(example: Example, colour: tuple[int, int, int]) -> Image:

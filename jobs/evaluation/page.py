@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pyarrow.compute as pc
 
 from ipseg.metrics import FORMULAS
-from ipseg.storage.files import write_whole
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.episodes import (
     EXAMPLE,
     FOUND,
     TRUE,
-    EpisodeTile,
     Judged,
     Predictions,
     best,
@@ -26,12 +23,13 @@ from jobs.evaluation.episodes import (
     judged,
     worst,
 )
-from jobs.evaluation.plots import axis, mark
+from jobs.evaluation.plots import Axis, axis, mark
 from jobs.evaluation.summary import Number, Summary, Variant
-from jobs.failures import Group, Groups
+from jobs.failures import Groups
 from jobs.pages.charts import BINS, histogram
-from jobs.pages.template import REPORT, template
-from jobs.pages.views import Gallery, css
+from jobs.pages.galleries import Gallery, galleries
+from jobs.pages.template import template, write_rendered
+from jobs.pages.views import css
 
 _CLASSES = 60
 _FAILURES = 20  # groups of them
@@ -55,72 +53,38 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         Address of the report.
     """
     chosen = summary.best
-    failures = _failures(summary)
-    page = template("jobs.evaluation", "evaluation.html", _FILTERS).render(
-        e=summary.evaluation,
-        gaps=summary.gaps,
+    beside = [variant.beside.value for variant in summary.variants if variant.beside]
+    return write_rendered(
+        summary.outcome.out,
+        template("jobs.evaluation", "evaluation.html", _FILTERS),
+        summary=summary,
         dropped=wording.dropped_lines(summary.evaluation["dropped"]),
-        formula=FORMULAS[chosen.headline.formula],
-        number=chosen.headline,
-        counterpart=_beside(chosen),
-        coverage=chosen.coverage,
-        published_list=summary.published_list,
-        never_drawn=[name for names in summary.never_drawn.values() for name in names],
-        protocol=wording.protocol_lines(summary.evaluation["protocol"]),
-        variants=summary.variants,
         chosen=chosen,
-        formulas=[
-            {"formula": FORMULAS[name], "number": number} for name, number in chosen.numbers.items()
-        ],
+        known_formulas=FORMULAS,
         colours={"found": css(FOUND), "truth": css(TRUE), "example": css(EXAMPLE)},
-        failures=failures[:_FAILURES],
-        more_failures=len(failures[_FAILURES:]),
-        failed=sum(group.count for group in failures),
-        **_sweep(summary.variants),
+        failed=_failures(summary),
+        most_failures=_FAILURES,
+        classes=_classes(summary, chosen),
+        most_classes=_CLASSES,
+        mark=mark,
+        difference=wording.difference,
+        sweep_axis=axis([*_reach([v.headline for v in summary.variants]), *beside]),
+        fold_axis=_fold_axis(chosen),
         **_published(chosen),
-        **_folds(chosen),
-        **_classes(summary, chosen),
         **_episodes(summary, chosen, predictions),
     )
-    address = f"{summary.outcome.out}/{REPORT}"
-    write_whole(address, page.encode("utf-8", "replace"))
-    return address
-
-
-def _sweep(variants: Sequence[Variant]) -> dict[str, Any]:
-    theirs = [beside.value if (beside := _beside(v)) else None for v in variants]
-    scale = axis([*_reach([v.headline for v in variants]), *theirs])
-    return {
-        "sweep_axis": scale,
-        "has_published": any(v.counterpart for v in variants),
-        "sweep": [
-            {
-                "variant": v,
-                "mark": mark(scale, v.headline.value, v.headline.interval, published),
-                "difference": wording.difference(v.difference),
-            }
-            for v, published in zip(variants, theirs, strict=True)
-        ],
-    }
-
-
-def _beside(variant: Variant) -> Comparison | None:
-    """The published number that may stand on one axis with ours."""
-    theirs = variant.counterpart
-    return theirs if theirs is not None and theirs.comparable else None
 
 
 def _published(chosen: Variant) -> dict[str, Any]:
     """Published numbers by formula, ours among them; and those that cannot stand beside ours."""
-    groups: dict[str, list[Comparison]] = defaultdict(list)
-    for each in chosen.comparisons:
-        if each.comparable:
-            groups[each.formula].append(each)
+    known = chosen.comparisons
+    groups = (
+        (number, [each for each in known if each.comparable and each.formula == name])
+        for name, number in chosen.numbers.items()
+    )
     return {
-        "groups": [
-            _group(chosen.numbers[name], groups[name]) for name in chosen.numbers if name in groups
-        ],
-        "others": [each for each in chosen.comparisons if not each.comparable],
+        "groups": [_group(number, theirs) for number, theirs in groups if theirs],
+        "others": [each for each in known if not each.comparable],
     }
 
 
@@ -139,33 +103,14 @@ def _group(number: Number, theirs: Sequence[Comparison]) -> dict[str, Any]:
     }
 
 
-def _folds(chosen: Variant) -> dict[str, Any]:
-    number, theirs = chosen.headline, _beside(chosen)
-    published: Mapping[str, float] = theirs.folds if theirs else {}
-    scale = axis(
-        [
-            *_reach([number]),
-            *(100 * end for ends in number.fold_intervals.values() for end in ends or ()),
-            *(100 * value for value in number.folds.values() if value is not None),
-            *published.values(),
-        ]
-    )
-    lines = []
-    for fold, value in number.folds.items():
-        ends, beside = number.fold_intervals[fold], published.get(fold)
-        lines.append(
-            {
-                "title": wording.fold_title(fold),
-                "value": value,
-                "interval": ends,
-                "published": beside,
-                "delta": None if value is None or beside is None else 100 * value - beside,
-                "coverage": chosen.fold_coverage[fold],
-                "mark": mark(scale, value, ends, beside),
-            }
-        )
-    mean = mark(scale, number.value, number.interval, theirs.value if theirs else None)
-    return {"folds": lines, "fold_axis": scale, "fold_mean": mean}
+def _fold_axis(chosen: Variant) -> Axis:
+    number, theirs = chosen.headline, chosen.beside
+    shares = [
+        *number.folds.values(),
+        *(end for i in number.fold_intervals.values() for end in i or ()),
+    ]
+    ours = (100 * share for share in shares if share is not None)
+    return axis([*_reach([number]), *ours, *(theirs.folds.values() if theirs else ())])
 
 
 def _reach(numbers: Sequence[Number]) -> list[float]:
@@ -174,7 +119,8 @@ def _reach(numbers: Sequence[Number]) -> list[float]:
     return [100 * share for share in shares if share is not None]
 
 
-def _classes(summary: Summary, chosen: Variant) -> dict[str, Any]:
+def _classes(summary: Summary, chosen: Variant) -> list[dict[str, Any]]:
+    """The classes in the headline formula, the highest first."""
     table = summary.per_class
     here = pc.and_(
         pc.equal(table["variant"], chosen.label),
@@ -182,10 +128,7 @@ def _classes(summary: Summary, chosen: Variant) -> dict[str, Any]:
     )
     lines = table.filter(here).to_pylist()
     lines.sort(key=lambda line: (line["value"] is None, -(line["value"] or 0), line["class_name"]))
-    if len(lines) <= _CLASSES:
-        return {"classes": lines, "more_classes": []}
-    half = _CLASSES // 2
-    return {"classes": lines[:half] + lines[-half:], "more_classes": lines[half:-half]}
+    return lines
 
 
 def _episodes(summary: Summary, chosen: Variant, predictions: Predictions) -> dict[str, Any]:
@@ -203,27 +146,23 @@ def _episodes(summary: Summary, chosen: Variant, predictions: Predictions) -> di
 
 def _galleries(
     summary: Summary, chosen: Variant, measured: Sequence[Judged], predictions: Predictions
-) -> list[Gallery[EpisodeTile]]:
+) -> list[Gallery]:
     of_setting = f" With {chosen.label}." if len(summary.variants) > 1 else ""
-    galleries = [
+    chosen_episodes = [
         ("Worst", f"Lowest IoU, classes in turn.{of_setting}", worst(measured)),
         ("By lot", "What is usual.", by_lot(measured)),
         ("Best", "Highest IoU, classes in turn.", best(measured)),
     ]
-    wanted = {each for _, _, episodes in galleries for each in episodes}
+    wanted = {each for _, _, episodes in chosen_episodes for each in episodes}
     tiles = draw_episodes(summary.outcome, chosen.label, wanted, predictions)
-    return [
-        Gallery(title, note, [tiles[each] for each in episodes])
-        for title, note, episodes in galleries
-        if episodes
-    ]
+    return galleries(chosen_episodes, tiles.__getitem__)
 
 
-def _failures(summary: Summary) -> list[Group]:
+def _failures(summary: Summary) -> Groups:
     results = summary.outcome.results
     failed = results.filter(pc.equal(results["status"], "failed")).sort_by("episode")
     groups = Groups()
     for row in failed.select(["error_message", "fold", "episode", "query"]).to_pylist():
         fold = f"{wording.fold_title(row['fold'])}, " if row["fold"] else ""
         groups.add(f"{fold}no. {row['episode']}: {row['query']}", row["error_message"] or "")
-    return groups.listed()
+    return groups

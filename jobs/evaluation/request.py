@@ -141,14 +141,7 @@ def resolve(request: EvaluationRequest) -> Resolved:
                 f"{benchmark.name} compares at the size of each image"
             )
         overrides.append(f"refinement.frame={request.mask_frame}")
-    choice = Choice(
-        request.profiles,
-        request.methods,
-        overrides,
-        request.sweep,
-        request.support,
-        protocol.given_mask,
-    )
+    choice = Choice(request, overrides, protocol.given_mask)
     table = None if request.table is None else paper_table(request.table)
     settings = choice.settings() if table is None else choice.rows_of(table)
     folds = _folds(request)

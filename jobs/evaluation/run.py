@@ -3,41 +3,32 @@
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import logging
-from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.console import Console
 
 from ipseg.benchmarks.benchmark import Benchmark
 from ipseg.benchmarks.episode import Episode, to_table
 from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
-from ipseg.errors import ConfigError, SourceError
+from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
+from jobs.evaluation.outcome import write_table
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
+from jobs.output import print_json
 from pipeline.evaluate import Evaluation, evaluate
-from pipeline.process import Outcome
 from pipeline.results import predictions, results_table
 from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
-
-
-@dataclass(frozen=True)
-class _Measured:
-    """A finished evaluation: its numbers, and the address of its report."""
-
-    summary: Summary
-    page: str
 
 
 def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
@@ -55,14 +46,14 @@ def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
     if table is not None and any(row.prompt_set is not None for row in table.rows):
         return _run_prompt_sets(request, resolved, table, as_json=as_json)
     request.benchmark.check()
-    done = _measure(request, resolved)
+    summary, page = _measure(request, resolved)
     if as_json:
-        _print_json(_data(done))
+        print_json({**as_data(summary), "report": page})
     else:
         console = Console()
-        print_summary(done.summary, console)
-        console.print(f"report: {done.page}", soft_wrap=True)
-    return not done.summary.partial
+        print_summary(summary, console)
+        console.print(f"report: {page}", soft_wrap=True)
+    return not summary.partial
 
 
 def _run_prompt_sets(
@@ -70,35 +61,29 @@ def _run_prompt_sets(
 ) -> bool:
     """One evaluation for each set, in OUT/<set>/, and one table of all."""
     request.benchmark.check()
-    done: dict[str, _Measured] = {}
+    done: dict[str, tuple[Summary, str]] = {}
     for row, setting in zip(table.rows, resolved.settings, strict=True):
-        if row.prompt_set is None:
-            raise ConfigError(f"table {table.number}: row '{row.label}' names no set of prompts")
         name, seed = row.prompt_set.name, row.prompt_set.seed
         log.info("%s: prompts drawn with seed %d", row.label, seed)
-        done[name] = _measure(
-            replace(
-                request,
-                out=f"{request.out.rstrip('/')}/{name}",
-                sampling=replace(request.sampling, seed=seed),
-            ),
-            replace(resolved, settings=[setting]),
-        )
-    summaries = [each.summary for each in done.values()]
+        sampling, out = replace(request.sampling, seed=seed), f"{request.out.rstrip('/')}/{name}"
+        of_set = replace(request, out=out, sampling=sampling)
+        done[name] = _measure(of_set, replace(resolved, settings=[setting]))
+    summaries = [summary for summary, _ in done.values()]
     if as_json:
-        sets = {name: _data(each) for name, each in done.items()}
-        _print_json({"table": table.number, "note": table.note, "sets": sets})
+        sets = {name: {**as_data(found), "report": page} for name, (found, page) in done.items()}
+        print_json({"table": table.number, "note": table.note, "sets": sets})
     else:
         console = Console()
         variants = tuple(variant for each in summaries for variant in each.variants)
         print_summary(replace(summaries[0], variants=variants), console)
         console.print(table.note)
-        for name, each in done.items():
-            console.print(f"report of {name}: {each.page}", soft_wrap=True)
+        for name, (_, page) in done.items():
+            console.print(f"report of {name}: {page}", soft_wrap=True)
     return not any(each.partial for each in summaries)
 
 
-def _measure(request: EvaluationRequest, resolved: Resolved) -> _Measured:
+def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, str]:
+    """Runs and writes one evaluation: its numbers, and the address of its report."""
     benchmark, sampling, protocol = request.benchmark, request.sampling, resolved.protocol
     by_fold = {fold: _episodes(request, fold) for fold in resolved.folds}
     work = Evaluation(
@@ -121,13 +106,13 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> _Measured:
         )
     log.info("%d episodes of %s", len(work.episodes), benchmark.title)
     started = datetime.now(UTC)
-    done = evaluate(work)
+    outcome = evaluate(work).outcome
     configs = [setting.config for setting in resolved.settings]
     evaluation = {
         "benchmark": benchmark.name,
         "title": benchmark.title,
-        "method": _names(config.method_name for config in configs),
-        "profile": _names(config.profile for config in configs),
+        "method": ", ".join(dict.fromkeys(config.method_name for config in configs)),
+        "profile": ", ".join(dict.fromkeys(config.profile for config in configs)),
         "shot": sampling.shot,
         "seed": sampling.seed,
         "rule": sampling.rule,
@@ -149,15 +134,16 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> _Measured:
         "config_sha256": configs[0].sha256,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-        **_speed(done.outcome),
+        "seconds": round(outcome.seconds, 3),
+        "rows_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "stages": outcome.stages,
     }
-    _write_parquet(f"{work.out}/episodes.parquet", to_table(work.episodes))
-    _write_parquet(
-        f"{work.out}/results.parquet", results_table(work.out, work.asked, list(work.variants))
-    )
+    write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
+    results = results_table(work.out, work.asked, list(work.variants))
+    write_table(f"{work.out}/results.parquet", results)
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)
-    return _Measured(summary, write_page(summary, predictions))
+    return summary, write_page(summary, predictions)
 
 
 def _episodes(request: EvaluationRequest, fold: str) -> list[Episode]:
@@ -172,29 +158,3 @@ def _fold(benchmark: Benchmark, fold: str, episodes: Sequence[Episode]) -> dict[
         "episodes_sha256": hashlib.sha256(episode_csv(episodes)).hexdigest(),
         "published_list": is_published(benchmark.name, fold, episodes),
     }
-
-
-def _speed(outcome: Outcome) -> dict[str, Any]:
-    return {
-        "seconds": round(outcome.seconds, 3),
-        "rows_per_second": round(outcome.done_now / outcome.seconds, 3),
-        "stages": outcome.stages,
-    }
-
-
-def _names(names: Iterable[str]) -> str:
-    return ", ".join(dict.fromkeys(names))
-
-
-def _write_parquet(url: str, table: Any) -> None:  # noqa: ANN401
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_whole(url, buffer.getvalue())
-
-
-def _data(done: _Measured) -> dict[str, Any]:
-    return {**as_data(done.summary), "report": done.page}
-
-
-def _print_json(value: object) -> None:
-    print(json.dumps(value))  # noqa: T201

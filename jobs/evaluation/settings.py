@@ -6,10 +6,14 @@ import itertools
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from ipseg.benchmarks.published.paper_tables import PROFILES, PaperTable
 from ipseg.config import Config, load_config
 from ipseg.errors import ConfigError
+
+if TYPE_CHECKING:
+    from jobs.evaluation.request import EvaluationRequest
 
 log = logging.getLogger("ipseg")
 
@@ -34,20 +38,14 @@ class Choice:
     """What is compared.
 
     Attributes:
-        profiles: names or YAML files, at least one.
-        methods: that replace the profiles' own; empty keeps them.
+        request: names profiles, methods, the sweep, and the kind of support.
         overrides: "section.key=value" for all settings.
-        sweep: "section.key=v1,v2,..." each; every combination is a setting.
-        support: kind of support for all; None keeps that of the protocol and the profile.
         given_mask: the protocol gives supports their ground-truth mask.
     """
 
-    profiles: Sequence[str]
-    methods: Sequence[str] = ()
-    overrides: Sequence[str] = ()
-    sweep: Sequence[str] = ()
-    support: str | None = None
-    given_mask: bool = False
+    request: EvaluationRequest
+    overrides: Sequence[str]
+    given_mask: bool
 
     def config(self, profile: str, method: str | None, more: Sequence[str] = ()) -> Config:
         """One configuration; what the caller has set goes before the protocol.
@@ -56,8 +54,9 @@ class Choice:
             ConfigError: it does not exist or does not fit together.
         """
         config = load_config(profile, [*self.overrides, *more], method)
-        kind = self.support or ("mask" if self.given_mask else None)
-        if kind is None or (self.support is None and config.support.kind != "saliency"):
+        wanted = self.request.support
+        kind = wanted or ("mask" if self.given_mask else None)
+        if kind is None or (wanted is None and config.support.kind != "saliency"):
             return config
         return load_config(profile, [*self.overrides, *more, f"support.kind={kind}"], method)
 
@@ -67,13 +66,12 @@ class Choice:
         Raises:
             ConfigError: as `config`, or two of them are called the same.
         """
-        combinations = itertools.product(
-            self.methods or (None,), self.profiles, *(_choices(each) for each in self.sweep)
-        )
+        methods, profiles = self.request.methods, self.request.profiles
+        sweep = (_choices(each) for each in self.request.sweep)
         found = []
-        for method, profile, *chosen in combinations:
-            named = [method] if method is not None and len(self.methods) > 1 else []
-            named += [profile] if len(self.profiles) > 1 else []
+        for method, profile, *chosen in itertools.product(methods or (None,), profiles, *sweep):
+            named = [method] if method is not None and len(methods) > 1 else []
+            named += [profile] if len(profiles) > 1 else []
             label = ", ".join([*(str(name) for name in named), *map(str, chosen)])
             config = self.config(str(profile), method, [str(each) for each in chosen])
             found.append(Setting(label, config, tuple(map(str, chosen))))
@@ -88,7 +86,7 @@ class Choice:
         Raises:
             ConfigError: with this profile two rows are the same.
         """
-        (profile,), method = self.profiles, next(iter(self.methods), None)
+        (profile,), method = self.request.profiles, next(iter(self.request.methods), None)
         found: list[Setting] = []
         for row in table.rows:
             if not row.runnable:

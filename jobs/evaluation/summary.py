@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-import io
 import json
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from ipseg.metrics import interval, interval_over_folds, over_folds, paired_difference, per_class
 from ipseg.metrics.paired import Difference
 from ipseg.storage.files import write_whole
 from jobs.evaluation.comparison import Comparison, compare, counterpart
-from jobs.evaluation.outcome import Outcome, read_outcome
+from jobs.evaluation.outcome import Outcome, read_outcome, write_table
 from jobs.evaluation.wording import gaps
 
 SUMMARY = "summary.json"
@@ -105,6 +103,11 @@ class Variant:
         """The number in the protocol's formula."""
         return next(iter(self.numbers.values()))
 
+    @property
+    def beside(self) -> Comparison | None:
+        """The counterpart, if it may stand on one axis with the headline."""
+        return self.counterpart if self.counterpart and self.counterpart.comparable else None
+
 
 @dataclass(frozen=True)
 class Summary:
@@ -178,9 +181,7 @@ def summarise(out: str) -> Summary:
     first, *others = (_variant(outcome, each) for each in outcome.evaluation["variants"])
     variants = (first, *(_compared(outcome, each, first) for each in others))
     summary = Summary(outcome, variants, _per_class(outcome), _never_drawn(outcome))
-    buffer = io.BytesIO()
-    pq.write_table(summary.per_class, buffer)
-    write_whole(f"{outcome.out}/{PER_CLASS}", buffer.getvalue())
+    write_table(f"{outcome.out}/{PER_CLASS}", summary.per_class)
     text = json.dumps(as_data(summary), indent=1, allow_nan=False)
     write_whole(f"{outcome.out}/{SUMMARY}", text.encode())
     return summary
@@ -230,12 +231,7 @@ def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
     return Variant(
         label=asked["label"],
         settings=tuple(asked["settings"]),
-        coverage=Coverage(
-            *(
-                sum(getattr(c, name) for c in coverage.values())
-                for name in ("total", "ok", "failed")
-            )
-        ),
+        coverage=Coverage(*map(sum, zip(*map(astuple, coverage.values()), strict=True))),
         fold_coverage=coverage,
         numbers=numbers,
         comparisons=comparisons,

@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
 
 from ipseg.metrics import FORMULAS
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
-from jobs.evaluation.summary import Coverage, Summary, Variant
+from jobs.evaluation.summary import Coverage, Interval, Summary, Variant
 from jobs.pages.readable import NONE
 from jobs.terminal import plain
-
-if TYPE_CHECKING:
-    from rich.console import Console
-    from rich.table import Table
-    from rich.text import Text
 
 _PARTIAL = "bold red"
 _NEIGHBOURS = 3  # published numbers printed above and below this run's
@@ -57,21 +54,18 @@ def fold_table(variant: Variant) -> Table:
     """One line for each fold, and the mean of the folds where there are several."""
     number, theirs = variant.headline, variant.counterpart
     table = _table("", theirs)
-    published = theirs.folds if theirs and theirs.comparable else {}
+    published = variant.beside.folds if variant.beside else {}
     if len(number.folds) > 1:
         for fold, value in number.folds.items():
             beside = published.get(fold)
-            table.add_row(
-                plain(wording.fold_title(fold)),
-                wording.percent(value),
-                wording.span(number.fold_intervals[fold]),
-                *([_printed(beside), _difference(value, beside)] if theirs else []),
-                _episodes(variant.fold_coverage[fold]),
-            )
+            delta = None if value is None or beside is None else 100 * value - beside
+            cells = _cells(value, number.fold_intervals[fold], theirs and (beside, delta))
+            episodes = _episodes(variant.fold_coverage[fold])
+            table.add_row(plain(wording.fold_title(fold)), *cells, episodes)
         table.add_section()
     name = f"mean of {len(number.folds)} folds" if len(number.folds) > 1 else "all episodes"
     style = _PARTIAL if variant.coverage.partial else "bold"
-    table.add_row(name, *_cells(variant, bool(theirs)), style=style)
+    table.add_row(name, *_line(variant, bool(theirs)), style=style)
     return table
 
 
@@ -83,7 +77,7 @@ def sweep_table(summary: Summary) -> Table:
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
-        table.add_row(plain(variant.label), *_cells(variant, bool(published)), style=style)
+        table.add_row(plain(variant.label), *_line(variant, bool(published)), style=style)
     return table
 
 
@@ -98,8 +92,6 @@ def nearest(variant: Variant) -> list[Comparison]:
 
 
 def _table(first: str, published: Comparison | None) -> Table:
-    from rich.table import Table
-
     table = Table(first)
     columns = ["this run", "95 % interval", "episodes"]
     if published is not None:
@@ -109,23 +101,23 @@ def _table(first: str, published: Comparison | None) -> Table:
     return table
 
 
-def _cells(variant: Variant, published: bool) -> list[Any]:
+def _line(variant: Variant, published: bool) -> list[str | Text]:
     number, theirs = variant.headline, variant.counterpart
-    cells: list[Any] = [wording.percent(number.value), wording.span(number.interval)]
-    if published:
-        cells += [
-            _printed(theirs.value if theirs else None),
-            wording.points(theirs.delta if theirs else None),
-        ]
+    beside = (theirs.value, theirs.delta) if theirs else (None, None)
+    cells = _cells(number.value, number.interval, beside if published else None)
     return [*cells, _episodes(variant.coverage)]
 
 
-def _printed(value: float | None) -> str:
-    return NONE if value is None else f"{value:.1f}"
-
-
-def _difference(value: float | None, published: float | None) -> str:
-    return wording.points(None if value is None or published is None else 100 * value - published)
+def _cells(
+    value: float | None,
+    interval: Interval | None,
+    beside: tuple[float | None, float | None] | None,
+) -> list[str]:
+    """A share, its interval, and what was published beside it with the difference, if wanted."""
+    cells = [wording.percent(value), wording.span(interval)]
+    if beside:
+        cells += [NONE if beside[0] is None else f"{beside[0]:.1f}", wording.points(beside[1])]
+    return cells
 
 
 def _episodes(coverage: Coverage) -> Text:

@@ -1,4 +1,4 @@
-"""Numbers, protocols and gaps in words: the same ones in the terminal and in the report."""
+"""Numbers and gaps in words: the same ones in the terminal and in the report."""
 
 from __future__ import annotations
 
@@ -57,30 +57,4 @@ def dropped_lines(dropped: Iterable[Mapping[str, Any]]) -> list[str]:
         f"left out: {each['count']:,} × {each['reason']}"
         f" ({'for example ' if each['count'] > 1 else ''}{each['example']})"
         for each in dropped
-    ]
-
-
-def protocol_lines(protocol: dict[str, Any]) -> list[tuple[str, str]]:
-    """How masks were compared, (subject, answer) for each choice that changes the number."""
-    side = protocol["side"]
-    rules = {
-        "nearest": "nearest pixel",
-        "linear": "linear, then above zero, which grows it by a border",
-    }
-    assigned = {
-        "binary": "each class judged by itself, in images that have it",
-        "argmax": "each pixel goes to the class with the highest score, or to the background",
-    }
-    return [
-        ("Compared at", "the original size" if side is None else f"{side} × {side} px, squashed"),
-        (
-            "Ground truth resized by",
-            "–" if side is None else rules[protocol["ground_truth_resize"]],
-        ),
-        (
-            "Examples come",
-            "with their ground-truth mask" if protocol["given_mask"] else "without a mask",
-        ),
-        ("Assignment", assigned[protocol["assign"]]),
-        ("Outlines", "compared too" if protocol["boundaries"] else "not compared"),
     ]

@@ -11,6 +11,7 @@ from typing import Any
 
 import jinja2
 
+from ipseg.storage.files import write_whole
 from jobs.pages.readable import readable_bytes, readable_count, readable_duration, readable_time
 
 REPORT = "report.html"  # name of the page in a run folder
@@ -45,3 +46,10 @@ def template(
         }
     )
     return environment.get_template(name)
+
+
+def write_rendered(out: str, page: jinja2.Template, **context: Any) -> str:  # noqa: ANN401
+    """Fills a template in and writes it into a run folder; returns the address of the page."""
+    address = f"{out}/{REPORT}"
+    write_whole(address, page.render(context).encode("utf-8", "replace"))
+    return address

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
 
 import cv2
 import numpy as np
@@ -17,7 +16,6 @@ from ipseg.vision.overlay import Colour, Drawn
 
 _QUALITY = 80  # of the JPEG images in a page
 _REASON_LENGTH = 160
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -35,15 +33,6 @@ class View:
     reason: str = ""
 
 
-@dataclass(frozen=True)
-class Gallery(Generic[T]):
-    """Some tiles under one heading."""
-
-    title: str
-    note: str
-    tiles: Sequence[T]
-
-
 def view(title: str, paint: Callable[[], Image]) -> View:
     """The image that a function paints, or why it could not.
 
@@ -51,14 +40,10 @@ def view(title: str, paint: Callable[[], Image]) -> View:
     page, not no page.
     """
     try:
-        return View(title, data_uri(encode_jpeg(paint(), _QUALITY)))
+        encoded = base64.b64encode(encode_jpeg(paint(), _QUALITY)).decode("ascii")
+        return View(title, f"data:image/jpeg;base64,{encoded}")
     except Exception as error:  # noqa: BLE001  (each storage raises its own)
         return View(title, "", f"{type(error).__name__}: {error}"[:_REASON_LENGTH])
-
-
-def data_uri(jpeg: bytes) -> str:
-    """A JPEG file as an address that holds the whole file."""
-    return "data:image/jpeg;base64," + base64.b64encode(jpeg).decode("ascii")
 
 
 def css(colour: Colour) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.errors import OutputError
@@ -20,64 +19,19 @@ _CONCEPTS = 60  # drawn
 _ANY_SHAPE = ImageLimits(min_side=1, max_aspect=float("inf"))  # of thumbnails
 
 
-@dataclass(frozen=True)
-class Prompt:
-    """One prompt.
-
-    Attributes:
-        key: of its image.
-        views: the photo, and the same with all but the object dimmed; none for a mere name.
-        width, height: of the photo, in pixels.
-        source: where the object comes from, see `ipseg.steps.support`.
-        warning: what looks wrong with it; "" for nothing.
-    """
-
-    key: str
-    views: tuple[View, ...]
-    width: int | None
-    height: int | None
-    source: str | None
-    warning: str
-
-
-@dataclass
-class Concept:
-    """What is looked for, with its prompts.
-
-    Attributes:
-        name: of the concept.
-        colour: CSS colour.
-        prompts: the first few.
-        more: prompts that are left out.
-    """
-
-    name: str
-    colour: str
-    prompts: list[Prompt] = field(default_factory=list)
-    more: int = 0
-
-
-@dataclass(frozen=True)
-class Prompts:
-    """The prompts of a bank.
-
-    Attributes:
-        concepts: the first few, in the order of the run.
-        more: concepts that are left out.
-        reason: why there are none; "" if there are.
-    """
-
-    concepts: list[Concept]
-    more: int = 0
-    reason: str = ""
-
-
-def prompts_of(folder: str, colours: Mapping[str, Colour]) -> Prompts:
+def prompts_of(folder: str, colours: Mapping[str, Colour]) -> dict[str, Any]:
     """The prompts of the bank in a folder; that it is gone is said in their place.
 
     Args:
         folder: of the bank.
         colours: concept of the run -> colour, in order.
+
+    Returns:
+        `concepts`, the first few in the order of the run; how many `more` there are; and the
+        `reason` why there are none, "" if there are. Each concept has its `name`, its CSS `colour`,
+        the first few `prompts` and how many `more` it has. Each prompt has its `row` in the bank,
+        `views` (the photo, and the same with all but the object dimmed; none for a mere name), the
+        `source` of its object (see `ipseg.steps.support`), and a `warning`, "" for none.
     """
     names = list(colours)[:_CONCEPTS]
     first: dict[str, dict[str, dict[str, Any]]] = {name: {} for name in names}
@@ -92,22 +46,21 @@ def prompts_of(folder: str, colours: Mapping[str, Colour]) -> Prompts:
             if len(kept) > _PROMPTS:  # the first by key, in whatever order they are stored
                 del kept[max(kept)]
     except (OSError, OutputError) as error:
-        return Prompts([], reason=f"The bank at {folder} cannot be read: {error}")
-    return Prompts(
-        [
-            Concept(
-                name,
-                css(colours[name]),
-                [_prompt(kept[key], colours[name]) for key in sorted(kept)],
-                counts[name] - len(kept),
-            )
-            for name, kept in first.items()
-        ],
-        len(colours) - len(names),
-    )
+        reason = f"The bank at {folder} cannot be read: {error}"
+        return {"concepts": [], "more": 0, "reason": reason}
+    concepts = [
+        {
+            "name": name,
+            "colour": css(colours[name]),
+            "prompts": [_prompt(kept[key], colours[name]) for key in sorted(kept)],
+            "more": counts[name] - len(kept),
+        }
+        for name, kept in first.items()
+    ]
+    return {"concepts": concepts, "more": len(colours) - len(names), "reason": ""}
 
 
-def _prompt(row: Mapping[str, Any], colour: Colour) -> Prompt:
+def _prompt(row: Mapping[str, Any], colour: Colour) -> dict[str, Any]:
     about = next(iter(row["prompts"]), {})
     views: tuple[View, ...] = ()
     if row["thumbnail"] is not None:
@@ -115,14 +68,8 @@ def _prompt(row: Mapping[str, Any], colour: Colour) -> Prompt:
             view("photo", lambda: _photo(row)),
             view("object", lambda: _isolated(row, about["mask"], colour)),
         )
-    return Prompt(
-        key=row["key"],
-        views=views,
-        width=row["width"],
-        height=row["height"],
-        source=about.get("mask_source"),
-        warning=row["error_message"] or about.get("warning") or "",
-    )
+    warning = row["error_message"] or about.get("warning") or ""
+    return {"row": row, "views": views, "source": about.get("mask_source"), "warning": warning}
 
 
 def _photo(row: Mapping[str, Any]) -> Image:

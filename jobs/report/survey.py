@@ -6,16 +6,16 @@ run of a million rows takes no more memory than one of sixty.
 
 from __future__ import annotations
 
-import hashlib
-import heapq
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any
 
 from ipseg.objects import notable
 from jobs.failures import Groups
 from jobs.pages.charts import Counts, bin_of, no_counts
+from jobs.pages.galleries import chance, in_turn
 from pipeline.runfolder.ledger import BROKEN
 from pipeline.runfolder.parts import Place, read_placed
 
@@ -31,21 +31,17 @@ class Top:
 
     def __init__(self, size: int = _ROOM) -> None:
         self._size = size
-        self._heap: list[tuple[float, str, int, Any]] = []
-        self._added = 0
+        self._kept: list[tuple[float, str, Any]] = []
 
     def add(self, value: float, key: str, item: Any) -> None:  # noqa: ANN401
         """Keeps the item if it is among the largest; equal values are ordered by key."""
-        self._added += 1
-        entry = (value, key, self._added, item)
-        if len(self._heap) < self._size:
-            heapq.heappush(self._heap, entry)
-        else:
-            heapq.heappushpop(self._heap, entry)
+        self._kept.append((value, key, item))
+        self._kept.sort(key=itemgetter(0, 1), reverse=True)
+        del self._kept[self._size :]
 
     def items(self) -> list[Any]:
         """From the largest value to the smallest."""
-        return [entry[3] for entry in sorted(self._heap, reverse=True, key=lambda e: e[:3])]
+        return [item for _, _, item in self._kept]
 
 
 @dataclass
@@ -72,13 +68,14 @@ class Ranking:
         if least is not None:
             self._worst.add(-least, place.key, place)
         if several:
-            self._several.add(_chance(place.key), place.key, place)
+            self._several.add(chance(place.key), place.key, place)
 
     def best(self) -> list[Place]:
         """The rows with the highest values, concepts taking turns."""
-        queues = [self._best[concept].items() for concept in sorted(self._best)]
-        turns = [place for rank in _by_rank(queues) for place in rank]
-        return list(dict.fromkeys(turns))[:_ROOM]
+        placed = [
+            (name, place) for name in sorted(self._best) for place in self._best[name].items()
+        ]
+        return list(dict.fromkeys(place for _, place in in_turn(placed, itemgetter(0))))[:_ROOM]
 
     def worst(self) -> list[Place]:
         """The rows with the lowest values."""
@@ -140,7 +137,7 @@ class Survey:
         for each in row["objects"]:
             scores[each["concept"]] = max(each["score"], scores.get(each["concept"], 0.0))
         if not scores:
-            self._nothing.add(_chance(place.key), place.key, place)
+            self._nothing.add(chance(place.key), place.key, place)
         if row["metrics"]:
             self._add_measured(row["metrics"], scores, place)
         else:
@@ -196,15 +193,3 @@ def survey(out: str) -> Survey:
     for place, row in read_placed(out, _WANTED, without=_HEAVY):
         result.add(row, place)
     return result
-
-
-def _by_rank(queues: list[list[Place]]) -> Iterator[list[Place]]:
-    """Yields the first of each list, then the second of each, as long as there are any."""
-    for rank in range(max(map(len, queues), default=0)):
-        yield [queue[rank] for queue in queues if rank < len(queue)]
-
-
-def _chance(key: str) -> float:
-    """A number in [0, 1) that looks random but belongs to the key."""
-    digest = hashlib.sha256(key.encode("utf-8", "replace")).digest()
-    return int.from_bytes(digest[:6], "big") / 2**48

@@ -3,63 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from ipseg.objects import Object, best_scores, highest, notable
 from ipseg.rows import Image
 from ipseg.vision.images import thumbnail
 from ipseg.vision.overlay import Colour, draw
-from jobs.pages.readable import readable_count
 from jobs.pages.views import View, css, drawn, view
 from jobs.report.survey import ious_of
 
 LONG_SIDE = 460  # pixels of an image in the gallery; sharp enough on a phone
 
 
-@dataclass(frozen=True)
-class Found:
-    """What is said about one concept below an image.
-
-    Attributes:
-        concept: its name.
-        colour: CSS colour of its outline.
-        score: the highest of its objects, None if none was found.
-        iou: with the ground truth, None where there is none.
-        instances: of it that were found; those of a sequence each once, whatever its frames.
-    """
-
-    concept: str
-    colour: str
-    score: float | None
-    iou: float | None
-    instances: int
-
-
-@dataclass(frozen=True)
-class Tile:
-    """One row in a gallery.
-
-    Attributes:
-        key: of the row.
-        views: the image; of a sequence the first frame with objects and a middle one.
-        note: how many frames and instances a sequence has; "" for an image.
-        found: the concepts that are drawn.
-        rival: the concept that scored highest without being there, if above all that are.
-    """
-
-    key: str
-    views: tuple[View, ...]
-    note: str
-    found: list[Found]
-    rival: Found | None
-
-
 def row_tile(
     row: Mapping[str, Any],
     originals: Callable[[], Sequence[Image]],
     colours: Mapping[str, Colour],
-) -> Tile:
+) -> dict[str, Any]:
     """A row with what was found in it.
 
     With ground truth, the concepts that are in the image are drawn, or the one with the highest
@@ -69,6 +29,13 @@ def row_tile(
         row: all columns of a finished row.
         originals: opens the frames of the row, one for a still image.
         colours: concept -> colour.
+
+    Returns:
+        `key` of the row; `views` (the image; of a sequence the first frame with objects and a
+        middle one); how many `frames` and `instances` it has; `found`, the concepts that are drawn;
+        and `rival`, the one that scored highest without being there, if above all that are, else
+        None. Of each concept `concept`, `colour`, its highest `score` and its `iou` (or None), and
+        its `instances`; those of a sequence each once, whatever its frames.
     """
     objects = [Object.from_record(each) for each in row["objects"]]
     scores = best_scores(objects)
@@ -80,35 +47,38 @@ def row_tile(
     else:
         chosen = notable(scores)
 
-    def found(concept: str) -> Found:
-        instances = {each.instance for each in objects if each.concept == concept}
-        colour = css(colours[concept])
-        return Found(concept, colour, scores.get(concept), ious.get(concept), len(instances))
+    def found(concept: str) -> dict[str, Any]:
+        return {
+            "concept": concept,
+            "colour": css(colours[concept]),
+            "score": scores.get(concept),
+            "iou": ious.get(concept),
+            "instances": len({each.instance for each in objects if each.concept == concept}),
+        }
 
     kept = [each for each in objects if each.concept in chosen]
     absent = [concept for concept, iou in ious.items() if iou is None]
-    views, note = _views(kept, originals, colours)
-    return Tile(
-        key=row["key"],
-        views=views,
-        note=note,
-        found=[found(concept) for concept in chosen],
-        rival=found(best) if present and best in absent else None,
-    )
+    views, frames = _views(kept, originals, colours)
+    return {
+        **{"key": row["key"], "views": views, "frames": frames},
+        "instances": len({(each.concept, each.instance) for each in kept}),
+        "found": [found(concept) for concept in chosen],
+        "rival": found(best) if present and best in absent else None,
+    }
 
 
 def _views(
     objects: Sequence[Object],
     originals: Callable[[], Sequence[Image]],
     colours: Mapping[str, Colour],
-) -> tuple[tuple[View, ...], str]:
-    """The frames to draw, and how many there are; a still image has one and needs no words."""
+) -> tuple[tuple[View, ...], int]:
+    """The frames to draw, and how many there are."""
     try:
         images = originals()
         count = len(images)
     except Exception as error:  # noqa: BLE001  (each storage raises its own)
         reason = error  # the row is still worth its scores
-        return (view("", lambda: _raise(reason)),), ""
+        return (view("", lambda: _raise(reason)),), 1
     busy = sorted({each.frame for each in objects}) or [0]
     frames = list(dict.fromkeys([busy[0], busy[len(busy) // 2]]))
     views = tuple(
@@ -118,11 +88,7 @@ def _views(
         )
         for frame in frames
     )
-    if count == 1:
-        return views, ""
-    instances = len({(each.concept, each.instance) for each in objects})
-    plural = "" if instances == 1 else "s"
-    return views, f"{readable_count(count)} frames, {readable_count(instances)} instance{plural}"
+    return views, count
 
 
 def _raise(error: Exception) -> Image:

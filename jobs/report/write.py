@@ -9,16 +9,16 @@ from typing import Any
 import yaml
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import write_whole
 from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
 from jobs.originals import originals
 from jobs.pages.charts import BINS, histogram, mirrored
-from jobs.pages.template import REPORT, template
-from jobs.pages.views import Gallery, css
+from jobs.pages.galleries import Gallery, galleries
+from jobs.pages.template import template, write_rendered
+from jobs.pages.views import css
 from jobs.report.prompts import prompts_of
 from jobs.report.survey import Survey, survey
-from jobs.report.tiles import Tile, row_tile
+from jobs.report.tiles import row_tile
 from pipeline.runfolder.bank import bank_of
 from pipeline.runfolder.folder import read_json
 from pipeline.runfolder.ignored import ignored_line, read_ignored
@@ -49,39 +49,32 @@ def write_report(out: str) -> str:
     colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
     limits = ImageLimits(**about["config"]["images"])
 
-    def tile(place: Place) -> Tile:
+    def tile(place: Place) -> dict[str, Any]:
         row = read_place(place)
         return row_tile(row, lambda: originals(out, place, row, limits), colours)
 
-    rows, quality = metrics["rows"], metrics["quality"]
+    quality = metrics["quality"]
     up = found.scores if quality is None else found.present_scores
-    page = template("jobs.report", "report.html").render(
+    return write_rendered(
+        out,
+        template("jobs.report", "report.html"),
         manifest={**about, "runs": runs},
         metrics=metrics,
-        rows=rows,
-        total=sum(rows.values()),
-        broken=rows["failed"] + rows["poisoned"],
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
         concepts=_concepts(colours, quality, found),
         prompts=prompts_of(bank_of(out, about), colours),
         galleries=_galleries(found, tile, measured=quality is not None),
-        broken_groups=[
-            ("Failed", "row", found.failures.listed(), found.failures.count),
-            (
-                *("Not compared", "comparison"),
-                *(found.not_compared.listed(), found.not_compared.count),
-            ),
+        broken=[
+            ("Failed", "row", found.failures),
+            ("Not compared", "comparison", found.not_compared),
         ],
         most_groups=_GROUPS,
         scores=mirrored(up.values(), found.absent_scores.values() if quality else ()),
         ious=histogram(found.ious),
         settings=yaml.safe_dump(about["config"], sort_keys=False, allow_unicode=True),
     )
-    address = f"{out}/{REPORT}"
-    write_whole(address, page.encode("utf-8", "replace"))
-    return address
 
 
 def _metrics(out: str) -> dict[str, Any]:
@@ -116,10 +109,9 @@ def _concepts(
 
 
 def _galleries(
-    found: Survey, make_tile: Callable[[Place], Tile], *, measured: bool
-) -> list[Gallery[Tile]]:
+    found: Survey, tile: Callable[[Place], dict[str, Any]], *, measured: bool
+) -> list[Gallery]:
     """The rows to look at, each read and drawn once however many galleries it is in."""
-    tile = cache(make_tile)
     if measured:
         ranking = found.measured
         chosen = [
@@ -140,8 +132,4 @@ def _galleries(
             ("Several concepts", "Scores near each other; drawn by lot.", ranking.several()),
         ]
     chosen.append(("Nothing found", "Drawn by lot.", found.nothing_found()))
-    return [
-        Gallery(title, note, [tile(place) for place in places])
-        for title, note, places in chosen
-        if places
-    ]
+    return galleries(chosen, cache(tile))

@@ -8,13 +8,13 @@ from itertools import islice
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
-from ipseg.errors import FailureBudgetError
-from ipseg.rows import Row, Step, is_failed
+from ipseg.rows import Row, Step
 from ipseg.runner import prepare, run_step
 from pipeline.engines.progress import show_progress
 from pipeline.engines.shard_io import ShardIO
 from pipeline.sources.source import Source
-from pipeline.stages.record import FailureBudget, Recorder, RunRecord
+from pipeline.stages.record import FailureBudget, RunRecord
+from pipeline.stages.run_stage import end_batch
 from pipeline.stages.stage import Stage, build_stages
 
 
@@ -31,7 +31,7 @@ class LocalEngine:
     def __exit__(self, *exception: object) -> None:
         """Nothing to stop."""
 
-    def record(self, budget: FailureBudget) -> Recorder:
+    def record(self, budget: FailureBudget) -> RunRecord:
         """A new record of a run."""
         return RunRecord(budget)
 
@@ -67,19 +67,11 @@ class LocalEngine:
                 shard_io.write(part)
 
     def _finished(
-        self, steps: Sequence[Step], rows: Iterator[Row], record: Recorder
+        self, steps: Sequence[Step], rows: Iterator[Row], record: RunRecord
     ) -> Iterator[Row]:
         while batch := list(islice(rows, self._runtime.batch_size)):
             for step in steps:
                 started = time.perf_counter()
                 batch = run_step(step, batch)
-                stop = record.end(
-                    step.name,
-                    [row["key"] for row in batch],
-                    failed=sum(is_failed(row) for row in batch),
-                    seconds=time.perf_counter() - started,
-                    sizes=(0, 0),
-                )
-                if stop is not None:
-                    raise FailureBudgetError(stop)
+                end_batch(record, step.name, batch, started)
             yield from batch

@@ -7,6 +7,8 @@ import logging
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from rich.console import Console, Group
@@ -21,7 +23,7 @@ from rich.progress import (
 )
 from rich.table import Table
 
-from pipeline.stages.record import Recorder
+from pipeline.stages.record import RunRecord
 
 log = logging.getLogger("ipseg")
 LINE_SECONDS = 10.0
@@ -29,7 +31,7 @@ _REFRESH_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def show_progress(label: str, total: int | None, record: Recorder, last: str) -> Iterator[None]:
+def show_progress(label: str, total: int | None, record: RunRecord, last: str) -> Iterator[None]:
     """Reports how far a run is while the body runs.
 
     Args:
@@ -39,14 +41,10 @@ def show_progress(label: str, total: int | None, record: Recorder, last: str) ->
         last: stage whose rows are counted.
     """
     stop = threading.Event()
+    run = _Followed(label, total, record, last, stop)
     console = Console(stderr=True)
-    follow = _follow_live if console.is_terminal else _follow_lines
-    thread = threading.Thread(
-        target=follow,
-        args=(label, total, record, last, stop, console),
-        name="progress",
-        daemon=True,
-    )
+    follow = partial(run.on_terminal, console) if console.is_terminal else run.in_log
+    thread = threading.Thread(target=follow, name="progress", daemon=True)
     thread.start()
     try:
         yield
@@ -55,52 +53,47 @@ def show_progress(label: str, total: int | None, record: Recorder, last: str) ->
         thread.join()
 
 
-def _follow_live(
-    label: str,
-    total: int | None,
-    record: Recorder,
-    last: str,
-    stop: threading.Event,
-    console: Console,
-) -> None:
-    bar = Progress(
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeElapsedColumn(),
-        TimeRemainingColumn(),
-        console=console,
-    )
-    task = bar.add_task(label, total=total)
-    started = time.monotonic()
-    with Live(console=console, transient=True) as live:
-        while True:
-            ended = stop.wait(_REFRESH_SECONDS)
-            stages = record.summary()
-            bar.update(task, completed=record.rows(last) + record.progress()["before"])
-            live.update(Group(_table(stages, time.monotonic() - started), bar))
-            if ended:
-                return
+@dataclass(frozen=True)
+class _Followed:
+    """A run; the attributes are those of `show_progress`, and what ends it."""
 
+    label: str
+    total: int | None
+    record: RunRecord
+    last: str
+    stop: threading.Event
 
-def _follow_lines(
-    label: str,
-    total: int | None,
-    record: Recorder,
-    last: str,
-    stop: threading.Event,
-    _console: Console,
-) -> None:
-    started = time.monotonic()
-    while not stop.wait(LINE_SECONDS):
-        stages, before = record.summary(), record.progress()["before"]
-        done, seconds = record.rows(last), time.monotonic() - started
-        of = "" if total is None else f" of {total}"
-        text = f"{label}: {done + before}{of}, {done / seconds:.1f}/s"
-        if total is not None and done:
-            text += f", {_clock((total - before - done) * seconds / done)} left"
-        by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
-        log.info("%s (%s)", text, by_stage)
+    def on_terminal(self, console: Console) -> None:
+        bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+        task = bar.add_task(self.label, total=self.total)
+        started = time.monotonic()
+        with Live(console=console, transient=True) as live:
+            while True:
+                ended = self.stop.wait(_REFRESH_SECONDS)
+                stages, before = self.record.summary(), self.record.progress()["before"]
+                bar.update(task, completed=self.record.rows(self.last) + before)
+                live.update(Group(_table(stages, time.monotonic() - started), bar))
+                if ended:
+                    return
+
+    def in_log(self) -> None:
+        started, total = time.monotonic(), self.total
+        while not self.stop.wait(LINE_SECONDS):
+            stages, before = self.record.summary(), self.record.progress()["before"]
+            done, seconds = self.record.rows(self.last), time.monotonic() - started
+            of = "" if total is None else f" of {total}"
+            text = f"{self.label}: {done + before}{of}, {done / seconds:.1f}/s"
+            if total is not None and done:
+                text += f", {_clock((total - before - done) * seconds / done)} left"
+            by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
+            log.info("%s (%s)", text, by_stage)
 
 
 def _table(stages: list[dict[str, Any]], seconds: float) -> Table:

@@ -9,8 +9,9 @@ import signal
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import islice
+from typing import cast
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
@@ -32,11 +33,11 @@ from pipeline.engines.ray_io import PartSink, ShardSource
 from pipeline.engines.ray_record import RayRecord
 from pipeline.engines.ray_worker import actor_class, run_in_task
 from pipeline.engines.shard_io import ShardIO
-from pipeline.planning.calibration import calibrate, calibration_rows, on_ray, seconds_per_row
+from pipeline.planning.calibration import balanced, calibration_rows
 from pipeline.planning.cluster import Cluster, see_cluster
 from pipeline.planning.plan import Plan, make_plan
 from pipeline.sources.source import Source
-from pipeline.stages.record import FailureBudget, Recorder
+from pipeline.stages.record import FailureBudget, RunRecord
 from pipeline.stages.stage import Stage, build_stages
 
 log = logging.getLogger("ipseg")
@@ -62,10 +63,10 @@ class RayEngine:
         if self._started:
             ray.shutdown()
 
-    def record(self, budget: FailureBudget) -> RayRecord:
+    def record(self, budget: FailureBudget) -> RunRecord:
         """A new record of a run."""
         self._start()
-        return RayRecord(budget)
+        return cast(RunRecord, RayRecord(budget))
 
     def check(
         self, steps: Sequence[Step], given: Sequence[str], wanted: Sequence[str]
@@ -128,16 +129,6 @@ class RayEngine:
         self._start()
         return see_cluster(self._runtime.gpu_card_gb)
 
-    def _balanced(self, plan: Plan, source: Source) -> Plan:
-        """The same stages with pools sized by what they cost on the first rows."""
-        rows = list(islice(source.read(), calibration_rows(self._runtime.batch_size)))
-        log.info("measuring the stages on %d rows", len(rows))
-        stages = [each.stage for each in plan.stages]
-        timer = on_ray(plan, self._runtime.stall_seconds)
-        costs = calibrate(stages, rows, self._runtime.batch_size, timer)
-        seconds = seconds_per_row(costs)
-        return make_plan(stages, self._cluster, self._runtime, seconds, rows=source.rows)
-
     def stream(
         self,
         steps: Sequence[Step],
@@ -153,7 +144,9 @@ class RayEngine:
         """
         plan = self.plan(steps, given, wanted, source.rows)
         if self._calibrated:
-            plan = self._balanced(plan, source)
+            first = list(islice(source.read(), calibration_rows(self._runtime.batch_size)))
+            log.info("measuring the stages on %d rows", len(first))
+            plan, _ = balanced(plan, first, self._runtime, source.rows)
         for line in plan.lines():
             log.info("%s", line)
         read = ray.data.read_datasource(
@@ -182,7 +175,7 @@ def _own_sigterm_handler() -> Iterator[None]:
 
 
 @contextmanager
-def _own_errors(record: Recorder) -> Iterator[None]:
+def _own_errors(record: RunRecord) -> Iterator[None]:
     """Turns Ray's account of an error into the error itself, where it is one of ours."""
     try:
         yield
@@ -218,30 +211,26 @@ def _reading(plan: Plan) -> TaskPoolStrategy:
     return TaskPoolStrategy(plan.slots // 2)
 
 
-def _staged(dataset: Dataset, plan: Plan, record: Recorder) -> Dataset:
+def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
     dataset = cut(dataset, plan.block_rows, plan.task_cpus, _reading(plan))
     for planned in plan.stages:
+        batches = partial(
+            dataset.map_batches,
+            num_cpus=planned.cpus,
+            batch_size=planned.batch_size,
+            batch_format="pyarrow",
+            udf_modifying_row_count=False,
+        )
         if planned.stage.actor:
-            dataset = dataset.map_batches(
+            dataset = batches(
                 actor_class(planned.stage.name),
                 fn_constructor_args=(planned.stage, record),
                 compute=ActorPoolStrategy(size=planned.workers),
-                num_cpus=planned.cpus,
                 num_gpus=planned.gpus or None,
-                batch_size=planned.batch_size,
-                batch_format="pyarrow",
-                udf_modifying_row_count=False,
                 # A byte sets actors apart from tasks that ask for as many CPUs. Ray would fuse
                 # these into the actors, where they cut no blocks and take the time of a model.
                 memory=1,
             )
-        else:
-            dataset = dataset.map_batches(
-                run_in_task,  # type: ignore[arg-type]  # its type knows no fn_args
-                fn_args=(planned.stage, record),
-                num_cpus=planned.cpus,
-                batch_size=planned.batch_size,
-                batch_format="pyarrow",
-                udf_modifying_row_count=False,
-            )
+        else:  # its type knows no fn_args
+            dataset = batches(run_in_task, fn_args=(planned.stage, record))  # type: ignore[arg-type]
     return dataset

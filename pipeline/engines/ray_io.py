@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 
 import pyarrow as pa
@@ -41,23 +41,16 @@ class ShardSource(Datasource):
         unknown = BlockMetadata(num_rows=None, size_bytes=None, input_files=None, exec_stats=None)
         schema = to_table([], self._columns).schema
         return [
-            ReadTask(_ShardReader(shard, self._columns, self._io), unknown, schema)
+            ReadTask(partial(_blocks, shard, self._columns, self._io), unknown, schema)
             for shard in self._shards
         ]
 
 
-@dataclass(frozen=True)
-class _ShardReader:
-    """Yields what is left of a shard as Arrow blocks."""
-
-    shard: Shard
-    columns: tuple[str, ...]
-    shard_io: ShardIO
-
-    def __call__(self) -> Iterator[pa.Table]:
-        rows = self.shard_io.unfinished_rows(self.shard)
-        while block := list(islice(rows, READ_ROWS)):
-            yield to_table(block, self.columns)
+def _blocks(shard: Shard, columns: tuple[str, ...], shard_io: ShardIO) -> Iterator[pa.Table]:
+    """What is left of a shard as Arrow blocks."""
+    rows = shard_io.unfinished_rows(shard)
+    while block := list(islice(rows, READ_ROWS)):
+        yield to_table(block, columns)
 
 
 class PartSink(Datasink[None]):

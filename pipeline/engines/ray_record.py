@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ray
@@ -14,7 +14,7 @@ from pipeline.stages.record import FailureBudget, RunRecord
 
 
 class RayRecord:
-    """A `Recorder` that can be handed to workers; each call waits until it is counted.
+    """A `RunRecord` that can be handed to workers; each call waits until it is counted.
 
     The actor lives on the driver's machine, which no run outlives anyway.
     """
@@ -24,77 +24,12 @@ class RayRecord:
         actor: Any = ray.remote(_MeteredRecord)
         self._actor: Any = actor.options(num_cpus=0, scheduling_strategy=here).remote(budget)
 
-    def shard_read(
-        self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
-    ) -> tuple[int, str] | None:
-        """As `Recorder.shard_read`."""
-        ready: tuple[int, str] | None = ray.get(
-            self._actor.shard_read.remote(shard, rows, done, fingerprint)
-        )
-        return ready
-
-    def part_written(
-        self, shard: str, part: str, counts: Mapping[str, int]
-    ) -> tuple[int, str] | None:
-        """As `Recorder.part_written`."""
-        ready: tuple[int, str] | None = ray.get(
-            self._actor.part_written.remote(shard, part, counts)
-        )
-        return ready
-
-    def shard_finished(self, shard: str) -> None:
-        """As `Recorder.shard_finished`."""
-        ray.get(self._actor.shard_finished.remote(shard))
-
-    def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
-        """As `Recorder.begin`."""
-        crashes: list[int] = ray.get(self._actor.begin.remote(stage, keys))
-        return crashes
-
-    def begin_one(self, stage: str, key: str) -> None:
-        """As `Recorder.begin_one`."""
-        ray.get(self._actor.begin_one.remote(stage, key))
-
-    def end_one(self, stage: str, key: str) -> None:
-        """As `Recorder.end_one`."""
-        ray.get(self._actor.end_one.remote(stage, key))
-
-    def end(
-        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
-    ) -> str | None:
-        """As `Recorder.end`."""
-        stop: str | None = ray.get(self._actor.end.remote(stage, keys, failed, seconds, sizes))
-        return stop
-
-    def rows(self, stage: str) -> int:
-        """As `Recorder.rows`."""
-        rows: int = ray.get(self._actor.rows.remote(stage))
-        return rows
-
-    def summary(self) -> list[dict[str, Any]]:
-        """As `Recorder.summary`."""
-        summary: list[dict[str, Any]] = ray.get(self._actor.summary.remote())
-        return summary
-
-    def progress(self) -> dict[str, Any]:
-        """As `Recorder.progress`."""
-        progress: dict[str, Any] = ray.get(self._actor.progress.remote())
-        return progress
-
-    def unfinished(self) -> list[tuple[str, int, str]]:
-        """As `Recorder.unfinished`."""
-        shards: list[tuple[str, int, str]] = ray.get(self._actor.unfinished.remote())
-        return shards
-
-    def at_work(self) -> list[str]:
-        """As `Recorder.at_work`."""
-        work: list[str] = ray.get(self._actor.at_work.remote())
-        return work
-
-    def memory(self) -> Memory:
-        """What the actor's process holds."""
-        held: Memory = ray.get(self._actor.memory.remote())
-        return held
+    def __getattr__(self, name: str) -> Callable[..., Any]:
+        """The method of the actor's record."""
+        if name.startswith("_"):  # pickle looks for hooks before there is an actor
+            raise AttributeError(name)
+        method = getattr(self._actor, name)
+        return lambda *args, **kwargs: ray.get(method.remote(*args, **kwargs))
 
 
 class _MeteredRecord(RunRecord):
@@ -110,7 +45,7 @@ class _MeteredRecord(RunRecord):
         self._at_work = Gauge("ipseg_rows_at_work", "Rows begun and not ended", ())
 
     def memory(self) -> Memory:
-        """As `RayRecord.memory`."""
+        """What the actor's process holds."""
         return memory()
 
     def part_written(

@@ -5,13 +5,13 @@ from __future__ import annotations
 import pyarrow as pa
 
 from ipseg.runner import prepare
-from pipeline.stages.record import Recorder
+from pipeline.stages.record import RunRecord
 from pipeline.stages.run_stage import run_stage
 from pipeline.stages.stage import Stage
 
 
 class _StageActor:
-    def __init__(self, stage: Stage, record: Recorder) -> None:
+    def __init__(self, stage: Stage, record: RunRecord) -> None:
         prepare(stage.steps)
         self._stage, self._record = stage, record
 
@@ -24,7 +24,7 @@ def actor_class(stage: str) -> type:
     return type(f"{stage.title()}Actor", (_StageActor,), {})
 
 
-def run_in_task(table: pa.Table, stage: Stage, record: Recorder) -> pa.Table:
+def run_in_task(table: pa.Table, stage: Stage, record: RunRecord) -> pa.Table:
     """Runs a stage without a model on one block."""
     prepare(stage.steps)
     return run_stage(stage, record, table)

@@ -11,7 +11,7 @@ from pipeline.runfolder.ignored import write_ignored
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.shard import Shard, key_hash
-from pipeline.stages.record import Recorder
+from pipeline.stages.record import RunRecord
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class ShardIO:
 
     ledger: Ledger
     writer: ShardWriter
-    record: Recorder
+    record: RunRecord
     part_rows: int
 
     def unfinished_rows(self, shard: Shard) -> Iterator[Row]:

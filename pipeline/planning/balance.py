@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Mapping
 from itertools import count
 
@@ -48,13 +49,8 @@ def fill(least: Sizes, growing: Iterable[str], fits: Callable[[Sizes], bool]) ->
 
 def largest(fits: Callable[[int], bool]) -> int:
     """The largest n from 0 on that fits, if everything below what fits does too: O(log n) looks."""
-    low = 0
-    high = next(1 << power for power in count() if not fits(1 << power))
-    low = high // 2
-    while high - low > 1:
-        middle = (low + high) // 2
-        low, high = (middle, high) if fits(middle) else (low, middle)
-    return low
+    beyond = next(1 << power for power in count() if not fits(1 << power))
+    return bisect_left(range(1, beyond), True, key=lambda n: not fits(n))
 
 
 def _grow(

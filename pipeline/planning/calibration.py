@@ -9,10 +9,11 @@ from dataclasses import dataclass
 import pyarrow as pa
 
 from ipseg.columns import ERROR_COLUMNS, to_table
+from ipseg.config import Runtime
 from ipseg.errors import IpsegError, PlanError, StallError
 from ipseg.rows import Row
 from ipseg.runner import prepare
-from pipeline.planning.plan import Plan, StagePlan
+from pipeline.planning.plan import Plan, StagePlan, make_plan
 from pipeline.stages.record import FailureBudget, RunRecord
 from pipeline.stages.run_stage import run_stage
 from pipeline.stages.stage import Stage
@@ -52,14 +53,8 @@ def calibrate(
 ) -> dict[str, StageCost]:
     """Runs rows through stages, one stage after the other, and measures each.
 
-    Call it between a first plan and the one that is run; nothing is written, nothing recorded:
-
-        plan = make_plan(stages, cluster, runtime)
-        rows = list(islice(source.read(), calibration_rows(runtime.batch_size)))
-        costs = calibrate(stages, rows, runtime.batch_size, on_ray(plan, runtime.stall_seconds))
-        plan = make_plan(stages, cluster, runtime, seconds_per_row(costs))
-
-    Stages are measured alone. In the run they share memory bandwidth and cards with others.
+    Nothing is written, nothing recorded. Stages are measured alone. In the run they share memory
+    bandwidth and cards with others.
 
     Args:
         stages: from `build_stages`.
@@ -86,6 +81,25 @@ def calibrate(
                 f"step '{at}' ({kind}: {text}); fix that, or leave --calibrate out"
             )
     return costs
+
+
+def balanced(
+    plan: Plan, first: Sequence[Row], runtime: Runtime, rows: int | None
+) -> tuple[Plan, dict[str, StageCost]]:
+    """The same stages with pools sized by what they cost on Ray, and these costs.
+
+    Args:
+        plan: to measure the stages by.
+        first: rows of the source; see `calibration_rows`.
+        runtime: as for `make_plan`.
+        rows: the same.
+
+    Raises:
+        IpsegError: as `calibrate`.
+    """
+    stages = [each.stage for each in plan.stages]
+    costs = calibrate(stages, first, runtime.batch_size, on_ray(plan, runtime.stall_seconds))
+    return make_plan(stages, plan.cluster, runtime, seconds_per_row(costs), rows=rows), costs
 
 
 def seconds_per_row(costs: Mapping[str, StageCost]) -> dict[str, float]:

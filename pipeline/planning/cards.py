@@ -30,34 +30,29 @@ def card_memory_gb() -> dict[str, float]:
     ]
     # max_retries=0: a machine that is going away is not waited for.
     ask = ray.remote(num_cpus=0, num_gpus=_SLIVER, max_retries=0)(visible_card_gb)
-    asked = {
-        node: ask.options(
-            scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=False)
-        ).remote()
-        for node in with_gpus
-    }
+    there = (NodeAffinitySchedulingStrategy(node, soft=False) for node in with_gpus)
+    asked = [ask.options(scheduling_strategy=each).remote() for each in there]
+    nodes, found = dict(zip(asked, with_gpus, strict=True)), {}
     if not asked:
         return {}
-    answered, late = ray.wait(list(asked.values()), num_returns=len(asked), timeout=_WAIT_SECONDS)
+    answered, late = ray.wait(asked, num_returns=len(asked), timeout=_WAIT_SECONDS)
     for reference in late:
         ray.cancel(reference, force=True)
-    found = {}
-    for node, reference in asked.items():
-        if reference in answered:
-            try:
-                memory = ray.get(reference)
-            except ray.exceptions.RayError as error:
-                log.warning("machine %s could not be asked about its GPU: %s", node[:8], error)
-                continue
-            if memory is not None:
-                found[node] = memory
-        else:
+        log.warning(
+            "machine %s did not say in %.0f s how much memory its GPU has (are all of them "
+            "taken?); set runtime.gpu_card_gb",
+            *(nodes[reference][:8], _WAIT_SECONDS),
+        )
+    for reference in answered:
+        try:
+            memory = ray.get(reference)
+        except ray.exceptions.RayError as error:
             log.warning(
-                "machine %s did not say in %.0f s how much memory its GPU has (are all of them "
-                "taken?); set runtime.gpu_card_gb",
-                node[:8],
-                _WAIT_SECONDS,
+                "machine %s could not be asked about its GPU: %s", nodes[reference][:8], error
             )
+            continue
+        if memory is not None:
+            found[nodes[reference]] = memory
     return found
 
 

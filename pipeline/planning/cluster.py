@@ -63,8 +63,7 @@ def see_cluster(card_gb: float | None = None) -> Cluster:
     from pipeline.planning.cards import card_memory_gb
 
     alive = [node for node in ray.nodes() if node["Alive"]]
-    has_gpus = any(node["Resources"].get("GPU", 0) > 0 for node in alive)
-    cards = card_memory_gb() if has_gpus and card_gb is None else {}
+    cards = card_memory_gb() if card_gb is None else {}
     return Cluster(
         tuple(
             Node(

@@ -68,35 +68,31 @@ def estimate(plan: Plan, costs: Mapping[str, StageCost], images: int) -> Estimat
         images: N.
     """
     seconds = {each.stage.name: costs[each.stage.name].seconds_per_row for each in plan.stages}
-    actors = [each for each in plan.stages if each.stage.actor]
-    tasks = [each for each in plan.stages if not each.stage.actor]
-    on_cards = [each for each in actors if each.gpus]
-    cards = math.ceil(sum(each.workers * each.gpus for each in on_cards) - 1e-6)
     slots = plan.slots - 1  # one is the reader's
+    tasks = [each for each in plan.stages if not each.stage.actor]
+    on_cards = [each for each in plan.stages if each.gpus]
+    cards = math.ceil(sum(each.workers * each.gpus for each in on_cards) - 1e-6)
     # A task that asks for part of a slot leaves room for another one beside it.
-    in_slots = {
-        each.stage.name: seconds[each.stage.name] * each.cpus / plan.task_cpus for each in tasks
-    }
-    busy = {
-        **{each.stage.name: seconds[each.stage.name] / each.workers for each in actors},
-        **{name: taken / slots for name, taken in in_slots.items()},
-    }
-    shared = {
-        CPUS: (
-            sum(seconds[e.stage.name] * e.stage.resources.cpus for e in plan.stages),
-            plan.cluster.cpus,
-        )
-    }
+    in_slots = {e.stage.name: seconds[e.stage.name] * e.cpus / plan.task_cpus for e in tasks}
+    workers = {e.stage.name: e.workers if e.stage.actor else slots for e in plan.stages}
+    cores = sum(seconds[e.stage.name] * e.stage.resources.cpus for e in plan.stages)
+    shared = {CPUS: (cores, plan.cluster.cpus)}
     if len(tasks) > 1:
         shared[TASKS] = (sum(in_slots.values()), slots)
     if on_cards:
         shared[GPUS] = (sum(seconds[each.stage.name] for each in on_cards), cards)
+    busy = {name: in_slots.get(name, taken) / workers[name] for name, taken in seconds.items()}
     busy |= {name: total / number for name, (total, number) in shared.items()}
     # Of equals, the first: a stage says more than what it shares.
     bottleneck = max(busy, key=lambda name: busy[name])
     pace = max(busy[bottleneck], 1e-9)  # of stages that take no time at all
     setup = max(costs[each.stage.name].setup_seconds for each in plan.stages)
     total = setup + images * pace
+    alone = {name: (taken, workers[name]) for name, taken in seconds.items()}
+    stages, sharing = (
+        tuple(Load(name, taken, n, busy[name] / pace) for name, (taken, n) in group.items())
+        for group in (alone, shared)
+    )
     return Estimate(
         images=images,
         seconds=total,
@@ -104,16 +100,6 @@ def estimate(plan: Plan, costs: Mapping[str, StageCost], images: int) -> Estimat
         images_per_second=1 / pace,
         gpu_hours=cards * total / 3600,
         bottleneck=bottleneck,
-        stages=tuple(
-            Load(
-                each.stage.name,
-                seconds[each.stage.name],
-                each.workers if each.stage.actor else slots,
-                busy[each.stage.name] / pace,
-            )
-            for each in plan.stages
-        ),
-        shared=tuple(
-            Load(name, taken, number, busy[name] / pace) for name, (taken, number) in shared.items()
-        ),
+        stages=stages,
+        shared=sharing,
     )

@@ -126,26 +126,16 @@ def make_plan(
     stages = [_as_set(stage, runtime) for stage in stages]
     demand = demand_of(stages, cluster, runtime)
     sizes = _sizes(demand, stages, runtime, costs)
-    batches = {stage.name: runtime.batch_of(stage.name) for stage in stages}
-    planned = tuple(
-        StagePlan(
-            stage,
-            sizes[stage.name],
-            demand.shares[stage.name],
-            demand.gpus[stage.name],
-            batches[stage.name],
-        )
-        if stage.actor
-        else StagePlan(
-            stage, 0, demand.task_cpus * min(1.0, stage.resources.cpus), 0, batches[stage.name]
-        )
-        for stage in stages
-    )
+    planned = []
+    for stage in stages:
+        name, of_task = stage.name, demand.task_cpus * min(1.0, stage.resources.cpus)
+        cpus, gpus = demand.shares.get(name, of_task), demand.gpus.get(name, 0.0)
+        planned.append(StagePlan(stage, sizes.get(name, 0), cpus, gpus, runtime.batch_of(name)))
     return Plan(
-        planned,
+        tuple(planned),
         demand.task_cpus,
         TASK_SLOTS - 1 + sizes[TASKS],
-        max(runtime.block_rows or block_rows(rows), *batches.values()),
+        max(runtime.block_rows or block_rows(rows), *(each.batch_size for each in planned)),
         cluster,
         card_memory(cluster, runtime),
     )

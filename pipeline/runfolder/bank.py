@@ -31,23 +31,19 @@ from pipeline.runfolder.parts import Place, read_place, read_placed
 ENTRIES = "entries.parquet"
 GROUP_ROWS = 1
 _FEATURES = "prompts.list.element.features"
+_PROMPT = pa.struct(
+    [
+        ("key", pa.string()),
+        ("part", pa.string()),  # below the bank's folder
+        ("index", pa.int32()),
+        ("errors", pa.list_(pa.string())),  # CHAIN:MESSAGE; of all chains, :MESSAGE
+    ]
+)
 _SCHEMA = pa.schema(
     [
         ("concept", pa.string()),
         ("category_id", pa.int32()),
-        (
-            "prompts",
-            pa.list_(
-                pa.struct(
-                    [
-                        ("key", pa.string()),
-                        ("part", pa.string()),  # below the bank's folder
-                        ("index", pa.int32()),
-                        ("errors", pa.list_(pa.string())),  # CHAIN:MESSAGE; of all chains, :MESSAGE
-                    ]
-                )
-            ),
-        ),
+        ("prompts", pa.list_(_PROMPT)),
     ]
 )
 _AT_ONCE = 1024
@@ -145,9 +141,8 @@ class StoredBank(Bank):
         return dict(zip(*columns, strict=True))
 
     def _prompts(self, concept: str) -> list[dict[str, Any]]:
-        prompts: list[dict[str, Any]] = self._entries["prompts"][
-            self.categories[concept] - 1
-        ].as_py()
+        row = self.categories[concept] - 1
+        prompts: list[dict[str, Any]] = self._entries["prompts"][row].as_py()
         return prompts
 
     def failure(self, concept: str) -> str | None:

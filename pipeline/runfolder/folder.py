@@ -9,16 +9,18 @@ from __future__ import annotations
 import io
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
 from ipseg.storage.files import filesystem, read_bytes
 from ipseg.storage.retry import with_retry
 from pipeline.runfolder.parts import Damage, DamagedPartError
+
+Content = TypeVar("Content")
 
 BANK = "bank"  # folder of the prompts' own run, below that of the images
 SHARDS = "shards.parquet"
@@ -67,17 +69,7 @@ def read_json(file: str, problems: list[str]) -> dict[str, Any] | None:
     Raises:
         StorageError: the place cannot be opened.
     """
-    try:
-        content = json.loads(read_bytes(file))
-    except FileNotFoundError:
-        return None
-    except Damage as error:
-        problems.append(unreadable(file, error))
-        return None
-    if isinstance(content, dict):
-        return content
-    problems.append(f"{file}: cannot be read (it is no JSON object)")
-    return None
+    return _read(file, problems, _json_object)
 
 
 @dataclass(frozen=True)
@@ -103,10 +95,11 @@ class Success:
 
 def read_success(folder: str, problems: list[str]) -> Success | None:
     """`_SUCCESS.json` of a shard's folder, on the terms of `read_json`."""
-    file = f"{folder}/_SUCCESS.json"
-    content = read_json(file, problems)
-    if content is None:
-        return None
+    return _read(f"{folder}/_SUCCESS.json", problems, _success)
+
+
+def _success(data: bytes) -> Success:
+    content = _json_object(data)
     try:
         return Success(
             rows=int(content["rows"]),
@@ -117,22 +110,34 @@ def read_success(folder: str, problems: list[str]) -> Success | None:
             run_id=str(content["run_id"]),
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        problems.append(f"{file}: cannot be read ({type(error).__name__}: {error})")
-        return None
+        raise ValueError(f"{type(error).__name__}: {error}") from error
 
 
 def read_expected(out: str, problems: list[str]) -> dict[str, tuple[int | None, str | None]]:
     """(rows or None, fingerprint) of each shard of the source; none before it was listed."""
-    file = f"{out}/{SHARDS}"
+    return _read(f"{out}/{SHARDS}", problems, _expected) or {}
+
+
+def _expected(data: bytes) -> dict[str, tuple[int | None, str | None]]:
+    rows = pq.read_table(io.BytesIO(data), columns=["shard", "rows", "fingerprint"]).to_pylist()
+    return {row["shard"]: (row["rows"], row["fingerprint"]) for row in rows}
+
+
+def _json_object(data: bytes) -> dict[str, Any]:
+    content = json.loads(data)
+    if not isinstance(content, dict):
+        raise ValueError("it is no JSON object")
+    return content
+
+
+def _read(file: str, problems: list[str], parse: Callable[[bytes], Content]) -> Content | None:
     try:
-        table = pq.read_table(io.BytesIO(read_bytes(file)))
-        columns = [table[name].to_pylist() for name in ("shard", "rows", "fingerprint")]
+        return parse(read_bytes(file))
     except FileNotFoundError:
-        return {}
+        return None
     except (*Damage, KeyError) as error:
         problems.append(unreadable(file, error))
-        return {}
-    return {shard: (rows, mark) for shard, rows, mark in zip(*columns, strict=True)}
+        return None
 
 
 def clear(out: str) -> None:

@@ -11,13 +11,14 @@ been looking at an old one for long would take what another holds by now.
 
 from __future__ import annotations
 
-import json
 import logging
 import os
 import socket
 import threading
 import time
-from typing import Any
+from dataclasses import dataclass
+
+from pydantic import TypeAdapter, ValidationError
 
 from ipseg.errors import OutputError
 from ipseg.storage.creation import create
@@ -30,6 +31,28 @@ REFRESH_SECONDS = 10.0
 STALE_SECONDS = 45.0
 
 _held_here: set[str] = set()  # ids of the runs of this process
+
+
+@dataclass(frozen=True)
+class Holder:
+    """What the file of a lease says.
+
+    Attributes:
+        run_id: of the run that holds it.
+        host: machine that it runs on.
+        pid: its process there.
+        refreshed: when it said last that it is alive, in seconds since 1970.
+        released: whether it has given the lease back.
+    """
+
+    run_id: str
+    host: str
+    pid: int
+    refreshed: float
+    released: bool
+
+
+_HOLDER = TypeAdapter(Holder)
 
 
 class Lease:
@@ -96,9 +119,9 @@ class Lease:
         """Whether nobody holds a number; False where something has changed while it was watched."""
         seen = _content(self._out, number)
         holder = _parse(seen)
-        if holder is not None and holder["released"]:
+        if holder is not None and holder.released:
             return True
-        if holder is not None and holder["host"] == socket.gethostname():
+        if holder is not None and holder.host == socket.gethostname():
             if _is_alive(holder):
                 raise self._refusal(holder)
             return True
@@ -109,26 +132,20 @@ class Lease:
             now = _content(self._out, number)
             if now != seen:
                 fresh = _parse(now)
-                if holder is None or fresh is None or fresh["released"]:
+                if holder is None or fresh is None or fresh.released:
                     return False
                 raise self._refusal(fresh)
         return True
 
-    def _refusal(self, holder: dict[str, Any]) -> OutputError:
+    def _refusal(self, holder: Holder) -> OutputError:
         return OutputError(
-            f"another run (process {holder['pid']} on {holder['host']}) is writing to "
+            f"another run (process {holder.pid} on {holder.host}) is writing to "
             f"{self._out}; wait for it, stop it, or choose another --out"
         )
 
     def _content(self, *, released: bool = False) -> bytes:
-        lease = {
-            "run_id": self._run_id,
-            "host": socket.gethostname(),
-            "pid": os.getpid(),
-            "refreshed": time.time(),
-            "released": released,
-        }
-        return json.dumps(lease).encode()
+        holder = Holder(self._run_id, socket.gethostname(), os.getpid(), time.time(), released)
+        return _HOLDER.dump_json(holder)
 
     def _keep_fresh(self) -> None:
         while not self._released.wait(REFRESH_SECONDS):
@@ -165,7 +182,7 @@ def last_refreshed(out: str) -> float | None:
     holder = _parse(content)
     if holder is None:
         raise ValueError(f"the lease of {out} is damaged")
-    return None if holder["released"] else float(holder["refreshed"])
+    return None if holder.released else holder.refreshed
 
 
 def _file(out: str, number: int) -> str:
@@ -185,28 +202,21 @@ def _content(out: str, number: int) -> bytes | None:
         return None
 
 
-def _parse(content: bytes | None) -> dict[str, Any] | None:
+def _parse(content: bytes | None) -> Holder | None:
     """A lease; None if it is gone, half written or damaged."""
     try:
-        lease = json.loads(content or b"")
-        return {
-            "run_id": str(lease["run_id"]),
-            "host": str(lease["host"]),
-            "pid": int(lease["pid"]),
-            "refreshed": float(lease["refreshed"]),
-            "released": bool(lease["released"]),
-        }
-    except (ValueError, KeyError, TypeError):
+        return _HOLDER.validate_json(content or b"")
+    except ValidationError:
         return None
 
 
-def _is_alive(holder: dict[str, Any]) -> bool:
-    if holder["pid"] == os.getpid():  # or a process that had the same number has died
-        return holder["run_id"] in _held_here
+def _is_alive(holder: Holder) -> bool:
+    if holder.pid == os.getpid():  # or a process that had the same number has died
+        return holder.run_id in _held_here
     try:
-        os.kill(holder["pid"], 0)
-    except ProcessLookupError:
-        return False
+        os.kill(holder.pid, 0)
     except PermissionError:  # of another user
         return True
+    except ProcessLookupError:
+        return False
     return True

@@ -15,7 +15,7 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -91,10 +91,11 @@ class Ledger:
 
     def open_shard(self, shard: Shard) -> dict[bytes, str]:
         """Status of each row that an earlier run has finished, by key hash."""
-        if self._success(shard.id) is not None and self.retry is None:
-            return dict(self._done(shard.id))
-        self._put_in_order(shard.id)
-        return dict(self._done(shard.id))
+        if self._success(shard.id) is None or self.retry is not None:
+            self._put_in_order(shard.id)
+        parts = (_rows_of(part) or () for part in shard_parts(self.out, shard.id))
+        done = (row for rows in parts for row in rows)
+        return {key: status for key, status, _, _, run_id in done if run_id != self.run_id}
 
     def finished(self, shard: Shard) -> Counter[str] | None:
         """Counts by status if an earlier run has finished the shard as it is now, else None."""
@@ -153,16 +154,6 @@ class Ledger:
             return None
         return None if success["run_id"] == self.run_id else success
 
-    def _done(self, shard: str) -> Iterator[tuple[bytes, str]]:
-        for part in shard_parts(self.out, shard):
-            table = _read_part(part, _DONE)
-            if table is None:
-                continue
-            rows = (table[name].to_pylist() for name in ("key_hash", "row_status", "run_id"))
-            for key, status, run_id in zip(*rows, strict=True):
-                if run_id != self.run_id:
-                    yield key, status
-
     def _put_in_order(self, shard: str, *, own: bool = False) -> None:
         """Rewrites the parts that hold rows to try again, or rows that another part has too.
 
@@ -171,22 +162,17 @@ class Ledger:
         """
         seen: set[bytes] = set()
         for part in shard_parts(self.out, shard):
-            done = _read_part(part, _DONE)
+            done = _rows_of(part)
             if done is None:
                 _set_aside(part)
                 continue
             keep = []
-            for key, status, error, incomplete, run_id in zip(
-                *(done[name].to_pylist() for name in _DONE), strict=True
-            ):
+            retry = None if own else self.retry
+            for key, status, error, incomplete, run_id in done:
                 if run_id == self.run_id and not own:
                     keep.append(True)
                     continue
-                again = (
-                    self.retry is not None
-                    and not own
-                    and self.retry.wants(status, error, incomplete)
-                )
+                again = retry is not None and retry.wants(status, error, incomplete)
                 keep.append(not again and key not in seen)
                 seen.add(key)
             if all(keep):
@@ -222,6 +208,14 @@ class Ledger:
                 }
             )
         return counts, incomplete, parts, repeated
+
+
+def _rows_of(part: str) -> list[tuple[bytes, str, str | None, int, str]] | None:
+    """Columns `_DONE` of each row; None if the file is damaged."""
+    table = _read_part(part, _DONE)
+    if table is None:
+        return None
+    return list(zip(*(table[name].to_pylist() for name in _DONE), strict=True))
 
 
 def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:

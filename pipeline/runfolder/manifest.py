@@ -8,13 +8,19 @@ not, nor where weights and machines are.
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from ipseg.errors import ConfigError, OutputError
+from ipseg.config import Config
+from ipseg.errors import ConfigError, OutputError, WeightsError
 from ipseg.storage.files import read_bytes, write_whole
+from ipseg.weights.catalogue import needs
+from ipseg.weights.finding import find
 from pipeline.runfolder.parts import SCHEMA_VERSION, other_version
+
+log = logging.getLogger("ipseg")
 
 FILE = "manifest.json"
 _LISTED = 20  # differences that a message names
@@ -97,3 +103,26 @@ def differences(old: object, new: object, where: str = "") -> Iterator[str]:
 
 def _cut(text: str) -> str:
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."
+
+
+def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, dict[str, str]]:
+    """sha256 of each file of each set of weights that settings name.
+
+    Args:
+        settings: plain data, `Config.resolved` or a part of it.
+        config: says where weights are looked for.
+
+    Raises:
+        WeightsError: some are missing; says how to get them.
+    """
+    found = [find(need, config.models) for need in needs(settings)]
+    for each in found:
+        if not each.complete:
+            lacks = f" ({', '.join(each.missing)})" if each.missing else ""
+            raise WeightsError(
+                f"weights {each.need.name} of profile '{config.profile}' are missing{lacks}; run "
+                f"`ipseg weights fetch {config.profile}`, which also lists what to get by hand"
+            )
+    if found:
+        log.info("hashing %.1f GB of weights", sum(each.size for each in found) / 1e9)
+    return {each.need.name: {file.name: file.sha256() for file in each.files} for each in found}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -13,13 +13,13 @@ from uuid import uuid4
 
 import cv2
 
-from ipseg.config import Config
+from ipseg.config import Config, config_sha256
 from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
 from pipeline.runfolder.folder import clear
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
-from pipeline.runfolder.sink import check_writable
+from pipeline.runfolder.sink import Provenance, check_writable
 
 PACKAGES = ("ipseg", "numpy", "pyarrow", "ray", "scikit-image")
 
@@ -43,8 +43,17 @@ class OpenRun:
     earlier: Manifest | None
     _manifest: Manifest | None = field(default=None, init=False)
 
-    def begin(self, config: Config, config_sha256: str, engine: str, **about: object) -> None:
-        """Writes the manifest: what is run here, and that this run has begun."""
+    def begin(
+        self, config: Config, engine: str, prompt_ids: Sequence[str] | None = None, **about: object
+    ) -> Provenance:
+        """Writes the manifest: what is run here, and that this run has begun.
+
+        Returns:
+            What its rows say about it, `prompt_ids` included.
+        """
+        sha256 = config_sha256(self.identity)
+        if prompt_ids is not None:
+            about["prompt_ids"] = list(prompt_ids)
         runs = self.earlier.runs if self.earlier else []
         self._manifest = Manifest(
             self.out,
@@ -53,7 +62,7 @@ class OpenRun:
                 "profile": config.profile,
                 "method": config.method_name,
                 "config": config.resolved,
-                "config_sha256": config_sha256,
+                "config_sha256": sha256,
                 "versions": {
                     "python": platform.python_version(),
                     "opencv": cv2.__version__,  # of whichever of its four packages is installed
@@ -73,6 +82,8 @@ class OpenRun:
             ],
         )
         self._manifest.write()
+        model = f"{config.method_name}/{config.profile}"
+        return Provenance(self.run_id, model, sha256, tuple(prompt_ids or ()))
 
     def finish(self, counts: Mapping[str, int]) -> None:
         """Notes in the manifest that the run has come to its end."""

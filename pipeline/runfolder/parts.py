@@ -216,11 +216,6 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
     raise IndexError(f"{place.part} has no row {place.index}")
 
 
-def read_row(out: str, key: str) -> dict[str, Any]:
-    """The row of one key; raises as `find_place`."""
-    return read_place(find_place(out, key))
-
-
 def find_place(out: str, key: str) -> Place:
     """Where the row of one key is.
 

@@ -9,7 +9,7 @@ from uuid import uuid4
 
 import pyarrow as pa
 
-from ipseg.columns import COLUMNS, column, to_table
+from ipseg.columns import COLUMNS, ERROR_COLUMNS, column, to_table
 from ipseg.errors import OutputError
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
@@ -21,23 +21,19 @@ POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
 
 _ROW = ("key", "uri", "width", "height")
-_ERROR = ("error_stage", "error_type", "error_message")
 
 
 def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
     """Schema of the parts of a run that writes these columns, the main one first."""
     return pa.schema(
         [
-            *(pa.field(name, COLUMNS[name].arrow) for name in _ROW),
-            pa.field("key_hash", pa.binary(16)),
-            pa.field("row_status", pa.string()),
-            *(pa.field(name, COLUMNS[name].arrow) for name in _ERROR),
-            *(pa.field(name, COLUMNS[name].arrow) for name in columns),
-            pa.field("incomplete", pa.int32()),
-            pa.field("run_id", pa.string()),
-            pa.field("model", pa.string()),
-            pa.field("config_sha256", pa.string()),
-            pa.field("prompt_ids", pa.list_(pa.string())),
+            *((name, COLUMNS[name].arrow) for name in _ROW),
+            ("key_hash", pa.binary(16)),
+            ("row_status", pa.string()),
+            *((name, COLUMNS[name].arrow) for name in (*ERROR_COLUMNS, *columns)),
+            ("incomplete", pa.int32()),
+            *((name, pa.string()) for name in ("run_id", "model", "config_sha256")),
+            ("prompt_ids", pa.list_(pa.string())),
         ],
         metadata={"schema_version": SCHEMA_VERSION},
     )
@@ -123,14 +119,11 @@ class ShardWriter:
         results = to_table(whole, self.columns)
         about = [
             {
-                **{name: row.get(name) for name in (*_ROW, *_ERROR)},
+                **{name: row.get(name) for name in (*_ROW, *ERROR_COLUMNS)},
                 "key_hash": key_hash(row["key"]),
                 "row_status": status_of(row, self.columns[0]),
                 "incomplete": incomplete(row),
-                "run_id": self.provenance.run_id,
-                "model": self.provenance.model,
-                "config_sha256": self.provenance.config_sha256,
-                "prompt_ids": list(self.provenance.prompt_ids),
+                **vars(self.provenance),
             }
             for row in rows
         ]

@@ -40,6 +40,7 @@ from pipeline.runfolder.status import RunStatus, ShardStatus, State
 QUIET_SECONDS = 300.0  # without any sign of life for longer, a run counts as stopped
 READS_AT_ONCE = 16
 
+_NO_HASHES = np.empty(0, "S16")
 _COLUMNS = ("key_hash", "row_status", "run_id")
 
 
@@ -70,7 +71,7 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
     survey = _Survey(out, listing, newest.get("run_id"), started, check_keys)
     expected = read_expected(out, problems)
     names = sorted({*expected, *listing.parts, *listing.successes})
-    shards, prefixes, rows_of_run = [], [_prefixes(_nothing())], 0
+    shards, prefixes, rows_of_run = [], [_prefixes(_NO_HASHES)], 0
     with ThreadPoolExecutor(READS_AT_ONCE) as pool:
         for found in pool.map(lambda name: survey.shard(name, *expected.get(name, ())), names):
             shards.append(found.status)
@@ -117,9 +118,7 @@ class _Survey:
     def shard(self, name: str, rows: int | None = None, fingerprint: str | None = None) -> _Found:
         folder, parts = f"{self.out}/shard={name}", self.listing.parts.get(name, {})
         problems: list[str] = []
-        success = None
-        if name in self.listing.successes:
-            success = read_success(folder, problems)
+        success = read_success(folder, problems) if name in self.listing.successes else None
         # It may speak of a source that has grown since, or of parts that somebody removed.
         if success is not None and (
             success.parts.keys() != parts.keys() or fingerprint not in (None, success.fingerprint)
@@ -127,7 +126,7 @@ class _Survey:
             success = None
         if success is not None and not self.check_keys:
             status = ShardStatus(name, success.rows, Counter(success.counts), None, True)
-            return _Found(status, _prefixes(_nothing()), self._written(success, parts), problems)
+            return _Found(status, _prefixes(_NO_HASHES), self._written(success, parts), problems)
         hashes, codes, of_run = self._read(folder, sorted(parts), problems)
         first = np.unique(hashes, return_index=True)[1]
         numbers = np.bincount(codes[first], minlength=len(STATUSES))
@@ -152,7 +151,7 @@ class _Survey:
         self, folder: str, parts: list[str], problems: list[str]
     ) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64], int]:
         """(key hash, index into STATUSES) of each row, and how many are of the newest run."""
-        hashes, codes, of_run = [_nothing()], [np.empty(0, np.int64)], 0
+        hashes, codes, of_run = [_NO_HASHES], [np.empty(0, np.int64)], 0
         for part in parts:
             try:
                 for batch in read_batches(f"{folder}/{part}", _COLUMNS):
@@ -163,10 +162,6 @@ class _Survey:
             except Damage as error:
                 problems.append(unreadable(f"{folder}/{part}", error))
         return np.concatenate(hashes), np.concatenate(codes), of_run
-
-
-def _nothing() -> npt.NDArray[np.bytes_]:
-    return np.empty(0, "S16")
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any
 
 
 @dataclass(frozen=True)
@@ -91,8 +91,14 @@ class ShardRecord:
         return self.rows is not None and not self.finished and self.counts.total() >= self.rows
 
 
-class Recorder(Protocol):
-    """What workers and the driver need of a record, wherever it is kept."""
+class RunRecord:
+    """What workers and the driver note; grows with shards and rows at work, not with all keys."""
+
+    def __init__(self, budget: FailureBudget) -> None:
+        self._budget = budget
+        self._stages: dict[str, StageRecord] = {}
+        self._shards: dict[str, ShardRecord] = {}
+        self._begun: dict[tuple[str, str], int] = {}
 
     def shard_read(
         self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
@@ -108,14 +114,24 @@ class Recorder(Protocol):
         Returns:
             (rows, fingerprint) if the shard is to be finished now, else None.
         """
+        record = self._shards.setdefault(shard, ShardRecord())
+        record.rows, record.done, record.fingerprint = rows, Counter(done), fingerprint
+        return (rows, fingerprint) if record.ready else None
 
     def part_written(
         self, shard: str, part: str, counts: Mapping[str, int]
     ) -> tuple[int, str] | None:
         """Notes a part; the same part again counts once. Returns as `shard_read`."""
+        record = self._shards.setdefault(shard, ShardRecord())
+        if not record.finished:  # later it can only be a repeat, as after a machine was lost
+            record.parts[part] = Counter(counts)
+        return (record.rows or 0, record.fingerprint) if record.ready else None
 
     def shard_finished(self, shard: str) -> None:
         """Notes that the shard's success file is written."""
+        record = self._shards[shard]
+        record.finished = True
+        record.parts = {"": sum(record.parts.values(), Counter())}
 
     def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
         """Notes that a worker starts on rows, unless one of them has ended a worker before.
@@ -124,12 +140,18 @@ class Recorder(Protocol):
             For each row, how many workers have crashed while they worked on it. If any has, nothing
             is noted: the caller goes on row by row with `begin_one`.
         """
+        crashes = [self._begun.get((stage, key), 0) for key in keys]
+        if not any(crashes):
+            self._begun.update({(stage, key): 1 for key in keys})
+        return crashes
 
     def begin_one(self, stage: str, key: str) -> None:
         """Notes that a worker starts on one row that is under suspicion."""
+        self._begun[stage, key] = self._begun.get((stage, key), 0) + 1
 
     def end_one(self, stage: str, key: str) -> None:
         """Notes that a row under suspicion did its worker no harm."""
+        self._begun.pop((stage, key), None)
 
     def end(
         self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
@@ -139,74 +161,6 @@ class Recorder(Protocol):
         Returns:
             Why the run must stop, None if it may go on.
         """
-
-    def rows(self, stage: str) -> int:
-        """Rows that a stage has handed on so far."""
-
-    def summary(self) -> list[dict[str, Any]]:
-        """For each stage its rows, seconds, and bytes per row with and without the image."""
-
-    def progress(self) -> dict[str, Any]:
-        """Rows of the source that were read, in the output by status, and done before this run."""
-
-    def unfinished(self) -> list[tuple[str, int, str]]:
-        """(shard, rows, fingerprint) of each shard that is ready but has no success file."""
-
-    def at_work(self) -> list[str]:
-        """What workers have begun and not ended, as `stage: key`, a few at most."""
-
-
-class RunRecord:
-    """A `Recorder` in plain Python; grows with shards and rows at work, not with all keys."""
-
-    def __init__(self, budget: FailureBudget) -> None:
-        self._budget = budget
-        self._stages: dict[str, StageRecord] = {}
-        self._shards: dict[str, ShardRecord] = {}
-        self._begun: dict[tuple[str, str], int] = {}
-
-    def shard_read(
-        self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
-    ) -> tuple[int, str] | None:
-        """As `Recorder.shard_read`."""
-        record = self._shards.setdefault(shard, ShardRecord())
-        record.rows, record.done, record.fingerprint = rows, Counter(done), fingerprint
-        return (rows, fingerprint) if record.ready else None
-
-    def part_written(
-        self, shard: str, part: str, counts: Mapping[str, int]
-    ) -> tuple[int, str] | None:
-        """As `Recorder.part_written`."""
-        record = self._shards.setdefault(shard, ShardRecord())
-        if not record.finished:  # later it can only be a repeat, as after a machine was lost
-            record.parts[part] = Counter(counts)
-        return (record.rows or 0, record.fingerprint) if record.ready else None
-
-    def shard_finished(self, shard: str) -> None:
-        """As `Recorder.shard_finished`."""
-        record = self._shards[shard]
-        record.finished = True
-        record.parts = {"": sum(record.parts.values(), Counter())}
-
-    def begin(self, stage: str, keys: Sequence[str]) -> list[int]:
-        """As `Recorder.begin`."""
-        crashes = [self._begun.get((stage, key), 0) for key in keys]
-        if not any(crashes):
-            self._begun.update({(stage, key): 1 for key in keys})
-        return crashes
-
-    def begin_one(self, stage: str, key: str) -> None:
-        """As `Recorder.begin_one`."""
-        self._begun[stage, key] = self._begun.get((stage, key), 0) + 1
-
-    def end_one(self, stage: str, key: str) -> None:
-        """As `Recorder.end_one`."""
-        self._begun.pop((stage, key), None)
-
-    def end(
-        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
-    ) -> str | None:
-        """As `Recorder.end`."""
         for key in keys:
             self._begun.pop((stage, key), None)
         sums = self._stages.setdefault(stage, StageRecord())
@@ -215,11 +169,6 @@ class RunRecord:
         sums.seconds += seconds
         sums.row_bytes += sizes[0]
         sums.image_bytes += sizes[1]
-        return self.verdict(stage)
-
-    def verdict(self, stage: str) -> str | None:
-        """Why the run must stop after this stage, None if it may go on."""
-        sums = self._stages.get(stage, StageRecord())
         if not self._budget.spent(sums.failed, sums.rows):
             return None
         return (
@@ -228,11 +177,11 @@ class RunRecord:
         )
 
     def rows(self, stage: str) -> int:
-        """As `Recorder.rows`."""
+        """Rows that a stage has handed on so far."""
         return self._stages.get(stage, StageRecord()).rows
 
     def summary(self) -> list[dict[str, Any]]:
-        """As `Recorder.summary`."""
+        """For each stage its rows, seconds, and bytes per row with and without the image."""
         return [
             {
                 "stage": stage,
@@ -246,17 +195,16 @@ class RunRecord:
         ]
 
     def progress(self) -> dict[str, Any]:
-        """As `Recorder.progress`."""
+        """Rows of the source that were read, in the output by status, and done before this run."""
         records = self._shards.values()
-        counts = sum((record.counts for record in records), Counter())
         return {
             "read": sum(record.rows or 0 for record in records),
-            "counts": dict(counts),
+            "counts": dict(sum((record.counts for record in records), Counter())),
             "before": sum(record.done.total() for record in records),
         }
 
     def unfinished(self) -> list[tuple[str, int, str]]:
-        """As `Recorder.unfinished`."""
+        """(shard, rows, fingerprint) of each shard that is ready but has no success file."""
         return [
             (shard, record.rows or 0, record.fingerprint)
             for shard, record in self._shards.items()
@@ -264,5 +212,5 @@ class RunRecord:
         ]
 
     def at_work(self) -> list[str]:
-        """As `Recorder.at_work`."""
+        """What workers have begun and not ended, as `stage: key`, a few at most."""
         return [f"{stage}: {key}" for stage, key in list(self._begun)[:5]]

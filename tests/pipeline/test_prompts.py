@@ -8,9 +8,10 @@ import pytest
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, PromptError
 from ipseg.methods.chain import prompt_chains
+from ipseg.storage.files import read_bytes
 from pipeline.prompts import bank_identity, check_bank
 from pipeline.runfolder.bank import bank_rows
-from pipeline.runfolder.parts import part_files
+from pipeline.runfolder.parts import part_files, read_rows
 
 
 @pytest.fixture
@@ -92,6 +93,13 @@ def test_a_bank_serves_other_runs_wherever_it_is(painted):
     moved = made.rename(painted.root / "moved")
     run, _ = painted.segment("with-first", bank=str(moved))
     assert run.metrics["rows_before"] == 5, "a moved bank is the same bank"
+
+
+def test_the_rows_of_a_bank_say_which_settings_they_were_made_with(painted):
+    painted.segment("run")
+    bank = f"{painted.root}/run/bank"
+    wanted = json.loads(read_bytes(f"{bank}/manifest.json"))["config_sha256"]
+    assert {row["config_sha256"] for row in read_rows(bank, ["config_sha256"])} == {wanted}
 
 
 def test_a_run_does_not_go_on_with_a_bank_of_other_prompts(painted):

@@ -99,14 +99,11 @@ class PointSelection:
         # In fp32, as published; of equal cells those that are positive already are passed over.
         worst = top_cells(np.float32(1) - ranked, len(best) + k_negative)
         worst = worst[self.overlap | ~np.isin(worst, best)][:k_negative]
-        positive = self._gather(best, ranked.shape[1], self.clusters)
-        negative = self._gather(worst, ranked.shape[1], self.clusters_negative or self.clusters)
-        coords = cell_centres(
-            np.concatenate([positive, negative]),
-            (ranked.shape[0], ranked.shape[1]),
-            width,
-            height,
-        )
+        rows, columns = ranked.shape
+        positive = self._gather(best, columns, self.clusters)
+        negative = self._gather(worst, columns, self.clusters_negative or self.clusters)
+        cells = np.concatenate([positive, negative])
+        coords = cell_centres(cells, (rows, columns), width, height)
         labels = np.repeat([POSITIVE, NEGATIVE], [len(positive), len(negative)]).astype(np.int8)
         return coords, labels
 

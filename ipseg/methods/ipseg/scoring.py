@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from ipseg.rows import Map
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
 
 

@@ -29,8 +29,12 @@ _BETWEEN = "/"  # extractor and array, in the name of a prompt feature
 
 def features_of(entry: Entry, extractor: str) -> Arrays:
     """What one extractor keeps of a concept."""
+    return _own(entry.features, extractor)
+
+
+def _own(features: Arrays, extractor: str) -> Arrays:
     start = f"{extractor}{_BETWEEN}"
-    return {n.removeprefix(start): a for n, a in entry.features.items() if n.startswith(start)}
+    return {n.removeprefix(start): a for n, a in features.items() if n.startswith(start)}
 
 
 @dataclass
@@ -96,22 +100,19 @@ class Match(NetworkStep):
         done = []
         for index, (row, entries) in enumerate(zip(rows, asked, strict=True)):
             chosen = [place[entry.concept] for entry in entries]
-            found = {
-                kind: Similarity(each[index].maps[chosen], each[index].presence[chosen])
-                for kind, each in compared.items()
-            }
-            done.append({**row, **self._fused(found, row)})
+            maps = [each[index].maps[chosen] for each in compared.values()]
+            weights = [self.weights[kind] for kind in compared]
+            saliency = None if self.saliency is None else self.saliency.predict(row["image"])
+            # Independent witnesses: the concept is missing only if every extractor is wrong.
+            absent = np.prod([1.0 - each[index].presence[chosen] for each in compared.values()], 0)
+            done.append(
+                {
+                    **row,
+                    "similarity": self.matching.fuse(maps, weights, saliency),
+                    "presence": (1.0 - absent).astype(np.float32),
+                }
+            )
         return done
-
-    def _fused(self, found: dict[str, Similarity], row: Row) -> Row:
-        saliency = None if self.saliency is None else self.saliency.predict(row["image"])
-        # Independent witnesses: the concept is missing only if every extractor is wrong.
-        absent = np.prod([1.0 - each.presence for each in found.values()], axis=0)
-        maps, weights = [each.maps for each in found.values()], [self.weights[k] for k in found]
-        return {
-            "similarity": self.matching.fuse(maps, weights, saliency),
-            "presence": (1.0 - absent).astype(np.float32),
-        }
 
 
 def _of_nothing(grid: tuple[int, int]) -> Similarity:
@@ -162,7 +163,7 @@ class Segment(NetworkStep):
         ]
 
     def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
-        prompts = [point_prompt(points) for points in row["points"]]
+        prompts = [PointPrompt(each[:, :2], each[:, 2].astype(np.int8)) for each in row["points"]]
         decoded = self.refinement.run_many(self.segmenter, embedding, prompts, row["similarity"])
         for index, (entry, each) in enumerate(zip(self.bank.asked(row), decoded, strict=True)):
             best = self.scoring.best(each)
@@ -189,19 +190,10 @@ class Segment(NetworkStep):
             )
 
 
-def point_prompt(points: npt.NDArray[np.float32]) -> PointPrompt:
-    """(n, 3) x, y, label as the segmenter takes them."""
-    return PointPrompt(points[:, :2].astype(np.float32), points[:, 2].astype(np.int8))
-
-
 def merged(extractors: dict[str, Extractor], shots: Sequence[Arrays]) -> Arrays:
     """One entry of the bank from the features of a concept's prompts, extractor by extractor."""
-    found: Arrays = {}
-    for kind, extractor in extractors.items():
-        start = f"{kind}{_BETWEEN}"
-        views = [
-            {n.removeprefix(start): a for n, a in shot.items() if n.startswith(start)}
-            for shot in shots
-        ]
-        found |= {f"{start}{name}": array for name, array in extractor.merge(views).items()}
-    return found
+    return {
+        f"{kind}{_BETWEEN}{name}": array
+        for kind, extractor in extractors.items()
+        for name, array in extractor.merge([_own(shot, kind) for shot in shots]).items()
+    }

@@ -6,13 +6,11 @@ Source: PerSAM (Zhang et al., ICLR 2024), released code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 from ipseg.segmenters import FeatureSegmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.segmenters.promptable import Embedding
-from ipseg.segmenters.refinement import refine, tight_box
+from ipseg.segmenters.refinement import again, refine, tight_box
 
 
 def refine_in_box(
@@ -39,9 +37,7 @@ def refine_in_box(
     """
     boxes = [tight_box(answer.masks[0]) for answer in found]
     filled = [index for index, box in enumerate(boxes) if box is not None]
-    again = [
-        replace(prompts[i], box=boxes[i], mask_input=found[i].low_res_logits[0]) for i in filled
-    ]
+    asked = [again(prompts[i], found[i], boxes[i]) for i in filled]
     answers = dict(enumerate(otherwise))
-    answers.update(zip(filled, refine(segmenter, embedding, again), strict=True))
+    answers.update(zip(filled, refine(segmenter, embedding, asked), strict=True))
     return list(answers.values())

@@ -12,15 +12,18 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipseg.bank import Bank
+from ipseg.bank import Bank, Entry
 from ipseg.errors import ConfigError
 from ipseg.methods.method import Method
+from ipseg.methods.persam.location import Location
 from ipseg.methods.persam.persam import PerSAM
 from ipseg.methods.persam.persam_f import PerSAMF, TunedReference
 from ipseg.methods.persam.reference import Reference
 from ipseg.objects import Object
 from ipseg.rows import Row, Step
 from ipseg.segmenters import GuidedSegmenter, Segmenter
+from ipseg.segmenters.prompt import Decoded
+from ipseg.segmenters.refinement import TOGETHER
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.masks import read_soft_mask
 
@@ -74,14 +77,11 @@ class DescribeTarget(NetworkStep):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `prompt_features`: `target` (c,), and `weights` (3,) of PerSAM-F."""
         embeddings = self.segmenter.encode([row["image"] for row in rows])
+        masks = [read_soft_mask(row["support_mask"]) > 0.5 for row in rows]
         return [
-            {**row, "prompt_features": vars(self._described(row, embedding))}
-            for row, embedding in zip(rows, embeddings, strict=True)
+            {**row, "prompt_features": vars(self.persam.describe(self.segmenter, embedding, mask))}
+            for row, embedding, mask in zip(rows, embeddings, masks, strict=True)
         ]
-
-    def _described(self, row: Row, embedding: Any) -> Reference:  # noqa: ANN401
-        mask = read_soft_mask(row["support_mask"]) > 0.5
-        return self.persam.describe(self.segmenter, embedding, mask)
 
 
 @dataclass
@@ -110,18 +110,25 @@ class SegmentTargets(NetworkStep):
         kind = TunedReference if isinstance(self.persam, PerSAMF) else Reference
         references: list[Any] = [kind(**entry.features) for entry in entries]
         locations = self.persam.locate(self.segmenter, embedding, references)
-        found = self.persam.segment(self.segmenter, embedding, references, locations)
-        for entry, location, answer in zip(entries, locations, found, strict=True):
-            if not answer.masks[0].any():
-                continue
-            predicted_iou = float(answer.predicted_iou[0])
-            prompt = location.prompt
-            yield Object.of(
-                entry.concept,
-                entry.category_id,
-                answer.masks[0],
-                min(1.0, max(0.0, predicted_iou)),  # a plain regression can leave [0, 1]
-                predicted_iou=predicted_iou,
-                evidence={"similarity_max": float(location.cosines.max())},
-                points=np.column_stack([prompt.coords, prompt.labels]).astype(np.float32),
+        # In small batches: the masks of hundreds of concepts on a large image take much memory.
+        for start in range(0, len(entries), TOGETHER):
+            part = slice(start, start + TOGETHER)
+            found = self.persam.segment(
+                self.segmenter, embedding, references[part], locations[part]
             )
+            for entry, location, answer in zip(entries[part], locations[part], found, strict=True):
+                if answer.masks[0].any():
+                    yield _object(entry, location, answer)
+
+
+def _object(entry: Entry, location: Location, answer: Decoded) -> Object:
+    predicted_iou = float(answer.predicted_iou[0])
+    return Object.of(
+        entry.concept,
+        entry.category_id,
+        answer.masks[0],
+        min(1.0, max(0.0, predicted_iou)),  # a plain regression can leave [0, 1]
+        predicted_iou=predicted_iou,
+        evidence={"similarity_max": float(location.cosines.max())},
+        points=np.column_stack([location.prompt.coords, location.prompt.labels]).astype(np.float32),
+    )

@@ -5,19 +5,17 @@ Source: PerSAM (Zhang et al., ICLR 2024), `persam.py` of the released code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from ipseg.methods.persam.cascade import refine_in_box
 from ipseg.methods.persam.location import Location, locate
-from ipseg.methods.persam.reference import Reference, object_features
-from ipseg.methods.persam.settings import Settings
+from ipseg.methods.persam.reference import Reference, Settings, object_features
 from ipseg.rows import Mask
 from ipseg.segmenters import FeatureSegmenter, GuidedSegmenter
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import Guidance
+from ipseg.segmenters.prompt import Decoded, Guidance
 from ipseg.segmenters.promptable import Embedding
-from ipseg.segmenters.refinement import TOGETHER, refine
+from ipseg.segmenters.refinement import again, refine
 
 
 @dataclass(frozen=True)
@@ -50,7 +48,7 @@ class PerSAM(Settings):
         embedding: Embedding,
         references: Sequence[Reference],
         locations: Sequence[Location],
-    ) -> Iterator[Decoded]:
+    ) -> list[Decoded]:
         """One mask for each concept, in three passes of the decoder.
 
         1. The points, guided by the target, one candidate.
@@ -65,22 +63,14 @@ class PerSAM(Settings):
             references: the concepts.
             locations: of each, from `locate`.
 
-        Yields:
+        Returns:
             One candidate for each concept, in order; its mask may be empty.
         """
-        for start in range(0, len(references), TOGETHER):
-            together = slice(start, start + TOGETHER)
-            prompts = [location.prompt for location in locations[together]]
-            guidance = [
-                Guidance(location.attention, reference.target)
-                for location, reference in zip(
-                    locations[together], references[together], strict=True
-                )
-            ]
-            first = segmenter.decode_guided(embedding, prompts, guidance, multimask=False)
-            again = [
-                replace(prompt, mask_input=answer.low_res_logits[0])
-                for prompt, answer in zip(prompts, first, strict=True)
-            ]
-            second = refine(segmenter, embedding, again)
-            yield from refine_in_box(segmenter, embedding, prompts, second, first)
+        prompts = [location.prompt for location in locations]
+        guidance = [
+            Guidance(location.attention, reference.target)
+            for location, reference in zip(locations, references, strict=True)
+        ]
+        first = segmenter.decode_guided(embedding, prompts, guidance, multimask=False)
+        second = refine(segmenter, embedding, list(map(again, prompts, first)))
+        return refine_in_box(segmenter, embedding, prompts, second, first)

@@ -5,7 +5,7 @@ Source: PerSAM (Zhang et al., ICLR 2024), `persam_f.py` of the released code.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,14 +14,12 @@ import torch
 
 from ipseg.methods.persam.cascade import refine_in_box
 from ipseg.methods.persam.location import Location, locate
-from ipseg.methods.persam.reference import Reference, object_features
-from ipseg.methods.persam.settings import Settings
+from ipseg.methods.persam.reference import Reference, Settings, object_features
 from ipseg.methods.persam.tuning import tune
 from ipseg.rows import Mask
 from ipseg.segmenters import FeatureSegmenter
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.segmenters.promptable import Embedding
-from ipseg.segmenters.refinement import TOGETHER
 
 
 @dataclass(frozen=True)
@@ -89,7 +87,7 @@ class PerSAMF(Settings):
         embedding: Embedding,
         references: Sequence[TunedReference],
         locations: Sequence[Location],
-    ) -> Iterator[Decoded]:
+    ) -> list[Decoded]:
         """One mask for each concept, in three passes of the decoder.
 
         1. The points; the candidates' weighted sum.
@@ -105,19 +103,17 @@ class PerSAMF(Settings):
             references: the concepts.
             locations: of each, from `locate`.
 
-        Yields:
+        Returns:
             One candidate for each concept, in order; its mask may be empty.
         """
-        for start in range(0, len(references), TOGETHER):
-            together = slice(start, start + TOGETHER)
-            prompts = [location.prompt for location in locations[together]]
-            answers = segmenter.decode_many(embedding, prompts)
-            first = [
-                weighted(answer, reference.weights, embedding)
-                for answer, reference in zip(answers, references[together], strict=True)
-            ]
-            second = refine_in_box(segmenter, embedding, prompts, first, first)
-            yield from refine_in_box(segmenter, embedding, prompts, second, first)
+        prompts = [location.prompt for location in locations]
+        answers = segmenter.decode_many(embedding, prompts)
+        first = [
+            weighted(answer, reference.weights, embedding)
+            for answer, reference in zip(answers, references, strict=True)
+        ]
+        second = refine_in_box(segmenter, embedding, prompts, first, first)
+        return refine_in_box(segmenter, embedding, prompts, second, first)
 
 
 def weighted(decoded: Decoded, weights: npt.NDArray[np.float32], embedding: Embedding) -> Decoded:

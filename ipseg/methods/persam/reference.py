@@ -1,4 +1,4 @@
-"""What is remembered of a reference image: the mean feature of its object.
+"""What is remembered of a reference image: the mean feature of its object; common settings.
 
 Source: PerSAM (Zhang et al., ICLR 2024), released code.
 """
@@ -18,6 +18,27 @@ from ipseg.segmenters import FeatureSegmenter
 from ipseg.segmenters.frame import Frame
 from ipseg.segmenters.promptable import Embedding
 from ipseg.vision.geometry import resize_map
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a target is taken from its image and found in another.
+
+    Attributes:
+        mask_value: of object pixels when the mask is brought to the features, see
+            `object_features`. Published numbers are with 128, that of PerSeg's files; the video
+            script has 215.
+        topk: points of each kind, >= 1. 1 for images; PerSAM's video script has 2.
+    """
+
+    mask_value: int = 128
+    topk: int = 1
+
+    def __post_init__(self) -> None:
+        if not 124 <= self.mask_value <= 255:
+            raise ValueError("mask_value must be from 124 to 255: below that, no cell is object")
+        if self.topk < 1:
+            raise ValueError("topk must be at least 1")
 
 
 @dataclass(frozen=True)

@@ -193,8 +193,8 @@ def test_without_statistics_imagenet_is_used_with_a_warning(plain, images, tmp_p
     with caplog.at_level(logging.WARNING):
         extractor = ready(bare, size=28)
     assert "ImageNet" in caplog.text
-    assert extractor._mean.flatten().tolist() == pytest.approx([0.485, 0.456, 0.406])
-    assert ready(plain, size=28)._mean.flatten().tolist() == pytest.approx(MEAN)
+    assert extractor._normalisation[0] == pytest.approx([0.485, 0.456, 0.406])
+    assert ready(plain, size=28)._normalisation[0] == pytest.approx(MEAN)
 
 
 def test_a_size_between_patches_is_rounded_down_with_a_warning(plain, images, caplog):

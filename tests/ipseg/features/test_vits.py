@@ -16,9 +16,7 @@ from transformers import (
 )
 
 from ipseg.errors import WeightsError
-from ipseg.features.clip import Clip
-from ipseg.features.dinov3 import Dinov3
-from ipseg.features.mae import Mae
+from ipseg.features.vits import Clip, Dinov3, Mae
 from ipseg.networks.models import Models
 from ipseg.vision.letterbox import letterbox
 

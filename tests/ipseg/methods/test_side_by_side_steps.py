@@ -1,5 +1,6 @@
 """What steps that stand side by side declare: networks, memory, columns."""
 
+import pickle
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -65,6 +66,13 @@ class Heavy(Step):
         return [{**row, "similarity": self.beside} for row in rows]
 
 
+@dataclass
+class Ranked(Find):
+    """What comes after a step with a network."""
+
+    requires = ("similarity",)
+
+
 def test_side_by_side_declares_each_network_once_and_the_larger_of_what_else_is_needed():
     sam, dino = Network("sam", 5.0), Network("dino", 1.0)
     steps = Heavy(sam, 0.5, 1.0), Heavy(Network("sam", 5.0), 2.0, 3.0), Heavy(dino)
@@ -116,3 +124,16 @@ def test_what_is_collected_is_said_to_be_needed():
     step = Collect(leaves, "objects")
     assert step.requires == ("objects@3", "objects@4")
     assert step.provides == ("objects", "chain_errors")
+
+
+def test_a_step_goes_to_its_worker_without_those_before_it():
+    """Unpickled, they would bring their modules along, as torch for a step that needs none."""
+    networks = Network("dino", 1.0), Network("sam", 5.0)
+    chains = {n.weights: [Heavy(n), Ranked()] for n in networks}
+    before, ranked, _ = side_by_side(chains, "objects")
+    sent = pickle.dumps(ranked)
+    assert b"Heavy" in pickle.dumps(before)
+    assert b"Heavy" not in sent
+    for branch, own in zip(pickle.loads(sent).branches, ranked.branches, strict=True):  # noqa: S301
+        assert branch.inputs == own.inputs == {"similarity": f"similarity@{own.path[1]}"}
+        assert branch.path == own.path

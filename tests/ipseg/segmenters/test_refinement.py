@@ -6,8 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.segmenters.refinement import Refinement, tight_box
 from ipseg.segmenters.segment_anything import SegmentAnything
 

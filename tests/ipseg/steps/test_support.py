@@ -16,7 +16,7 @@ from ipseg.networks.models import Models
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
 from ipseg.segmenters.classical import ClassicalSegmenter
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 from ipseg.steps.support import FindSupport, Support, box_of, innermost
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import encode_rle, read_soft_mask

@@ -6,10 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipseg.config import load_config
+from ipseg.config import config_sha256, load_config
 from ipseg.errors import ConfigError, OutputError
 from pipeline.job import Job, run_identity
-from pipeline.runfolder.identity import config_sha256
 from pipeline.runfolder.manifest import Manifest, differences
 from pipeline.runfolder.open_run import open_run
 

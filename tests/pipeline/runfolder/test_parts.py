@@ -15,11 +15,11 @@ from ipseg.objects import Object
 from pipeline.runfolder.parts import (
     DamagedPartError,
     Place,
+    find_place,
     part_files,
     read_batches,
     read_place,
     read_placed,
-    read_row,
     read_rows,
 )
 from pipeline.runfolder.sink import Provenance, ShardWriter
@@ -60,7 +60,7 @@ def test_each_row_is_found_again_at_its_place(tmp_path, group_rows):
         whole = read_place(place)
         assert (whole["key"], whole["objects"]) == (place.key, record["objects"])
         assert read_place(place, ["uri"]) == {"uri": place.key}
-        assert read_row(str(tmp_path), place.key) == whole
+        assert read_place(find_place(str(tmp_path), place.key)) == whole
 
 
 def test_a_key_that_stands_in_two_parts_is_read_once(tmp_path):
@@ -83,7 +83,7 @@ def test_what_is_heavy_can_be_left_out(tmp_path):
 def test_rows_that_are_not_there_are_named(tmp_path):
     (part,) = written(tmp_path, "ab")
     with pytest.raises(OutputError, match="no row with key 'c'"):
-        read_row(str(tmp_path), "c")
+        find_place(str(tmp_path), "c")
     with pytest.raises(IndexError, match="has no row 2"):
         read_place(Place("c", part, 2))
     with pytest.raises(DamagedPartError, match=f"{part}: .*no column 'score'"):
@@ -135,7 +135,7 @@ def test_parts_of_another_version_are_refused_in_one_line(tmp_path):
     (part,) = written(tmp_path, "a")
     table = pq.read_table(part, partitioning=None)
     pq.write_table(table.replace_schema_metadata({"schema_version": "2"}), part)
-    for read in (lambda out: list(read_rows(out)), lambda out: read_row(out, "a"), survey_run):
+    for read in (lambda out: list(read_rows(out)), lambda out: find_place(out, "a"), survey_run):
         with pytest.raises(OutputError) as refusal:
             read(str(tmp_path))
         assert str(refusal.value) == (

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
-from ipseg.segmenters.decoded import Decoded
+from ipseg.segmenters.prompt import Decoded
 
 shares = st.floats(0, 1)
 

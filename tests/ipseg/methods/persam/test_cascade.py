@@ -3,8 +3,7 @@
 import numpy as np
 
 from ipseg.methods.persam.cascade import refine_in_box
-from ipseg.segmenters.decoded import Decoded
-from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 
 def test_only_prompts_for_which_something_was_found_are_asked_again(recorded, embeddings):
