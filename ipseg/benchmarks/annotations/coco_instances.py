@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ipseg.benchmarks.annotations import json_stream
-from ipseg.benchmarks.annotations.annotations import to_rle
+from ipseg.benchmarks.annotations.segmentation import to_rle
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.errors import SourceError

@@ -173,6 +173,9 @@ THIN = [2.0, 3.2, 6.0, 3.2, 6.0, 3.4]  # no pixel, but as official files have th
     [
         (LINE, "polygon without x, y of at least three corners"),
         ([], "polygon without x, y of at least three corners"),
+        ([[1], [2, 3]], "polygon without x, y of at least three corners"),
+        ("0:f", "polygon without x, y of at least three corners"),
+        (None, "polygon without x, y of at least three corners"),
         (FLAT, "polygon without area"),
         (OUTSIDE, "polygon outside of its image"),
         (NAN, "polygon with a corner that is no number, or far outside of any image"),
