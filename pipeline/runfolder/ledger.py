@@ -151,8 +151,10 @@ class Ledger:
             return None
         return counts
 
-    def finish_shard(self, shard: str, rows: int, fingerprint: str) -> None:
+    def finish_shard(self, shard: str, rows: int, fingerprint: str) -> Counter[str]:
         """Checks that a shard's parts hold all its rows, each once, and says so in OUT/finished.
+
+        Returns its rows by status.
 
         Args:
             shard: its id.
@@ -184,6 +186,7 @@ class Ledger:
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         write_whole(success_file(self.out, shard), (json.dumps(success, indent=1) + "\n").encode())
+        return counts
 
     def _success(self, shard: str) -> dict[str, Any] | None:
         """What an earlier run said when it finished the shard."""

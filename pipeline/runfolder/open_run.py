@@ -22,6 +22,7 @@ from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import PARTS
 from pipeline.runfolder.sink import Provenance, check_writable
 
+RESCORE = "rescore"  # in the manifest, in place of an engine
 PACKAGES = ("ipseg", "numpy", "pyarrow", "ray", "scikit-image")
 
 
@@ -118,13 +119,16 @@ class OpenRun:
 
 
 @contextmanager
-def open_run(out: str, identity: Mapping[str, Any], *, overwrite: bool) -> Iterator[OpenRun]:
+def open_run(
+    out: str, identity: Mapping[str, Any], *, overwrite: bool, rescores: bool = False
+) -> Iterator[OpenRun]:
     """Takes a run folder for the body of the `with`.
 
     Args:
         out: local path or any fsspec URL.
         identity: what must be the same for an earlier run to be gone on with.
         overwrite: remove an earlier run first.
+        rescores: it is opened to score its objects again.
 
     Raises:
         ConfigError: an earlier run had other settings; names them.
@@ -139,6 +143,9 @@ def open_run(out: str, identity: Mapping[str, Any], *, overwrite: bool) -> Itera
         earlier = Manifest.read(out)
         if earlier is not None:
             earlier.check_same(identity)
+            newest = earlier.runs[-1] if earlier.runs else {}
+            if newest.get("engine") == RESCORE and not newest["finished"] and not rescores:
+                raise OutputError(f"a rescore of {out} was interrupted; run it again first")
         elif list_files(out, PARTS):
             raise OutputError(f"{out} holds rows but no manifest.json; choose another --out")
         yield OpenRun(out, run_id, started, identity, earlier)

@@ -19,7 +19,7 @@ from ipseg.storage.files import read_bytes
 from ipseg.storage.walk import list_files
 
 Contents = dict[str, dict[str, Any]]  # rows by key, without what a run says of itself
-OWN = ("run_id",)
+OWN = ("run_id", "version")
 
 
 @dataclass

@@ -23,7 +23,7 @@ from pipeline.process import EngineName
 from pipeline.runfolder.ledger import Retry
 from pipeline.segment import Request, segment
 
-OWN = ("run_id", "uri", "config_sha256")  # images lie elsewhere in each trial
+OWN = ("run_id", "uri", "version", "config_sha256")  # images lie elsewhere in each trial
 COUNT = 12
 PROFILE = str(Path(__file__).parents[1] / "small.yaml")
 SETTINGS = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.block_rows=2")
