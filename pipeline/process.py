@@ -25,7 +25,8 @@ from pipeline.engines.shard_io import ShardIO
 from pipeline.runfolder.folder import SHARDS
 from pipeline.runfolder.ledger import Ledger, Retry
 from pipeline.runfolder.parts import PARTS, Place
-from pipeline.runfolder.sink import GONE, STATUSES, ShardWriter
+from pipeline.runfolder.sink import ShardWriter
+from pipeline.runfolder.status import GONE, STATUSES
 from pipeline.sources.shard import Shard
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget

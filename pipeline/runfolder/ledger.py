@@ -36,7 +36,7 @@ from pipeline.runfolder.parts import (
     shard_parts,
     write_part,
 )
-from pipeline.runfolder.sink import GONE
+from pipeline.runfolder.status import GONE
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")

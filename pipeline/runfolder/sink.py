@@ -18,10 +18,6 @@ from ipseg.storage.files import remove, write_whole
 from pipeline.runfolder.parts import SCHEMA_VERSION, write_part
 from pipeline.sources.shard import key_hash
 
-STATUSES = ("ok", "empty", "failed", "poisoned", "gone")
-# Of rows whose column `gone` is set: the image is no longer in the source, what was found in it is
-# kept. Their row_status stays what it was.
-GONE = STATUSES[-1]
 POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
 

@@ -8,7 +8,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
-from pipeline.runfolder.sink import GONE
+STATUSES = ("ok", "empty", "failed", "poisoned", "gone")
+# Of rows whose column `gone` is set: the image is no longer in the source, what was found in it is
+# kept. Their row_status stays what it was.
+GONE = STATUSES[-1]
 
 State = Literal["finished", "running", "unknown", "stopped"]
 

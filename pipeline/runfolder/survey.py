@@ -35,8 +35,7 @@ from pipeline.runfolder.folder import (
 from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
 from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
-from pipeline.runfolder.sink import GONE, STATUSES
-from pipeline.runfolder.status import RunStatus, ShardStatus, State
+from pipeline.runfolder.status import GONE, STATUSES, RunStatus, ShardStatus, State
 
 QUIET_SECONDS = 300.0  # without any sign of life for longer, a run counts as stopped
 READS_AT_ONCE = 16

@@ -20,7 +20,8 @@ from ipseg.steps.decode import content_hash
 from ipseg.storage.addresses import fetch
 from pipeline.runfolder.ledger import BROKEN, Finished, Ledger
 from pipeline.runfolder.parts import read_batches
-from pipeline.runfolder.sink import GONE, KEPT
+from pipeline.runfolder.sink import KEPT
+from pipeline.runfolder.status import GONE
 from pipeline.sources.shard import Shard, key_hash
 
 _PARTS_HELD = 4  # whose results are in memory while a shard is read
