@@ -115,6 +115,7 @@ COLUMNS: dict[str, Column] = {
     "uri": Column("address of the image; `ipseg.storage.addresses.fetch` reads it", pa.string()),
     "version": Column("of the image's file: changes when it is replaced; or null", pa.string()),
     "content_hash": Column("32 hex digits over the encoded image", pa.string()),
+    "carried": Column("JSON: columns of the source that go along to the output", pa.string()),
     "image_bytes": Column("the encoded image, or null before it is read", pa.large_binary()),
     "image": Column("(H, W, 3) uint8 RGB, upright", None),
     "frame_uris": Column("addresses of the frames of a sequence, in order", pa.list_(pa.string())),

@@ -38,12 +38,12 @@ from pipeline.sources.source import Source
 from pipeline.stages.stage import build_stages
 
 SOURCE_COLUMNS = (
-    *("key", "shard", "uri", "version", "image_bytes", "frame_uris", "crop", "asks"),
+    *("key", "shard", "uri", "version", "carried", "image_bytes", "frame_uris", "crop", "asks"),
     *KEPT.values(),
 )
 _OF_THE_BANK = ("prompts", "benchmark", "episodes")  # of the identity
 OUTPUT_COLUMNS = (
-    *("key", "shard", "uri", "version", "content_hash", "width", "height"),
+    *("key", "shard", "uri", "version", "carried", "content_hash", "width", "height"),
     *OBJECTS,
     *KEPT.values(),
 )
@@ -168,7 +168,7 @@ def run_job(job: Job) -> Done:
             steps,
             SOURCE_COLUMNS,
             OUTPUT_COLUMNS,
-            ShardWriter(job.out, by),
+            ShardWriter(job.out, by, carried=source.carried),
             job.config.runtime.part_rows,
             job.retry,
             earlier=run.earlier_runs,

@@ -26,6 +26,8 @@ from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
+from pipeline.runfolder.sink import output_schema
+from pipeline.sources.carry import check_names
 from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 
@@ -126,6 +128,9 @@ def job_of(request: Request) -> Job:
         "ground_truth": request.masks,
     }
     steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
+    if request.columns.carry:
+        check_names(request.columns.carry, output_schema().names)
+        identity["carry"] = list(request.columns.carry)
     if steps:
         identity["steps"] = [step.name for step in steps]
     return Job(

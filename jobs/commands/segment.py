@@ -62,6 +62,7 @@ def segment(
     ] = "ray",
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
+    carry: options.Carry = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Start over, instead of going on with what is there."),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 from uuid import uuid4
 
@@ -16,6 +16,7 @@ from ipseg.objects import Object
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
 from pipeline.runfolder.parts import SCHEMA_VERSION, write_part
+from pipeline.sources.carry import Types, unpack
 from pipeline.sources.shard import key_hash
 
 POISONED = "PoisonedRow"
@@ -96,12 +97,14 @@ class ShardWriter:
         provenance: written with every row.
         columns: that hold the results, the main one, a list, first.
         group_rows: rows of a part that can be read by themselves, None for many.
+        carried: type of each column of the source that goes along.
     """
 
     out: str
     provenance: Provenance
     columns: tuple[str, ...] = OBJECTS
     group_rows: int | None = None
+    carried: Types = field(default_factory=dict)
 
     def write(self, rows: Sequence[Row]) -> list[Part]:
         """Writes one part for each shard among the rows."""
@@ -136,6 +139,9 @@ class ShardWriter:
             about, pa.schema([f for f in schema if f.name not in self.columns])
         )
         arrays = [(results if n in self.columns else rest)[n] for n in schema.names]
+        for name, array in unpack([row.get("carried") for row in rows], self.carried).items():
+            arrays.append(array)
+            schema = schema.append(pa.field(name, array.type))
         return pa.Table.from_arrays(arrays, schema=schema)
 
 

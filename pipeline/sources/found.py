@@ -46,9 +46,15 @@ class Found:
         self._url = url
         self._own = f"{_path(out)}/"
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of images, not the place of some."""
+        suffix = PurePosixPath(self._url).suffix.lower()
+        return suffix in LIST_SUFFIXES and not is_folder(self._url)
+
     def images(self, columns: Columns) -> Iterator[Row]:
         """Rows of the loose images; the rest is noted. What a run wrote below OUT is no input."""
-        if PurePosixPath(self._url).suffix.lower() in LIST_SUFFIXES and not is_folder(self._url):
+        if self.is_list:
             yield from self._listed(columns)
             return
         for found in iterate_files(self._url):
