@@ -34,10 +34,13 @@ from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
 
-GIVEN = ("key", "uri", "concept", "crop", "given_mask", "given_box", "given_points", "ground_truth")
+GIVEN = (
+    *("key", "uri", "version", "concept", "crop"),
+    *("given_mask", "given_box", "given_points", "ground_truth"),
+)
 SOURCE_COLUMNS = (*GIVEN, "shard")
 STORED = ("prompts", "concept", "image_sha256", "thumbnail", "chain_errors")
-OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *STORED)
+OUTPUT_COLUMNS = ("key", "shard", "uri", "version", "width", "height", *STORED)
 PART_ROWS = 16  # a prompt may be megabytes of features
 
 
