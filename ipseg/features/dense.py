@@ -165,8 +165,10 @@ class DenseExtractor(ABC):
         for name, weight in self.layer_weights.items():
             # Cosines before resizing: no work for copied cells, and ties stay exact.
             scores = cosine_similarity(layers[name].permute(1, 2, 0), embeddings[name])
-            rows, columns = source_cells(width, height, scores.shape[-1], self.cells)
-            maps.append(weight * scores[:, rows][:, :, columns])
+            cells = source_cells(width, height, scores.shape[-1], self.cells)
+            rows, columns = (torch.from_numpy(each).to(scores.device) for each in cells)
+            # Not by indexing, which wakes all threads of a CPU even for a map as small as this.
+            maps.append(weight * scores.index_select(1, rows).index_select(2, columns))
         return sum(maps[1:], maps[0])
 
     def _reach(self, embeddings: dict[str, Tensor]) -> Tensor:

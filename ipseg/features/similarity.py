@@ -35,20 +35,35 @@ class Similarity:
 
 
 def cosine_similarity(features: Array, embeddings: Array) -> Array:
-    """Cosine of every cell (h, w, c) with each of P unit vectors (P, c) -> (P, h, w)."""
+    """Cosine of every cell (h, w, c) with each of P unit vectors (P, c) -> (P, h, w).
+
+    A zero cell (a blank one) is similar to nothing.
+    """
     height, width, channels = features.shape
-    scores = embeddings @ unit(features.reshape(-1, channels)).T
+    cells = features.reshape(-1, channels)
+    # Products first: P scores for each cell are divided, not its hundreds of channels.
+    scores = _divide(embeddings @ cells.T, _lengths(cells))
     return scores.reshape(-1, height, width)
 
 
 def unit(vectors: Array) -> Array:
-    """Vectors (..., c) divided by their lengths.
+    """Vectors (..., c) divided by their lengths; a zero vector stays zero."""
+    return _divide(vectors, _lengths(vectors)[..., None])
 
-    A zero vector (of a blank cell) stays zero, so that it is similar to nothing.
-    """
-    lengths = ((vectors * vectors).sum(-1) ** 0.5)[..., None]
+
+def _divide(values: Array, lengths: Array) -> Array:
     blank = lengths <= 1e-12
-    return vectors / (lengths + blank) * ~blank
+    return values / (lengths + blank) * ~blank
+
+
+def _lengths(vectors: Array) -> Array:
+    """Of vectors (..., c): (...)."""
+    if isinstance(vectors, np.ndarray):
+        # In one pass; the squares of a whole feature map would be written and read again.
+        return np.sqrt(np.einsum("...c,...c->...", vectors, vectors))
+    if vectors.device.type == "cpu":  # torch's own einsum is slower than squares and sum
+        return vectors.new_tensor(_lengths(vectors.numpy()))
+    return (vectors * vectors).sum(-1) ** 0.5
 
 
 def standardise(scores: Map) -> Map:

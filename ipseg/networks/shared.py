@@ -1,17 +1,21 @@
 """Components with networks, loaded once per process and shared by all steps.
 
 A *part* is a dataclass of settings with `setup` (loads weights) and `gpu_memory_gb`: a feature
-extractor, a saliency model or a segmenter. Parts with equal settings share a network.
+extractor, a saliency model or a segmenter. Parts with equal settings share a network; of parts
+that differ, those within them that are equal are shared if each names its own in `inner`.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import threading
+import weakref
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol, TypeVar, runtime_checkable
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from weakref import WeakValueDictionary
 
 from ipseg.networks.models import Models
+from ipseg.rows import Image
 
 _NOT_OF_THE_NETWORK = ("weight",)  # of an extractor in a sum
 
@@ -70,12 +74,16 @@ def shared(part: P, models: Models) -> P:
     return known
 
 
-class LastBatch:
-    """Caches the result for the last batch of images.
+class LastBatch(threading.local):
+    """Caches the result for the last batch of images, of each thread its own.
 
     Chains that run side by side get the same array objects one after the other, so images are
     compared by identity.
     """
+
+    def __reduce__(self) -> tuple[type[LastBatch], tuple[()]]:
+        """An empty one: what it remembers stays in its process."""
+        return LastBatch, ()
 
     def __init__(self) -> None:
         self._images: list[Any] = []  # kept, so that no other one gets the identity of one of them
@@ -92,3 +100,26 @@ class LastBatch:
             self._images, self._asked = list(images), asked
         result: Result = self._result
         return result
+
+
+class PerImage(Generic[Result]):
+    """Caches a result for each image as long as the image is alive; threads can share it.
+
+    For parts that are asked for single images as well as for batches. Images are compared by
+    identity.
+    """
+
+    def __init__(self) -> None:
+        self._known: dict[int, tuple[weakref.ref[Image], Result]] = {}
+
+    def __reduce__(self) -> tuple[type[PerImage[Result]], tuple[()]]:
+        """An empty one: what it remembers stays in its process."""
+        return PerImage, ()
+
+    def get(self, image: Image, compute: Callable[[Image], Result]) -> Result:
+        """`compute(image)`, or its result of an earlier call with the same array object."""
+        key = id(image)
+        if key not in self._known:
+            result = compute(image)
+            self._known[key] = weakref.ref(image, lambda _: self._known.pop(key, None)), result
+        return self._known[key][1]

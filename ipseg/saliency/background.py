@@ -52,7 +52,8 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
     noise = float(nearest[np.isfinite(nearest)].mean())
     lengths = np.maximum(lengths - noise, 1e-4)  # zero would mean "no edge"
     graph = coo_array((lengths, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
-    geodesic = shortest_path(graph, method="D", directed=False)
+    # Floyd-Warshall: all pairs of a few hundred nodes, of which those at the border are all linked.
+    geodesic = shortest_path(graph, method="FW", directed=False)
     similar = np.exp(-(geodesic**2) / (2 * _GEODESIC_SIGMA**2))
     span = (similar * (pieces.area / pieces.area.mean())[None, :]).sum(axis=1)
     outline = similar[:, at_border].sum(axis=1)

@@ -9,19 +9,14 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.shared import WithoutNetwork
+from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork, shared
 from ipseg.rows import Image, Map
-from ipseg.saliency.background import (
-    background_weight,
-    centre_prior,
-    colour_distance,
-    diffuse,
-    foreground_contrast,
-    unit_range,
-)
+from ipseg.saliency.background import centre_prior, diffuse, unit_range
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
+from ipseg.saliency.regions import FindRegions, Regions
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
+from ipseg.vision.superpixels import Superpixels
 
 _COLOUR_SIGMA = 7.0  # Lab units: colour distance over which saliency spreads to neighbours
 _BACKGROUND_TRUST = 5.0  # relative to 1 for contrast; the paper's value
@@ -46,12 +41,24 @@ class ClassicalSaliency(WithoutNetwork):
     centre_sigma: float = 0.35
     iterations: int = 1
 
+    def __post_init__(self) -> None:
+        self._regions = FindRegions(self.long_side, self.regions)
+
+    @property
+    def inner(self) -> tuple[FindRegions]:
+        """Its regions, which the classical segmenter needs, too."""
+        return (self._regions,)
+
+    def setup(self, models: Models) -> None:
+        """Shares its regions."""
+        self._regions = shared(self._regions, models)
+
     def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].
 
         If nothing differs from the background, it is the centre prior.
         """
-        small = self._soft(work_image(image, self.long_side))
+        small = self._soft(self._regions.of(image))
         return np.clip(resize_map(small, (image.shape[0], image.shape[1]), "area"), 0, 1)
 
     def isolate(self, image: Image) -> Map:
@@ -63,8 +70,8 @@ class ClassicalSaliency(WithoutNetwork):
         are assumed to be details of an object that fills the frame, and GrabCut starts from an
         ellipse.
         """
-        work = work_image(image, self.long_side)
-        soft = self._soft(work)
+        regions = self._regions.of(image)
+        work, soft = regions.work, self._soft(regions)
         threshold = _OTSU_SHARE * otsu(soft)
         coarse = clean(soft > threshold)
         fine = clean(grabcut(work, soft, threshold=threshold, iterations=self.iterations))
@@ -77,18 +84,16 @@ class ClassicalSaliency(WithoutNetwork):
         # In tiny images the object can cover less than half of every pixel.
         return (share >= min(0.5, float(share.max()))).astype(np.float32)
 
-    def _soft(self, work: Image) -> Map:
-        pieces = superpixels(to_lab(work), self.regions)
-        distance = colour_distance(pieces)
-        background = background_weight(pieces, distance)
+    def _soft(self, regions: Regions) -> Map:
+        pieces = regions.pieces
         prior = centre_prior(pieces, self.centre_sigma)
-        contrast = foreground_contrast(pieces, distance, background) * prior
+        contrast = regions.contrast * prior
         if contrast.max() <= 0:
             values = prior
         else:
-            trust = _BACKGROUND_TRUST * background + contrast
+            trust = _BACKGROUND_TRUST * regions.background + contrast
             target = contrast / np.maximum(trust, 1e-12)
-            values = diffuse(_similar_neighbours(pieces, distance), target, trust)
+            values = diffuse(_similar_neighbours(pieces, regions.distance), target, trust)
         smooth = cv2.GaussianBlur(pieces.paint(values), (0, 0), _BLUR)
         return unit_range(np.asarray(smooth, dtype=np.float32)).astype(np.float32)
 

@@ -11,21 +11,15 @@ import numpy as np
 import numpy.typing as npt
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.shared import LastBatch, WithoutNetwork
+from ipseg.networks.models import Models
+from ipseg.networks.shared import LastBatch, WithoutNetwork, shared
 from ipseg.rows import Image, Map, Mask
-from ipseg.saliency.background import (
-    background_weight,
-    centre_prior,
-    colour_distance,
-    diffuse,
-    foreground_contrast,
-)
+from ipseg.saliency.background import Vector, centre_prior, diffuse
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
+from ipseg.saliency.regions import FindRegions
 from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
-
-Vector = npt.NDArray[np.float64]
+from ipseg.vision.superpixels import Superpixels
 
 _EDGE_SIGMA = 8.0  # Lab units
 _SMALLEST_EDGE = 1e-3
@@ -85,27 +79,34 @@ class ClassicalSegmenter(WithoutNetwork):
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
+        self._regions = FindRegions(self.long_side, self.regions)
+
+    @property
+    def inner(self) -> tuple[FindRegions]:
+        """Its regions, which the classical saliency needs, too."""
+        return (self._regions,)
+
+    def setup(self, models: Models) -> None:
+        """Shares its regions."""
+        self._regions = shared(self._regions, models)
 
     def encode(self, images: Sequence[Image]) -> list[Encoded]:
         """Everything that does not depend on points, for each (H, W, 3) uint8 RGB image."""
         return self._last.get(images, lambda: [self._encode(image) for image in images])
 
     def _encode(self, image: Image) -> Encoded:
-        work = work_image(image, self.long_side)
-        pieces = superpixels(to_lab(work), self.regions)
-        distance = colour_distance(pieces)
-        background = background_weight(pieces, distance)
-        contrast = foreground_contrast(pieces, distance, background)
+        found = self._regions.of(image)
+        pieces, distance = found.pieces, found.distance
         first, second = pieces.edges[:, 0], pieces.edges[:, 1]
         strength = np.exp(-(distance[first, second] ** 2) / (2 * _EDGE_SIGMA**2)) + _SMALLEST_EDGE
         one_way = coo_array((strength, (first, second)), shape=distance.shape).tocsr()
         return Encoded(
-            work=work,
+            work=found.work,
             shape=(image.shape[0], image.shape[1]),
             pieces=pieces,
             links=one_way + one_way.T,
-            background=background,
-            contrast=contrast * centre_prior(pieces, _CENTRE_SIGMA),
+            background=found.background,
+            contrast=found.contrast * centre_prior(pieces, _CENTRE_SIGMA),
         )
 
     def decode(

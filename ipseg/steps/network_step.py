@@ -26,10 +26,11 @@ class NetworkStep(Step):
 
     @property
     def networks(self) -> list[Part]:
-        """The parts, each once."""
+        """The parts and what they share with others, each once."""
         found: list[Part] = []
         for value in self._parts().values():
             found += value.values() if isinstance(value, dict) else [value]
+        found += [each for part in found for each in getattr(part, "inner", ())]
         return list({network_key(part): part for part in found}.values())
 
     @property
