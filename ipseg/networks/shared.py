@@ -7,6 +7,7 @@ extractor, a saliency model or a segmenter. Parts with equal settings share a ne
 from __future__ import annotations
 
 import dataclasses
+import threading
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol, TypeVar, runtime_checkable
 from weakref import WeakValueDictionary
@@ -70,8 +71,8 @@ def shared(part: P, models: Models) -> P:
     return known
 
 
-class LastBatch:
-    """Caches the result for the last batch of images.
+class LastBatch(threading.local):
+    """Caches the result for the last batch of images of each thread.
 
     Chains that run side by side get the same array objects one after the other, so images are
     compared by identity.
@@ -92,3 +93,7 @@ class LastBatch:
             self._images, self._asked = list(images), asked
         result: Result = self._result
         return result
+
+    def __reduce__(self) -> tuple[type[LastBatch], tuple[()]]:
+        """Pickled without what it remembers."""
+        return LastBatch, ()

@@ -18,6 +18,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # looks into Ray itself sets this to "info".
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data.exceptions import ExecutionTimeoutError
@@ -29,10 +30,11 @@ from ipseg.parts import own_modules
 from ipseg.rows import Step
 from pipeline.engines.cutting import cut
 from pipeline.engines.progress import show_progress
-from pipeline.engines.ray_io import PartSink, ShardSource
+from pipeline.engines.ray_io import PartTasks, ShardSource
 from pipeline.engines.ray_record import RayRecord
 from pipeline.engines.ray_worker import actor_class, run_in_task
 from pipeline.engines.shard_io import ShardIO
+from pipeline.engines.unwritten import Unwritten
 from pipeline.planning.calibration import balanced, calibration_rows
 from pipeline.planning.cluster import Cluster, see_cluster
 from pipeline.planning.plan import Plan, make_plan
@@ -156,12 +158,15 @@ class RayEngine:
             override_num_blocks=len(source.shards),
         )
         record = shard_io.record
-        progress = show_progress(source.kind, source.rows, record, plan.last_actors)
-        with _own_errors(record), progress:
-            _staged(read, plan, record).write_datasink(
-                PartSink(shard_io),
-                ray_remote_args={"num_cpus": plan.task_cpus},
-            )
+        parts = PartTasks(shard_io, at_once=plan.slots)
+        unwritten = Unwritten[ray.ObjectRef[pa.Table]](
+            shard_io, self._runtime.flush_seconds, parts.write, parts.settle
+        )
+        progress = show_progress(source.kind, source.rows, record, lambda: unwritten.done)
+        with _own_errors(record), progress, unwritten:
+            for bundle in _staged(read, plan, record).iter_internal_ref_bundles():
+                for block in bundle.blocks:
+                    unwritten.add(block.ref, block.metadata.num_rows or 0)
 
 
 @contextmanager

@@ -63,15 +63,6 @@ class Plan:
     cluster: Cluster
     card_gb: float
 
-    @property
-    def last_actors(self) -> str:
-        """The stage at which rows are as good as done.
-
-        What comes after it is quick, but waits until a part is full. Without actors the last stage.
-        """
-        names = [each.stage.name for each in self.stages if each.stage.actor]
-        return (names or [self.stages[-1].stage.name])[-1]
-
     def lines(self) -> list[str]:
         """The plan as text, a line for the cluster and one for each stage."""
         machines = len(self.cluster.nodes)
