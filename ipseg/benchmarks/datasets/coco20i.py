@@ -125,7 +125,8 @@ class Coco20iBenchmark(PreparedBenchmark):
 
     def _example(self, image: str, class_id: int) -> Example:
         labels = f"{self._base}/{_map_of(image)}"
-        return Example(image, f"{self._base}/{image}", f"{labels}#label={class_id + 1}")
+        ground_truth = f"{labels}#label={class_id + 1}&up_to={len(COCO_CLASSES)}"
+        return Example(image, f"{self._base}/{image}", ground_truth)
 
 
 def _map_of(image: str) -> str:

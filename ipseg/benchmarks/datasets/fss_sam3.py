@@ -17,11 +17,11 @@ import numpy as np
 
 from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.benchmarks.annotations.coco_splits import fold_classes
-from ipseg.benchmarks.annotations.label_index import Coding, count_labels, read_labels
+from ipseg.benchmarks.annotations.label_index import Coding, count_labels
 from ipseg.benchmarks.benchmark import Sampling, Task
 from ipseg.benchmarks.datasets.drawing import EPISODES
 from ipseg.benchmarks.episode import Example
-from ipseg.benchmarks.ground_truth import rle_address
+from ipseg.benchmarks.ground_truth import read_label_map, rle_address
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.rows import Mask
@@ -217,7 +217,7 @@ class PascalPools:
 
     def _largest(self, name: str, class_id: int) -> Mask:
         url = f"{self._base}/SegmentationObject/{name}.png"
-        classes, objects = read_labels(self._labels(name)), read_labels(url)
+        classes, objects = read_label_map(self._labels(name)), read_label_map(url)
         if classes.shape != objects.shape:
             raise SourceError(f"{url} and {self._labels(name)} differ in size")
         inside = classes == class_id

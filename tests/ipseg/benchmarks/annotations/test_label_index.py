@@ -11,9 +11,8 @@ from ipseg.benchmarks.annotations.label_index import (
     Coding,
     count_labels,
     label_index,
-    read_labels,
 )
-from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth, read_label_map
 from ipseg.errors import SourceError
 
 CODING = Coding({7: 6}, {*range(10), 255}, 255, "ten labels and void")
@@ -72,11 +71,11 @@ def test_an_invalid_map_is_named(maps, tmp_path):
     with pytest.raises(SourceError, match=r"label map .*c\.png is missing"):
         label_index({**maps, "c": str(tmp_path / "c.png")}, CODING, str(tmp_path))
     (tmp_path / "c.png").write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"c\.png cannot be read as an image"):
-        read_labels(str(tmp_path / "c.png"))
+    with pytest.raises(SourceError, match=r"c\.png cannot be used as a mask: not an image"):
+        read_label_map(str(tmp_path / "c.png"))
     Image.new("RGB", (4, 4)).save(tmp_path / "c.png")
     with pytest.raises(SourceError, match="of mode RGB, not a label map"):
-        read_labels(str(tmp_path / "c.png"))
+        read_label_map(str(tmp_path / "c.png"))
 
 
 def test_the_address_of_a_class_leads_to_its_pixels(maps, tmp_path):

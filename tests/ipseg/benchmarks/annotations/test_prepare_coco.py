@@ -165,7 +165,7 @@ def test_a_label_map_with_an_invalid_value_is_named(root):
     with pytest.raises(SourceError, match=r"000000000002.png contains the value 81: .*ids plus 1"):
         prepare(str(root))
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(SourceError, match=r"000000000002.png cannot be read"):
+    with pytest.raises(SourceError, match=r"000000000002.png cannot be used"):
         prepare(str(root))
 
 
