@@ -8,10 +8,7 @@ end) the same command started again goes on where it was.
 from __future__ import annotations
 
 import logging
-import os
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -32,8 +29,7 @@ from jobs.commands import (
     status,
     weights,
 )
-
-_WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
+from jobs.signals import Stopped, catch_signals, leave
 
 app = typer.Typer(
     name="ipseg",
@@ -75,15 +71,9 @@ app.command(epilog=bench.EPILOG)(bench.bench)
 app.command()(doctor.doctor)
 
 
-class _Stopped(SystemExit):
-    """A signal: unwinds the stack, so that what is done is written, leases go back, Ray ends."""
-
-
 def main() -> None:
     """Entry point: runs a verb; turns errors a person can fix into one line and an exit code."""
-    for number in _WORDS:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as with nohup, or a job in a script
-            signal.signal(number, _stop)
+    catch_signals()
     try:
         app(standalone_mode=True)
     except IpsegError as error:
@@ -95,20 +85,8 @@ def main() -> None:
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
         sys.exit(1)
-    except _Stopped as stopped:
-        code = int(str(stopped.code))
-        word = _WORDS[signal.Signals(code - 128)]
-        typer.secho(f"ipseg: {word}; the same command goes on where this one was", err=True)
-        sys.stdout.flush()
-        sys.stderr.flush()
-        # A thread may be in the middle of a batch, and Python would wait for it.
-        os._exit(code)
-
-
-def _stop(signum: int, frame: FrameType | None) -> None:
-    for number in _WORDS:
-        signal.signal(number, signal.SIG_DFL)  # a second signal ends the process at once
-    raise _Stopped(128 + signum)
+    except Stopped as stopped:
+        leave(stopped)
 
 
 if __name__ == "__main__":

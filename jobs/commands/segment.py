@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from ipseg.errors import IpsegError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
+
+log = logging.getLogger("ipseg")
 
 EPILOG = f"""
 [bold]Examples[/bold]
@@ -57,9 +60,7 @@ def segment(
     profile: Profile = "classical",
     method: options.MethodName = None,
     settings: Settings = None,
-    engine: Annotated[
-        str, typer.Option(help="ray, or local for this process alone (same rows).")
-    ] = "ray",
+    engine: options.Engine = "auto",
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
     overwrite: Annotated[
@@ -85,6 +86,7 @@ def segment(
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
     given = locals()
+    log.info("segmenting %s into %s, profile %s", images, out, profile)
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
     from pipeline.segment import segment

@@ -9,12 +9,13 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import islice
 from threading import Event, RLock
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.rows import Row, Step
 from ipseg.runner import prepare, run_step, use_threads
+from pipeline.engines.choice import EngineName
 from pipeline.engines.progress import show_progress
 from pipeline.engines.shard_io import ShardIO
 from pipeline.engines.unwritten import Unwritten
@@ -28,6 +29,8 @@ MOST_THREADS = 16  # Python runs on one core at a time, so more would only wait 
 
 class LocalEngine:
     """Runs steps in this process; in its record a stage is one step, and nothing travels."""
+
+    name: ClassVar[EngineName] = "local"
 
     def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
@@ -48,6 +51,11 @@ class LocalEngine:
     ) -> list[Stage]:
         """The stages; everything fits, since everything runs here."""
         return build_stages(steps, given, wanted)
+
+    def for_few(self, steps: Sequence[Step], rows: int) -> LocalEngine:
+        """The engine for few rows: this one."""
+        del steps, rows
+        return self
 
     def stream(
         self,

@@ -41,6 +41,11 @@ class StagePlan:
     gpus: float
     batch_size: int
 
+    @property
+    def threads(self) -> int:
+        """For the libraries of a worker: one for each of its CPUs."""
+        return max(1, int(self.cpus))
+
 
 @dataclass(frozen=True)
 class Plan:

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
@@ -15,13 +16,18 @@ import pytest
 from pipeline.runfolder.parts import read_rows
 from pipeline.runfolder.survey import survey_run
 
+TINT = str(Path(__file__).with_name("tint.yaml"))
 COUNT = 600
 SIZE = 256  # of a part, by default
-# Of a program that makes its stdin the terminal from which Ctrl-C comes.
-IN_TERMINAL = (
-    "import fcntl, os, sys, termios; fcntl.ioctl(0, termios.TIOCSCTTY, 0); "
-    "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-)
+# Starts a program that heeds SIGINT, which one that a script has put back does not; its stdin is
+# the terminal from which Ctrl-C comes, if it is one.
+HEEDING = """
+import fcntl, os, signal, sys, termios
+signal.signal(signal.SIGINT, signal.SIG_DFL)
+if os.isatty(0):
+    fcntl.ioctl(0, termios.TIOCSCTTY, 0)
+os.execv(sys.executable, [sys.executable, *sys.argv[1:]])
+"""
 
 
 @pytest.fixture
@@ -34,10 +40,10 @@ def slow(painted):
 
 
 def command(world, engine, *settings):
-    profile = os.path.join(os.path.dirname(__file__), "tint.yaml")  # noqa: PTH118, PTH120
-    words = ["-m", "jobs.cli", "segment", "--images", f"{world.root}/images", "--engine", engine]
+    words = [sys.executable, "-c", HEEDING, "-m", "jobs.cli", "segment"]
+    words += ["--images", f"{world.root}/images", "--engine", engine]
     words += ["--prompts", f"{world.root}/prompts", "--out", f"{world.root}/run"]
-    words += ["--profile", profile, "--set", "seconds=0.02"]
+    words += ["--profile", TINT, "--set", "seconds=0.02"]
     return words + [word for each in settings for word in ("--set", each)]
 
 
@@ -63,12 +69,11 @@ def ended(process):
             process.wait()
 
 
-def in_terminal(words, folder, act):
+def in_terminal(words, act):
     """(exit code, all that is on the terminal) of a program to which `act` does something."""
     ours, its = pty.openpty()
-    program = [sys.executable, "-c", IN_TERMINAL, *words]
     streams = {"stdin": its, "stdout": its, "stderr": its}
-    with ended(subprocess.Popen(program, **streams, start_new_session=True)) as process:
+    with ended(subprocess.Popen(words, **streams, start_new_session=True)) as process:
         os.close(its)
         os.set_blocking(ours, False)
         seen = b""
@@ -100,7 +105,7 @@ def test_control_c_in_a_terminal_says_what_is_kept_and_how_to_go_on(slow, engine
             pressed.append(int(counted[-1]))
             os.write(terminal, b"\x03")
 
-    code, screen = in_terminal(command(slow, engine), slow.root, press)
+    code, screen = in_terminal(command(slow, engine), press)
     assert code == 130, screen
     last = screen.strip().splitlines()[-1]
     assert "ipseg: interrupted; the same command goes on where this one was" in last
@@ -113,10 +118,12 @@ def test_control_c_in_a_terminal_says_what_is_kept_and_how_to_go_on(slow, engine
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_keeps_every_row_that_the_log_has_counted(slow, number, tmp_path):
-    log = tmp_path / "log"
+    log, words = tmp_path / "log", command(slow, "local")
     with (
         log.open("wb") as file,
-        ended(subprocess.Popen([sys.executable, *command(slow, "local")], stderr=file)) as process,
+        ended(
+            subprocess.Popen(command(slow, "local"), stdin=subprocess.DEVNULL, stderr=file)
+        ) as process,
     ):
         wait_for(lambda: "images: " in log.read_text(), process)
         process.send_signal(number)
@@ -128,12 +135,12 @@ def test_a_signal_keeps_every_row_that_the_log_has_counted(slow, number, tmp_pat
 
 def test_rows_are_written_after_a_while_and_the_rest_without_delay(slow):
     flushing = command(slow, "local", "runtime.flush_seconds=0.5")
-    with ended(subprocess.Popen([sys.executable, *flushing])) as process:
+    with ended(subprocess.Popen(flushing)) as process:
         wait_for(lambda: len(parts(slow)) >= 3, process)
         process.kill()  # without warning
         process.wait()
     status = survey_run(f"{slow.root}/run")
     assert 0 < status.done == sum(pq.read_metadata(part).num_rows for part in parts(slow)) < COUNT
-    assert subprocess.run([sys.executable, *command(slow, "local")], check=False).returncode == 0
+    assert subprocess.run(command(slow, "local"), check=False).returncode == 0
     assert survey_run(f"{slow.root}/run").done == COUNT
     assert survey_run(f"{slow.root}/run").repeated == 0
