@@ -85,7 +85,7 @@ def segment(
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
-    given = locals()
+    given, engine = locals(), options.checked_engine(engine)
     log.info("segmenting %s into %s, profile %s", images, out, profile)
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
@@ -96,7 +96,7 @@ def segment(
         given,
         out=out,
         masks=masks,
-        engine=options.checked_engine(engine),
+        engine=engine,
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),

@@ -121,9 +121,7 @@ def test_a_signal_keeps_every_row_that_the_log_has_counted(slow, number, tmp_pat
     log, words = tmp_path / "log", command(slow, "local")
     with (
         log.open("wb") as file,
-        ended(
-            subprocess.Popen(command(slow, "local"), stdin=subprocess.DEVNULL, stderr=file)
-        ) as process,
+        ended(subprocess.Popen(words, stdin=subprocess.DEVNULL, stderr=file)) as process,
     ):
         wait_for(lambda: "images: " in log.read_text(), process)
         process.send_signal(number)
