@@ -20,22 +20,26 @@ def prepare(steps: Iterable[Step], threads: int | None = None) -> None:
 
     Args:
         steps: to set up.
-        threads: as for `use_threads`; None leaves them as they are.
+        threads: as for `use_threads`.
     """
     import cv2
 
     cv2.setNumThreads(1)
     for step in steps:
         step.setup()
-    if threads is not None:
-        use_threads(threads)
+    use_threads(threads)
 
 
-def use_threads(count: int) -> None:
+def use_threads(count: int | None) -> None:
     """Has BLAS, OpenMP and torch run what this thread calls on so many threads.
 
     It holds for the libraries that are loaded. BLAS and torch take it for the whole process.
+
+    Args:
+        count: of threads; None leaves them to the libraries.
     """
+    if count is None:
+        return
     from threadpoolctl import threadpool_limits
 
     threadpool_limits(count)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
@@ -74,14 +75,16 @@ class LocalEngine:
 
         cpus = joblib.cpu_count()  # as many as this container may use
         threads = min(cpus, MOST_THREADS) if all(step.thread_safe for step in steps) else 1
-        prepare(steps, threads=max(1, cpus // threads))
+        # Of the libraries below each of these, unless somebody has said how many.
+        below = None if "OMP_NUM_THREADS" in os.environ else cpus // threads
+        prepare(steps, below)
         rows = (row for shard in source.shards for row in shard_io.unfinished_rows(shard))
         run = _Run(steps, shard_io.record, {*wanted, *ERROR_COLUMNS})
         unwritten = Unwritten[Row](shard_io, self._runtime.flush_seconds, shard_io.write)
         with (
             show_progress(source.kind, source.rows, shard_io.record, lambda: unwritten.done),
             unwritten,
-            _threads(threads, max(1, cpus // threads)) as pool,
+            _threads(threads, below) as pool,
         ):
             for row in _in_order(pool, run, rows, self._runtime.batch_size, ahead=2 * threads):
                 unwritten.add(row)
@@ -104,9 +107,9 @@ class _OneAtATime:
 
 
 @contextmanager
-def _threads(count: int, each: int) -> Iterator[ThreadPoolExecutor]:
+def _threads(count: int, below: int | None) -> Iterator[ThreadPoolExecutor]:
     """Threads whose libraries use so many each. What they are at in the end is not waited for."""
-    pool = ThreadPoolExecutor(count, "steps", use_threads, (each,))
+    pool = ThreadPoolExecutor(count, "steps", use_threads, (below,))
     try:
         yield pool
     finally:
