@@ -29,7 +29,7 @@ from jobs.commands import (
     status,
     weights,
 )
-from jobs.signals import Stopped, catch_signals, leave
+from jobs.signals import stopped_in_order
 
 app = typer.Typer(
     name="ipseg",
@@ -73,9 +73,9 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Entry point: runs a verb; turns errors a person can fix into one line and an exit code."""
-    catch_signals()
     try:
-        app(standalone_mode=True)
+        with stopped_in_order():
+            app(standalone_mode=True)
     except IpsegError as error:
         typer.secho(f"ipseg: {error}", fg="red", err=True)
         wrong_call = isinstance(error, ConfigError)
@@ -85,8 +85,6 @@ def main() -> None:
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
         sys.exit(1)
-    except Stopped as stopped:
-        leave(stopped)
 
 
 if __name__ == "__main__":

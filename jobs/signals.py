@@ -2,42 +2,47 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
 
 import typer
+
+log = logging.getLogger("ipseg")
 
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
-class Stopped(SystemExit):
-    """A signal; unwinds the stack, so that rows are written, leases given back and Ray is ended."""
+@contextmanager
+def stopped_in_order() -> Iterator[None]:
+    """Has a first signal unwind the stack of the body, and then ends the process with 130 or 143.
 
-    def __init__(self, number: int) -> None:
-        super().__init__(128 + number)
-        self.number = signal.Signals(number)
+    So rows are written, leases are given back and Ray is ended. A second signal ends the process at
+    once.
+    """
+    received: list[int] = []
 
+    def stop(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+        for each in _WORDS:
+            signal.signal(each, signal.SIG_DFL)
+        sys.exit(128 + number)
 
-def catch_signals() -> None:
-    """Has a first signal raise `Stopped` in the main thread; a second one ends the process."""
     for number in _WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job that a script has put back
-            signal.signal(number, _stop)
-
-
-def _stop(number: int, frame: FrameType | None) -> None:
-    for each in _WORDS:
-        signal.signal(each, signal.SIG_DFL)
-    raise Stopped(number)
-
-
-def leave(stopped: Stopped) -> NoReturn:
-    """Says how to go on, and ends the process with 130 or 143."""
-    word = _WORDS[stopped.number]
-    typer.secho(f"ipseg: {word}; the same command goes on where this one was", err=True)
-    sys.stdout.flush()
-    sys.stderr.flush()
-    os._exit(128 + stopped.number)  # Python would wait for threads in the middle of a batch
+            signal.signal(number, stop)
+    try:
+        yield
+    except BaseException:  # where it waits for a worker, Ray raises an exit of its own for ours
+        if not received:
+            raise
+        log.debug("what the signal has ended", exc_info=True)
+        word = _WORDS[signal.Signals(received[0])]
+        typer.secho(f"ipseg: {word}; the same command goes on where this one was", err=True)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(128 + received[0])  # Python would wait for threads in the middle of a batch

@@ -17,7 +17,7 @@ import hurt
 from ipseg.config import Runtime
 from ipseg.rows import Step
 from jobs.bench.synthetic import synthetic_steps
-from jobs.signals import Stopped, catch_signals, leave
+from jobs.signals import stopped_in_order
 from pipeline.engines import progress
 from pipeline.engines.choice import EngineName
 from pipeline.process import Outcome, Work, engine_for, process
@@ -122,13 +122,10 @@ def main() -> None:
     progress.FIRST_LINE_SECONDS = progress.LINE_SECONDS = 0.1
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("ipseg").setLevel(logging.INFO)
-    catch_signals()
-    try:
+    with stopped_in_order():
         outcome = Job(**json.loads(sys.argv[1])).do()
-    except Stopped as stopped:
-        leave(stopped)
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # it comes too late
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it comes too late
     print(json.dumps({"before": outcome.before, "done_now": outcome.done_now}))  # noqa: T201
 
 
