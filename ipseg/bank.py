@@ -7,6 +7,7 @@ entry are read when they are used (`Entry.features`).
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -115,22 +116,30 @@ class PromptsInMemory(Bank):
 
 
 class RecentlyUsed:
-    """Arrays by key, those used last; the least recently used go when they take too much memory."""
+    """Arrays by key, those used last; the least recently used go when they take too much memory.
+
+    Several threads may use it. Where they read the same item at the same time, one is kept.
+    """
 
     def __init__(self, limit: int) -> None:
         """Holds at most `limit` bytes, or a single item that is larger."""
         self.limit, self.held = limit, 0
         self._items: OrderedDict[Any, tuple[Arrays, int]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: object, read: Callable[[], Arrays]) -> Arrays:
         """The item of a key; read, and remembered, if it is not held."""
-        if key in self._items:
-            self._items.move_to_end(key)
-            return self._items[key][0]
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key][0]
         arrays = read()
         size = sum(array.nbytes for array in arrays.values())
-        self._items[key] = (arrays, size)
-        self.held += size
-        while self.held > self.limit and len(self._items) > 1:
-            self.held -= self._items.popitem(last=False)[1][1]
+        with self._lock:
+            if key in self._items:
+                return self._items[key][0]
+            self._items[key] = (arrays, size)
+            self.held += size
+            while self.held > self.limit and len(self._items) > 1:
+                self.held -= self._items.popitem(last=False)[1][1]
         return arrays

@@ -62,7 +62,9 @@ class Runtime:
         batch_size: rows a worker handles in one call.
         block_rows: rows in one unit of scheduling; at least `batch_size`. None lets the plan
             decide: few, so that all workers have some, and more where there are very many rows.
-        part_rows: rows in one output file; more are lost and redone when a run is killed.
+        part_rows: rows in one output file.
+        flush_seconds: a finished row is written after so long at the latest, in a smaller file
+            where there are not enough: what a run loses that is killed without warning.
         actors: workers in the pool of each stage that loads a model; None lets the plan decide.
         stages: name of a stage (as `ipseg plan` lists them) -> what is different for it.
         stall_seconds: a run in which nothing moves for so long is ended; longer than it takes to
@@ -76,6 +78,7 @@ class Runtime:
     batch_size: Annotated[int, Field(ge=1)] = 4
     block_rows: Annotated[int, Field(ge=1)] | None = None
     part_rows: Annotated[int, Field(ge=1)] = 256
+    flush_seconds: Annotated[float, Field(gt=0)] = 60.0
     actors: Annotated[int, Field(ge=1)] | None = None
     stages: dict[str, StageSettings] = field(default_factory=dict)
     gpu_card_gb: Annotated[float, Field(gt=0)] | None = None

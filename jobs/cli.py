@@ -8,9 +8,7 @@ end) the same command started again goes on where it was.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
@@ -32,8 +30,7 @@ from jobs.commands import (
     status,
     weights,
 )
-
-_TERMINATED = 128 + signal.SIGTERM
+from jobs.signals import stopped_in_order
 
 app = typer.Typer(
     name="ipseg",
@@ -78,9 +75,9 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Entry point: runs a verb; turns errors a person can fix into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=True)
+        with stopped_in_order():
+            app(standalone_mode=True)
     except IpsegError as error:
         typer.secho(f"ipseg: {error}", fg="red", err=True)
         wrong_call = isinstance(error, ConfigError)
@@ -90,15 +87,6 @@ def main() -> None:
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("ipseg: interrupted; the same command goes on where this one was", err=True)
-        sys.exit(130)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Unwinds the stack, so that leases are given back and Ray is stopped."""
-    typer.secho("ipseg: terminated; the same command goes on where this one was", err=True)
-    sys.exit(_TERMINATED)
 
 
 if __name__ == "__main__":

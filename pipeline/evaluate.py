@@ -19,8 +19,8 @@ from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Row, Step
 from ipseg.steps.judge import Judge
 from ipseg.storage.stamps import stamps
+from pipeline.engines.choice import EngineName
 from pipeline.job import Done, Job, Listed, run_job
-from pipeline.process import EngineName
 from pipeline.prompts import Prompts
 from pipeline.runfolder.ledger import Retry
 from pipeline.sources.listing import Spool

@@ -131,52 +131,45 @@ def run_job(job: Job) -> Done:
     """
     identity = run_identity(job)
     clock = time.perf_counter()
-    with (
-        job.listing as listed,
-        open_run(job.out, identity, overwrite=job.overwrite) as run,
-        engine_for(job.engine, job.config.runtime, calibrated=job.calibrated) as engine,
-    ):
+    with job.listing as listed, open_run(job.out, identity, overwrite=job.overwrite) as run:
         source = listed.write(job.out, earlier_shard_count(job.out))
         write_shards(job.out, source.shards)
         banks = banks_of(job.bank_folder, job.variants, job.chains)
         steps = image_steps(job, banks)
-        _check_stages(job, engine, steps)
-        if job.prompts is not None:
-            describe(
-                job.bank_folder,
-                job.prompts,
-                job.variants,
-                engine,
-                about={n: v for n, v in job.identity.items() if n in _OF_THE_BANK},
-                engine_name=job.engine,
-                retry=job.retry,
-                unused=run.earlier is None,
+        rows = None if source.rows is None else source.rows * len(job.variants)
+        runtime = job.config.runtime
+        with engine_for(job.engine, runtime, steps, rows, calibrated=job.calibrated) as engine:
+            _check_stages(job, engine, steps)
+            if job.prompts is not None:
+                describe(
+                    job.bank_folder,
+                    job.prompts,
+                    job.variants,
+                    engine,
+                    about={n: v for n, v in job.identity.items() if n in _OF_THE_BANK},
+                    retry=job.retry,
+                    unused=run.earlier is None,
+                )
+            by = run.begin(
+                job.config,
+                engine.name,
+                prompt_ids=_prompt_ids(job),
+                looks_for=job.looks_for,
+                bank=job.bank or BANK,
+                row_is=job.config.method.row_is,
+                source_kind=source.kind,
+                ignored_files=source.ignored,
+                **job.about,
             )
-        by = run.begin(
-            job.config,
-            job.engine,
-            prompt_ids=_prompt_ids(job),
-            looks_for=job.looks_for,
-            bank=job.bank or BANK,
-            row_is=job.config.method.row_is,
-            source_kind=source.kind,
-            ignored_files=source.ignored,
-            **job.about,
-        )
-        work = Work(
-            source,
-            steps,
-            SOURCE_COLUMNS,
-            OUTPUT_COLUMNS,
-            ShardWriter(job.out, by, carried=source.carried),
-            job.config.runtime.part_rows,
-            job.retry,
-            earlier=run.earlier_runs,
-            missing=run.missing(job.looks_for),
-            check_content=job.check_content,
-        )
-        outcome = process(engine, work, job.budget)
-        run.finish(outcome.counts)
+            work = Work(
+                *(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS),
+                *(ShardWriter(job.out, by, carried=source.carried), runtime.part_rows, job.retry),
+                earlier=run.earlier_runs,
+                missing=run.missing(job.looks_for),
+                check_content=job.check_content,
+            )
+            outcome = process(engine, work, job.budget)
+            run.finish(outcome.counts)
     return Done(outcome, banks, time.perf_counter() - clock)
 
 

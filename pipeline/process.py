@@ -9,7 +9,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -20,6 +20,7 @@ from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.storage.walk import list_files
+from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.shard_io import ShardIO
 from pipeline.runfolder.folder import SHARDS
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ipseg")
 
-EngineName = Literal["ray", "local"]
 Engine: TypeAlias = "LocalEngine | RayEngine"
 SHARDS_SCHEMA = pa.schema(
     [
@@ -55,7 +55,7 @@ class Start:
     """How a run is started, whatever it does.
 
     Attributes:
-        engine: 'ray', or 'local' for this process alone.
+        engine: 'ray', 'local' for this process alone, 'auto' for the one that suits the work.
         overwrite: replace a run that is there already, instead of going on with it.
         retry: finished rows to do again, None for none.
         budget: failed rows after which the run is stopped.
@@ -64,7 +64,7 @@ class Start:
             default only where size, time or ETag have changed.
     """
 
-    engine: EngineName = "ray"
+    engine: EngineName = "auto"
     overwrite: bool = False
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=FailureBudget)
@@ -129,18 +129,27 @@ class Outcome:
         return sum(self.counts.values()) - self.before
 
 
-def engine_for(name: EngineName, runtime: Runtime, *, calibrated: bool = False) -> Engine:
+def engine_for(
+    name: EngineName,
+    runtime: Runtime,
+    steps: Sequence[Step] = (),
+    rows: int | None = None,
+    *,
+    calibrated: bool = False,
+) -> Engine:
     """The engine of a name: a context, open while it is used.
 
     Args:
-        name: 'ray', or 'local' for this process alone.
+        name: as `Start.engine`.
         runtime: sizes of batches and pools.
+        steps: what it is for.
+        rows: to go through them; None if nobody has counted them.
         calibrated: size the pools by what stages cost on the first rows.
 
     Raises:
         ConfigError: there are no pools to size.
     """
-    if name == "local":
+    if chosen_engine(name, rows, steps, calibrated=calibrated) == "local":
         if calibrated:
             raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
         return LocalEngine(runtime)

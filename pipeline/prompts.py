@@ -16,7 +16,6 @@ from ipseg.rows import Row, check_chain
 from ipseg.storage.files import exists, read_bytes
 from pipeline.process import (
     Engine,
-    EngineName,
     Outcome,
     Work,
     earlier_shard_count,
@@ -96,7 +95,6 @@ def describe(
     engine: Engine,
     *,
     about: Mapping[str, Any],
-    engine_name: EngineName,
     retry: Retry | None = None,
     unused: bool = False,
 ) -> Outcome:
@@ -106,9 +104,8 @@ def describe(
         folder: of the bank.
         prompts: to describe.
         variants: label -> configuration, at least one.
-        engine: that runs it.
+        engine: of the images; that for few rows may be another.
         about: what else the bank is bound to: hashes of the prompts, or of a list of episodes.
-        engine_name: for the manifest.
         retry: prompts to do again, None for none. Prompts that are needed and have failed are done
             again in any case: a run that ended because of them can be started again.
         unused: no image was matched with the bank yet, so that of other prompts is replaced.
@@ -119,12 +116,13 @@ def describe(
     """
     chains = chains_of(variants, prompts)
     config = next(iter(variants.values()))
+    engine = engine.for_few(chains.steps, len(prompts.rows))
     retry = Retry() if prompts.needed else retry
     identity = {**bank_identity(chains, config), **about}
     earlier = Manifest.read(folder) if unused else None
     other = earlier is not None and any(earlier.differences(identity))
     with open_run(folder, identity, overwrite=other) as run:
-        by = run.begin(config, engine_name, concepts=len(prompts.concepts))
+        by = run.begin(config, engine.name, concepts=len(prompts.concepts))
         with Spool(GIVEN) as spool:
             spool.add(prompts.rows)
             shards = spool.write(folder, earlier_shard_count(folder))

@@ -8,7 +8,7 @@ import typer
 
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError
-from jobs.commands.options import Json, Settings, Strict, checked_engine
+from jobs.commands.options import Engine, Json, Settings, Strict, checked_engine
 
 PARTIAL = 3  # exit code
 
@@ -116,7 +116,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="ray, or local for this process alone.")] = "ray",
+    engine: Engine = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start over, instead of going on.")
     ] = False,

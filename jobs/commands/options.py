@@ -151,13 +151,25 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
     )
 
 
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="ray, local for this process alone, or auto for whichever is done sooner (same rows)."
+    ),
+]
+
+
 def _names(listed: str | None) -> tuple[str, ...]:
     names = (name.strip() for name in (listed or "").split(","))
     return tuple(dict.fromkeys(name for name in names if name))
 
 
 def checked_engine(name: str) -> str:
-    """The name of an engine, if there is one of this name."""
-    if name not in ("ray", "local"):
-        raise ConfigError(f"unknown engine '{name}'; use ray or local")
+    """The name of an engine, if there is one of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in ("auto", "ray", "local"):
+        raise ConfigError(f"unknown engine '{name}'; use auto, ray or local")
     return name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
@@ -9,6 +10,8 @@ import typer
 from ipseg.errors import IpsegError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
+
+log = logging.getLogger("ipseg")
 
 EPILOG = f"""
 [bold]Examples[/bold]
@@ -57,9 +60,7 @@ def segment(
     profile: Profile = "classical",
     method: options.MethodName = None,
     settings: Settings = None,
-    engine: Annotated[
-        str, typer.Option(help="ray, or local for this process alone (same rows).")
-    ] = "ray",
+    engine: options.Engine = "auto",
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
     carry: options.Carry = None,
@@ -93,7 +94,8 @@ def segment(
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
-    given = locals()
+    given, engine = locals(), options.checked_engine(engine)
+    log.info("segmenting %s into %s, profile %s", images, out, profile)
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
     from pipeline.segment import segment
@@ -103,7 +105,7 @@ def segment(
         given,
         out=out,
         masks=masks,
-        engine=options.checked_engine(engine),
+        engine=engine,
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),

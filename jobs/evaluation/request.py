@@ -15,7 +15,7 @@ from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.episode_counts import BOUNDARY
 from jobs.evaluation.settings import Choice, Setting
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 from pipeline.runfolder.ledger import Retry
 
 log = logging.getLogger("ipseg")
@@ -40,7 +40,7 @@ class EvaluationRequest:
             code does; None at the size of the image.
         formula: of the headline number; None leaves it to the protocol.
         limit: episodes of each fold; None for all.
-        engine: 'ray' or 'local'.
+        engine: as `pipeline.process.Start.engine`.
         overwrite: start over.
         retry: what failed and is to be done again.
         max_failure_rate: of queries, after which the run is stopped; None for never.
@@ -59,7 +59,7 @@ class EvaluationRequest:
     mask_frame: str | None = None
     formula: str | None = None
     limit: int | None = None
-    engine: EngineName = "ray"
+    engine: EngineName = "auto"
     overwrite: bool = False
     retry: Retry | None = None
     max_failure_rate: float | None = None

@@ -1,12 +1,13 @@
-"""Progress on stderr: stages and a bar on a terminal, otherwise a line every ten seconds."""
+"""Progress on stderr: stages and a bar on a terminal, otherwise a line now and then."""
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -26,22 +27,25 @@ from rich.table import Table
 from pipeline.stages.record import RunRecord
 
 log = logging.getLogger("ipseg")
+FIRST_LINE_SECONDS = 2.0
 LINE_SECONDS = 10.0
 _REFRESH_SECONDS = 0.5
 
 
 @contextlib.contextmanager
-def show_progress(label: str, total: int | None, record: RunRecord, last: str) -> Iterator[None]:
+def show_progress(
+    label: str, total: int | None, record: RunRecord, done: Callable[[], int]
+) -> Iterator[None]:
     """Reports how far a run is while the body runs.
 
     Args:
         label: what is being done.
         total: rows of the source, None if not known before.
         record: of the run; asked now and then, from a thread of its own.
-        last: stage whose rows are counted.
+        done: rows of this run that are in the shards, or will be whatever ends it.
     """
     stop = threading.Event()
-    run = _Followed(label, total, record, last, stop)
+    run = _Followed(label, total, record, done, stop)
     console = Console(stderr=True)
     follow = partial(run.on_terminal, console) if console.is_terminal else run.in_log
     thread = threading.Thread(target=follow, name="progress", daemon=True)
@@ -60,7 +64,7 @@ class _Followed:
     label: str
     total: int | None
     record: RunRecord
-    last: str
+    done: Callable[[], int]
     stop: threading.Event
 
     def on_terminal(self, console: Console) -> None:
@@ -78,16 +82,17 @@ class _Followed:
             while True:
                 ended = self.stop.wait(_REFRESH_SECONDS)
                 stages, before = self.record.summary(), self.record.progress()["before"]
-                bar.update(task, completed=self.record.rows(self.last) + before)
+                bar.update(task, completed=self.done() + before)
                 live.update(Group(_table(stages, time.monotonic() - started), bar))
                 if ended:
                     return
 
     def in_log(self) -> None:
         started, total = time.monotonic(), self.total
-        while not self.stop.wait(LINE_SECONDS):
+        pauses = itertools.chain([FIRST_LINE_SECONDS], itertools.repeat(LINE_SECONDS))
+        while not self.stop.wait(next(pauses)):
             stages, before = self.record.summary(), self.record.progress()["before"]
-            done, seconds = self.record.rows(self.last), time.monotonic() - started
+            done, seconds = self.done(), time.monotonic() - started
             of = "" if total is None else f" of {total}"
             text = f"{self.label}: {done + before}{of}, {done / seconds:.1f}/s"
             if total is not None and done:

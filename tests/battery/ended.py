@@ -20,6 +20,7 @@ class Ended(Step):
     seen: list[str] = field(default_factory=list)
 
     name = "ended"
+    thread_safe = False
     requires = ("objects",)
     provides = ("objects",)
 

@@ -19,7 +19,7 @@ from trial import Act, Place, gone
 from ipseg.config import load_config
 from ipseg.storage.walk import list_files
 from ipseg.vision.images import encode_jpeg
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 from pipeline.runfolder.ledger import Retry
 from pipeline.segment import Request, segment
 

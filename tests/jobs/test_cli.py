@@ -196,7 +196,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         "no prompts": ({**good, "--prompts": None}, 2, "either --prompts or --prompt-bank"),
         "unknown setting": ({**good, "--set": "points.kk=1"}, 2, "did you mean 'points.k'"),
         "unknown profile": ({**good, "--profile": "clasical"}, 2, "did you mean 'classical'"),
-        "unknown engine": ({**good, "--engine": "spark"}, 2, "use ray or local"),
+        "unknown engine": ({**good, "--engine": "spark"}, 2, "use auto, ray or local"),
         "masks missing": ({**good, "--masks": empty / "x"}, 1, "mask folder"),
         "masks without concepts": ({**good, "--masks": empty}, 1, "has no folder 'cat'"),
         "no fsspec protocol": ({**good, "--images": "nope://x"}, 1, "nope"),

@@ -107,6 +107,13 @@ class PointSelection:
         labels = np.repeat([POSITIVE, NEGATIVE], [len(positive), len(negative)]).astype(np.int8)
         return coords, labels
 
+    def load(self) -> None:
+        """Imports k-means, which the first call of `select` would wait a second for."""
+        if self.kmeans == "released":
+            import ipseg.methods.ipseg.kmeans  # noqa: F401
+        else:
+            import sklearn.cluster  # noqa: F401
+
     def _gather(
         self, flat: npt.NDArray[np.int64], columns: int, clusters: int
     ) -> npt.NDArray[np.float64]:
@@ -132,7 +139,7 @@ class PointSelection:
             return centres[~np.isnan(centres).any(axis=1)].astype(np.float64)
         if len(cells) <= clusters:
             return cells
-        from sklearn.cluster import KMeans  # takes a second, and few workers choose points
+        from sklearn.cluster import KMeans  # few workers choose points
 
         kmeans = KMeans(n_clusters=clusters, n_init=4, random_state=self.seed)
         with _threads().limit(limits=1):

@@ -129,6 +129,10 @@ class SelectPoints(Step):
     requires: ClassVar[tuple[str, ...]] = ("similarity", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("points",)
 
+    def setup(self) -> None:
+        """Imports k-means."""
+        self.selection.load()
+
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `points`: for each concept (n, 3) float32, x and y in pixels and the label."""
         return [

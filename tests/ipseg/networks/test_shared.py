@@ -1,7 +1,9 @@
 """One network for equal settings, and one computation for equal batches."""
 
 import gc
+import pickle
 import weakref
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -120,6 +122,18 @@ def test_an_array_cannot_take_the_place_of_one_that_was_remembered():
         results.append(last.get([image], lambda image=image: int(image[0, 0])))
         del image
     assert results == list(range(50))
+
+
+def test_each_thread_remembers_its_own_batch_and_a_pickled_one_nothing():
+    last = LastBatch()
+    first = last.get([images[0]], object)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(last.get, [images[0]], object).result()
+        again = pool.submit(last.get, [images[0]], object).result()
+    assert other is again
+    assert other is not first
+    assert last.get([images[0]], object) is first
+    assert pickle.loads(pickle.dumps(last)).get([images[0]], object) is not first  # noqa: S301
 
 
 def test_a_computation_that_failed_is_done_again():
