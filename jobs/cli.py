@@ -27,12 +27,14 @@ from jobs.commands import (
     prompts,
     report,
     segment,
+    settings,
     show,
     status,
     weights,
 )
 
 _TERMINATED = 128 + signal.SIGTERM
+_MODELS = ("torch", "torchvision", "diffusers", "transformers", "segment_anything", "safetensors")
 
 app = typer.Typer(
     name="ipseg",
@@ -67,6 +69,7 @@ app.command(epilog=errors.EPILOG)(errors.errors)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=settings.EPILOG)(settings.settings)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
@@ -87,6 +90,13 @@ def main() -> None:
         logging.getLogger("ipseg").debug("input or output failed", exc_info=True)
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _MODELS:
+            raise
+        needs = f"this needs the package {package}: pip install 'ipseg[models]'"
+        typer.secho(f"ipseg: {needs}", fg="red", err=True)
         sys.exit(1)
     except KeyboardInterrupt:
         typer.secho("ipseg: interrupted; the same command goes on where this one was", err=True)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.shared import WithoutNetwork
@@ -41,10 +43,10 @@ class ClassicalSaliency(WithoutNetwork):
         iterations: GrabCut iterations for isolating the prompt object.
     """
 
-    long_side: int = 320
-    regions: int = 250
-    centre_sigma: float = 0.35
-    iterations: int = 1
+    long_side: Annotated[int, Field(ge=1)] = 320
+    regions: Annotated[int, Field(ge=2)] = 250
+    centre_sigma: Annotated[float, Field(gt=0)] = 0.35
+    iterations: Annotated[int, Field(ge=0)] = 1
 
     def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].

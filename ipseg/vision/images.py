@@ -63,10 +63,11 @@ class ImageLimits:
     """Accepted image sizes. Checked on the header, before any pixel is decoded.
 
     Attributes:
-        min_side: minimum of the shorter side, pixels. Smaller images cannot be matched.
-        max_aspect: maximum of longer side / shorter side. Beyond it, grids have empty cells.
-        max_pixels: maximum of width x height. A small file can claim a huge image (a decompression
-            bomb); 200 million pixels decode to 600 MB.
+        min_side: minimum of the shorter side, pixels; at least 1. Smaller images cannot be matched.
+        max_aspect: maximum of longer side / shorter side, at least 1. Beyond it, grids have empty
+            cells.
+        max_pixels: maximum of width x height, at least 1. A small file can claim a huge image (a
+            decompression bomb); 200 million pixels decode to 600 MB.
     """
 
     min_side: int = 16

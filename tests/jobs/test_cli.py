@@ -54,6 +54,29 @@ def test_help_has_examples_for_every_verb(ipseg):
         assert f"ipseg {verb} " in ipseg(verb, "--help")[1]
 
 
+def test_settings_are_listed_and_searched(ipseg):
+    code, out, _ = ipseg("settings", "--json")
+    assert code == 0
+    found = {each["key"]: each for each in json.loads(out)}
+    assert found["scoring.min_score"]["default"] == 0
+    assert found["matching.saliency_weight"]["type"] == "number, at least 0"
+    code, out, _ = ipseg("settings", "SCORE", "written", "--set", "scoring.min_score=0.25")
+    assert code == 0
+    assert out.startswith("scoring.min_score = 0.25\n    number, 0 to 1: objects below this score")
+    assert "points.k" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, _, err = ipseg("settings", "zebra")
+    assert (code, "no setting of profile 'classical' has zebra" in err) == (2, True)
+
+
+def test_a_profile_that_needs_more_packages_names_them():
+    script = "import sys; sys.modules['torch'] = None; from jobs.cli import main; main()"
+    words = [sys.executable, "-c", script, "settings", "--profile", "ipseg"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "ipseg: this needs the package torch: pip install 'ipseg[models]'\n"
+
+
 def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     (code, out, err), folder = finished
     assert code == 0
