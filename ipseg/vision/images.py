@@ -31,12 +31,14 @@ from PIL import (  # the plugins register their formats on import
 from PIL import Image as PillowImage
 
 from ipseg.errors import ImageError
+from ipseg.vision.heif import HEIF_FORMATS, HEIF_SUFFIXES
 
 # Only formats of photos: Pillow's others include interpreters such as EPS.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", *HEIF_FORMATS)
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff"}
     | {".bmp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | HEIF_SUFFIXES
 )
 
 # Exceptions of Pillow's readers for malformed data. Mutated files of all formats raised those of
