@@ -17,6 +17,7 @@ from ipseg.rows import Row, Step
 from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
 from ipseg.storage.files import is_folder, write_whole
+from pipeline.convincing import count_convincing
 from pipeline.job import Done, Job, JudgeSteps, run_job
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
@@ -68,12 +69,14 @@ class Run:
         counts: rows by status.
         metrics: what metrics.json holds.
         warnings: about prompts and ground truth.
+        row_is: "image", or "sequence" where a row is one.
     """
 
     out: str
     counts: dict[str, int]
     metrics: dict[str, Any]
     warnings: tuple[str, ...]
+    row_is: str
 
 
 def segment(request: Request) -> Run:
@@ -85,7 +88,11 @@ def segment(request: Request) -> Run:
     job = job_of(request)
     done = run_job(job)
     bank = done.banks[""]
-    metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
+    rows = sum(done.outcome.counts.values())
+    metrics = _metrics(done) | {
+        "convincing": count_convincing(job.out, list(bank.categories)) if rows else {},
+        "ignored_files": read_ignored(job.out),
+    }
     warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None:
         metrics["quality"] = measure_quality(job.out)
@@ -93,10 +100,11 @@ def segment(request: Request) -> Run:
     for warning in warnings:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
-    if not sum(done.outcome.counts.values()):
+    if not rows:
         why = ignored_line(metrics["ignored_files"])
         raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
-    return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
+    row_is = request.config.method.row_is
+    return Run(job.out, done.outcome.counts, metrics, tuple(warnings), row_is)
 
 
 def job_of(request: Request) -> Job:
