@@ -178,7 +178,7 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
     out = tmp_path / "run"
     code, stdout, _ = ipseg("segment", *words, "--masks", tmp_path / "masks", "--out", out)
     assert code == 0
-    assert "1 comparisons with ground truth failed" in " ".join(stdout.split())
+    assert "1 comparison with ground truth failed" in " ".join(stdout.split())
     assert "is <n>x<n> pixels" in " ".join(ipseg("errors", out)[1].split())
 
 
