@@ -49,6 +49,8 @@ METRIC = pa.struct(
         *ASK.fields[:6],
         ("status", pa.string()),  # "ok", or "failed": nothing could be compared
         ("error_message", pa.string()),
+        ("mask", pa.string()),  # file of the ground truth; null where none says so
+        ("turned", pa.bool_()),  # whether it was turned as its image is
         *(
             (name, pa.int64())
             for name in ("pixels", "intersection", "union", "ground_truth", "predicted")
@@ -117,7 +119,8 @@ COLUMNS: dict[str, Column] = {
     "frames": Column("sequence of (H, W, 3) uint8 RGB, each decoded when it is asked for", None),
     "width": Column("pixels", pa.int32()),
     "height": Column("pixels", pa.int32()),
-    "crop": Column("x0, y0, x1, y1: the part of the image that counts", pa.list_(pa.int32())),
+    "orientation": Column("EXIF orientation of the stored pixels, 1 (upright) to 8", pa.int8()),
+    "crop": Column("x0, y0, x1, y1 in stored pixels: what counts", pa.list_(pa.int32())),
     "concept": Column("what a prompt image is an example of", pa.string()),
     "given_mask": Column("address of the mask beside a prompt", pa.string()),
     "given_box": Column("x0, y0, x1, y1: the box beside a prompt", pa.list_(pa.float32())),

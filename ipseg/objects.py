@@ -27,7 +27,7 @@ OBJECT = pa.struct(
         ("instance", pa.int32()),
         ("frame", pa.int32()),
         ("bbox", pa.list_(pa.float32(), 4)),  # x, y, width, height, pixels
-        ("area", pa.float32()),  # pixels of the mask
+        ("area", pa.int64()),  # pixels of the mask; exact, which float32 is not from 2^24 on
         ("iscrowd", pa.int8()),
         ("segmentation", RLE_TYPE),
         ("score", pa.float32()),
@@ -113,7 +113,7 @@ class Object:
         return {
             **{name: getattr(self, name) for name in _STORED},
             "bbox": self.bbox,
-            "area": float(self.area),
+            "area": self.area,
             "iscrowd": 0,
             "evidence": [{"name": n, "value": value} for n, value in self.evidence.items()],
             "points": encode_points(self.points),

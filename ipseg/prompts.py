@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from math import isfinite
 from pathlib import PurePosixPath
 from typing import Any
@@ -16,6 +17,62 @@ from ipseg.vision.images import IMAGE_SUFFIXES, ImageLimits, decode
 
 MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX = ".mask.png", ".box.json", ".point.json"
 _BESIDE = (MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX)
+# Names that people give to the mask of cup.jpg, beside cup.mask.png.
+_LIKE_A_MASK = re.compile(r"(?P<of>.+)[ _.-](?:mask|masks|matte)", re.IGNORECASE)
+
+
+def pair(names: Iterable[str], folder: str) -> dict[str, dict[str, str]]:
+    """Prompt images, and what lies beside each: its mask, box and points.
+
+    Args:
+        names: files, relative to the folder.
+        folder: where they are, for errors.
+
+    Returns:
+        image -> suffix (`MASK_SUFFIX`, `BOX_SUFFIX`, `POINT_SUFFIX`) -> file; suffixes may be
+        spelled in any case.
+
+    Raises:
+        PromptError: a mask, box or point has no image, or not one alone; a mask is in another
+            format than PNG; or a file looks like a mask, but is not named like one.
+    """
+    images: dict[str, str] = {}  # by name without suffix
+    beside: dict[tuple[str, str], str] = {}
+    for name in sorted(names):
+        suffix = next((each for each in _BESIDE if name.lower().endswith(each)), None)
+        file = PurePosixPath(name)
+        if suffix is not None:
+            place = (name[: -len(suffix)], suffix)
+            if place in beside:
+                raise PromptError(f"{folder}/{beside[place]} and {name} are of the same image")
+            beside[place] = name
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            stem = str(file.with_suffix(""))
+            if stem.lower().endswith(".mask"):
+                raise PromptError(
+                    f"{folder}/{name} looks like a mask, but masks are PNG files ({MASK_SUFFIX}): "
+                    f"others are lossy, or not known to be"
+                )
+            if stem in images:
+                raise PromptError(
+                    f"{folder}/{images[stem]} and {name} have the same name: if one is the mask of "
+                    f"the other, name it {stem}{MASK_SUFFIX}, otherwise rename one"
+                )
+            images[stem] = name
+    for stem, name in images.items():
+        like = _LIKE_A_MASK.fullmatch(stem)
+        if like is not None and like["of"] in images:
+            raise PromptError(
+                f"{folder}/{name} looks like the mask of {images[like['of']]}: if it is, name it "
+                f"{like['of']}{MASK_SUFFIX}, otherwise rename it"
+            )
+    alone = [name for (stem, _), name in beside.items() if stem not in images]
+    if alone:
+        raise PromptError(f"{folder}/{min(alone)} has no prompt image beside it")
+    found: dict[str, dict[str, str]] = {name: {} for name in images.values()}
+    for (stem, suffix), name in beside.items():
+        found[images[stem]][suffix] = name
+    return found
 
 
 def find_prompts(url: str) -> list[Row]:
@@ -23,11 +80,11 @@ def find_prompts(url: str) -> list[Row]:
 
     `DIR/cup.jpg` and `DIR/cup/1.jpg` are both prompts for the concept 'cup'. Beside one, its object
     may be given by `cup.mask.png`, `cup.box.json` ([x0, y0, x1, y1] in pixels) or `cup.point.json`
-    ([x, y], or a list of such points). Any fsspec URL will do.
+    ([x, y], or a list of such points), with suffixes in any case. Any fsspec URL will do.
 
     Raises:
         PromptError: the folder is missing or holds no image, an image lies deeper than one folder,
-            or a mask, box or point has no image or cannot be read.
+            a box or point cannot be read, or as `pair`.
     """
     if not exists(url):
         raise PromptError(f"prompt folder {url} does not exist")
@@ -35,30 +92,25 @@ def find_prompts(url: str) -> list[Row]:
         raise PromptError(
             f"{url} is a file; prompts are a folder: DIR/<concept>.jpg or DIR/<concept>/*"
         )
-    files = dict(sorted((name, at) for name, at, folder in iterate_files(url) if not folder))
-    beside = {name: path for name, path in files.items() if name.endswith(_BESIDE)}
+    files = {name: at for name, at, folder in iterate_files(url) if not folder}
     rows: list[Row] = []
-    for name, path in files.items():
+    for name, beside in sorted(pair(files, url).items()):
         relative = PurePosixPath(name)
-        if name.endswith(_BESIDE) or relative.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
         if len(relative.parts) > 2:
             raise PromptError(f"{url}/{name} lies too deep; put it in {url}/<concept>/")
-        own = {suffix: beside.pop(str(relative.with_suffix(suffix)), None) for suffix in _BESIDE}
         row: Row = {
             "key": name,
-            "uri": path,
+            "uri": files[name],
             "concept": relative.parts[0] if len(relative.parts) == 2 else relative.stem,
         }
-        if mask := own[MASK_SUFFIX]:
-            row["given_mask"] = f"{mask}#object"
-        if box := own[BOX_SUFFIX]:
-            row["given_box"] = parse_box(_numbers(box), box)
-        if points := own[POINT_SUFFIX]:
-            row["given_points"] = parse_points(_numbers(points), points)
+        at = {suffix: files[file] for suffix, file in beside.items()}
+        if MASK_SUFFIX in at:
+            row["given_mask"] = f"{at[MASK_SUFFIX]}#object"
+        if BOX_SUFFIX in at:
+            row["given_box"] = parse_box(_numbers(at[BOX_SUFFIX]), at[BOX_SUFFIX])
+        if POINT_SUFFIX in at:
+            row["given_points"] = parse_points(_numbers(at[POINT_SUFFIX]), at[POINT_SUFFIX])
         rows.append(row)
-    if beside:
-        raise PromptError(f"{url}/{min(beside)} has no prompt image beside it")
     if not rows:
         raise PromptError(
             f"no prompt image in {url}: put one image for each concept there, "

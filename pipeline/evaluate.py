@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -99,13 +99,16 @@ def evaluate(work: Evaluation) -> Done:
     Raises:
         IpsegError: something the caller can fix.
     """
+    variants = {label: _with_orientation(c, work.protocol) for label, c in work.variants.items()}
+    images = next(iter(variants.values())).images
+    protocol = replace(work.protocol, mask_orientation=images.mask_orientation)
 
     def judge(banks: dict[str, Bank]) -> list[Step]:
-        return [Judge(work.protocol, banks)]
+        return [Judge(protocol, banks)]
 
     job = Job(
         out=work.out,
-        variants=work.variants,
+        variants=variants,
         listing=_listed(work),
         prompts=supports_of(work.episodes),
         identity=work.identity,
@@ -117,6 +120,14 @@ def evaluate(work: Evaluation) -> Done:
         budget=work.budget,
     )
     return run_job(job)
+
+
+def _with_orientation(config: Config, protocol: Protocol) -> Config:
+    """The settings with the benchmark's rule of how masks lie on images, unless they have one."""
+    if config.images.mask_orientation != "auto":
+        return config
+    images = replace(config.images, mask_orientation=protocol.mask_orientation)
+    return replace(config, images=images)
 
 
 @contextmanager
@@ -175,7 +186,7 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
 
 def _support(support: Example, class_name: str) -> Row:
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
-    beside = f"{MASK_SUFFIX}#" in support.ground_truth
+    beside = f"{MASK_SUFFIX}#" in support.ground_truth.lower()
     return {
         # An image may be an example of several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",

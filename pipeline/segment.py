@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.bank import Bank
+from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
 from ipseg.prompts import check_prompts, find_prompts, with_drawn
 from ipseg.rows import Row, Step
+from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
-from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
+from ipseg.steps.judge import Judge
 from ipseg.storage.files import is_folder, write_whole
 from pipeline.convincing import count_convincing
 from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.mask_use import MaskUse
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
@@ -94,9 +97,13 @@ def segment(request: Request) -> Run:
         "ignored_files": read_ignored(job.out),
     }
     warnings = prompt_warnings(job.bank_folder)
-    if request.masks is not None:
+    if request.masks is not None and rows:
+        step = _find_ground_truth(request.masks, list(bank.categories))
+        use = MaskUse.of(job.out, step)
         metrics["quality"] = measure_quality(job.out)
-        warnings += _without_masks(request.masks, metrics["quality"], bank.categories)
+        lines = [*use.lines(request.masks), *_without_masks(step, metrics["quality"])]
+        metrics["ground_truth"] = {**use.record(), "warnings": lines}
+        warnings += lines
     for warning in warnings:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
@@ -136,7 +143,7 @@ def job_of(request: Request) -> Job:
         bank=bank,
         identity=identity,
         about={"concepts": names, "images": request.images, "masks": request.masks},
-        judge=_judge(request.masks, names),
+        judge=_judge(request, names),
         prompt_ids=True,
         steps=steps,
         **request.start,
@@ -173,16 +180,22 @@ def prompt_warnings(folder: str) -> list[str]:
     ]
 
 
-def _judge(masks: str | None, names: Sequence[str]) -> JudgeSteps | None:
-    if masks is None:
+def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
+    if request.masks is None:
         return None
-    by_concept = _masks_by_concept(masks, names)
+    find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
-        categories = {name: number for number, name in enumerate(names, start=1)}
-        return [FindGroundTruth(masks, categories, by_concept), Judge(Protocol(), banks)]
+        orientation = request.config.images.mask_orientation
+        return [find, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
+
+
+def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
+    by_concept = _masks_by_concept(masks, names)
+    categories = {name: number for number, name in enumerate(names, start=1)}
+    return FindGroundTruth(masks, categories, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:
@@ -202,19 +215,16 @@ def _metrics(done: Done) -> dict[str, Any]:
     }
 
 
-def _without_masks(
-    masks: str, quality: dict[str, Any] | None, names: Mapping[str, int]
-) -> list[str]:
+def _without_masks(step: FindGroundTruth, quality: dict[str, Any] | None) -> list[str]:
     """A line for each concept that no image has by the ground truth."""
     measured = {} if quality is None else quality["concepts"]
     tried = {name for name, each in measured.items() if each["present"] or each["failed"]}
-    unseen = [name for name in names if name not in tried]
-    by_concept = _masks_by_concept(masks, list(names))
     return [
-        f"no image has '{name}' by its masks in {masks}, so there is nothing to compare with; if "
-        f"that is wrong, look at their names: that of a/b.jpg is "
-        f"{mask_path(masks, 'a/b.jpg', name if by_concept else None)}"
-        for name in unseen
+        f"no image has '{name}' by its masks in {step.root}, so there is nothing to compare with; "
+        f"if that is wrong, look at their names: that of a/b.jpg is "
+        f"{step.places('a/b.jpg', name)[0][-1]}"
+        for name in step.concepts
+        if name not in tried
     ]
 
 
@@ -223,12 +233,16 @@ def _masks_by_concept(masks: str, concepts: Sequence[str]) -> bool:
     root = masks.rstrip("/")
     if not is_folder(root):
         raise SourceError(f"mask folder {masks} does not exist")
-    missing = [name for name in concepts if not is_folder(f"{root}/{name}")]
+    missing = [
+        name
+        for name in concepts
+        if not any(is_folder(f"{root}/{spelled}") for spelled in spellings(name))
+    ]
     if not missing:
         return True
     if len(concepts) == 1:
         return False
     raise SourceError(
         f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
-        f"{mask_path(masks, 'a/b.jpg', missing[0])}"
+        f"{mask_paths(masks, f'{missing[0]}/a/b.jpg')[0]}"
     )

@@ -11,7 +11,8 @@ import numpy as np
 from ipseg.errors import ImageError
 from ipseg.rows import Image, Resources, Row, Step
 from ipseg.storage.addresses import fetch
-from ipseg.vision.images import ImageLimits, decode
+from ipseg.vision.images import ImageLimits, decode, decode_oriented
+from ipseg.vision.orientation import cropped
 
 
 @dataclass
@@ -44,25 +45,25 @@ class Decode(Step):
 
     name: ClassVar[str] = "decode"
     requires: ClassVar[tuple[str, ...]] = ("image_bytes",)
-    provides: ClassVar[tuple[str, ...]] = ("image", "width", "height")
+    provides: ClassVar[tuple[str, ...]] = ("image", "width", "height", "orientation")
     uses: ClassVar[tuple[str, ...]] = ("crop",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `image`, `width` and `height` (after EXIF orientation, of the crop if there is one).
+        """Adds `image`, `width` and `height` (upright, of the crop if there is one), `orientation`.
 
         Raises:
             ImageError: not an image, or nothing of it is in the crop.
         """
         decoded = []
         for row in rows:
-            image = decode(row["image_bytes"], self.limits)
-            if row.get("crop") is not None:
+            whole, orientation = decode_oriented(row["image_bytes"], self.limits)
+            image = np.ascontiguousarray(cropped(whole, row.get("crop"), orientation))
+            if not image.size:
                 x0, y0, x1, y1 = row["crop"]
-                image = np.ascontiguousarray(image[y0:y1, x0:x1])
-                if not image.size:
-                    raise ImageError(f"the crop {x0},{y0},{x1},{y1} holds no pixel")
+                raise ImageError(f"the crop {x0},{y0},{x1},{y1} holds no pixel")
             height, width = image.shape[:2]
-            decoded.append({**row, "image": image, "width": width, "height": height})
+            size = {"width": width, "height": height, "orientation": orientation}
+            decoded.append({**row, "image": image, **size})
         return decoded
 
 

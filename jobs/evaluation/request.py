@@ -145,6 +145,8 @@ def resolve(request: EvaluationRequest) -> Resolved:
     choice = Choice(request, overrides, protocol.given_mask)
     table = None if request.table is None else paper_table(request.table)
     settings = choice.settings() if table is None else choice.rows_of(table)
+    if (orientation := settings[0].config.images.mask_orientation) != "auto":
+        protocol = replace(protocol, mask_orientation=orientation)
     folds = _folds(request)
     _check_sampling(benchmark, folds[0], sampling)
     return Resolved(

@@ -24,7 +24,7 @@ from ipseg.errors import OutputError
 from ipseg.storage.files import open_input, write_whole
 from ipseg.storage.walk import list_files
 
-SCHEMA_VERSION = "3"  # of the run format
+SCHEMA_VERSION = "4"  # of the run format
 Damage = (OSError, ValueError, pa.ArrowException)  # what reading a damaged file raises
 
 _ROWS_AT_ONCE = 1024

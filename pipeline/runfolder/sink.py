@@ -28,7 +28,7 @@ def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
     return pa.schema(
         [
             *((name, COLUMNS[name].arrow) for name in _ROW),
-            ("key_hash", pa.binary(16)),
+            ("key_hash", pa.binary()),  # 16 bytes; not every reader knows a fixed size
             ("row_status", pa.string()),
             *((name, COLUMNS[name].arrow) for name in (*ERROR_COLUMNS, *columns)),
             ("incomplete", pa.int32()),

@@ -52,7 +52,8 @@ class RunStatus:
         shards: in order of their ids.
         repeated_across: keys that are in more than one shard; None if not looked for.
         ignored: files of the source that are no input, by suffix or reason.
-        problems: files that cannot be read and what else is not as it should be.
+        problems: files that cannot be read and what else is not as it should be, such as masks that
+            no image has taken.
     """
 
     out: str

@@ -78,6 +78,9 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
             prefixes.append(found.prefixes)
             rows_of_run += found.of_run
             problems += found.problems
+    if finished is not None:
+        metrics = read_json(f"{out}/metrics.json", problems) or {}
+        problems += (metrics.get("ground_truth") or {}).get("warnings", [])
     last = max((when for parts in listing.parts.values() for when in parts.values()), default=None)
     return RunStatus(
         out=out,
@@ -165,10 +168,11 @@ class _Survey:
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:
-    if column.type != pa.binary(16) or column.null_count:
+    hashes = column.cast(pa.binary(16))  # refuses other lengths
+    if hashes.null_count:
         raise ValueError("its column 'key_hash' is not 16 bytes in every row")
-    values: npt.NDArray[np.bytes_] = np.frombuffer(column.buffers()[1] or b"", "S16")
-    return values[column.offset : column.offset + len(column)].copy()
+    values: npt.NDArray[np.bytes_] = np.frombuffer(hashes.buffers()[1] or b"", "S16")
+    return values[hashes.offset : hashes.offset + len(hashes)].copy()
 
 
 def _codes(column: pa.Array) -> npt.NDArray[np.int64]:

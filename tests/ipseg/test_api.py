@@ -60,7 +60,7 @@ def test_many_images_are_segmented_when_they_are_asked_for(photos, model):
 
 
 def test_a_folder_of_prompts_is_as_the_same_prompts_by_hand(prompt_folder, photos):
-    from ipseg.vision.masks import read_mask
+    from ipseg.vision.mask_files import read_mask
 
     by_folder, by_hand = (ipseg.load("classical", SMALL) for _ in range(2))
     bank = by_folder.set_prompts(prompt_folder)

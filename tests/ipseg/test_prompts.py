@@ -44,6 +44,43 @@ def test_boxes_and_points_stand_beside_too(tmp_path):
     assert rows.keys() == {"cup.jpg", "cat/1.jpg", "cat/2.png"}
 
 
+def test_suffixes_are_the_same_in_any_case(tmp_path):
+    names = ["cup/1.JPG", "cup/1.Mask.PNG", "cup/2.b.jpg", "cup/2.b.BOX.json", "cat.JPEG"]
+    folder = write(tmp_path, dict.fromkeys(names, b"[1, 2, 3, 4]") | {"cat.Point.JSON": b"[1, 2]"})
+    cat, one, two = find_prompts(folder)
+    assert one["given_mask"] == f"{folder}/cup/1.Mask.PNG#object"
+    assert two["given_box"] == [1, 2, 3, 4]
+    assert [p["x"] for p in cat["given_points"]] == [1]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        *(
+            ((f"cup/{name}",), f"cup/{name} looks like a mask, but masks are PNG")
+            for name in ("1.mask.jpg", "1.mask.JPEG", "1.Mask.tif", "1.mask.webp")
+        ),
+        *(
+            ((f"cup/{name}",), f"{name} looks like the mask of cup/1.JPG.*name it cup/1.mask.png")
+            for name in ("1_mask.png", "1-Mask.jpg", "1 masks.png", "1_matte.png")
+        ),
+        (("cup/1.png",), "1.JPG and cup/1.png have the same name.*name it cup/1.mask.png"),
+        (("cup/1.mask.png", "cup/1.mask.PNG"), "are of the same image"),
+        (("cup/2.mask.png",), "cup/2.mask.png has no prompt image beside it"),
+    ],
+)
+def test_what_may_be_a_mask_never_becomes_an_example(tmp_path, files, message):
+    folder = write(tmp_path, dict.fromkeys(["cup/1.JPG", *files], b""))
+    with pytest.raises(PromptError, match=message):
+        find_prompts(folder)
+
+
+def test_concepts_may_be_called_mask(tmp_path):
+    names = ["face_mask.jpg", "mask/1.jpg", "mask/blue_mask.jpg"]
+    found = find_prompts(write(tmp_path, dict.fromkeys(names, b"")))
+    assert [row["key"] for row in found] == names
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

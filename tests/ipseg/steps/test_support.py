@@ -213,10 +213,19 @@ def test_a_box_without_anything_to_turn_it_into_a_mask_is_refused():
 @pytest.mark.parametrize("kind", ["mask", "saliency", "box", "point"])
 def test_a_mask_of_another_size_and_an_empty_one_are_refused(kind, beside):
     support = Support(kind, SALIENCY, Drawn())
-    with pytest.raises(PromptError, match=r"cup.jpg is 9x7 pixels, the image 60x40; they must be"):
+    with pytest.raises(PromptError, match=r"cup.mask.png is 9x7 pixels, its image 60x40"):
         found(support, {"given_mask": beside(np.ones((7, 9), bool))})
     with pytest.raises(PromptError, match=r"the mask of cup.jpg is empty: no pixel is object"):
         found(support, {"given_mask": beside(np.zeros(SHAPE, bool))})
+
+
+def test_a_mask_of_the_stored_pixels_is_turned_as_its_image_is_and_that_is_said(beside):
+    stored = np.rot90(mask_of(), 1)  # of a camera held upright: orientation 6
+    given_mask = {"given_mask": beside(stored), "orientation": 6}
+    mask, source, warning = found(Support("mask"), given_mask)
+    np.testing.assert_array_equal(mask > 0.5, mask_of())
+    assert source == "mask"
+    assert "turned as the image is" in warning
 
 
 def test_a_segmenter_that_finds_nothing_leaves_no_prompt():

@@ -14,7 +14,7 @@ def damages(folder):
             table.schema.get_field_index("row_status"), "row_status", pa.array(["splendid"])
         ),
         "part-0000000000000003.parquet": table.set_column(
-            table.schema.get_field_index("key_hash"), "key_hash", pa.array([None], pa.binary(16))
+            table.schema.get_field_index("key_hash"), "key_hash", pa.array([b"short"], pa.binary())
         ),
     }.items():
         pq.write_table(damaged, f"{folder.out}/shard=a/{name}")
