@@ -156,7 +156,7 @@ def run_job(job: Job) -> Done:
         writer, rows = ShardWriter(job.out, by), job.config.runtime.part_rows
         work = Work(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, rows, job.retry)
         outcome = process(engine, work, job.budget)
-        run.finish(outcome.counts)
+        run.finish(outcome.counts, outcome.rows_per_second)
     return Done(outcome, banks, time.perf_counter() - clock)
 
 

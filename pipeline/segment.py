@@ -205,7 +205,7 @@ def _metrics(done: Done) -> dict[str, Any]:
         "rows_before": outcome.before,
         "seconds": round(done.seconds, 3),
         "images_seconds": round(outcome.seconds, 3),
-        "images_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "images_per_second": round(outcome.rows_per_second, 3),
         "stages": [
             {**stage, "rows_per_second": round(stage["rows"] / outcome.seconds, 3)}
             for stage in outcome.stages

@@ -6,7 +6,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -19,14 +19,16 @@ from rich.progress import (
     Progress,
     TextColumn,
     TimeElapsedColumn,
-    TimeRemainingColumn,
 )
 from rich.table import Table
 
+from ipseg.wording import speed
+from pipeline.runfolder.pace import Pace
 from pipeline.stages.record import RunRecord
 
 log = logging.getLogger("ipseg")
 LINE_SECONDS = 10.0
+_ROWS = {"parquet": "images", "webdataset": "images"}  # kind of source -> what its rows are
 _REFRESH_SECONDS = 0.5
 
 
@@ -41,7 +43,7 @@ def show_progress(label: str, total: int | None, record: RunRecord, last: str) -
         last: stage whose rows are counted.
     """
     stop = threading.Event()
-    run = _Followed(label, total, record, last, stop)
+    run = _Followed(_ROWS.get(label, label), total, record, last, stop)
     console = Console(stderr=True)
     follow = partial(run.on_terminal, console) if console.is_terminal else run.in_log
     thread = threading.Thread(target=follow, name="progress", daemon=True)
@@ -69,31 +71,48 @@ class _Followed:
             BarColumn(),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TimeRemainingColumn(),
+            TextColumn("{task.fields[left]}"),
             console=console,
         )
-        task = bar.add_task(self.label, total=self.total)
+        task = bar.add_task(self.label, total=self.total, left="")
         started = time.monotonic()
+        pace = Pace(started)
         with Live(console=console, transient=True) as live:
             while True:
                 ended = self.stop.wait(_REFRESH_SECONDS)
                 stages, before = self.record.summary(), self.record.progress()["before"]
-                bar.update(task, completed=self.record.rows(self.last) + before)
+                done = self.record.rows(self.last)
+                pace.add(time.monotonic(), done)
+                left = _left(done + before, self.total, pace)
+                bar.update(task, completed=done + before, left=left)
                 live.update(Group(_table(stages, time.monotonic() - started), bar))
                 if ended:
                     return
 
     def in_log(self) -> None:
-        started, total = time.monotonic(), self.total
+        pace = Pace(time.monotonic())
         while not self.stop.wait(LINE_SECONDS):
             stages, before = self.record.summary(), self.record.progress()["before"]
-            done, seconds = self.record.rows(self.last), time.monotonic() - started
-            of = "" if total is None else f" of {total}"
-            text = f"{self.label}: {done + before}{of}, {done / seconds:.1f}/s"
-            if total is not None and done:
-                text += f", {_clock((total - before - done) * seconds / done)} left"
-            by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
-            log.info("%s (%s)", text, by_stage)
+            done = self.record.rows(self.last)
+            pace.add(time.monotonic(), done)
+            log.info("%s", progress_line(self.label, done + before, self.total, pace, stages))
+
+
+def progress_line(
+    label: str, done: int, total: int | None, pace: Pace, stages: Sequence[Mapping[str, Any]]
+) -> str:
+    """How far a run is, in one line; what is not known yet is left out."""
+    of = "" if total is None else f" of {total:,}"
+    fast = speed(pace.per_second, label.removesuffix("s")) if pace.per_second else ""
+    by_stage = ", ".join(f"{stage['stage']} {stage['rows']}" for stage in stages)
+    words = [f"{label}: {done:,}{of}", fast, _left(done, total, pace)]
+    return ", ".join(filter(None, words)) + (f" ({by_stage})" if by_stage else "")
+
+
+def _left(done: int, total: int | None, pace: Pace) -> str:
+    """How long the rest takes, as far as that is known."""
+    seconds = None if total is None else pace.seconds_for(total - done)
+    return "" if seconds is None else f"{_clock(seconds)} left"
 
 
 def _table(stages: list[dict[str, Any]], seconds: float) -> Table:

@@ -1,6 +1,7 @@
 """The command as a person meets it: exit codes, one clear error, data on stdout."""
 
 import json
+import re
 import subprocess
 import sys
 
@@ -109,6 +110,18 @@ def test_the_same_command_goes_on_and_other_settings_are_refused(
     code, _, err = ipseg("segment", *words, "--retry", "all")
     assert code == 2
     assert ipseg("segment", *words, "--overwrite")[0] == 0
+
+
+def test_run_and_status_say_the_same_speed(ipseg, finished, one_cup, prompt_folder, tmp_path):
+    (_, printed, _), out = finished
+    metrics = json.loads(printed)
+    code, status, _ = ipseg("status", out, "--json")
+    assert code == 0
+    assert json.loads(status)["rows_per_second"] == metrics["images_per_second"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
+    _, text, _ = ipseg("segment", *words, "--overwrite")
+    (speed,) = re.findall(r", ([^,]* (?:images/s|s for each image)): ", text)
+    assert speed in ipseg("status", out)[1]
 
 
 def test_show_draws_a_row(ipseg, finished, tmp_path):
