@@ -92,7 +92,7 @@ def find_prompts(url: str) -> list[Row]:
         raise PromptError(
             f"{url} is a file; prompts are a folder: DIR/<concept>.jpg or DIR/<concept>/*"
         )
-    files = {name: at for name, at, folder in iterate_files(url) if not folder}
+    files = {each.name: each.address for each in iterate_files(url) if not each.is_folder}
     rows: list[Row] = []
     for name, beside in sorted(pair(files, url).items()):
         relative = PurePosixPath(name)

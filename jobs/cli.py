@@ -26,6 +26,7 @@ from jobs.commands import (
     plan,
     prompts,
     report,
+    rescore,
     segment,
     settings,
     show,
@@ -69,6 +70,7 @@ app.command(epilog=errors.EPILOG)(errors.errors)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=rescore.EPILOG)(rescore.rescore)
 app.command(epilog=settings.EPILOG)(settings.settings)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")

@@ -15,6 +15,7 @@ from jobs.pages.readable import NONE, readable_duration
 from jobs.pages.template import REPORT
 from jobs.terminal import plain
 from pipeline.runfolder.ignored import ignored_line
+from pipeline.runfolder.status import GONE
 from pipeline.segment import Run
 
 _CONCEPTS = 20  # named in the lines about convincing images
@@ -44,7 +45,7 @@ def print_run(run: Run, *, as_json: bool) -> None:
 def summary_lines(run: Run) -> Iterator[str]:
     """What came of a run: rows and speed, concepts that are convincing or not, files left out."""
     rows, before = run.metrics["rows"], run.metrics["rows_before"]
-    total = sum(rows.values())
+    total = sum(count for status, count in rows.items() if status != GONE)
     by_status = ", ".join(f"{count:,} {status}" for status, count in rows.items() if count)
     how = f" in {readable_duration(run.metrics['seconds'])}"
     if total > before:
@@ -79,7 +80,7 @@ def _listed(names: list[str]) -> str:
 def where_lines(out: str) -> Iterator[str]:
     """Where the masks are, and the commands to look at them."""
     run = shlex.quote(out)
-    yield f"masks: {out}/shard=*/part-*.parquet"
+    yield f"masks: {out}/data"
     yield f"report: `ipseg report {run}` writes {out}/{REPORT}; `ipseg show {run} --sample 24`"
 
 

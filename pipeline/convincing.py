@@ -42,7 +42,7 @@ def _of_shard(parts: Sequence[str]) -> dict[str, int]:
     tables = [
         _convincing(batch)
         for part in parts
-        for batch in read_batches(part, ["key_hash", "objects"], without=_HEAVY)
+        for batch in read_batches(part, ["key_hash", "gone", "objects"], without=_HEAVY)
     ]
     if not tables:
         return {}
@@ -51,7 +51,8 @@ def _of_shard(parts: Sequence[str]) -> dict[str, int]:
 
 
 def _convincing(batch: pa.RecordBatch) -> pa.Table:
-    """Concept and key hash of each convincing object."""
+    """Concept and key hash of each convincing object; images that are gone have none."""
+    batch = batch.filter(pc.invert(batch["gone"]))
     rows, objects = pc.list_parent_indices(batch["objects"]), pc.list_flatten(batch["objects"])
     score, evidence = (pc.struct_field(objects, name) for name in ("score", "evidence"))
     good = pc.greater_equal(score, CONVINCING).to_numpy(zero_copy_only=False).copy()

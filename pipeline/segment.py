@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ipseg.bank import Bank
@@ -145,6 +145,7 @@ def job_of(request: Request) -> Job:
         about={"concepts": names, "images": request.images, "masks": request.masks},
         judge=_judge(request, names),
         prompt_ids=True,
+        looks_for=names,
         steps=steps,
         **request.start,
     )
@@ -186,16 +187,16 @@ def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
     find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
+        asked = replace(find, bank=banks[""])
         orientation = request.config.images.mask_orientation
-        return [find, Judge(Protocol(mask_orientation=orientation), banks)]
+        return [asked, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
 
 
 def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
     by_concept = _masks_by_concept(masks, names)
-    categories = {name: number for number, name in enumerate(names, start=1)}
-    return FindGroundTruth(masks, categories, by_concept, MaskNames.in_folder(masks))
+    return FindGroundTruth(masks, names, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:

@@ -10,8 +10,7 @@ from ipseg.wording import counted
 from pipeline.results import measure_quality
 from pipeline.runfolder.folder import read_json
 from pipeline.runfolder.manifest import Manifest
-from pipeline.runfolder.sink import STATUSES
-from pipeline.runfolder.status import RunStatus
+from pipeline.runfolder.status import STATUSES, RunStatus
 from pipeline.runfolder.survey import survey_run
 
 _STATES = {

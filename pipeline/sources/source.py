@@ -18,7 +18,7 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import SourceError
 from ipseg.rows import Row
-from ipseg.storage.files import info, open_input
+from ipseg.storage.files import info, open_input, version_of
 from pipeline.sources.found import ContainerKind, Found
 from pipeline.sources.listing import Spool
 from pipeline.sources.parquet import UNREADABLE, Columns, choose_image, choose_key
@@ -110,7 +110,7 @@ def list_source(
         SourceError: it does not exist, holds nothing usable, or holds several kinds of things.
     """
     found = Found(url, out)
-    with Spool(("key", "uri", "frame_uris")) as spool:
+    with Spool(("key", "uri", "version", "frame_uris")) as spool:
         images = map(with_valid_names, found.images(columns))
         spool.add(as_sequences(images) if sequences else images)
         kind = found.only_kind(spool.rows)
@@ -129,15 +129,13 @@ def _container(found: tuple[ContainerKind, str, str], columns: Columns) -> Shard
     kind, name, file = found
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in PurePosixPath(name).stem)[:40]
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    about = info(file) or {}
-    version = next((about[k] for k in ("ETag", "etag", "mtime", "LastModified") if k in about), "")
     return Shard(
         id=f"{stem}-{digest}",
         kind=kind,
         address=file,
         name=name,
         rows=_parquet_rows(file) if kind == "parquet" else None,
-        fingerprint=f"{about.get('size')}-{version}".replace('"', ""),
+        fingerprint=version_of(info(file) or {}),
         columns=columns,
     )
 

@@ -30,7 +30,7 @@ def test_the_last_lines_say_what_came_of_it_and_where_to_look(printed):
         "convincing: 'cup' in 7 images, 'cat' in 1 image",
         "no image is convincing for 'dog'",
         "1 file left out: 1 .txt",
-        "masks: my run/shard=*/part-*.parquet",
+        "masks: my run/data",
         "report: `ipseg report 'my run'` writes my run/report.html; "
         "`ipseg show 'my run' --sample 24`",
     ]

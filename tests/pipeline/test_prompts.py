@@ -209,5 +209,5 @@ def test_a_prompt_that_was_refused_may_be_corrected(painted, notes):
     _, rows = painted.segment("run", f"notes={notes}")
     assert rows
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(ConfigError, match=r"prompts\.red\.png"):
+    with pytest.raises(ConfigError, match=r"prompts\.red\.red\.png"):
         painted.segment("run", f"notes={notes}")

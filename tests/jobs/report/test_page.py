@@ -63,7 +63,7 @@ def test_a_measured_run(report, maker, quality):
 def test_one_file_and_nothing_remote(report, maker, quality, tmp_path):
     page = report(maker.measured(), quality=quality("cat", "cup"))
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        *("manifest.json", "metrics.json", "report.html", "bank", "shard=0", "shard=1")
+        *("manifest.json", "metrics.json", "report.html", "bank", "data")
     }
     assert page.addresses
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)
@@ -235,7 +235,7 @@ def test_a_run_that_is_going_on_is_reported_as_far_as_it_is(maker, page, tmp_pat
     assert "18 of 50 images were written by" in found.text
     assert "Stages" not in found.sections
     assert len(found.keys("Best")) == 8
-    for part in tmp_path.glob("shard=*/part-*"):
+    for part in tmp_path.glob("data/shard=*/part-*"):
         part.unlink()
     with pytest.raises(OutputError, match=r"nothing is written to .* yet"):
         write_report(out)
