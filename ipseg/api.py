@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from ipseg.bank import Bank, PromptsInMemory
 from ipseg.benchmarks.ground_truth import rle_address
-from ipseg.config import DEFAULT_PROFILE, Config, load_config
+from ipseg.components import DEFAULT_PROFILE
+from ipseg.config import Config, load_config
 from ipseg.errors import ImageError, PromptError
 from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.objects import Object, best_scores, notable

@@ -23,7 +23,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from ipseg.components import METHODS
+from ipseg.components import DEFAULT_PROFILE, METHODS
 from ipseg.errors import ConfigError
 from ipseg.methods.method import Method
 from ipseg.networks.models import Models
@@ -33,7 +33,6 @@ from ipseg.vision.images import ImageLimits
 
 log = logging.getLogger("ipseg")
 
-DEFAULT_PROFILE = "classical"
 _DEFAULT_METHOD = "ipseg"
 
 

@@ -14,6 +14,9 @@ import pyarrow as pa
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
 
+CONVINCING = 0.5  # least score, and least evidence of presence
+PRESENCE = "presence"  # name of this evidence
+
 RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
 POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
 OBJECT = pa.struct(
@@ -88,6 +91,12 @@ class Object:
     def mask(self) -> Mask:
         """(H, W) bool. Raises ValueError if the run lengths are damaged."""
         return decode_rle(self.segmentation)
+
+    @property
+    def convincing(self) -> bool:
+        """Whether score and, where the method has it, evidence of presence are at least 0.5."""
+        presence = self.evidence.get(PRESENCE)
+        return self.score >= CONVINCING and (presence is None or presence >= CONVINCING)
 
     @property
     def area(self) -> int:

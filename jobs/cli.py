@@ -26,11 +26,14 @@ from jobs.commands import (
     report,
     rescore,
     segment,
+    settings,
     show,
     status,
     weights,
 )
 from jobs.signals import stopped_in_order
+
+_MODELS = ("torch", "torchvision", "diffusers", "transformers", "segment_anything", "safetensors")
 
 app = typer.Typer(
     name="ipseg",
@@ -66,6 +69,7 @@ app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
 app.command(epilog=rescore.EPILOG)(rescore.rescore)
+app.command(epilog=settings.EPILOG)(settings.settings)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
@@ -86,6 +90,13 @@ def main() -> None:
         logging.getLogger("ipseg").debug("input or output failed", exc_info=True)
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
+        sys.exit(1)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _MODELS:
+            raise
+        needs = f"this needs the package {package}: pip install 'ipseg[models]'"
+        typer.secho(f"ipseg: {needs}", fg="red", err=True)
         sys.exit(1)
 
 

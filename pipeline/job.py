@@ -169,7 +169,7 @@ def run_job(job: Job) -> Done:
                 check_content=job.check_content,
             )
             outcome = process(engine, work, job.budget)
-            run.finish(outcome.counts)
+            run.finish(outcome.counts, outcome.rows_per_second)
     return Done(outcome, banks, time.perf_counter() - clock)
 
 

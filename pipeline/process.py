@@ -128,6 +128,11 @@ class Outcome:
         """Rows that this run finished."""
         return sum(self.counts.values()) - self.before
 
+    @property
+    def rows_per_second(self) -> float:
+        """Of this run."""
+        return self.done_now / self.seconds
+
 
 def engine_for(
     name: EngineName,

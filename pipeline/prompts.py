@@ -138,7 +138,7 @@ def describe(
         if prompts.needed:
             _refuse_failed(folder)
         write_entries(folder, prompts.concepts)
-        run.finish(outcome.counts)
+        run.finish(outcome.counts, outcome.rows_per_second)
     return outcome
 
 

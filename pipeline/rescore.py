@@ -18,6 +18,7 @@ from ipseg.objects import Object
 from ipseg.rows import Row
 from ipseg.steps.judge import scores_of
 from ipseg.storage.files import read_bytes, write_whole
+from pipeline.convincing import count_convincing
 from pipeline.results import measure_quality
 from pipeline.runfolder.folder import list_run, read_success
 from pipeline.runfolder.ledger import BROKEN, Ledger
@@ -71,7 +72,7 @@ def rescore(out: str, overrides: Sequence[str]) -> Counter[str]:
             if (success := read_success(out, shard, [])) is not None:
                 counts.update(ledger.finish_shard(shard, success.rows, success.fingerprint))
         run.finish(counts)
-    _measure(out)
+    _measure(manifest)
     return counts
 
 
@@ -130,11 +131,13 @@ def _best(metric: Row, objects: Sequence[Object]) -> Row:
     return scores_of([each for each in objects if (each.concept, each.frame) == place])
 
 
-def _measure(out: str) -> None:
-    """The quality in metrics.json by the new scores."""
+def _measure(manifest: Manifest) -> None:
+    """What metrics.json says of scores, by the new ones."""
+    out = manifest.out
     try:
         metrics = json.loads(read_bytes(f"{out}/metrics.json"))
     except FileNotFoundError:
         return
     metrics["quality"] = measure_quality(out)
+    metrics["convincing"] = count_convincing(out, manifest.about["concepts"])
     write_whole(f"{out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())

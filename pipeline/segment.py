@@ -19,6 +19,7 @@ from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import Judge
 from ipseg.storage.files import is_folder, write_whole
+from pipeline.convincing import count_convincing
 from pipeline.job import Done, Job, JudgeSteps, run_job
 from pipeline.mask_use import MaskUse
 from pipeline.process import Start
@@ -73,12 +74,14 @@ class Run:
         counts: rows by status.
         metrics: what metrics.json holds.
         warnings: about prompts and ground truth.
+        row_is: "image", or "sequence" where a row is one.
     """
 
     out: str
     counts: dict[str, int]
     metrics: dict[str, Any]
     warnings: tuple[str, ...]
+    row_is: str
 
 
 def segment(request: Request) -> Run:
@@ -90,9 +93,12 @@ def segment(request: Request) -> Run:
     job = job_of(request)
     done = run_job(job)
     bank = done.banks[""]
-    metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
-    warnings = prompt_warnings(job.bank_folder)
     rows = sum(done.outcome.counts.values())
+    metrics = _metrics(done) | {
+        "convincing": count_convincing(job.out, list(bank.categories)) if rows else {},
+        "ignored_files": read_ignored(job.out),
+    }
+    warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None and rows:
         step = _find_ground_truth(request.masks, list(bank.categories))
         use = MaskUse.of(job.out, step)
@@ -106,7 +112,8 @@ def segment(request: Request) -> Run:
     if not rows:
         why = ignored_line(metrics["ignored_files"])
         raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
-    return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
+    row_is = request.config.method.row_is
+    return Run(job.out, done.outcome.counts, metrics, tuple(warnings), row_is)
 
 
 def job_of(request: Request) -> Job:
@@ -204,7 +211,7 @@ def _metrics(done: Done) -> dict[str, Any]:
         "rows_before": outcome.before,
         "seconds": round(done.seconds, 3),
         "images_seconds": round(outcome.seconds, 3),
-        "images_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "images_per_second": round(outcome.rows_per_second, 3),
         "stages": [
             {**stage, "rows_per_second": round(stage["rows"] / outcome.seconds, 3)}
             for stage in outcome.stages

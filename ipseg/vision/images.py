@@ -29,14 +29,16 @@ from PIL import (  # the plugins register their formats on import
 from PIL import Image as PillowImage
 
 from ipseg.errors import ImageError
+from ipseg.vision.heif import HEIF_FORMATS, HEIF_SUFFIXES
 from ipseg.vision.metadata import without_metadata
 from ipseg.vision.orientation import MALFORMED, exif_orientation, turn
 
 # Only formats of photos: Pillow's others include interpreters such as EPS.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", *HEIF_FORMATS)
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff"}
     | {".bmp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | HEIF_SUFFIXES
 )
 
 MAX_PIXELS = 200_000_000
@@ -49,10 +51,11 @@ class ImageLimits:
     """Accepted image sizes, checked on the header, and how masks lie on images.
 
     Attributes:
-        min_side: minimum of the shorter side, pixels. Smaller images cannot be matched.
-        max_aspect: maximum of longer side / shorter side. Beyond it, grids have empty cells.
-        max_pixels: maximum of width x height. A small file can claim a huge image (a decompression
-            bomb); 200 million pixels decode to 600 MB.
+        min_side: minimum of the shorter side, pixels; at least 1. Smaller images cannot be matched.
+        max_aspect: maximum of longer side / shorter side, at least 1. Beyond it, grids have empty
+            cells.
+        max_pixels: maximum of width x height, at least 1. A small file can claim a huge image (a
+            decompression bomb); 200 million pixels decode to 600 MB.
         mask_orientation: whether masks fit images as they are seen ("upright") or as their pixels
             are stored, before EXIF orientation turns them ("stored"). "auto" goes by the size, and
             refuses a mask where that leaves both possible.

@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ipseg.components import DEFAULT_PROFILE
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 from jobs.output import print_json
@@ -48,7 +49,7 @@ def plan(
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
     key_column: options.KeyColumn = None,

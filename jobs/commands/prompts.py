@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
@@ -36,7 +37,7 @@ def prompts(
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     support: options.Support = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
     json: Json = False,

@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import IpsegError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
@@ -57,7 +58,7 @@ def segment(
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
     engine: options.Engine = "auto",

@@ -11,6 +11,7 @@ from ipseg.benchmarks.datasets.drawing import PROMPT_SET
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.episode_counts import BOUNDARY
@@ -49,7 +50,7 @@ class EvaluationRequest:
     benchmark: Benchmark
     out: str
     sampling: Sampling = field(default_factory=Sampling)
-    profiles: Sequence[str] = ("ipseg",)
+    profiles: Sequence[str] = (DEFAULT_PROFILE,)
     methods: Sequence[str] = ()
     settings: Sequence[str] = ()
     sweep: Sequence[str] = ()

@@ -99,7 +99,9 @@ class OpenRun:
                     "run_id": self.run_id,
                     "engine": engine,
                     "started": self.started.isoformat(timespec="seconds"),
+                    "begun": datetime.now(UTC).isoformat(timespec="milliseconds"),
                     "finished": None,
+                    "rows_per_second": None,
                     "counts": None,
                     **({} if looks_for is None else {"concepts": list(looks_for)}),
                 },
@@ -109,12 +111,15 @@ class OpenRun:
         model = f"{config.method_name}/{config.profile}"
         return Provenance(self.run_id, model, sha256, tuple(prompt_ids or ()))
 
-    def finish(self, counts: Mapping[str, int]) -> None:
-        """Notes in the manifest that the run has come to its end."""
+    def finish(self, counts: Mapping[str, int], rows_per_second: float | None = None) -> None:
+        """Notes in the manifest that the run has come to its end, and how fast it was."""
         if self._manifest is None:
             raise RuntimeError("a run that has not begun cannot end")
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        self._manifest.runs[-1] |= {"finished": finished, "counts": dict(counts)}
+        self._manifest.runs[-1] |= {
+            **{"finished": finished, "counts": dict(counts)},
+            "rows_per_second": None if rows_per_second is None else round(rows_per_second, 3),
+        }
         self._manifest.write()
 
 

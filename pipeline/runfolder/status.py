@@ -54,6 +54,10 @@ class RunStatus:
         finished: of the newest start, None if it has not come to its end.
         last_written: the newest part.
         rows_of_run: rows that the newest start has written.
+        begun: when the newest start had prepared all, and began with the rows.
+        measured: rows a second of the newest start by its own account; None before its end.
+        recent: rows a second in the last minute in which parts were written; 0 for none.
+        row_is: "image" or "sequence".
         shards: in order of their ids.
         repeated_across: keys that are in more than one shard; None if not looked for.
         ignored: files of the source that are no input, by suffix or reason.
@@ -69,6 +73,10 @@ class RunStatus:
     finished: datetime | None
     last_written: datetime | None
     rows_of_run: int
+    begun: datetime | None
+    measured: float | None
+    recent: float
+    row_is: str
     shards: tuple[ShardStatus, ...]
     repeated_across: int | None
     ignored: Mapping[str, int]
@@ -118,18 +126,21 @@ class RunStatus:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Of the newest start, from its beginning to its end or its last part so far."""
-        end = self.finished or self.last_written
-        if self.started is None or end is None or not self.rows_of_run:
+        """Of the newest start: its own account, or from its first row to its last part so far."""
+        if self.measured is not None:
+            return self.measured or None
+        begun, end = self.begun or self.started, self.finished or self.last_written
+        if begun is None or end is None or not self.rows_of_run:
             return None
-        seconds = (end - self.started).total_seconds()
+        seconds = (end - begun).total_seconds()
         return self.rows_of_run / seconds if seconds > 0 else None
 
     @property
     def eta_seconds(self) -> float | None:
-        """Time for what is left at this speed; None where nothing may be going on."""
+        """Time for what is left at the recent speed; None where nothing may be going on."""
         if self.state == "stopped" or self.left is None:
             return None
         if not self.left:
             return 0.0
-        return self.left / self.rows_per_second if self.rows_per_second else None
+        pace = self.recent or self.rows_per_second
+        return self.left / pace if pace else None

@@ -34,6 +34,7 @@ from pipeline.runfolder.folder import (
 )
 from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
+from pipeline.runfolder.pace import pace_of_parts
 from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 from pipeline.runfolder.status import GONE, STATUSES, RunStatus, ShardStatus, State
 
@@ -79,7 +80,10 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
     if finished is not None:
         metrics = read_json(f"{out}/metrics.json", problems) or {}
         problems += (metrics.get("ground_truth") or {}).get("warnings", [])
-    last = max((when for parts in listing.parts.values() for when in parts.values()), default=None)
+    times = [when for parts in listing.parts.values() for when in parts.values()]
+    last = max(times, default=None)
+    begun = moment(newest.get("begun"))
+    since = begun or started
     return RunStatus(
         out=out,
         state=_state(out, started, finished, last),
@@ -89,6 +93,10 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
         finished=finished,
         last_written=None if last is None else datetime.fromtimestamp(last, UTC),
         rows_of_run=rows_of_run,
+        begun=begun,
+        measured=newest.get("rows_per_second"),
+        recent=pace_of_parts(since.timestamp(), times, rows_of_run) if since else 0.0,
+        row_is=(manifest or {}).get("row_is", "row"),
         shards=tuple(shards),
         repeated_across=_repeated(np.concatenate(prefixes)) if check_keys else None,
         ignored=read_ignored(out),

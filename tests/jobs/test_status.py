@@ -58,7 +58,13 @@ def run(tmp_path):
 def test_status_prints_totals_for_people(run):
     result = ipseg("status", run, "--by-shard")
     assert result.exit_code == 0
-    for words in ("failed", "1 of 3 complete", "repeated keys", "rows/s", "stopped a moment ago"):
+    for words in (
+        "failed",
+        "1 of 3 complete",
+        "repeated keys",
+        "s for each row",
+        "stopped a moment ago",
+    ):
         assert words in result.stdout
 
 

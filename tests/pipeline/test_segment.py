@@ -158,13 +158,13 @@ def test_what_is_left_out_is_said(request, painted, capsys, engine):
     with tarfile.open(images / "x.tar", "w") as tar:
         for name in ("a.png", "b.png"):
             tar.add(images / name, name)
-            tar.add(images / name, f"{name[0]}.heic")
+            tar.add(images / name, f"{name[0]}.svg")
         tar.add(images / "a.png", "a.depth.png")
     for file in images.rglob("*.png"):
         file.rename(file.with_suffix(".txt"))
     run, rows = painted.segment("run", engine=engine)
     assert set(rows) == {"x.tar/a", "x.tar/b"}
-    said = "8 files left out: 5 .txt, 2 .heic, 1 image beside another of its sample"
+    said = "8 files left out: 5 .txt, 2 .svg, 1 image beside another of its sample"
     print_run(run, as_json=False)
     assert said in capsys.readouterr().out.replace("\n", " ")
     assert ignored_line(survey_run(run.out).ignored) == said

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from threadpoolctl import ThreadpoolController
 
 from ipseg.rows import Map
@@ -46,25 +47,17 @@ class PointSelection:
             at most half of the cells, and a cell that is positive is never negative.
     """
 
-    k: int = 32
-    clusters: int = 4
-    k_negative: int | None = None
-    clusters_negative: int | None = None
-    blur: float = 0.0
+    k: Annotated[int, Field(ge=1)] = 32
+    clusters: Annotated[int, Field(ge=1)] = 4
+    k_negative: Annotated[int, Field(ge=0)] | None = None
+    clusters_negative: Annotated[int, Field(ge=1)] | None = None
+    blur: Annotated[float, Field(ge=0)] = 0.0
     snap: bool = False
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     kmeans: Literal["sklearn", "released"] = "sklearn"
     y_bias: bool = False
     empty_cluster: Literal["collapse", "keep_previous"] = "keep_previous"
     overlap: bool = False
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or self.clusters < 1:
-            raise ValueError("k and clusters must be at least 1")
-        if (self.k_negative or 0) < 0 or self.clusters_negative == 0:
-            raise ValueError("k_negative must be at least 0 and clusters_negative at least 1")
-        if (self.clusters_negative or 1) < 1 or self.blur < 0 or self.seed < 0:
-            raise ValueError("clusters_negative must be at least 1, blur and seed at least 0")
 
     def select(
         self, similarity: Map, width: int, height: int

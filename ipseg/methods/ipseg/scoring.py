@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
 from ipseg.objects import Object
 from ipseg.rows import Map
@@ -25,8 +26,8 @@ class Scoring:
             threshold can be chosen later without running again.
     """
 
-    presence: float = 0.0
-    min_score: float = 0.0
+    presence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def best(self, decoded: Decoded) -> int | None:
         """Index of the filled candidate with the highest predicted IoU; None if all are empty."""
