@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -52,6 +53,10 @@ def test_help_has_examples_for_every_verb(ipseg):
     assert all(verb in out for verb in ("plan", "status", "errors", "evaluate", "bench"))
     for verb in ("segment", "prompts", "show", "demo", "report", "status", "errors", "evaluate"):
         assert f"ipseg {verb} " in ipseg(verb, "--help")[1]
+
+
+def test_the_version_is_that_of_the_package(ipseg):
+    assert ipseg("--version") == (0, f"ipseg {version('ipseg')}\n", "")
 
 
 def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
