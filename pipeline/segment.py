@@ -92,7 +92,8 @@ def segment(request: Request) -> Run:
     bank = done.banks[""]
     metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
     warnings = prompt_warnings(job.bank_folder)
-    if request.masks is not None:
+    rows = sum(done.outcome.counts.values())
+    if request.masks is not None and rows:
         step = _find_ground_truth(request.masks, list(bank.categories))
         use = MaskUse.of(job.out, step)
         metrics["quality"] = measure_quality(job.out)
@@ -102,7 +103,7 @@ def segment(request: Request) -> Run:
     for warning in warnings:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
-    if not sum(done.outcome.counts.values()):
+    if not rows:
         why = ignored_line(metrics["ignored_files"])
         raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
     return Run(job.out, done.outcome.counts, metrics, tuple(warnings))

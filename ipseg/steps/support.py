@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from ipseg.benchmarks.ground_truth import GroundTruth, ground_truth_at
-from ipseg.errors import ConfigError, PromptError
+from ipseg.errors import ConfigError, PromptError, SourceError
 from ipseg.rows import Image, Map, Mask, Row
 from ipseg.saliency import Saliency
 from ipseg.saliency.weak import is_weak
@@ -207,12 +207,15 @@ def read_support(address: str, row: Row, rule: MaskOrientation) -> GroundTruth:
         rule: whether the mask is of the upright image or of its stored pixels.
 
     Raises:
-        PromptError: it is empty.
-        SourceError: it cannot be read, or does not fit the image; names it.
+        PromptError: it is empty, is no mask, or does not fit the image; names the file.
+        OSError: it cannot be read.
     """
     height, width = row["image"].shape[:2]
     orientation = row.get("orientation", 1)
-    truth = ground_truth_at(address, (width, height), row.get("crop"), orientation, rule)
+    try:
+        truth = ground_truth_at(address, (width, height), row.get("crop"), orientation, rule)
+    except SourceError as error:
+        raise PromptError(str(error)) from error
     if not truth.mask.any():
         raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
     return truth

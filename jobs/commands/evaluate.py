@@ -8,7 +8,7 @@ import typer
 
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError
-from jobs.commands.options import Json, Settings, checked_engine
+from jobs.commands.options import Json, Settings, Strict, checked_engine
 
 PARTIAL = 3  # exit code
 
@@ -135,6 +135,7 @@ def evaluate(
         str | None,
         typer.Option(help="Folder for indexes of label maps, if the data root is read-only."),
     ] = None,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Measure a method on a benchmark, beside the published numbers."""
@@ -155,7 +156,7 @@ def evaluate(
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
-        benchmark=kind(data_root, shot=shot, cache=cache, progress=reading),
+        benchmark=kind(data_root, shot=shot, cache=cache, strict=strict, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
         profiles=_listed(profile),

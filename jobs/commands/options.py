@@ -21,6 +21,13 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. points.k=16."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse records of annotations that cannot be used, instead of leaving them out.",
+    ),
+]
 
 # Of commands that segment a collection, or plan to.
 Images = Annotated[

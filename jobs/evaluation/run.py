@@ -129,6 +129,7 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
             }
             for setting in resolved.settings
         ],
+        "dropped": benchmark.dropped.listed,
         "table": request.table,
         "config_sha256": configs[0].sha256,
         "started": started.isoformat(timespec="seconds"),

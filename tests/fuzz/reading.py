@@ -120,10 +120,11 @@ def _annotations(data: bytes, name: str, folder: Path) -> str:
     try:
         instances = Instances(str(file))
         for annotation in instances.annotations():
-            decode_rle(instances.rle(annotation))
+            with instances.dropped.record():
+                decode_rle(instances.rle(annotation))
     except SourceError:
         return "refused"
-    return "read"
+    return "read in part" if instances.dropped.listed else "read"
 
 
 _READERS: dict[str, Callable[[bytes, str, Path], str]] = {

@@ -74,7 +74,7 @@ def test_a_prompt_that_cannot_be_used_is_drawn_and_ends_with_exit_code_1(ipseg, 
     out = tmp_path / "out.png"
     code, printed, err = ipseg(folder, "--out", out, "--json")
     assert code == 1
-    assert f"1 of 2 prompts cannot be used, first {folder}/cat/1.jpg: " in err
+    assert f"first {folder}/cat/1.jpg: {folder}/cat/1.mask.png is 9x9" in err
     cat, cup = json.loads(printed)["prompts"]
     assert "is 9x9 pixels" in cat["error"]
     assert cup["error"] is None

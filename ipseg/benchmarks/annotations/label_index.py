@@ -1,7 +1,7 @@
 """An index of label maps: which image contains which label, with how many pixels.
 
-It is built once. Without it, finding all images with a cow means decoding thousands of PNG files at
-every start.
+Without it, finding all images with a cow means decoding thousands of PNG files at every start. It
+is built again when a map is touched: that reads no more than comparing contents would.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import numpy as np
 import pyarrow as pa
 
+from ipseg.benchmarks.annotations.origin import quick_hash
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
@@ -94,7 +95,7 @@ def check_labels(url: str, coding: Coding) -> None:
 def label_index(
     maps: Mapping[str, str], coding: Coding, folder: str, progress: Progress | None = None
 ) -> pa.Table:
-    """The index of some label maps, read from its file if that is of the same maps.
+    """The index of some label maps, read from its file if no map has changed since.
 
     Args:
         maps: name -> address of the label map.
@@ -141,5 +142,5 @@ def _build(maps: Sequence[tuple[str, str]], coding: Coding, progress: Progress |
 
 
 def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:
-    known = [sorted(maps), sorted(coding.possible), _SCHEMA.to_string()]
+    known = [quick_hash(maps.items()), sorted(coding.possible), _SCHEMA.to_string()]
     return hashlib.sha256(repr(known).encode()).hexdigest().encode()

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from ipseg.benchmarks.ground_truth import rle_address
-from ipseg.errors import ConfigError, PromptError, SourceError
+from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
@@ -238,7 +238,7 @@ def test_a_box_without_anything_to_turn_it_into_a_mask_is_refused():
 @pytest.mark.parametrize("kind", ["mask", "saliency", "box", "point"])
 def test_a_mask_of_another_size_and_an_empty_one_are_refused(kind, beside):
     support = Support(kind, SALIENCY, Drawn())
-    with pytest.raises(SourceError, match=r"cup.mask.png is 9x7 pixels, its image 60x40"):
+    with pytest.raises(PromptError, match=r"cup.mask.png is 9x7 pixels, its image 60x40"):
         found(support, {"given_mask": beside(np.ones((7, 9), bool))})
     with pytest.raises(PromptError, match=r"the mask of cup.jpg is empty: no pixel is object"):
         found(support, {"given_mask": beside(np.zeros(SHAPE, bool))})
