@@ -8,6 +8,7 @@ else: batch sizes and resources live in `runtime` and are left out of it.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -158,6 +159,19 @@ def load_config(
     if method is not None and method != settings.get("method", _DEFAULT_METHOD):
         settings["method"] = method
         settings = _for_method(settings)
+    for override in overrides:
+        _apply(settings, override)
+    return build_config(name, settings)
+
+
+def config_again(resolved: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """A configuration from `Config.resolved`, as a manifest keeps it, with overrides.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    settings = copy.deepcopy(dict(resolved))
+    name = settings.pop("profile")
     for override in overrides:
         _apply(settings, override)
     return build_config(name, settings)

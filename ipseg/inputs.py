@@ -110,9 +110,9 @@ def _found(url: str) -> Iterator[Row]:
         yield {"key": url, "uri": url}
         return
     found = sorted(
-        (name, address)
-        for name, address, folder in iterate_files(url)
-        if not folder and PurePosixPath(name).suffix.lower() in IMAGE_SUFFIXES
+        (each.name, each.address)
+        for each in iterate_files(url)
+        if not each.is_folder and PurePosixPath(each.name).suffix.lower() in IMAGE_SUFFIXES
     )
     if not found:
         raise ImageError("no image is there")

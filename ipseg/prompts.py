@@ -130,7 +130,7 @@ def _files(url: str) -> dict[str, str]:
     if not url:
         raise PromptError("the address of the prompts is empty")
     try:
-        files = {name: at for name, at, folder in iterate_files(url) if not folder}
+        files = {each.name: each.address for each in iterate_files(url) if not each.is_folder}
     except SourceError as error:
         raise PromptError(f"prompts: {error}") from error
     if not is_folder(url) and not url.startswith(("http://", "https://")):

@@ -27,6 +27,7 @@ from jobs.commands import (
     plan,
     prompts,
     report,
+    rescore,
     segment,
     show,
     status,
@@ -78,6 +79,7 @@ app.command(epilog=errors.EPILOG)(errors.errors)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=rescore.EPILOG)(rescore.rescore)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")

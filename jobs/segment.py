@@ -37,7 +37,7 @@ def print_run(run: Run, *, as_json: bool) -> None:
                 f"these numbers; see `ipseg errors {run.out}`"
             )
             console.print(plain(lacking), style="bold red", soft_wrap=True)
-    console.print(plain(f"masks: {run.out}/shard=*/part-*.parquet"), soft_wrap=True)
+    console.print(plain(f"masks: {run.out}/data"), soft_wrap=True)
 
 
 def quality_table(quality: dict[str, Any]) -> Table:

@@ -33,13 +33,20 @@ from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
 from pipeline.runfolder.manifest import weights_identity
 from pipeline.runfolder.open_run import open_run
-from pipeline.runfolder.sink import OBJECTS, ShardWriter
+from pipeline.runfolder.sink import KEPT, OBJECTS, ShardWriter
 from pipeline.sources.source import Source
 from pipeline.stages.stage import build_stages
 
-SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes", "frame_uris", "crop", "asks")
+SOURCE_COLUMNS = (
+    *("key", "shard", "uri", "version", "carried", "image_bytes", "frame_uris", "crop", "asks"),
+    *KEPT.values(),
+)
 _OF_THE_BANK = ("prompts", "benchmark", "episodes")  # of the identity
-OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *OBJECTS)
+OUTPUT_COLUMNS = (
+    *("key", "shard", "uri", "version", "carried", "content_hash", "width", "height"),
+    *OBJECTS,
+    *KEPT.values(),
+)
 
 JudgeSteps = Callable[[dict[str, Bank]], list[Step]]
 
@@ -65,6 +72,7 @@ class Job(Start):
         about: what else the manifest says.
         judge: makes the steps that compare objects with ground truth; None for none.
         prompt_ids: write the prompts' ids into each row.
+        looks_for: concepts that every row is asked for; None where rows say it themselves.
         steps: of one's own, after those of the method and before the judge.
     """
 
@@ -77,6 +85,7 @@ class Job(Start):
     about: Mapping[str, Any] = field(default_factory=dict)
     judge: JudgeSteps | None = None
     prompt_ids: bool = False
+    looks_for: Sequence[str] | None = None
     steps: Sequence[Step] = ()
 
     @property
@@ -147,14 +156,25 @@ def run_job(job: Job) -> Done:
             job.config,
             job.engine,
             prompt_ids=_prompt_ids(job),
+            looks_for=job.looks_for,
             bank=job.bank or BANK,
             row_is=job.config.method.row_is,
             source_kind=source.kind,
             ignored_files=source.ignored,
             **job.about,
         )
-        writer, rows = ShardWriter(job.out, by), job.config.runtime.part_rows
-        work = Work(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, rows, job.retry)
+        work = Work(
+            source,
+            steps,
+            SOURCE_COLUMNS,
+            OUTPUT_COLUMNS,
+            ShardWriter(job.out, by, carried=source.carried),
+            job.config.runtime.part_rows,
+            job.retry,
+            earlier=run.earlier_runs,
+            missing=run.missing(job.looks_for),
+            check_content=job.check_content,
+        )
         outcome = process(engine, work, job.budget)
         run.finish(outcome.counts)
     return Done(outcome, banks, time.perf_counter() - clock)

@@ -177,7 +177,7 @@ def _claimed_by_failed(out: str, step: FindGroundTruth) -> Hashes:
 def _mask_files(step: FindGroundTruth) -> Iterator[str]:
     """Names of the masks of the concepts that were looked for."""
     asked = {spelled for concept in step.concepts for spelled in spellings(concept)}
-    for name, _, is_folder in iterate_files(step.root):
+    for name, _, is_folder, _ in iterate_files(step.root):
         if is_folder or not is_mask_file(name):
             continue
         if not step.by_concept or ("/" in name and name.partition("/")[0] in asked):

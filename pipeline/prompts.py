@@ -68,9 +68,10 @@ class Prompts:
         return any(row.get("given_box") or row.get("given_points") for row in self.rows)
 
     @property
-    def identity(self) -> dict[str, str]:
-        """A hash of each prompt's image and of what is given with it."""
-        return {row["key"]: _hash(row) for row in self.rows}
+    def identity(self) -> dict[str, dict[str, str]]:
+        """Concept -> key -> a hash of the prompt's image and of what is given with it."""
+        hashes = {row["key"]: _hash(row) for row in self.rows}
+        return {name: {key: hashes[key] for key in keys} for name, keys in self.concepts.items()}
 
 
 def _hash(row: Row) -> str:
@@ -134,7 +135,10 @@ def describe(
         write_shards(folder, shards)
         writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
         source = Source(folder, "prompts", shards, len(prompts.rows), {})
-        work = Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry)
+        work = Work(
+            *(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
+            earlier=run.earlier_runs,
+        )
         outcome = process(engine, work, FailureBudget(1.0))
         log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
         if prompts.needed:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ipseg.bank import Bank
@@ -26,6 +26,8 @@ from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
+from pipeline.runfolder.sink import output_schema
+from pipeline.sources.carry import check_names
 from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 
@@ -128,6 +130,9 @@ def job_of(request: Request) -> Job:
         "ground_truth": request.masks,
     }
     steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
+    if request.columns.carry:
+        check_names(request.columns.carry, output_schema().names)
+        identity["carry"] = list(request.columns.carry)
     if steps:
         identity["steps"] = [step.name for step in steps]
     return Job(
@@ -140,6 +145,7 @@ def job_of(request: Request) -> Job:
         about={"concepts": names, "images": request.images, "masks": request.masks},
         judge=_judge(request, names),
         prompt_ids=True,
+        looks_for=names,
         steps=steps,
         **request.start,
     )
@@ -181,16 +187,16 @@ def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
     find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
+        asked = replace(find, bank=banks[""])
         orientation = request.config.images.mask_orientation
-        return [find, Judge(Protocol(mask_orientation=orientation), banks)]
+        return [asked, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
 
 
 def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
     by_concept = _masks_by_concept(masks, names)
-    categories = {name: number for number, name in enumerate(names, start=1)}
-    return FindGroundTruth(masks, categories, by_concept, MaskNames.in_folder(masks))
+    return FindGroundTruth(masks, names, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:

@@ -44,7 +44,7 @@ class MaskNames:
             SourceError: there is no mask.
             OSError: it cannot be listed.
         """
-        names = MaskNames.of(name for name, _, folder in iterate_files(root) if not folder)
+        names = MaskNames.of(each.name for each in iterate_files(root) if not each.is_folder)
         if not names.suffixes:
             raise SourceError(
                 f"there is no mask in {root}: masks are files {', '.join(sorted(MASK_SUFFIXES))}; "

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -15,13 +16,18 @@ from ipseg.vision.images import ImageLimits, decode, decode_oriented
 from ipseg.vision.orientation import cropped
 
 
+def content_hash(data: bytes) -> str:
+    """32 hex digits that tell encoded images apart."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
+
+
 @dataclass
 class Read(Step):
     """Fetches the encoded image of rows that do not carry it already."""
 
     name: ClassVar[str] = "read"
     requires: ClassVar[tuple[str, ...]] = ("uri",)
-    provides: ClassVar[tuple[str, ...]] = ("image_bytes",)
+    provides: ClassVar[tuple[str, ...]] = ("image_bytes", "content_hash")
     uses: ClassVar[tuple[str, ...]] = ("image_bytes",)
 
     @property
@@ -30,11 +36,13 @@ class Read(Step):
         return Resources(cpus=0.5)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `image_bytes`."""
-        return [
-            row if row.get("image_bytes") is not None else {**row, "image_bytes": fetch(row["uri"])}
-            for row in rows
-        ]
+        """Adds `image_bytes` and `content_hash`."""
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: Row) -> Row:
+        data = row.get("image_bytes")
+        data = fetch(row["uri"]) if data is None else data
+        return {**row, "image_bytes": data, "content_hash": content_hash(data)}
 
 
 @dataclass

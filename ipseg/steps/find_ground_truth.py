@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import numpy as np
 
+from ipseg.bank import Bank
 from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
 from ipseg.rows import Row, Step
@@ -25,20 +27,22 @@ class FindGroundTruth(Step):
 
     Attributes:
         root: folder or fsspec URL of the ground truth.
-        concepts: concept -> category id.
+        concepts: to look for.
+        bank: gives their category ids; where there is none they count from 1.
         by_concept: whether ROOT has a folder for each concept.
         names: of the files in it.
     """
 
     root: str
-    concepts: dict[str, int]
+    concepts: Sequence[str]
     by_concept: bool
     names: MaskNames = field(default_factory=MaskNames)
+    bank: Bank | None = None
 
     name: ClassVar[str] = "ground-truth"
     requires: ClassVar[tuple[str, ...]] = ("key", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("asks",)
-    uses: ClassVar[tuple[str, ...]] = ("uri",)
+    uses: ClassVar[tuple[str, ...]] = ("uri", "asks")
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `asks`, one for each concept that the ground truth says something of."""
@@ -46,7 +50,12 @@ class FindGroundTruth(Step):
 
     def _asks(self, row: Row) -> list[dict[str, Any]]:
         asks = []
-        for concept, category_id in self.concepts.items():
+        asked = {ask["concept"] for ask in row.get("asks") or ()}
+        ids = {name: number for number, name in enumerate(self.concepts, start=1)}
+        for concept in self.concepts:
+            if asked and concept not in asked:
+                continue
+            category_id = self.bank.categories[concept] if self.bank else ids[concept]
             path = self._find(row, concept)
             if path is not None:
                 address = f"{path}#object"

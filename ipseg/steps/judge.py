@@ -55,7 +55,7 @@ class Judge(Step):
                     metrics.append({**metric, "status": "failed", "error_message": why[:500]})
                     continue
                 found = masks.get((ask["concept"], ask["frame"]))
-                metrics.append({**metric, **_scores(mine), **self._judged(row, ask, found, maps)})
+                metrics.append({**metric, **scores_of(mine), **self._judged(row, ask, found, maps)})
         return metrics
 
     def _masks(self, objects: Sequence[Object], row: Row) -> dict[tuple[str, int], Mask]:
@@ -106,7 +106,8 @@ def _place(item: Object) -> tuple[str, int]:
     return item.concept, item.frame
 
 
-def _scores(objects: Sequence[Object]) -> dict[str, float | None]:
+def scores_of(objects: Sequence[Object]) -> dict[str, float | None]:
+    """Score and predicted IoU, as a metric has them: of the object with the highest score."""
     best = max(objects, key=lambda each: each.score, default=None)
     if best is None:
         return {"score": 0.0, "predicted_iou": 0.0}

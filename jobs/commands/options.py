@@ -88,6 +88,13 @@ ImageColumn = Annotated[
     ),
 ]
 
+Carry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B", help="Parquet and lists: columns that the output is to have as well."
+    ),
+]
+
 PROMPT_EXAMPLES = """
 One image for each concept, wherever it lies; a PNG that was cut out is its own mask:
 
@@ -155,9 +162,14 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
         boxes=boxes or (),
         points=points or (),
         bank=bank,
-        columns=Columns(given["key_column"], given["image_column"]),
+        columns=Columns(given["key_column"], given["image_column"], _names(given["carry"])),
         **more,
     )
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    names = (name.strip() for name in (listed or "").split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
 
 
 def checked_engine(name: str) -> str:

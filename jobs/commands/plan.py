@@ -54,6 +54,7 @@ def plan(
     settings: Settings = None,
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
+    carry: options.Carry = None,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="Measure the stages on the first images; estimate time."),

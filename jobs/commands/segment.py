@@ -63,6 +63,7 @@ def segment(
     ] = "ray",
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
+    carry: options.Carry = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
@@ -79,6 +80,14 @@ def segment(
             help="Stop (exit code 3) when more rows fail; default 0.05, from 100 failed rows on.",
         ),
     ] = None,
+    check_content: Annotated[
+        bool,
+        typer.Option(
+            "--check-content",
+            help="Compare the bytes of all images with those of the finished rows; by default only "
+            "where size, time or ETag have changed.",
+        ),
+    ] = False,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Size the pools by the cost of the first images.")
     ] = False,
@@ -100,6 +109,7 @@ def segment(
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),
         calibrated=calibrate,
+        check_content=check_content,
     )
     run = segment(request)
     print_run(run, as_json=json)

@@ -228,7 +228,7 @@ def _speed(rows_per_second: float | None) -> str:
 
 def _counts(counts: Mapping[str, int]) -> dict[str, int]:
     """Every status, in the usual order."""
-    from pipeline.runfolder.sink import STATUSES
+    from pipeline.runfolder.status import STATUSES
 
     return {name: counts.get(name, 0) for name in STATUSES}
 

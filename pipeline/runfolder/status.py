@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+STATUSES = ("ok", "empty", "failed", "poisoned", "gone")
+# Of rows whose column `gone` is set: the image is no longer in the source, what was found in it is
+# kept. Their row_status stays what it was.
+GONE = STATUSES[-1]
+
 State = Literal["finished", "running", "unknown", "stopped"]
 
 
@@ -31,8 +36,8 @@ class ShardStatus:
 
     @property
     def done(self) -> int:
-        """Rows that are there, whatever their status."""
-        return self.counts.total()
+        """Rows that are there, whatever their status, but for those of images that are gone."""
+        return self.counts.total() - self.counts[GONE]
 
 
 @dataclass(frozen=True)

@@ -41,6 +41,6 @@ class KillsItself(Step):
     provides = ("objects",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        if list(Path(self.out).glob("shard=*/part-*.parquet")):
+        if list(Path(self.out).glob("data/shard=*/part-*.parquet")):
             os.kill(os.getpid(), signal.SIGKILL)
         return rows

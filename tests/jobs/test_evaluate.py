@@ -68,12 +68,12 @@ def test_killed_half_way_and_started_again_it_comes_to_the_same_numbers(
     words += [*QUICK, *SMALL_STEPS]
     process = subprocess.Popen([sys.executable, "-m", "jobs.cli", *words], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
-    while len(list(out.glob("shard=*/part-*.parquet"))) < 3 and time.monotonic() < deadline:
+    while len(list(out.glob("data/shard=*/part-*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    written = len(list(out.glob("shard=*/part-*.parquet")))
+    written = len(list(out.glob("data/shard=*/part-*.parquet")))
     assert 3 <= written < 12
     assert not (out / "summary.json").exists()
 

@@ -73,7 +73,7 @@ class Done:
     def masks(self) -> dict[int, np.ndarray]:
         """Episode -> what was written for it, read with nothing of ours."""
         found = {}
-        for part in self.out.glob("shard=*/part-*.parquet"):
+        for part in self.out.glob("data/shard=*/part-*.parquet"):
             for row in pq.read_table(part, partitioning=None).to_pylist():
                 by_concept = {each["concept"]: each["segmentation"] for each in row["objects"]}
                 for metric in row["metrics"]:
@@ -214,7 +214,7 @@ def test_with_argmax_each_pixel_goes_to_the_class_with_the_highest_score(ran):
     assert done.summary["protocol"]["assign"] == "argmax"
     masks, scores = done.masks(), {r["episode"]: r["score"] for r in done.results}
     entries = {}
-    for part in done.out.glob("shard=*/part-*.parquet"):
+    for part in done.out.glob("data/shard=*/part-*.parquet"):
         for row in pq.read_table(part, partitioning=None).to_pylist():
             entries |= {m["episode"]: m["concept"] for m in row["metrics"]}
     (key,) = {episode["query"]["key"] for episode in done.episodes()}

@@ -27,7 +27,7 @@ def files_by_class(folder: str) -> dict[str, dict[str, str]]:
         OSError: it cannot be listed.
     """
     found: dict[str, dict[str, str]] = {}
-    for name, address, is_folder in iterate_files(folder):
+    for name, address, is_folder, _ in iterate_files(folder):
         parts = name.split("/")
         if is_folder and len(parts) == 1:
             found.setdefault(name, {})

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
+from ipseg.objects import Object
 from ipseg.rows import Map
 from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
@@ -39,6 +40,12 @@ class Scoring:
         # SAM's estimate is a plain regression and can leave [0, 1].
         quality = min(1.0, max(0.0, predicted_iou))
         return quality * (1.0 - self.presence + self.presence * presence)
+
+    def again(self, found: Object) -> Object | None:
+        """The object with its score by these settings; None if that is below `min_score`."""
+        presence = float(found.evidence.get("presence") or 0.0)
+        score = self.score(float(found.predicted_iou or 0.0), presence)
+        return replace(found, score=score) if score >= self.min_score else None
 
 
 def similarity_statistics(

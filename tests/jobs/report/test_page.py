@@ -60,7 +60,7 @@ def test_a_measured_run(report, maker, quality):
 def test_one_file_and_nothing_remote(report, maker, quality, tmp_path):
     page = report(maker.measured(), quality=quality("cat", "cup"))
     assert {path.name for path in (tmp_path / "run").iterdir()} == {
-        *("manifest.json", "metrics.json", "report.html", "bank", "shard=0", "shard=1")
+        *("manifest.json", "metrics.json", "report.html", "bank", "data")
     }
     assert page.addresses
     assert all(address.startswith("data:image/jpeg;base64,") for address in page.addresses)

@@ -110,8 +110,8 @@ def test_a_run_of_another_version_or_a_damaged_one_is_refused_in_one_line(tmp_pa
 
 
 def test_rows_without_a_manifest_are_no_ground_to_build_on(tmp_path):
-    (tmp_path / "shard=a").mkdir()
-    (tmp_path / "shard=a" / "part-1.parquet").write_bytes(b"")
+    (tmp_path / "data/shard=a").mkdir(parents=True)
+    (tmp_path / "data/shard=a" / "part-1.parquet").write_bytes(b"")
     with (
         pytest.raises(OutputError, match=r"rows but no manifest\.json"),
         open_run(str(tmp_path), identity(), overwrite=False),

@@ -56,7 +56,7 @@ def test_each_row_is_found_again_at_its_place(tmp_path, group_rows):
     placed = list(read_placed(str(tmp_path), ["objects"]))
     assert sorted(place.key for place, _ in placed) == list("abcdefg")
     for place, record in placed:
-        assert set(record) == {"key", "key_hash", "objects"}
+        assert set(record) == {"key", "key_hash", "gone", "objects"}
         whole = read_place(place)
         assert (whole["key"], whole["objects"]) == (place.key, record["objects"])
         assert read_place(place, ["uri"]) == {"uri": place.key}

@@ -101,9 +101,9 @@ def test_nothing_but_strings_is_made_of_strange_keys(tmp_path):
         ShardWriter(str(tmp_path), BY).table([row(key) for key in keys])["key"].to_pylist() == keys
     )
     ShardWriter(str(tmp_path), BY).write([row(key) for key in keys])
-    assert [p.rpartition("/shard=")[2].partition("/")[0] for p in part_files(str(tmp_path))] == [
-        "a"
-    ]
+    assert [
+        p.rpartition("/data/shard=")[2].partition("/")[0] for p in part_files(str(tmp_path))
+    ] == ["a"]
 
 
 # Plain types, and lists and structs of them; what Hugging Face datasets 4 and 5, pandas, polars and
