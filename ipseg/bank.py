@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.errors import PromptError
+from ipseg.prompt_sheet import prompt_sheet
 from ipseg.rows import Arrays, Row
 
 
@@ -80,9 +81,19 @@ class PromptsInMemory(Bank):
     """A bank of a few prompts, described in this process."""
 
     def __init__(
-        self, rows: Sequence[Row], merge: Callable[[Sequence[Arrays]], Arrays], chain: str = ""
+        self,
+        rows: Sequence[Row],
+        merge: Callable[[Sequence[Arrays]], Arrays],
+        chain: str = "",
+        settings: object = None,
     ) -> None:
         """Takes rows that came out of a prompt chain.
+
+        Args:
+            rows: of prompts.
+            merge: features of a concept's prompts -> those of the concept.
+            chain: whose features it gives.
+            settings: that the rows depend on, for those who compare banks; None if not known.
 
         Raises:
             PromptError: a prompt failed; names it and the reason.
@@ -94,6 +105,20 @@ class PromptsInMemory(Bank):
             (prompt,) = (p for p in row["prompts"] if p["chain"] == chain)
             shots.setdefault(row["concept"], []).append(prompt["features"])
         self._features = {name: merge(shots[name]) for name in sorted(shots)}
+        self.settings = settings
+        self._prompts = [
+            {"concept": row["concept"], "key": row["key"], "thumbnail": row.get("thumbnail")}
+            | {"prompts": [p | {"features": None} for p in row["prompts"] if p["chain"] == chain]}
+            for row in rows
+        ]
+
+    def __repr__(self) -> str:
+        """The concepts."""
+        return f"<Bank of {len(self._features)}: {', '.join(self._features)}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook displays: the prompts, and what was taken for the object of each."""
+        return prompt_sheet(self._prompts)
 
     @property
     def identity(self) -> tuple[str, ...]:

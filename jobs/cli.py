@@ -13,6 +13,7 @@ from typing import Annotated
 
 import typer
 
+import ipseg
 from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
@@ -47,10 +48,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ipseg {ipseg.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _verbosity(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
+    ] = False,
 ) -> None:
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)

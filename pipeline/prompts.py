@@ -22,7 +22,14 @@ from pipeline.process import (
     process,
     write_shards,
 )
-from pipeline.runfolder.bank import ENTRIES, GROUP_ROWS, StoredBank, bank_rows, write_entries
+from pipeline.runfolder.bank import (
+    ENTRIES,
+    GROUP_ROWS,
+    StoredBank,
+    bank_folder,
+    bank_rows,
+    write_entries,
+)
 from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.manifest import Manifest, differences, weights_identity
 from pipeline.runfolder.open_run import open_run
@@ -180,6 +187,21 @@ def check_bank(folder: str, config: Config) -> None:
             f"the bank {folder} was made with other settings or weights than profile "
             f"'{config.profile}' has now:\n  {first}\nmake it again with --prompts DIR"
         )
+
+
+def open_bank(url: str, config: Config) -> Bank:
+    """The bank of an earlier run, to be used with the same settings.
+
+    Args:
+        url: of the run's folder, or of its bank.
+        config: that its features are used with.
+
+    Raises:
+        PromptError: as `check_bank`.
+    """
+    folder = bank_folder(url)
+    check_bank(folder, config)
+    return banks_of(folder, {"": config}, prompt_chains({"": config}))[""]
 
 
 def bank_sha256(folder: str) -> str:

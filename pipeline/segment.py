@@ -13,7 +13,7 @@ from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
-from ipseg.prompts import check_prompts, find_prompts, with_drawn
+from ipseg.prompts import check_prompts, gather_prompts
 from ipseg.rows import Row, Step
 from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
@@ -43,7 +43,8 @@ class Request(Start):
         images: folder, glob or file; path or fsspec URL.
         out: run folder, path or fsspec URL.
         config: from `load_config`.
-        prompts: folder of prompt images; this or `bank` must be given.
+        prompts: folder of prompt images, a file, or a glob; this, `named` or `bank` must be given.
+        named: "NAME=URL": prompt images of one concept; added to `prompts`.
         boxes: "NAME=x0,y0,x1,y1": boxes on prompts.
         points: "NAME=x,y": points on prompts.
         bank: run folder of an earlier run, or the bank in it.
@@ -57,6 +58,7 @@ class Request(Start):
     out: str
     config: Config
     prompts: str | None = None
+    named: Sequence[str] = ()
     boxes: Sequence[str] = ()
     points: Sequence[str] = ()
     bank: str | None = None
@@ -162,13 +164,13 @@ def load_prompts(request: Request) -> tuple[Prompts | None, str | None]:
     Raises:
         PromptError: nothing usable is there; names the file.
     """
-    if (request.prompts is None) == (request.bank is None):
-        raise PromptError("give either a folder of prompt images or a prompt bank")
+    if (request.prompts is None and not request.named) == (request.bank is None):
+        raise PromptError("give either prompt images or a prompt bank")
     if request.bank is not None:
         folder = bank_folder(request.bank)
         check_bank(folder, request.config)
         return None, folder
-    rows = with_drawn(find_prompts(str(request.prompts)), request.boxes, request.points)
+    rows = gather_prompts(request.prompts, request.named, request.boxes, request.points)
     check_prompts(rows, request.config.images)
     concepts: dict[str, list[str]] = {}
     for row in rows:

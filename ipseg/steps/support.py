@@ -19,6 +19,8 @@ from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import refine
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.images import MaskOrientation, encode_png
+from ipseg.vision.mask_files import read_cut_out
+from ipseg.vision.orientation import cropped
 
 SupportKind = Literal["mask", "saliency", "box", "point", "none"]
 # An object smaller or larger than this share of its image is more often a saliency that caught a
@@ -32,10 +34,11 @@ class Support:
     """How the object of a prompt image is found: the `-Z` settings of any method.
 
     Attributes:
-        kind: `saliency` takes the mask, box or point that lies beside a prompt, or else what
-            stands out. `mask` refuses a prompt without a mask. `box` and `point` go through the
-            segmenter; where a prompt has a mask instead, they take its bounding box, or the point
-            farthest from its border. `none` takes the whole image.
+        kind: `saliency` takes the mask, box or point that lies beside a prompt, the opaque part of
+            one that was cut out (its alpha varies), or else what stands out. `mask` refuses a
+            prompt without a mask or such a part. `box` and `point` go through the segmenter; where
+            a prompt has a mask instead, they take its bounding box, or the point farthest from its
+            border. `none` takes the whole image.
         saliency: finds what stands out.
         segmenter: turns boxes and points into masks; the method's own where it is left out.
     """
@@ -102,7 +105,7 @@ class FindSupport(NetworkStep):
     requires: ClassVar[tuple[str, ...]] = ("image",)
     provides: ClassVar[tuple[str, ...]] = ("support_mask", "mask_source", "warning")
     uses: ClassVar[tuple[str, ...]] = (
-        *("uri", "crop", "orientation"),
+        *("uri", "image_bytes", "crop", "orientation"),
         *("given_mask", "given_box", "given_points", "ground_truth"),
     )
 
@@ -134,9 +137,9 @@ class FindSupport(NetworkStep):
         if self.kind != "saliency":
             given = given or row.get("ground_truth")
         if self.kind in ("mask", "saliency"):
-            if given:
-                truth = read_support(given, row, self.mask_orientation)
-                return truth.mask.astype(np.float32), "mask", _TURNED if truth.turned else None
+            if truth := self._truth(row, given):
+                source = "mask" if given else "alpha"
+                return truth.mask.astype(np.float32), source, _TURNED if truth.turned else None
             if self.kind == "mask":
                 raise PromptError(
                     f"prompt {row['uri']} has no mask: put NAME.mask.png beside NAME.jpg (same "
@@ -157,6 +160,18 @@ class FindSupport(NetworkStep):
             )
         return self.saliency.isolate(image), "saliency", None
 
+    def _truth(self, row: Row, given: str | None) -> GroundTruth | None:
+        """The mask that a prompt comes with: at an address, or in its own alpha."""
+        if given:
+            return read_support(given, row, self.mask_orientation)
+        others = ("given_box", "given_points", "ground_truth")
+        if row.get("image_bytes") is None or any(row.get(name) for name in others):
+            return None
+        alpha = read_cut_out(row["image_bytes"])
+        if alpha is None:
+            return None
+        return GroundTruth(cropped(alpha, row.get("crop"), row.get("orientation", 1)))
+
     def _from(
         self, row: Row, column: str, kind: str, given: str | None, derive: Callable[[Mask], Any]
     ) -> Any:  # noqa: ANN401  (a box or points)
@@ -164,9 +179,8 @@ class FindSupport(NetworkStep):
         if row.get(column) and self.kind in ("saliency", kind):
             _check_inside(row[column], kind, row)
             return row[column]
-        if not given or self.kind != kind:
-            return None
-        return derive(read_support(given, row, self.mask_orientation).mask)
+        truth = self._truth(row, given) if self.kind == kind else None
+        return None if truth is None else derive(truth.mask)
 
     def _prompted(self, image: Image, prompt: PointPrompt) -> Map:
         if self.segmenter is None:

@@ -68,6 +68,16 @@ def iterate_files(url: str) -> Iterator[Found]:
     return found
 
 
+def find_file(url: str) -> Found | None:
+    """The one file at an address; None for a folder, a web server's page, a glob, or nothing.
+
+    Raises:
+        OSError: the storage does not answer.
+    """
+    fs, path = filesystem(url)
+    return _file(fs, url, path, info(url))
+
+
 def list_files(url: str, pattern: str | None = None) -> list[str]:
     """Addresses of the files below a folder, sorted; none if it does not exist.
 
@@ -89,16 +99,22 @@ def list_files(url: str, pattern: str | None = None) -> list[str]:
 def _start(url: str) -> Iterator[Found] | None:
     fs, path = filesystem(url)
     known = info(url)
-    if known is not None and (known["type"] == "directory" or _is_page(fs, known)):
-        return _below(fs, url, path.rstrip("/"), _EVERYTHING)
+    if file := _file(fs, url, path, known):
+        return iter([file])
     if known is not None:
-        name = path.rpartition("/")[2]
-        name = unquote(name.partition("?")[0]) if _is_http(fs) else name
-        return iter([Found(name, _address(fs, url, path), False, version_of(known))])
+        return _below(fs, url, path.rstrip("/"), _EVERYTHING)
     if character := _GLOB_CHARACTERS.search(path):
         root = path[: character.start()].rpartition("/")[0]
         return _matching(fs, url, root, path[len(root) :].lstrip("/"))
     return None
+
+
+def _file(fs: Any, url: str, path: str, known: dict[str, Any] | None) -> Found | None:  # noqa: ANN401
+    if known is None or known["type"] == "directory" or _is_page(fs, known):
+        return None
+    name = path.rpartition("/")[2]
+    name = unquote(name.partition("?")[0]) if _is_http(fs) else name
+    return Found(name, _address(fs, url, path), False, version_of(known))
 
 
 def _matching(fs: Any, url: str, root: str, pattern: str) -> Iterator[Found]:  # noqa: ANN401

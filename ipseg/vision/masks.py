@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypedDict
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -96,6 +97,12 @@ def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
     values[1::2] = np.cumsum(values[1::2])
     values[2::2] = np.cumsum(values[2::2])
     return values
+
+
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The (H, W) mask at (width, height): a pixel is in if at least half of it is."""
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(share >= 0.5)
 
 
 def read_soft_mask(data: bytes) -> Map:

@@ -37,8 +37,15 @@ Images = Annotated[
         "fsspec URL."
     ),
 ]
-Prompts = Annotated[
-    str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
+PROMPTS_HELP = "Folder (DIR/<concept>.jpg or DIR/<concept>/*.jpg), one image, or a glob."
+Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
+NamedPrompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME=FILE",
+        help="Image (or folder, or glob) of one concept, e.g. cup=photos/cup.jpg; may be repeated.",
+    ),
 ]
 PromptBoxes = Annotated[
     list[str] | None,
@@ -89,6 +96,12 @@ Carry = Annotated[
 ]
 
 PROMPT_EXAMPLES = """
+One image for each concept, wherever it lies; a PNG that was cut out is its own mask:
+
+    ipseg {verb} ... --prompts cow.jpg
+
+    ipseg {verb} ... --prompt cup=photos/7.jpg --prompt cat=cats/*.png
+
 Say where the object of a prompt is: by a mask beside it, a box, or points on it:
 
     ipseg {verb} ... --prompts prompts/ --prompt-box cup=40,25,210,180
@@ -132,8 +145,10 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
     from pipeline.sources.parquet import Columns
 
     bank, boxes, points = (given[name] for name in ("prompt_bank", "prompt_box", "prompt_point"))
-    if (given["prompts"] is None) == (bank is None):
-        raise ConfigError("give either --prompts or --prompt-bank")
+    if (given["prompts"] is None and not given["prompt"]) == (bank is None):
+        raise ConfigError(
+            "give prompts: either --prompts or --prompt-bank, or images by --prompt NAME=FILE"
+        )
     if bank is not None and (boxes or points):
         raise ConfigError(
             "--prompt-box and --prompt-point say where the object of a prompt image is; the "
@@ -143,6 +158,7 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
         images=given["images"],
         config=config_of(given),
         prompts=given["prompts"],
+        named=given["prompt"] or (),
         boxes=boxes or (),
         points=points or (),
         bank=bank,

@@ -45,6 +45,7 @@ fit the machines, or images or prompts cannot be used; 2 if a setting is wrong.
 def plan(
     images: options.Images,
     prompts: options.Prompts = None,
+    prompt: options.NamedPrompts = None,
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,

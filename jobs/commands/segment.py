@@ -50,6 +50,7 @@ def segment(
     images: options.Images,
     out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")],
     prompts: options.Prompts = None,
+    prompt: options.NamedPrompts = None,
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,

@@ -18,11 +18,12 @@ from ipseg.objects import Object
 from ipseg.rows import Image
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, MaskOrientation, decode_oriented, thumbnail
+from ipseg.vision.masks import resized
 from ipseg.vision.orientation import cropped
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
 from jobs.pages.galleries import chance, in_turn
-from jobs.pages.views import drawn, resized, view
+from jobs.pages.views import drawn, view
 
 Key = tuple[str, int, str]  # fold, episode, variant
 Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from ipseg.bank import Bank, RecentlyUsed
 from ipseg.columns import decode_arrays
 from ipseg.errors import PromptError
+from ipseg.prompt_sheet import prompt_sheet
 from ipseg.rows import Arrays
 from ipseg.storage.files import exists, read_bytes, write_whole
 from pipeline.runfolder.folder import BANK
@@ -129,6 +130,10 @@ class StoredBank(Bank):
     chain: str
     merge: Callable[[Sequence[Arrays]], Arrays] = field(compare=False, repr=False)
     cache_mb: float = field(default=512.0, compare=False)
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook displays: the prompts, and what was taken for the object of each."""
+        return prompt_sheet(bank_rows(self.folder))
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was read of it."""

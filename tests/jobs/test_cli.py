@@ -4,6 +4,7 @@ import json
 import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -78,6 +79,10 @@ def test_a_profile_that_needs_more_packages_names_them():
     assert ended.stderr == "ipseg: this needs the package torch: pip install 'ipseg[models]'\n"
 
 
+def test_the_version_is_that_of_the_package(ipseg):
+    assert ipseg("--version") == (0, f"ipseg {version('ipseg')}\n", "")
+
+
 def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     (code, out, err), folder = finished
     assert code == 0
@@ -88,6 +93,17 @@ def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["runs"][-1]["counts"] == result["rows"]
     assert manifest["concepts"] == ["cat", "cup"]
+
+
+def test_prompts_are_single_files_too(ipseg, one_cup, prompt_folder, tmp_path):
+    words = ("--images", one_cup, "--out", tmp_path / "run", "--engine", "local", "--json")
+    one = ("--prompts", prompt_folder / "cup.jpg")
+    code, _, err = ipseg("segment", *words, *one, "--prompt", f"pet={prompt_folder}/cat/1.jpg")
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["concepts"] == ["cup", "pet"]
+    both = ("--prompt", f"cup={prompt_folder}/cup.jpg", "--prompt-bank", tmp_path / "run")
+    assert ipseg("segment", *words, *both)[0] == 2
 
 
 def test_the_same_command_goes_on_and_other_settings_are_refused(

@@ -184,7 +184,7 @@ def test_a_bank_is_bound_to_weights_in_a_folder_of_ones_own(tiny_root, tmp_path)
 def test_what_is_no_bank_is_refused(painted):
     text = refusal(painted.root / "prompts", painted.config())
     assert "is no bank: give the run folder of an earlier run" in text
-    with pytest.raises(PromptError, match="either a folder of prompt images or a prompt bank"):
+    with pytest.raises(PromptError, match="either prompt images or a prompt bank"):
         painted.segment("run", bank=None)
 
 
