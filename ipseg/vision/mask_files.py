@@ -41,7 +41,6 @@ _ADVICE = "save it as a grey PNG, 0 where there is no object"
 _GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L")
 _PNG_DEPTH = 24  # offset of the bit depth
 _OPAQUE = 128  # alpha from here on
-_NO_LIMIT = 2**62  # pixels of an image that was decoded before
 _MAX_COLOURS = 256  # that a drawn mask has, smoothed outlines included
 _DRAWN, _CUT_OUT = 0.9, 0.5  # share of an opaque part that black and one other colour cover
 _MIDDLE = (64, 191)  # levels at which the smear of lossy formats does not matter
@@ -77,28 +76,6 @@ def read_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> Mask:
     else:
         raise ImageError(f"a mask cannot have pixels of mode {image.mode}; {_ADVICE}")
     return np.ascontiguousarray(opened.upright(mask))
-
-
-def read_cut_out(data: bytes) -> Mask | None:
-    """The object of an image that was cut out: the pixels that its alpha leaves opaque.
-
-    Args:
-        data: of an image in any format that has alpha; its size is not checked.
-
-    Returns:
-        (H, W) bool, upright; None where no alpha varies between transparent and opaque.
-
-    Raises:
-        ImageError: it is damaged, or no image.
-    """
-    limits = ImageLimits(min_side=1, max_aspect=float("inf"), max_pixels=_NO_LIMIT)
-    opened = open_image(data, limits)
-    if not opened.image.has_transparency_data or opened.image.mode.startswith("I"):
-        return None
-    opaque = np.asarray(opened.image.convert("RGBA"))[..., 3] >= _OPAQUE
-    if opaque.all() or not opaque.any():
-        return None
-    return np.ascontiguousarray(opened.upright(opaque))
 
 
 def read_labels(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
