@@ -9,7 +9,7 @@ export HF_HUB_OFFLINE := 1
 # Every Ray worker is a new process that imports the packages: they are compiled once, not each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint chaos fuzz clean
+.PHONY: demo test lint chaos fuzz notebook clean
 
 demo: $(INSTALLED)
 	$(BIN)/ipseg demo --out demo-out
@@ -29,6 +29,10 @@ chaos: $(INSTALLED)-all
 # Damaged images, masks, tars, Parquet files, lists and annotations; at most ten minutes.
 fuzz: $(INSTALLED)-all
 	$(BIN)/python tests/fuzz/fuzz.py
+
+# Runs docs/notebook.ipynb again and keeps what it displays.
+notebook: $(INSTALLED)-all
+	$(BIN)/jupyter execute --NotebookClient.record_timing=False --inplace docs/notebook.ipynb
 
 clean:
 	rm -rf .venv demo-out

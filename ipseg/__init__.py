@@ -12,24 +12,51 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from ipseg.api import Model, Prompt, Segmentation, load
+    from ipseg.api import Model, load
     from ipseg.bank import Bank
+    from ipseg.inputs import Prompt
     from ipseg.methods.method import Method
     from ipseg.objects import Object
     from ipseg.rows import Row, Step
+    from ipseg.segmentation import Segmentation, to_coco
+
+    __version__: str
 
 _WHERE = {
-    **dict.fromkeys(("Model", "Prompt", "Segmentation", "load"), "ipseg.api"),
+    **dict.fromkeys(("Model", "load"), "ipseg.api"),
     "Bank": "ipseg.bank",
     "Method": "ipseg.methods.method",
     "Object": "ipseg.objects",
+    "Prompt": "ipseg.inputs",
     **dict.fromkeys(("Row", "Step"), "ipseg.rows"),
+    **dict.fromkeys(("Segmentation", "to_coco"), "ipseg.segmentation"),
 }
-__all__ = ["Bank", "Method", "Model", "Object", "Prompt", "Row", "Segmentation", "Step", "load"]
+__all__ = [
+    "Bank",
+    "Method",
+    "Model",
+    "Object",
+    "Prompt",
+    "Row",
+    "Segmentation",
+    "Step",
+    "__version__",
+    "load",
+    "to_coco",
+]
 
 
 def __getattr__(name: str) -> Any:  # noqa: ANN401
     """Imports the public names when they are asked for: `ipseg --help` needs none of them."""
     if name in _WHERE:
         return getattr(import_module(_WHERE[name]), name)
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("ipseg")
     raise AttributeError(f"module 'ipseg' has no attribute '{name}'")
+
+
+def __dir__() -> list[str]:
+    """The public names, imported or not."""
+    return sorted({*globals(), *__all__})

@@ -3,114 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from importlib import import_module
+from os import PathLike
 from pathlib import Path
-from typing import Any, overload
-
-import numpy as np
-import numpy.typing as npt
+from typing import Literal, overload
 
 from ipseg.bank import Bank, PromptsInMemory
-from ipseg.benchmarks.ground_truth import rle_address
-from ipseg.config import DEFAULT_PROFILE, Config, load_config
-from ipseg.errors import ImageError, PromptError
+from ipseg.components import DEFAULT_PROFILE
+from ipseg.config import Config, load_config
+from ipseg.errors import ConfigError, ImageError, PromptError
+from ipseg.inputs import ImageLike, Prompt, image_rows, is_one_image, prompt_rows
 from ipseg.methods.chain import image_chain, prompt_chains
-from ipseg.objects import Object, best_scores, notable
-from ipseg.prompts import find_prompts, parse_box, parse_points
-from ipseg.rows import Image, Mask, Row, Step, is_failed
+from ipseg.rows import Row, Step, is_failed
 from ipseg.runner import prepare, run_local
-from ipseg.storage.addresses import fetch
-from ipseg.vision.images import encode_png
-from ipseg.vision.masks import encode_rle
-from ipseg.vision.overlay import Drawn, colour_of, draw
+from ipseg.segmentation import Segmentation
+from ipseg.storage.files import exists
 
-ImageLike = str | Path | bytes | Image  # address, encoded image, or (H, W, 3) uint8 RGB
-
-
-@dataclass(frozen=True)
-class Prompt:
-    """One prompt image. Without a mask, box or points, the profile's support finds the object.
-
-    Attributes:
-        image: path, URL, encoded bytes or (H, W, 3) uint8 RGB.
-        mask: (H, W) bool, the object.
-        box: x0, y0, x1, y1 in pixels.
-        points: (x, y) in pixels, or several, on the object.
-    """
-
-    image: ImageLike
-    mask: Mask | None = None
-    box: Sequence[float] | None = None
-    points: Sequence[Any] | None = None
-
-
-@dataclass(frozen=True)
-class Segmentation:
-    """What was found in one image or sequence.
-
-    Attributes:
-        images: (H, W, 3) uint8 RGB each, upright: the image, or the frames of the sequence.
-        objects: found, with their masks and scores.
-        concepts: all that was looked for, in the bank's order, found or not.
-    """
-
-    images: Sequence[Image]
-    objects: tuple[Object, ...]
-    concepts: tuple[str, ...]
-
-    @property
-    def image(self) -> Image:
-        """The image, or the first frame."""
-        return self.images[0]
-
-    @property
-    def masks(self) -> dict[str, Mask]:
-        """Concept -> (H, W) bool, all of its objects in `image` together."""
-        found: dict[str, Mask] = {}
-        for each in self.of_frame(0):
-            found[each.concept] = each.mask | found.get(each.concept, False)
-        return found
-
-    @property
-    def points(self) -> dict[str, npt.NDArray[np.float32]]:
-        """Concept -> (n, 3): x, y in pixels of `image`, label 1 on the object and 0 off it."""
-        return {
-            name: np.concatenate([o.points for o in self.of_frame(0) if o.concept == name])
-            for name in self.masks
-        }
-
-    @property
-    def scores(self) -> dict[str, float]:
-        """Concept -> highest score of its objects, in [0, 1]."""
-        return best_scores(self.objects)
-
-    def of_frame(self, frame: int) -> list[Object]:
-        """The objects of one frame; of frame 0 in a still image."""
-        return [each for each in self.objects if each.frame == frame]
-
-    def overlay(self, min_score: float | None = None, frame: int = 0) -> Image:
-        """(H, W, 3) uint8: the image with masks, points and scores drawn on it.
-
-        Args:
-            min_score: objects below are left out; None leaves out concepts far from the best.
-            frame: of a sequence.
-        """
-        kept = notable(self.scores, min_score)
-        objects = [
-            each
-            for each in self.of_frame(frame)
-            if each.concept in kept and (min_score is None or each.score >= min_score)
-        ]
-        drawn = [
-            Drawn(
-                colour_of(self.concepts.index(each.concept)),
-                each.mask,
-                each.points,
-                f"{each.concept} {each.score:.2f}",
-            )
-            for each in sorted(objects, key=lambda each: each.score)  # the highest score on top
-        ]
-        return draw(self.images[frame], drawn)
+OnError = Literal["raise", "return"]
+PromptLike = Prompt | ImageLike
 
 
 class Model:
@@ -127,51 +37,103 @@ class Model:
         self._steps: list[Step] = []
         self.bank: Bank | None = None
 
+    def __repr__(self) -> str:
+        """The profile and what is looked for."""
+        names = "no prompts yet" if self.bank is None else ", ".join(self.bank.categories)
+        return f"<Model {self.config.profile}: {names}>"
+
     def set_prompts(
-        self, prompts: str | Path | Mapping[str, Prompt | ImageLike | Sequence[Prompt]]
+        self,
+        prompts: Bank
+        | str
+        | Path
+        | Iterable[str | Path]
+        | Mapping[str, PromptLike | Iterable[PromptLike]],
     ) -> Bank:
         """Describes the prompts; replaces those of an earlier call.
 
         Args:
-            prompts: a folder as for `ipseg segment --prompts`, or concept -> prompt or prompts.
+            prompts: concept -> its prompt, or any iterable of prompts: each a `Prompt`, or an image
+                as for `segment`, folders and globs included. Or, with names as for `ipseg segment
+                --prompts`: a folder, a glob, a file, or an iterable of such. Or what was described
+                before: the folder of an earlier run (or of its bank), or a bank that another model
+                returned.
+
+        Returns:
+            The bank; in a notebook it is displayed as the prompts with what was taken for their
+            objects.
 
         Raises:
-            PromptError: a prompt cannot be used; names it.
+            PromptError: a prompt cannot be used; names it. Or a bank was made with other settings.
         """
-        if isinstance(prompts, Mapping):
-            rows = list(_prompt_rows(prompts))
+        if isinstance(prompts, Bank):
+            bank = self._checked(prompts)
+        elif isinstance(prompts, str | PathLike) and exists(f"{prompts}/manifest.json"):
+            # Run folders are read by the layer above, of which this one knows nothing else.
+            bank = import_module("pipeline.prompts").open_bank(str(prompts), self.config)
         else:
-            rows = find_prompts(str(prompts))
-        drawn = any(row.get("given_box") or row.get("given_points") for row in rows)
-        steps = prompt_chains({"": self.config}, drawn=drawn).steps
-        prepare(steps)
-        bank = PromptsInMemory(list(run_local(steps, rows)), self.config.method.merge)
+            bank = self._describe(prompt_rows(prompts))
         self._steps = image_chain({"": self.config}, {"": bank})
         prepare(self._steps)
         self.bank = bank
         return bank
 
+    def _describe(self, rows: Sequence[Row]) -> Bank:
+        drawn = any(row.get("given_box") or row.get("given_points") for row in rows)
+        chains = prompt_chains({"": self.config}, drawn=drawn)
+        prepare(chains.steps)
+        described = list(run_local(chains.steps, rows, self.config.runtime.batch_size))
+        return PromptsInMemory(described, self.config.method.merge, settings=chains.settings)
+
+    def _checked(self, bank: Bank) -> Bank:
+        if isinstance(bank, PromptsInMemory) and bank.settings is not None:
+            mine = [prompt_chains({"": self.config}, drawn=drawn) for drawn in (False, True)]
+            if bank.settings not in [chains.settings for chains in mine]:
+                raise PromptError(
+                    f"this bank was made with other settings than profile "
+                    f"'{self.config.profile}' has: give the prompts again"
+                )
+        return bank
+
     # A string is an iterable of strings to a type checker; the first signature wins.
     @overload
-    def segment(self, images: ImageLike) -> Segmentation: ...  # type: ignore[overload-overlap]
+    def segment(  # type: ignore[overload-overlap]
+        self, images: ImageLike, *, on_error: OnError = "raise"
+    ) -> Segmentation: ...
 
     @overload
-    def segment(self, images: Iterable[ImageLike]) -> Iterator[Segmentation]: ...
+    def segment(
+        self, images: Iterable[object], *, on_error: OnError = "raise"
+    ) -> Iterator[Segmentation]: ...
 
     def segment(
-        self, images: ImageLike | Iterable[ImageLike]
+        self, images: ImageLike | Iterable[object], *, on_error: OnError = "raise"
     ) -> Segmentation | Iterator[Segmentation]:
         """Finds every concept in one image, or in each of many, as they are asked for.
+
+        Args:
+            images: one image: path, URL, encoded bytes, Pillow image, or pixels: (H, W), (H, W, 3)
+                RGB or (H, W, 4) with alpha, uint8 or floats from 0 to 1. Or many: a folder, a glob,
+                or any iterable of all of these.
+            on_error: what becomes of an image that cannot be used: "raise" an error, or "return" a
+                result that has an `error` and no objects.
+
+        Returns:
+            The result; of many images one after the other in their order. They are taken in batches
+            of `runtime.batch_size` as the results are asked for: a generator may go on for ever.
 
         Raises:
             PromptError: no prompts were given.
             ImageError: an image cannot be used; names it.
+            ConfigError: `on_error` is neither.
         """
         if self.config.method.row_is == "sequence":
             raise ImageError("this method takes sequences: use segment_sequence")
-        if isinstance(images, str | Path | bytes | np.ndarray):
-            return self._segment(_image_row(images))
-        return (self._segment(_image_row(image)) for image in images)
+        if on_error not in ("raise", "return"):
+            raise ConfigError(f"on_error is 'raise' or 'return', not {on_error!r}")
+        if not is_one_image(images):
+            return self._run(image_rows(images), on_error)
+        return next(self._run(image_rows(images), on_error))
 
     def segment_sequence(self, frames: Sequence[str | Path]) -> Segmentation:
         """Finds every concept in the frames of a sequence.
@@ -186,16 +148,14 @@ class Model:
         if self.config.method.row_is != "sequence":
             raise ImageError("this method takes single images: use segment")
         uris = [str(frame) for frame in frames]
-        return self._segment({"key": uris[0], "uri": uris[0], "frame_uris": uris})
+        return next(self._run([{"key": uris[0], "uri": uris[0], "frame_uris": uris}], "raise"))
 
-    def _segment(self, given: Row) -> Segmentation:
+    def _run(self, rows: Iterable[Row], on_error: OnError) -> Iterator[Segmentation]:
         if self.bank is None:
             raise PromptError("give prompts first: set_prompts({'cup': 'cup.jpg'})")
-        (row,) = run_local(self._steps, [given])
-        if is_failed(row):
-            raise ImageError(f"{row['key']}: {row['error_message']} (in step {row['error_stage']})")
-        images = row["frames"] if "frames" in row else [row["image"]]
-        return Segmentation(images, tuple(row["objects"]), tuple(self.bank.categories))
+        concepts = tuple(self.bank.categories)
+        done = run_local(self._steps, rows, self.config.runtime.batch_size)
+        return (_result(row, concepts, on_error) for row in done)
 
 
 def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model:
@@ -203,26 +163,12 @@ def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model
     return Model(load_config(profile, overrides))
 
 
-def _image_row(image: ImageLike) -> Row:
-    if isinstance(image, np.ndarray):
-        return {"key": "array", "uri": "", "image_bytes": encode_png(image)}
-    if isinstance(image, bytes):
-        return {"key": "bytes", "uri": "", "image_bytes": image}
-    return {"key": str(image), "uri": str(image), "image_bytes": fetch(str(image))}
-
-
-def _prompt_rows(prompts: Mapping[str, Prompt | ImageLike | Sequence[Prompt]]) -> Iterator[Row]:
-    for concept, given in prompts.items():
-        many = given if isinstance(given, list | tuple) else [given]
-        for index, each in enumerate(many):
-            prompt = each if isinstance(each, Prompt) else Prompt(each)
-            key = f"{concept}/{index}"
-            row = {**_image_row(prompt.image), "key": key, "concept": concept}
-            row["uri"] = row["uri"] or key
-            if prompt.mask is not None:
-                row["given_mask"] = rle_address(encode_rle(prompt.mask))
-            if prompt.box is not None:
-                row["given_box"] = parse_box([float(v) for v in prompt.box], key)
-            if prompt.points is not None:
-                row["given_points"] = parse_points(np.asarray(prompt.points).tolist(), key)
-            yield row
+def _result(row: Row, concepts: tuple[str, ...], on_error: OnError) -> Segmentation:
+    key = str(row["key"])
+    if is_failed(row):
+        why = f"{row['error_message']} (in step {row['error_stage']})"
+        if on_error == "raise":
+            raise ImageError(f"image {key}: {why}")
+        return Segmentation((), (), concepts, key, why)
+    images = row["frames"] if "frames" in row else [row["image"]]
+    return Segmentation(images, tuple(row["objects"]), concepts, key)

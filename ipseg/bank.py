@@ -7,6 +7,7 @@ entry are read when they are used (`Entry.features`).
 
 from __future__ import annotations
 
+import threading
 from abc import ABC, abstractmethod
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ipseg.errors import PromptError
+from ipseg.prompt_sheet import prompt_sheet
 from ipseg.rows import Arrays, Row
 
 
@@ -79,9 +81,19 @@ class PromptsInMemory(Bank):
     """A bank of a few prompts, described in this process."""
 
     def __init__(
-        self, rows: Sequence[Row], merge: Callable[[Sequence[Arrays]], Arrays], chain: str = ""
+        self,
+        rows: Sequence[Row],
+        merge: Callable[[Sequence[Arrays]], Arrays],
+        chain: str = "",
+        settings: object = None,
     ) -> None:
         """Takes rows that came out of a prompt chain.
+
+        Args:
+            rows: of prompts.
+            merge: features of a concept's prompts -> those of the concept.
+            chain: whose features it gives.
+            settings: that the rows depend on, for those who compare banks; None if not known.
 
         Raises:
             PromptError: a prompt failed; names it and the reason.
@@ -93,6 +105,20 @@ class PromptsInMemory(Bank):
             (prompt,) = (p for p in row["prompts"] if p["chain"] == chain)
             shots.setdefault(row["concept"], []).append(prompt["features"])
         self._features = {name: merge(shots[name]) for name in sorted(shots)}
+        self.settings = settings
+        self._prompts = [
+            {"concept": row["concept"], "key": row["key"], "thumbnail": row.get("thumbnail")}
+            | {"prompts": [p | {"features": None} for p in row["prompts"] if p["chain"] == chain]}
+            for row in rows
+        ]
+
+    def __repr__(self) -> str:
+        """The concepts."""
+        return f"<Bank of {len(self._features)}: {', '.join(self._features)}>"
+
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook displays: the prompts, and what was taken for the object of each."""
+        return prompt_sheet(self._prompts)
 
     @property
     def identity(self) -> tuple[str, ...]:
@@ -115,22 +141,30 @@ class PromptsInMemory(Bank):
 
 
 class RecentlyUsed:
-    """Arrays by key, those used last; the least recently used go when they take too much memory."""
+    """Arrays by key, those used last; the least recently used go when they take too much memory.
+
+    Several threads may use it. Where they read the same item at the same time, one is kept.
+    """
 
     def __init__(self, limit: int) -> None:
         """Holds at most `limit` bytes, or a single item that is larger."""
         self.limit, self.held = limit, 0
         self._items: OrderedDict[Any, tuple[Arrays, int]] = OrderedDict()
+        self._lock = threading.Lock()
 
     def get(self, key: object, read: Callable[[], Arrays]) -> Arrays:
         """The item of a key; read, and remembered, if it is not held."""
-        if key in self._items:
-            self._items.move_to_end(key)
-            return self._items[key][0]
+        with self._lock:
+            if key in self._items:
+                self._items.move_to_end(key)
+                return self._items[key][0]
         arrays = read()
         size = sum(array.nbytes for array in arrays.values())
-        self._items[key] = (arrays, size)
-        self.held += size
-        while self.held > self.limit and len(self._items) > 1:
-            self.held -= self._items.popitem(last=False)[1][1]
+        with self._lock:
+            if key in self._items:
+                return self._items[key][0]
+            self._items[key] = (arrays, size)
+            self.held += size
+            while self.held > self.limit and len(self._items) > 1:
+                self.held -= self._items.popitem(last=False)[1][1]
         return arrays

@@ -49,6 +49,8 @@ METRIC = pa.struct(
         *ASK.fields[:6],
         ("status", pa.string()),  # "ok", or "failed": nothing could be compared
         ("error_message", pa.string()),
+        ("mask", pa.string()),  # file of the ground truth; null where none says so
+        ("turned", pa.bool_()),  # whether it was turned as its image is
         *(
             (name, pa.int64())
             for name in ("pixels", "intersection", "union", "ground_truth", "predicted")
@@ -111,13 +113,17 @@ COLUMNS: dict[str, Column] = {
     "key": Column("stable id of the row within its source", pa.string()),
     "shard": Column("part of the source the row came from; names the output shard", pa.string()),
     "uri": Column("address of the image; `ipseg.storage.addresses.fetch` reads it", pa.string()),
+    "version": Column("of the image's file: changes when it is replaced; or null", pa.string()),
+    "content_hash": Column("32 hex digits over the encoded image", pa.string()),
+    "carried": Column("JSON: columns of the source that go along to the output", pa.string()),
     "image_bytes": Column("the encoded image, or null before it is read", pa.large_binary()),
     "image": Column("(H, W, 3) uint8 RGB, upright", None),
     "frame_uris": Column("addresses of the frames of a sequence, in order", pa.list_(pa.string())),
     "frames": Column("sequence of (H, W, 3) uint8 RGB, each decoded when it is asked for", None),
     "width": Column("pixels", pa.int32()),
     "height": Column("pixels", pa.int32()),
-    "crop": Column("x0, y0, x1, y1: the part of the image that counts", pa.list_(pa.int32())),
+    "orientation": Column("EXIF orientation of the stored pixels, 1 (upright) to 8", pa.int8()),
+    "crop": Column("x0, y0, x1, y1 in stored pixels: what counts", pa.list_(pa.int32())),
     "concept": Column("what a prompt image is an example of", pa.string()),
     "given_mask": Column("address of the mask beside a prompt", pa.string()),
     "given_box": Column("x0, y0, x1, y1: the box beside a prompt", pa.list_(pa.float32())),
@@ -155,6 +161,13 @@ COLUMNS: dict[str, Column] = {
         lambda objects: [each.record() for each in objects],
         lambda records: [Object.from_record(each) for each in records],
     ),
+    "kept_objects": Column(
+        "objects of other concepts that an earlier run found",
+        pa.list_(OBJECT),
+        lambda objects: [each.record() for each in objects],
+        lambda records: [Object.from_record(each) for each in records],
+    ),
+    "kept_metrics": Column("metrics of an earlier run for other concepts", pa.list_(METRIC)),
     "metrics": Column("comparison with the ground truth, one for each ask", pa.list_(METRIC)),
     "chain_errors": Column("chains that failed on the row, others did not", pa.list_(CHAIN_ERROR)),
     "error_stage": Column("step that failed, or null", pa.string()),

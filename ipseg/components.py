@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from importlib import import_module
 
+DEFAULT_PROFILE = "classical"  # of every command: it needs no download
+
 SALIENCY = {
     "classical": "ipseg.saliency.classical:ClassicalSaliency",
     "cornet": "ipseg.saliency.cornet:CorNetSaliency",

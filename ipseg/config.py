@@ -8,6 +8,7 @@ else: batch sizes and resources live in `runtime` and are left out of it.
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import hashlib
 import json
@@ -22,7 +23,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import Field
 
-from ipseg.components import METHODS
+from ipseg.components import DEFAULT_PROFILE, METHODS
 from ipseg.errors import ConfigError
 from ipseg.methods.method import Method
 from ipseg.networks.models import Models
@@ -32,7 +33,6 @@ from ipseg.vision.images import ImageLimits
 
 log = logging.getLogger("ipseg")
 
-DEFAULT_PROFILE = "classical"
 _DEFAULT_METHOD = "ipseg"
 
 
@@ -61,7 +61,9 @@ class Runtime:
         batch_size: rows a worker handles in one call.
         block_rows: rows in one unit of scheduling; at least `batch_size`. None lets the plan
             decide: few, so that all workers have some, and more where there are very many rows.
-        part_rows: rows in one output file; more are lost and redone when a run is killed.
+        part_rows: rows in one output file.
+        flush_seconds: a finished row is written after so long at the latest, in a smaller file
+            where there are not enough: what a run loses that is killed without warning.
         actors: workers in the pool of each stage that loads a model; None lets the plan decide.
         stages: name of a stage (as `ipseg plan` lists them) -> what is different for it.
         stall_seconds: a run in which nothing moves for so long is ended; longer than it takes to
@@ -75,6 +77,7 @@ class Runtime:
     batch_size: Annotated[int, Field(ge=1)] = 4
     block_rows: Annotated[int, Field(ge=1)] | None = None
     part_rows: Annotated[int, Field(ge=1)] = 256
+    flush_seconds: Annotated[float, Field(gt=0)] = 60.0
     actors: Annotated[int, Field(ge=1)] | None = None
     stages: dict[str, StageSettings] = field(default_factory=dict)
     gpu_card_gb: Annotated[float, Field(gt=0)] | None = None
@@ -158,6 +161,19 @@ def load_config(
     if method is not None and method != settings.get("method", _DEFAULT_METHOD):
         settings["method"] = method
         settings = _for_method(settings)
+    for override in overrides:
+        _apply(settings, override)
+    return build_config(name, settings)
+
+
+def config_again(resolved: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:
+    """A configuration from `Config.resolved`, as a manifest keeps it, with overrides.
+
+    Raises:
+        ConfigError: as `load_config`.
+    """
+    settings = copy.deepcopy(dict(resolved))
+    name = settings.pop("profile")
     for override in overrides:
         _apply(settings, override)
     return build_config(name, settings)

@@ -14,6 +14,9 @@ import pyarrow as pa
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
 
+CONVINCING = 0.5  # least score, and least evidence of presence
+PRESENCE = "presence"  # name of this evidence
+
 RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
 POINT = pa.struct([("x", pa.float32()), ("y", pa.float32()), ("label", pa.int8())])
 OBJECT = pa.struct(
@@ -24,7 +27,7 @@ OBJECT = pa.struct(
         ("instance", pa.int32()),
         ("frame", pa.int32()),
         ("bbox", pa.list_(pa.float32(), 4)),  # x, y, width, height, pixels
-        ("area", pa.float32()),  # pixels of the mask
+        ("area", pa.int64()),  # pixels of the mask; exact, which float32 is not from 2^24 on
         ("iscrowd", pa.int8()),
         ("segmentation", RLE_TYPE),
         ("score", pa.float32()),
@@ -90,6 +93,12 @@ class Object:
         return decode_rle(self.segmentation)
 
     @property
+    def convincing(self) -> bool:
+        """Whether score and, where the method has it, evidence of presence are at least 0.5."""
+        presence = self.evidence.get(PRESENCE)
+        return self.score >= CONVINCING and (presence is None or presence >= CONVINCING)
+
+    @property
     def area(self) -> int:
         """Pixels of the mask."""
         return rle_area(self.segmentation)
@@ -104,7 +113,7 @@ class Object:
         return {
             **{name: getattr(self, name) for name in _STORED},
             "bbox": self.bbox,
-            "area": float(self.area),
+            "area": self.area,
             "iscrowd": 0,
             "evidence": [{"name": n, "value": value} for n, value in self.evidence.items()],
             "points": encode_points(self.points),

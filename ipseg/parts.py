@@ -20,7 +20,7 @@ from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
 
 # Fields of these types are chosen by `kind`; features are a mapping of kind to settings.
-_REGISTRIES: dict[Any, Mapping[str, str]] = {
+REGISTRIES: dict[Any, Mapping[str, str]] = {
     Saliency: SALIENCY,
     Segmenter: SEGMENTERS,
     Extractor: FEATURES,
@@ -45,15 +45,17 @@ def build(kind: Any, where: str, value: object) -> Any:  # noqa: ANN401
     arguments = typing.get_args(kind)
     if typing.get_origin(kind) in (types.UnionType, typing.Union) and type(None) in arguments:
         (kind,) = (each for each in arguments if each is not type(None))
-        return None if value is None else build(kind, where, value)
-    if kind in _REGISTRIES:
+        if value is None or (kind in REGISTRIES and value == {}):  # {}: its kind was set to null
+            return None
+        return build(kind, where, value)
+    if kind in REGISTRIES:
         options = dict(mapping(where, value))
-        return build(_class_of(where, _REGISTRIES[kind], options.pop("kind", None)), where, options)
+        return build(_class_of(where, REGISTRIES[kind], options.pop("kind", None)), where, options)
     if typing.get_origin(kind) is dict and _is_nested(item := typing.get_args(kind)[1]):
         options = mapping(where, value)
         kinds = dict.fromkeys(options, item)
-        if item in _REGISTRIES:
-            kinds = {each: _class_of(where, _REGISTRIES[item], each) for each in options}
+        if item in REGISTRIES:
+            kinds = {each: _class_of(where, REGISTRIES[item], each) for each in options}
         return {each: build(kinds[each], f"{where}.{each}", options[each]) for each in options}
     if dataclasses.is_dataclass(kind):
         return _build_dataclass(cast(type, kind), where, mapping(where, value))
@@ -110,7 +112,7 @@ def unknown(what: str, name: object, known: Sequence[str]) -> str:
 
 
 def _is_nested(kind: Any) -> bool:  # noqa: ANN401
-    return kind in _REGISTRIES or dataclasses.is_dataclass(kind)
+    return kind in REGISTRIES or dataclasses.is_dataclass(kind)
 
 
 def _build_dataclass(cls: type, where: str, options: dict[str, Any]) -> Any:  # noqa: ANN401
@@ -126,7 +128,7 @@ def _build_dataclass(cls: type, where: str, options: dict[str, Any]) -> Any:  # 
     for name, field in fields.items():
         nothing = dataclasses.MISSING
         if name not in values and field.default is nothing and field.default_factory is nothing:
-            registry = _REGISTRIES.get(types_of[name]) or _REGISTRIES.get(
+            registry = REGISTRIES.get(types_of[name]) or REGISTRIES.get(
                 (*typing.get_args(types_of[name]), None, None)[1]
             )
             choice = f"; choose from {', '.join(registry)}" if registry else ""
@@ -196,6 +198,6 @@ def own_modules() -> list[types.ModuleType]:
 
 def _kind_of(cls: type) -> str | None:
     location = f"{cls.__module__}:{cls.__qualname__}"
-    known = {at: kind for registry in _REGISTRIES.values() for kind, at in registry.items()}
+    known = {at: kind for registry in REGISTRIES.values() for kind, at in registry.items()}
     own = not cls.__module__.startswith("ipseg.") and hasattr(cls, "setup")
     return known.get(location, location if own else None)

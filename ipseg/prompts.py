@@ -1,70 +1,194 @@
-"""Prompt images on disk: `DIR/<concept>.jpg` or `DIR/<concept>/*`, with masks, boxes or points."""
+"""Prompt images in files: what each is an example of, and its mask, box or points."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
+from itertools import chain, count
 from math import isfinite
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ipseg.errors import ImageError, PromptError
+from ipseg.errors import ImageError, PromptError, SourceError
 from ipseg.rows import Row
-from ipseg.storage.files import exists, is_folder, read_bytes
-from ipseg.storage.walk import iterate_files
+from ipseg.storage.files import exists, is_folder, is_local, read_bytes
+from ipseg.storage.walk import find_file, iterate_files
 from ipseg.vision.images import IMAGE_SUFFIXES, ImageLimits, decode
 
 MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX = ".mask.png", ".box.json", ".point.json"
 _BESIDE = (MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX)
+# Names that people give to the mask of cup.jpg, beside cup.mask.png.
+_LIKE_A_MASK = re.compile(r"(?P<of>.+)[ _.-](?:mask|masks|matte)", re.IGNORECASE)
 
 
-def find_prompts(url: str) -> list[Row]:
-    """Rows (key, uri, concept, given_*) for every prompt image below a folder.
+def pair(names: Iterable[str], folder: str) -> dict[str, dict[str, str]]:
+    """Prompt images, and what lies beside each: its mask, box and points.
 
-    `DIR/cup.jpg` and `DIR/cup/1.jpg` are both prompts for the concept 'cup'. Beside one, its object
-    may be given by `cup.mask.png`, `cup.box.json` ([x0, y0, x1, y1] in pixels) or `cup.point.json`
-    ([x, y], or a list of such points). Any fsspec URL will do.
+    Args:
+        names: files, relative to the folder.
+        folder: where they are, for errors.
+
+    Returns:
+        image -> suffix (`MASK_SUFFIX`, `BOX_SUFFIX`, `POINT_SUFFIX`) -> file; suffixes may be
+        spelled in any case.
 
     Raises:
-        PromptError: the folder is missing or holds no image, an image lies deeper than one folder,
-            or a mask, box or point has no image or cannot be read.
+        PromptError: a mask, box or point has no image, or not one alone; a mask is in another
+            format than PNG; or a file looks like a mask, but is not named like one.
     """
-    if not exists(url):
-        raise PromptError(f"prompt folder {url} does not exist")
-    if not is_folder(url):
-        raise PromptError(
-            f"{url} is a file; prompts are a folder: DIR/<concept>.jpg or DIR/<concept>/*"
-        )
-    files = dict(sorted((name, at) for name, at, folder in iterate_files(url) if not folder))
-    beside = {name: path for name, path in files.items() if name.endswith(_BESIDE)}
+    images: dict[str, str] = {}  # by name without suffix
+    beside: dict[tuple[str, str], str] = {}
+    for name in sorted(names):
+        suffix = next((each for each in _BESIDE if name.lower().endswith(each)), None)
+        file = PurePosixPath(name)
+        if suffix is not None:
+            place = (name[: -len(suffix)], suffix)
+            if place in beside:
+                raise PromptError(f"{folder}/{beside[place]} and {name} are of the same image")
+            beside[place] = name
+        elif file.suffix.lower() in IMAGE_SUFFIXES:
+            stem = str(file.with_suffix(""))
+            if stem.lower().endswith(".mask"):
+                raise PromptError(
+                    f"{folder}/{name} looks like a mask, but masks are PNG files ({MASK_SUFFIX}): "
+                    f"others are lossy, or not known to be"
+                )
+            if stem in images:
+                raise PromptError(
+                    f"{folder}/{images[stem]} and {name} have the same name: if one is the mask of "
+                    f"the other, name it {stem}{MASK_SUFFIX}, otherwise rename one"
+                )
+            images[stem] = name
+    for stem, name in images.items():
+        like = _LIKE_A_MASK.fullmatch(stem)
+        if like is not None and like["of"] in images:
+            raise PromptError(
+                f"{folder}/{name} looks like the mask of {images[like['of']]}: if it is, name it "
+                f"{like['of']}{MASK_SUFFIX}, otherwise rename it"
+            )
+    alone = [name for (stem, _), name in beside.items() if stem not in images]
+    if alone:
+        raise PromptError(f"{folder}/{min(alone)} has no prompt image beside it")
+    found: dict[str, dict[str, str]] = {name: {} for name in images.values()}
+    for (stem, suffix), name in beside.items():
+        found[images[stem]][suffix] = name
+    return found
+
+
+def find_prompts(url: str, concept: str | None = None) -> list[Row]:
+    """Rows (key, uri, concept, given_*) for the prompt images in a folder, of a glob, or one file.
+
+    `DIR/cup.jpg` and `DIR/cup/1.jpg` are both prompts for the concept 'cup', and so is the file
+    `cup.jpg` alone. Beside one, its object may be given by `cup.mask.png`, `cup.box.json` ([x0, y0,
+    x1, y1] in pixels) or `cup.point.json` ([x, y], or a list of such points), with suffixes in any
+    case. A glob, or one file, brings what lies beside its images along, but on a web server, where
+    nobody can ask for it. Any fsspec URL will do.
+
+    Args:
+        url: of the folder or file, or the glob.
+        concept: of all of them; None for the names that files and folders have.
+
+    Raises:
+        PromptError: nothing is there or no image, an image lies deeper than one folder (without
+            `concept`), a box or point cannot be read, or as `pair`.
+    """
+    files = _files(url)
+    one = find_file(url) is not None
+    where = url.rpartition("/")[0] if one else url
+    paired = pair(files, where)
+    if one and not paired:  # a file that is named is an image, whatever its suffix
+        paired = {name: {} for name in files}
     rows: list[Row] = []
-    for name, path in files.items():
+    for name, beside in sorted(paired.items()):
         relative = PurePosixPath(name)
-        if name.endswith(_BESIDE) or relative.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if len(relative.parts) > 2:
+        if len(relative.parts) > 2 and concept is None:
             raise PromptError(f"{url}/{name} lies too deep; put it in {url}/<concept>/")
-        own = {suffix: beside.pop(str(relative.with_suffix(suffix)), None) for suffix in _BESIDE}
-        row: Row = {
-            "key": name,
-            "uri": path,
-            "concept": relative.parts[0] if len(relative.parts) == 2 else relative.stem,
-        }
-        if mask := own[MASK_SUFFIX]:
-            row["given_mask"] = f"{mask}#object"
-        if box := own[BOX_SUFFIX]:
-            row["given_box"] = parse_box(_numbers(box), box)
-        if points := own[POINT_SUFFIX]:
-            row["given_points"] = parse_points(_numbers(points), points)
+        row: Row = {"key": name, "uri": files[name]}
+        if concept is None:
+            row["concept"] = relative.parts[0] if len(relative.parts) == 2 else relative.stem
+        else:
+            row |= {"key": f"{concept}/{name}", "concept": concept}
+        at = {suffix: files[file] for suffix, file in beside.items()}
+        if MASK_SUFFIX in at:
+            row["given_mask"] = f"{at[MASK_SUFFIX]}#object"
+        if BOX_SUFFIX in at:
+            row["given_box"] = parse_box(_numbers(at[BOX_SUFFIX]), at[BOX_SUFFIX])
+        if POINT_SUFFIX in at:
+            row["given_points"] = parse_points(_numbers(at[POINT_SUFFIX]), at[POINT_SUFFIX])
         rows.append(row)
-    if beside:
-        raise PromptError(f"{url}/{min(beside)} has no prompt image beside it")
     if not rows:
         raise PromptError(
             f"no prompt image in {url}: put one image for each concept there, "
             f"DIR/<concept>.jpg or DIR/<concept>/*.jpg"
         )
     return rows
+
+
+def _files(url: str) -> dict[str, str]:
+    """Name -> address of what is in a folder, or of what a glob or a file names and lies beside."""
+    if not url:
+        raise PromptError("the address of the prompts is empty")
+    try:
+        files = {each.name: each.address for each in iterate_files(url) if not each.is_folder}
+    except SourceError as error:
+        raise PromptError(f"prompts: {error}") from error
+    if not is_folder(url) and not url.startswith(("http://", "https://")):
+        for name, at in list(files.items()):
+            folder, _, file = at.rpartition("/")
+            above = name.removesuffix(file)
+            files |= {above + each: f"{folder}/{each}" for each in _beside(folder, file)}
+    return files
+
+
+def _beside(folder: str, file: str) -> list[str]:
+    """Files in the same folder that are, or look like, the mask, box or points of an image."""
+    stem = PurePosixPath(file).stem
+    if not is_local(folder):
+        return [stem + each for each in _BESIDE if exists(f"{folder}/{stem}{each}")]
+    found = []
+    for each in sorted(path.name for path in Path(folder).iterdir()):
+        name = each.lower()
+        of = next((each[: -len(suffix)] for suffix in _BESIDE if name.endswith(suffix)), None)
+        like = _LIKE_A_MASK.fullmatch(PurePosixPath(each).stem)
+        if like and of is None and PurePosixPath(name).suffix in IMAGE_SUFFIXES:
+            of = like["of"]
+        if of == stem and each != file:
+            found.append(each)
+    return found
+
+
+def gather_prompts(
+    url: str | None, named: Sequence[str], boxes: Sequence[str], points: Sequence[str]
+) -> list[Row]:
+    """The prompts that a command line names.
+
+    Args:
+        url: as for `find_prompts`, or None.
+        named: "NAME=URL" each: prompts of one concept.
+        boxes: as for `with_drawn`.
+        points: as for `with_drawn`.
+
+    Raises:
+        PromptError: as `find_prompts` and `with_drawn`; or a text is not NAME=URL.
+    """
+    rows = [] if url is None else find_prompts(url)
+    for text in named:
+        concept, sign, at = text.partition("=")
+        if not concept or not sign:
+            raise PromptError(f"--prompt {text}: write NAME=FILE, as in cup=photos/cup.jpg")
+        rows += find_prompts(at, concept)
+    return with_drawn(with_own_keys(rows), boxes, points)
+
+
+def with_own_keys(rows: Iterable[Row]) -> list[Row]:
+    """The same prompts; files of the same name in several folders get keys of their own."""
+    taken: dict[str, Row] = {}
+    for row in rows:
+        keys = (f"{row['concept']}/{number}/{row['key']}" for number in count(2))
+        key = next(key for key in chain([row["key"]], keys) if key not in taken)
+        taken[key] = {**row, "key": key}
+    return list(taken.values())
 
 
 def with_drawn(rows: Sequence[Row], boxes: Sequence[str], points: Sequence[str]) -> list[Row]:

@@ -71,8 +71,13 @@ class Step(ABC):
         """Parts with networks that it loads; steps with equal ones run in the same worker."""
         return ()
 
+    @property
+    def thread_safe(self) -> bool:
+        """Whether several threads may call it at a time; a model is taken not to allow that."""
+        return not self.loads_model
+
     def setup(self) -> None:  # noqa: B027  (most steps have nothing to load)
-        """Loads models; called once per worker before the first rows."""
+        """Loads models, imports what is large; called before the first rows of a worker."""
 
     @abstractmethod
     def __call__(self, rows: list[Row]) -> list[Row]:

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
@@ -14,13 +15,36 @@ from ipseg.rows import Row, Step, failed, is_failed
 log = logging.getLogger(__name__)
 
 
-def prepare(steps: Iterable[Step]) -> None:
-    """Sets this process up for the steps: one OpenCV thread (results must not depend on cores)."""
+def prepare(steps: Iterable[Step], threads: int | None = None) -> None:
+    """Sets this process up for the steps: one OpenCV thread (results must not depend on cores).
+
+    Args:
+        steps: to set up.
+        threads: as for `use_threads`.
+    """
     import cv2
 
     cv2.setNumThreads(1)
     for step in steps:
         step.setup()
+    use_threads(threads)
+
+
+def use_threads(count: int | None) -> None:
+    """Has BLAS, OpenMP and torch run what this thread calls on so many threads.
+
+    It holds for the libraries that are loaded. BLAS and torch take it for the whole process.
+
+    Args:
+        count: of threads; None leaves them to the libraries.
+    """
+    if count is None:
+        return
+    from threadpoolctl import threadpool_limits
+
+    threadpool_limits(count)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(count)
 
 
 def run_step(step: Step, rows: Sequence[Row]) -> list[Row]:

@@ -8,13 +8,12 @@ end) the same command started again goes on where it was.
 from __future__ import annotations
 
 import logging
-import signal
 import sys
-from types import FrameType
 from typing import Annotated
 
 import typer
 
+import ipseg
 from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
@@ -26,13 +25,16 @@ from jobs.commands import (
     plan,
     prompts,
     report,
+    rescore,
     segment,
+    settings,
     show,
     status,
     weights,
 )
+from jobs.signals import stopped_in_order
 
-_TERMINATED = 128 + signal.SIGTERM
+_MODELS = ("torch", "torchvision", "diffusers", "transformers", "segment_anything", "safetensors")
 
 app = typer.Typer(
     name="ipseg",
@@ -46,10 +48,20 @@ app = typer.Typer(
 )
 
 
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"ipseg {ipseg.__version__}")
+        raise typer.Exit
+
+
 @app.callback()
 def _verbosity(
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
+    ] = False,
 ) -> None:
     level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
     handler = logging.StreamHandler(sys.stderr)
@@ -67,6 +79,8 @@ app.command(epilog=errors.EPILOG)(errors.errors)
 app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
 app.command(epilog=show.EPILOG)(show.show)
 app.command(epilog=report.EPILOG)(report.report)
+app.command(epilog=rescore.EPILOG)(rescore.rescore)
+app.command(epilog=settings.EPILOG)(settings.settings)
 app.command(epilog=demo.EPILOG)(demo.demo)
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
@@ -76,9 +90,9 @@ app.command()(doctor.doctor)
 
 def main() -> None:
     """Entry point: runs a verb; turns errors a person can fix into one line and an exit code."""
-    signal.signal(signal.SIGTERM, _terminate)
     try:
-        app(standalone_mode=True)
+        with stopped_in_order():
+            app(standalone_mode=True)
     except IpsegError as error:
         typer.secho(f"ipseg: {error}", fg="red", err=True)
         wrong_call = isinstance(error, ConfigError)
@@ -88,15 +102,13 @@ def main() -> None:
         kept = "what is written is kept: fix this and start the same command again"
         typer.secho(f"ipseg: {error}; {kept}", fg="red", err=True)
         sys.exit(1)
-    except KeyboardInterrupt:
-        typer.secho("ipseg: interrupted; the same command goes on where this one was", err=True)
-        sys.exit(130)
-
-
-def _terminate(signum: int, frame: FrameType | None) -> None:
-    """Unwinds the stack, so that leases are given back and Ray is stopped."""
-    typer.secho("ipseg: terminated; the same command goes on where this one was", err=True)
-    sys.exit(_TERMINATED)
+    except ModuleNotFoundError as error:
+        package = (error.name or "").partition(".")[0]
+        if package not in _MODELS:
+            raise
+        needs = f"this needs the package {package}: pip install 'ipseg[models]'"
+        typer.secho(f"ipseg: {needs}", fg="red", err=True)
+        sys.exit(1)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from ipseg.benchmarks.benchmark import Benchmark, PreparedBenchmark
 from ipseg.benchmarks.open import benchmark_class
 from ipseg.components import BENCHMARKS
 from ipseg.errors import ConfigError, SourceError
+from jobs.evaluation.wording import dropped_lines
 from jobs.output import print_json
 from jobs.reading import Reading
 
@@ -43,13 +44,16 @@ def list_benchmarks(*, as_json: bool) -> None:
         console.print()
 
 
-def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -> None:
+def prepare_benchmark(
+    name: str, root: str, out: str | None, *, strict: bool, as_json: bool
+) -> None:
     """Builds what a benchmark's loader reads from the official annotation files.
 
     Args:
         name: of the benchmark.
         root: data root, path or URL.
         out: folder to write to instead, for a data root that cannot be written to.
+        strict: refuse records of annotations that cannot be used.
         as_json: print the files as JSON.
 
     Raises:
@@ -60,7 +64,7 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
     kind = benchmark_class(name)
     title = kind.title
     with Reading(f"preparing {title}") as reading:
-        benchmark = kind(root, progress=reading)
+        benchmark = kind(root, strict=strict, progress=reading)
         if not isinstance(benchmark, PreparedBenchmark):
             prepared = [other for other in BENCHMARKS if _is_prepared(other)]
             raise ConfigError(
@@ -69,7 +73,8 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
             )
         written = benchmark.prepare(out)
     if as_json:
-        print_json({"benchmark": name, "written": written}, indent=1)
+        dropped = benchmark.dropped.listed
+        print_json({"benchmark": name, "written": written, "dropped": dropped}, indent=1)
         return
     console = Console(highlight=False)
     if not written:
@@ -82,6 +87,8 @@ def prepare_benchmark(name: str, root: str, out: str | None, *, as_json: bool) -
     else:
         for file in written:
             console.print(f"wrote {escape(file)}", soft_wrap=True)
+    for line in dropped_lines(benchmark.dropped.listed):
+        console.print(escape(line), soft_wrap=True)
 
 
 def _about(name: str) -> dict[str, Any]:

@@ -14,7 +14,6 @@ from rich.text import Text
 from ipseg.config import Config
 from ipseg.errors import ConfigError, PromptError
 from ipseg.methods.chain import prompt_chains
-from ipseg.prompts import check_prompts, find_prompts, with_drawn
 from ipseg.rows import Mask, Row, Step, is_failed
 from ipseg.runner import prepare, run_local
 from ipseg.vision.images import encode_png
@@ -22,34 +21,23 @@ from ipseg.vision.masks import read_soft_mask
 from ipseg.vision.overlay import Tile, colour_of, grid, isolate
 from jobs.output import print_json, write_file
 
+_UNREADABLE = np.full((180, 240, 3), 225, np.uint8)  # in place of an image
 
-def draw_prompts(
-    folder: str,
-    out: Path,
-    config: Config,
-    *,
-    boxes: Sequence[str] = (),
-    points: Sequence[str] = (),
-    as_json: bool,
-) -> None:
-    """Finds the object of every prompt in a folder, as `segment` does, and draws all of them.
+
+def draw_prompts(rows: Sequence[Row], out: Path, config: Config, *, as_json: bool) -> None:
+    """Finds the object of every prompt, as `segment` does, and draws all of them.
 
     Args:
-        folder: of prompt images, with masks, boxes or points beside them; path or fsspec URL.
+        rows: from `gather_prompts`.
         out: PNG to write.
         config: says how objects are found.
-        boxes: "NAME=x0,y0,x1,y1" each, see `with_drawn`.
-        points: "NAME=x,y" each.
         as_json: print JSON instead of a table.
 
     Raises:
-        PromptError: the folder or a prompt in it cannot be used; where all images can be decoded
-            at least, the drawing is written before.
+        PromptError: a prompt cannot be used; the drawing is written before, and says why.
         ConfigError: the method takes no prompt images, or a part is not set that the support needs.
         OutputError: `out` cannot be written.
     """
-    rows = with_drawn(find_prompts(folder), boxes, points)
-    check_prompts(rows, config.images)
     steps = _steps(config, drawn=any(r.get("given_box") or r.get("given_points") for r in rows))
     prepare(steps)
     found = list(run_local(steps, rows))
@@ -88,7 +76,7 @@ def _mask(row: Row) -> Mask:
 def _tile(row: Row, index: int) -> Tile:
     caption = f"{row['concept']}: {row['key']}"
     if is_failed(row):
-        return Tile(row["image"], caption, row["error_message"])
+        return Tile(row.get("image", _UNREADABLE), caption, row["error_message"])
     return Tile(isolate(row["image"], _mask(row), colour_of(index)), caption, row["warning"] or "")
 
 

@@ -6,7 +6,7 @@ import hashlib
 import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import pyarrow as pa
@@ -18,8 +18,9 @@ from ipseg.config import Config
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Row, Step
 from ipseg.steps.judge import Judge
+from ipseg.storage.stamps import stamps
+from pipeline.engines.choice import EngineName
 from pipeline.job import Done, Job, Listed, run_job
-from pipeline.process import EngineName
 from pipeline.prompts import Prompts
 from pipeline.runfolder.ledger import Retry
 from pipeline.sources.listing import Spool
@@ -99,13 +100,16 @@ def evaluate(work: Evaluation) -> Done:
     Raises:
         IpsegError: something the caller can fix.
     """
+    variants = {label: _with_orientation(c, work.protocol) for label, c in work.variants.items()}
+    images = next(iter(variants.values())).images
+    protocol = replace(work.protocol, mask_orientation=images.mask_orientation)
 
     def judge(banks: dict[str, Bank]) -> list[Step]:
-        return [Judge(work.protocol, banks)]
+        return [Judge(protocol, banks)]
 
     job = Job(
         out=work.out,
-        variants=work.variants,
+        variants=variants,
         listing=_listed(work),
         prompts=supports_of(work.episodes),
         identity=work.identity,
@@ -119,10 +123,18 @@ def evaluate(work: Evaluation) -> Done:
     return run_job(job)
 
 
+def _with_orientation(config: Config, protocol: Protocol) -> Config:
+    """The settings with the benchmark's rule of how masks lie on images, unless they have one."""
+    if config.images.mask_orientation != "auto":
+        return config
+    images = replace(config.images, mask_orientation=protocol.mask_orientation)
+    return replace(config, images=images)
+
+
 @contextmanager
 def _listed(work: Evaluation) -> Iterator[Listed]:
     rows: Iterator[Row] = iter(_queries(work.episodes))
-    with Spool(("key", "uri", "frame_uris", "crop", "asks")) as spool:
+    with Spool(("key", "uri", "version", "frame_uris", "crop", "asks")) as spool:
         spool.add(as_sequences(rows) if work.of_sequences else rows)
         yield _Queries(work.benchmark, spool)
 
@@ -143,13 +155,37 @@ class _Queries:
 def _queries(episodes: Sequence[Episode]) -> list[Row]:
     """One row for each image that is a query, with all that it is asked for."""
     rows: dict[str, Row] = {}
+    states = _states(episodes)
+    made_of: dict[str, list[str]] = {}
     for episode in episodes:
         query = episode.query
         row = rows.setdefault(query.key, {"key": query.key, **_image(query), "asks": []})
+        made_of.setdefault(query.key, []).extend(
+            states[file] for each in (query, *episode.supports) for file in _files(each)
+        )
         asked = {name: getattr(episode, name) for name in _ASKED}
         asked |= {"concept": entry_of(episode), "frame": 0, "ground_truth": query.ground_truth}
         row["asks"].append(asked)
+    for key, known in made_of.items():
+        rows[key]["version"] = _digest(known)
     return list(rows.values())
+
+
+def _files(example: Example) -> list[str]:
+    """Files that an example is made of; masks that are in its address are none."""
+    mask = example.ground_truth
+    return [example.uri, *([] if mask.startswith("rle:") else [mask.rpartition("#")[0]])]
+
+
+def _states(episodes: Sequence[Episode]) -> dict[str, str]:
+    """What changes when a file of an episode does: a number is only as good as its ground truth."""
+    examples = (each for episode in episodes for each in (episode.query, *episode.supports))
+    files = {file for each in examples for file in _files(each) if file}
+    return {"": ""} | {file: str(stamp) for file, stamp in stamps(files).items()}
+
+
+def _digest(known: Sequence[str]) -> str:
+    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
 def _image(example: Example) -> Row:
@@ -166,8 +202,15 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
     """The supports of episodes as prompts: each image and mask once, whatever uses it."""
     rows: dict[str, Row] = {}
     concepts: dict[str, list[str]] = {}
+    states = _states(episodes)
     for episode in episodes:
-        made = [_support(support, episode.class_name) for support in episode.supports]
+        made = [
+            {
+                **_support(support, episode.class_name),
+                "version": _digest([states[file] for file in _files(support)]),
+            }
+            for support in episode.supports
+        ]
         rows |= {row["key"]: row for row in made}
         concepts[entry_of(episode)] = [row["key"] for row in made]
     return Prompts(list(rows.values()), concepts, needed=False)
@@ -175,7 +218,7 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
 
 def _support(support: Example, class_name: str) -> Row:
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
-    beside = f"{MASK_SUFFIX}#" in support.ground_truth
+    beside = f"{MASK_SUFFIX}#" in support.ground_truth.lower()
     return {
         # An image may be an example of several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",

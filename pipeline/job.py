@@ -33,13 +33,20 @@ from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
 from pipeline.runfolder.manifest import weights_identity
 from pipeline.runfolder.open_run import open_run
-from pipeline.runfolder.sink import OBJECTS, ShardWriter
+from pipeline.runfolder.sink import KEPT, OBJECTS, ShardWriter
 from pipeline.sources.source import Source
 from pipeline.stages.stage import build_stages
 
-SOURCE_COLUMNS = ("key", "shard", "uri", "image_bytes", "frame_uris", "crop", "asks")
+SOURCE_COLUMNS = (
+    *("key", "shard", "uri", "version", "carried", "image_bytes", "frame_uris", "crop", "asks"),
+    *KEPT.values(),
+)
 _OF_THE_BANK = ("prompts", "benchmark", "episodes")  # of the identity
-OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *OBJECTS)
+OUTPUT_COLUMNS = (
+    *("key", "shard", "uri", "version", "carried", "content_hash", "width", "height"),
+    *OBJECTS,
+    *KEPT.values(),
+)
 
 JudgeSteps = Callable[[dict[str, Bank]], list[Step]]
 
@@ -65,6 +72,7 @@ class Job(Start):
         about: what else the manifest says.
         judge: makes the steps that compare objects with ground truth; None for none.
         prompt_ids: write the prompts' ids into each row.
+        looks_for: concepts that every row is asked for; None where rows say it themselves.
         steps: of one's own, after those of the method and before the judge.
     """
 
@@ -77,6 +85,7 @@ class Job(Start):
     about: Mapping[str, Any] = field(default_factory=dict)
     judge: JudgeSteps | None = None
     prompt_ids: bool = False
+    looks_for: Sequence[str] | None = None
     steps: Sequence[Step] = ()
 
     @property
@@ -122,41 +131,45 @@ def run_job(job: Job) -> Done:
     """
     identity = run_identity(job)
     clock = time.perf_counter()
-    with (
-        job.listing as listed,
-        open_run(job.out, identity, overwrite=job.overwrite) as run,
-        engine_for(job.engine, job.config.runtime, calibrated=job.calibrated) as engine,
-    ):
+    with job.listing as listed, open_run(job.out, identity, overwrite=job.overwrite) as run:
         source = listed.write(job.out, earlier_shard_count(job.out))
         write_shards(job.out, source.shards)
         banks = banks_of(job.bank_folder, job.variants, job.chains)
         steps = image_steps(job, banks)
-        _check_stages(job, engine, steps)
-        if job.prompts is not None:
-            describe(
-                job.bank_folder,
-                job.prompts,
-                job.variants,
-                engine,
-                about={n: v for n, v in job.identity.items() if n in _OF_THE_BANK},
-                engine_name=job.engine,
-                retry=job.retry,
-                unused=run.earlier is None,
+        rows = None if source.rows is None else source.rows * len(job.variants)
+        runtime = job.config.runtime
+        with engine_for(job.engine, runtime, steps, rows, calibrated=job.calibrated) as engine:
+            _check_stages(job, engine, steps)
+            if job.prompts is not None:
+                describe(
+                    job.bank_folder,
+                    job.prompts,
+                    job.variants,
+                    engine,
+                    about={n: v for n, v in job.identity.items() if n in _OF_THE_BANK},
+                    retry=job.retry,
+                    unused=run.earlier is None,
+                )
+            by = run.begin(
+                job.config,
+                engine.name,
+                prompt_ids=_prompt_ids(job),
+                looks_for=job.looks_for,
+                bank=job.bank or BANK,
+                row_is=job.config.method.row_is,
+                source_kind=source.kind,
+                ignored_files=source.ignored,
+                **job.about,
             )
-        by = run.begin(
-            job.config,
-            job.engine,
-            prompt_ids=_prompt_ids(job),
-            bank=job.bank or BANK,
-            row_is=job.config.method.row_is,
-            source_kind=source.kind,
-            ignored_files=source.ignored,
-            **job.about,
-        )
-        writer, rows = ShardWriter(job.out, by), job.config.runtime.part_rows
-        work = Work(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, rows, job.retry)
-        outcome = process(engine, work, job.budget)
-        run.finish(outcome.counts)
+            work = Work(
+                *(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS),
+                *(ShardWriter(job.out, by, carried=source.carried), runtime.part_rows, job.retry),
+                earlier=run.earlier_runs,
+                missing=run.missing(job.looks_for),
+                check_content=job.check_content,
+            )
+            outcome = process(engine, work, job.budget)
+            run.finish(outcome.counts, outcome.rows_per_second)
     return Done(outcome, banks, time.perf_counter() - clock)
 
 

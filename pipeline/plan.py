@@ -80,7 +80,7 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
         if calibrated:
             if job.prompts is not None:
                 bank = job.bank_folder
-                describe(bank, job.prompts, job.variants, engine, about={}, engine_name="ray")
+                describe(bank, job.prompts, job.variants, engine, about={})
             log.info("measuring the stages on %d images", len(first))
             images, costs = balanced(images, first, runtime, rows)
     guess = estimate(images, costs, rows or PER_IMAGES) if costs else None

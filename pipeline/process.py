@@ -6,10 +6,10 @@ import io
 import logging
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -19,11 +19,15 @@ from ipseg.config import Runtime
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage.files import read_bytes, write_whole
+from ipseg.storage.walk import list_files
+from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.shard_io import ShardIO
 from pipeline.runfolder.folder import SHARDS
 from pipeline.runfolder.ledger import Ledger, Retry
-from pipeline.runfolder.sink import STATUSES, ShardWriter
+from pipeline.runfolder.parts import PARTS, Place
+from pipeline.runfolder.sink import ShardWriter
+from pipeline.runfolder.status import GONE, STATUSES
 from pipeline.sources.shard import Shard
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
@@ -33,7 +37,6 @@ if TYPE_CHECKING:
 
 log = logging.getLogger("ipseg")
 
-EngineName = Literal["ray", "local"]
 Engine: TypeAlias = "LocalEngine | RayEngine"
 SHARDS_SCHEMA = pa.schema(
     [
@@ -52,18 +55,21 @@ class Start:
     """How a run is started, whatever it does.
 
     Attributes:
-        engine: 'ray', or 'local' for this process alone.
+        engine: 'ray', 'local' for this process alone, 'auto' for the one that suits the work.
         overwrite: replace a run that is there already, instead of going on with it.
         retry: finished rows to do again, None for none.
         budget: failed rows after which the run is stopped.
         calibrated: size the pools by what stages cost on the first rows.
+        check_content: compare the bytes of every image with those that its row was made from; by
+            default only where size, time or ETag have changed.
     """
 
-    engine: EngineName = "ray"
+    engine: EngineName = "auto"
     overwrite: bool = False
     retry: Retry | None = None
     budget: FailureBudget = field(default_factory=FailureBudget)
     calibrated: bool = False
+    check_content: bool = False
 
     @property
     def start(self) -> dict[str, Any]:
@@ -83,6 +89,9 @@ class Work:
         writer: of finished rows, with the place they go to.
         part_rows: rows in one output file.
         retry: finished rows to do again, None for none.
+        earlier: ids of the earlier starts, oldest first.
+        missing: id of an earlier start -> concepts that it did not look for.
+        check_content: compare the bytes of every image with those that its row was made from.
     """
 
     source: Source
@@ -92,6 +101,9 @@ class Work:
     writer: ShardWriter
     part_rows: int
     retry: Retry | None = None
+    earlier: tuple[str, ...] = ()
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    check_content: bool = False
 
 
 @dataclass(frozen=True)
@@ -99,7 +111,8 @@ class Outcome:
     """What came of it.
 
     Attributes:
-        counts: rows of the source by status, earlier runs' included; every status is there.
+        counts: rows of the source by status, earlier runs' included; every status is there, but
+            "gone" only where there are some.
         before: of these, finished by earlier runs.
         seconds: this run took.
         stages: for each stage rows, failed rows, seconds, bytes per row.
@@ -115,19 +128,33 @@ class Outcome:
         """Rows that this run finished."""
         return sum(self.counts.values()) - self.before
 
+    @property
+    def rows_per_second(self) -> float:
+        """Of this run."""
+        return self.done_now / self.seconds
 
-def engine_for(name: EngineName, runtime: Runtime, *, calibrated: bool = False) -> Engine:
+
+def engine_for(
+    name: EngineName,
+    runtime: Runtime,
+    steps: Sequence[Step] = (),
+    rows: int | None = None,
+    *,
+    calibrated: bool = False,
+) -> Engine:
     """The engine of a name: a context, open while it is used.
 
     Args:
-        name: 'ray', or 'local' for this process alone.
+        name: as `Start.engine`.
         runtime: sizes of batches and pools.
+        steps: what it is for.
+        rows: to go through them; None if nobody has counted them.
         calibrated: size the pools by what stages cost on the first rows.
 
     Raises:
         ConfigError: there are no pools to size.
     """
-    if name == "local":
+    if chosen_engine(name, rows, steps, calibrated=calibrated) == "local":
         if calibrated:
             raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
         return LocalEngine(runtime)
@@ -154,7 +181,16 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
     started = time.perf_counter()
     writer = work.writer
     by = writer.provenance
-    ledger = Ledger(writer.out, by.run_id, by.config_sha256, work.retry, writer.group_rows)
+    ledger = Ledger(
+        out=writer.out,
+        run_id=by.run_id,
+        config_sha256=by.config_sha256,
+        runs=work.earlier,
+        missing=work.missing,
+        retry=work.retry,
+        check_content=work.check_content,
+        group_rows=writer.group_rows,
+    )
     given = (*work.given, *ERROR_COLUMNS)
     check_chain(work.steps, given)
     left, counts = unfinished_shards(work.source, ledger)
@@ -181,8 +217,10 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
             f"{read} rows were read but {counts.total()} are in {writer.out}; start the same "
             f"command again"
         )
+    gone = _mark_gone(work.source, ledger)
+    counts, before = counts + gone, before + gone.total()
     outcome = Outcome(
-        {status: counts.get(status, 0) for status in STATUSES},
+        {status: counts[status] for status in STATUSES if status != GONE or counts[GONE]},
         before,
         time.perf_counter() - started,
         stages,
@@ -193,6 +231,14 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
             f"may; all of them are written: see `ipseg errors {writer.out}`"
         )
     return outcome
+
+
+def _mark_gone(source: Source, ledger: Ledger) -> Counter[str]:
+    """Rows of shards that an earlier run had and the source has no longer."""
+    known = {shard.id for shard in source.shards}
+    parts = list_files(ledger.out, PARTS) if ledger.runs else []
+    lost = {Place("", part, 0).shard for part in parts} - known
+    return sum((ledger.mark_shard_gone(shard) for shard in sorted(lost)), Counter())
 
 
 def write_shards(out: str, shards: Sequence[Shard]) -> None:

@@ -16,14 +16,20 @@ from ipseg.rows import Row, check_chain
 from ipseg.storage.files import exists, read_bytes
 from pipeline.process import (
     Engine,
-    EngineName,
     Outcome,
     Work,
     earlier_shard_count,
     process,
     write_shards,
 )
-from pipeline.runfolder.bank import ENTRIES, GROUP_ROWS, StoredBank, bank_rows, write_entries
+from pipeline.runfolder.bank import (
+    ENTRIES,
+    GROUP_ROWS,
+    StoredBank,
+    bank_folder,
+    bank_rows,
+    write_entries,
+)
 from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.manifest import Manifest, differences, weights_identity
 from pipeline.runfolder.open_run import open_run
@@ -34,10 +40,13 @@ from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
 
-GIVEN = ("key", "uri", "concept", "crop", "given_mask", "given_box", "given_points", "ground_truth")
+GIVEN = (
+    *("key", "uri", "version", "concept", "crop"),
+    *("given_mask", "given_box", "given_points", "ground_truth"),
+)
 SOURCE_COLUMNS = (*GIVEN, "shard")
 STORED = ("prompts", "concept", "image_sha256", "thumbnail", "chain_errors")
-OUTPUT_COLUMNS = ("key", "shard", "uri", "width", "height", *STORED)
+OUTPUT_COLUMNS = ("key", "shard", "uri", "version", "width", "height", *STORED)
 PART_ROWS = 16  # a prompt may be megabytes of features
 
 
@@ -61,9 +70,10 @@ class Prompts:
         return any(row.get("given_box") or row.get("given_points") for row in self.rows)
 
     @property
-    def identity(self) -> dict[str, str]:
-        """A hash of each prompt's image and of what is given with it."""
-        return {row["key"]: _hash(row) for row in self.rows}
+    def identity(self) -> dict[str, dict[str, str]]:
+        """Concept -> key -> a hash of the prompt's image and of what is given with it."""
+        hashes = {row["key"]: _hash(row) for row in self.rows}
+        return {name: {key: hashes[key] for key in keys} for name, keys in self.concepts.items()}
 
 
 def _hash(row: Row) -> str:
@@ -92,7 +102,6 @@ def describe(
     engine: Engine,
     *,
     about: Mapping[str, Any],
-    engine_name: EngineName,
     retry: Retry | None = None,
     unused: bool = False,
 ) -> Outcome:
@@ -102,9 +111,8 @@ def describe(
         folder: of the bank.
         prompts: to describe.
         variants: label -> configuration, at least one.
-        engine: that runs it.
+        engine: of the images; that for few rows may be another.
         about: what else the bank is bound to: hashes of the prompts, or of a list of episodes.
-        engine_name: for the manifest.
         retry: prompts to do again, None for none. Prompts that are needed and have failed are done
             again in any case: a run that ended because of them can be started again.
         unused: no image was matched with the bank yet, so that of other prompts is replaced.
@@ -115,25 +123,29 @@ def describe(
     """
     chains = chains_of(variants, prompts)
     config = next(iter(variants.values()))
+    engine = engine.for_few(chains.steps, len(prompts.rows))
     retry = Retry() if prompts.needed else retry
     identity = {**bank_identity(chains, config), **about}
     earlier = Manifest.read(folder) if unused else None
     other = earlier is not None and any(earlier.differences(identity))
     with open_run(folder, identity, overwrite=other) as run:
-        by = run.begin(config, engine_name, concepts=len(prompts.concepts))
+        by = run.begin(config, engine.name, concepts=len(prompts.concepts))
         with Spool(GIVEN) as spool:
             spool.add(prompts.rows)
             shards = spool.write(folder, earlier_shard_count(folder))
         write_shards(folder, shards)
         writer = ShardWriter(folder, by, STORED, GROUP_ROWS)
         source = Source(folder, "prompts", shards, len(prompts.rows), {})
-        work = Work(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry)
+        work = Work(
+            *(source, chains.steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, writer, PART_ROWS, retry),
+            earlier=run.earlier_runs,
+        )
         outcome = process(engine, work, FailureBudget(1.0))
         log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
         if prompts.needed:
             _refuse_failed(folder)
         write_entries(folder, prompts.concepts)
-        run.finish(outcome.counts)
+        run.finish(outcome.counts, outcome.rows_per_second)
     return outcome
 
 
@@ -175,6 +187,21 @@ def check_bank(folder: str, config: Config) -> None:
             f"the bank {folder} was made with other settings or weights than profile "
             f"'{config.profile}' has now:\n  {first}\nmake it again with --prompts DIR"
         )
+
+
+def open_bank(url: str, config: Config) -> Bank:
+    """The bank of an earlier run, to be used with the same settings.
+
+    Args:
+        url: of the run's folder, or of its bank.
+        config: that its features are used with.
+
+    Raises:
+        PromptError: as `check_bank`.
+    """
+    folder = bank_folder(url)
+    check_bank(folder, config)
+    return banks_of(folder, {"": config}, prompt_chains({"": config}))[""]
 
 
 def bank_sha256(folder: str) -> str:

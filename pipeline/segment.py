@@ -4,25 +4,31 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ipseg.bank import Bank
+from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
-from ipseg.prompts import check_prompts, find_prompts, with_drawn
+from ipseg.prompts import check_prompts, gather_prompts
 from ipseg.rows import Row, Step
+from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
-from ipseg.steps.judge import FindGroundTruth, Judge, mask_path
+from ipseg.steps.judge import Judge
 from ipseg.storage.files import is_folder, write_whole
+from pipeline.convincing import count_convincing
 from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.mask_use import MaskUse
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
 from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
+from pipeline.runfolder.sink import output_schema
+from pipeline.sources.carry import check_names
 from pipeline.sources.parquet import Columns
 from pipeline.sources.source import list_source
 
@@ -37,7 +43,8 @@ class Request(Start):
         images: folder, glob or file; path or fsspec URL.
         out: run folder, path or fsspec URL.
         config: from `load_config`.
-        prompts: folder of prompt images; this or `bank` must be given.
+        prompts: folder of prompt images, a file, or a glob; this, `named` or `bank` must be given.
+        named: "NAME=URL": prompt images of one concept; added to `prompts`.
         boxes: "NAME=x0,y0,x1,y1": boxes on prompts.
         points: "NAME=x,y": points on prompts.
         bank: run folder of an earlier run, or the bank in it.
@@ -51,6 +58,7 @@ class Request(Start):
     out: str
     config: Config
     prompts: str | None = None
+    named: Sequence[str] = ()
     boxes: Sequence[str] = ()
     points: Sequence[str] = ()
     bank: str | None = None
@@ -68,12 +76,14 @@ class Run:
         counts: rows by status.
         metrics: what metrics.json holds.
         warnings: about prompts and ground truth.
+        row_is: "image", or "sequence" where a row is one.
     """
 
     out: str
     counts: dict[str, int]
     metrics: dict[str, Any]
     warnings: tuple[str, ...]
+    row_is: str
 
 
 def segment(request: Request) -> Run:
@@ -85,18 +95,27 @@ def segment(request: Request) -> Run:
     job = job_of(request)
     done = run_job(job)
     bank = done.banks[""]
-    metrics = _metrics(done) | {"ignored_files": read_ignored(job.out)}
+    rows = sum(done.outcome.counts.values())
+    metrics = _metrics(done) | {
+        "convincing": count_convincing(job.out, list(bank.categories)) if rows else {},
+        "ignored_files": read_ignored(job.out),
+    }
     warnings = prompt_warnings(job.bank_folder)
-    if request.masks is not None:
+    if request.masks is not None and rows:
+        step = _find_ground_truth(request.masks, list(bank.categories))
+        use = MaskUse.of(job.out, step)
         metrics["quality"] = measure_quality(job.out)
-        warnings += _without_masks(request.masks, metrics["quality"], bank.categories)
+        lines = [*use.lines(request.masks), *_without_masks(step, metrics["quality"])]
+        metrics["ground_truth"] = {**use.record(), "warnings": lines}
+        warnings += lines
     for warning in warnings:
         log.warning("%s", warning)
     write_whole(f"{job.out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
-    if not sum(done.outcome.counts.values()):
+    if not rows:
         why = ignored_line(metrics["ignored_files"])
         raise SourceError(f"no image in {request.images}{'; ' + why if why else ''}")
-    return Run(job.out, done.outcome.counts, metrics, tuple(warnings))
+    row_is = request.config.method.row_is
+    return Run(job.out, done.outcome.counts, metrics, tuple(warnings), row_is)
 
 
 def job_of(request: Request) -> Job:
@@ -118,6 +137,9 @@ def job_of(request: Request) -> Job:
         "ground_truth": request.masks,
     }
     steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
+    if request.columns.carry:
+        check_names(request.columns.carry, output_schema().names)
+        identity["carry"] = list(request.columns.carry)
     if steps:
         identity["steps"] = [step.name for step in steps]
     return Job(
@@ -128,8 +150,9 @@ def job_of(request: Request) -> Job:
         bank=bank,
         identity=identity,
         about={"concepts": names, "images": request.images, "masks": request.masks},
-        judge=_judge(request.masks, names),
+        judge=_judge(request, names),
         prompt_ids=True,
+        looks_for=names,
         steps=steps,
         **request.start,
     )
@@ -141,13 +164,13 @@ def load_prompts(request: Request) -> tuple[Prompts | None, str | None]:
     Raises:
         PromptError: nothing usable is there; names the file.
     """
-    if (request.prompts is None) == (request.bank is None):
-        raise PromptError("give either a folder of prompt images or a prompt bank")
+    if (request.prompts is None and not request.named) == (request.bank is None):
+        raise PromptError("give either prompt images or a prompt bank")
     if request.bank is not None:
         folder = bank_folder(request.bank)
         check_bank(folder, request.config)
         return None, folder
-    rows = with_drawn(find_prompts(str(request.prompts)), request.boxes, request.points)
+    rows = gather_prompts(request.prompts, request.named, request.boxes, request.points)
     check_prompts(rows, request.config.images)
     concepts: dict[str, list[str]] = {}
     for row in rows:
@@ -165,16 +188,22 @@ def prompt_warnings(folder: str) -> list[str]:
     ]
 
 
-def _judge(masks: str | None, names: Sequence[str]) -> JudgeSteps | None:
-    if masks is None:
+def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
+    if request.masks is None:
         return None
-    by_concept = _masks_by_concept(masks, names)
+    find = _find_ground_truth(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
-        categories = {name: number for number, name in enumerate(names, start=1)}
-        return [FindGroundTruth(masks, categories, by_concept), Judge(Protocol(), banks)]
+        asked = replace(find, bank=banks[""])
+        orientation = request.config.images.mask_orientation
+        return [asked, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
+
+
+def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
+    by_concept = _masks_by_concept(masks, names)
+    return FindGroundTruth(masks, names, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:
@@ -184,7 +213,7 @@ def _metrics(done: Done) -> dict[str, Any]:
         "rows_before": outcome.before,
         "seconds": round(done.seconds, 3),
         "images_seconds": round(outcome.seconds, 3),
-        "images_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "images_per_second": round(outcome.rows_per_second, 3),
         "stages": [
             {**stage, "rows_per_second": round(stage["rows"] / outcome.seconds, 3)}
             for stage in outcome.stages
@@ -194,19 +223,16 @@ def _metrics(done: Done) -> dict[str, Any]:
     }
 
 
-def _without_masks(
-    masks: str, quality: dict[str, Any] | None, names: Mapping[str, int]
-) -> list[str]:
+def _without_masks(step: FindGroundTruth, quality: dict[str, Any] | None) -> list[str]:
     """A line for each concept that no image has by the ground truth."""
     measured = {} if quality is None else quality["concepts"]
     tried = {name for name, each in measured.items() if each["present"] or each["failed"]}
-    unseen = [name for name in names if name not in tried]
-    by_concept = _masks_by_concept(masks, list(names))
     return [
-        f"no image has '{name}' by its masks in {masks}, so there is nothing to compare with; if "
-        f"that is wrong, look at their names: that of a/b.jpg is "
-        f"{mask_path(masks, 'a/b.jpg', name if by_concept else None)}"
-        for name in unseen
+        f"no image has '{name}' by its masks in {step.root}, so there is nothing to compare with; "
+        f"if that is wrong, look at their names: that of a/b.jpg is "
+        f"{step.places('a/b.jpg', name)[0][-1]}"
+        for name in step.concepts
+        if name not in tried
     ]
 
 
@@ -215,12 +241,16 @@ def _masks_by_concept(masks: str, concepts: Sequence[str]) -> bool:
     root = masks.rstrip("/")
     if not is_folder(root):
         raise SourceError(f"mask folder {masks} does not exist")
-    missing = [name for name in concepts if not is_folder(f"{root}/{name}")]
+    missing = [
+        name
+        for name in concepts
+        if not any(is_folder(f"{root}/{spelled}") for spelled in spellings(name))
+    ]
     if not missing:
         return True
     if len(concepts) == 1:
         return False
     raise SourceError(
         f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
-        f"{mask_path(masks, 'a/b.jpg', missing[0])}"
+        f"{mask_paths(masks, f'{missing[0]}/a/b.jpg')[0]}"
     )

@@ -8,6 +8,7 @@ from dataclasses import KW_ONLY, dataclass, field
 from functools import cached_property
 from typing import ClassVar
 
+from ipseg.benchmarks.dropped import Dropped
 from ipseg.benchmarks.episode import Episode, Example
 from ipseg.benchmarks.layout import locate
 from ipseg.benchmarks.protocol import Protocol
@@ -61,6 +62,8 @@ class Benchmark(ABC):
         root: local path or fsspec URL.
         shot: supports of each episode, on which the folds of some benchmarks depend.
         cache: folder for an index of label maps; None keeps it in the data root.
+        strict: refuses records of annotations that cannot be used, instead of leaving them out.
+        dropped: what was left out so far.
         progress: called with (done, all) while annotations or label maps are read for the first
             time.
     """
@@ -81,10 +84,13 @@ class Benchmark(ABC):
     _: KW_ONLY
     shot: int = 1
     cache: str | None = None
+    strict: bool = False
     progress: Progress | None = field(default=None, repr=False)
+    dropped: Dropped = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self.root = self.root.rstrip("/")
+        self.dropped = Dropped(strict=self.strict)
 
     def protocol_of(self, rule: str) -> Protocol:
         """The protocol under a sampling rule; most rules share the paper's."""

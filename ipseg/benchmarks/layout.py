@@ -100,7 +100,7 @@ def check_files(base: str, names: Collection[str]) -> None:
     for folder in sorted({name.rpartition("/")[0] for name in names}):
         wanted = {name for name in names if name.rpartition("/")[0] == folder}
         listed = iterate_files(f"{base}/{folder}")
-        if missing := sorted(wanted - {f"{folder}/{name}" for name, _, _ in listed}):
+        if missing := sorted(wanted - {f"{folder}/{each.name}" for each in listed}):
             raise SourceError(
                 f"{base}/{missing[0]} is missing, which the lists need "
                 f"({len(missing)} of {len(wanted)} files in {folder}/ are missing)"

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from ipseg.vision.images import MaskOrientation
+
 
 @dataclass(frozen=True)
 class Protocol:
@@ -21,6 +23,8 @@ class Protocol:
         boundaries: outlines are compared too (DAVIS' F).
         assign: "binary" evaluates each class separately; "argmax" assigns each pixel to the class
             with the highest score, or to the background.
+        mask_orientation: see `ipseg.vision.images.ImageLimits`. Published masks are of the stored
+            pixels, because the loaders of their authors know no EXIF orientation.
     """
 
     formula: str = "A"
@@ -29,6 +33,7 @@ class Protocol:
     given_mask: bool = False
     boundaries: bool = False
     assign: Literal["binary", "argmax"] = "binary"
+    mask_orientation: MaskOrientation = "stored"
 
 
 IPSEG_PROTOCOL = Protocol(formula="B", side=1024, ground_truth_resize="linear")

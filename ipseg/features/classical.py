@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.shared import LastBatch, WithoutNetwork
@@ -40,12 +42,12 @@ class ClassicalDescriptors(WithoutNetwork):
     the mean of the prompt object by cosine.
 
     Attributes:
-        weight: in the fused similarity map, >= 0.
+        weight: of its map in the fused similarity map; 0 leaves it out.
         long_side: longer side of the work image, pixels.
     """
 
-    weight: float = 0.5
-    long_side: int = 320
+    weight: Annotated[float, Field(ge=0)] = 0.5
+    long_side: Annotated[int, Field(ge=1)] = 320
 
     def __post_init__(self) -> None:
         self._last = LastBatch()

@@ -31,7 +31,8 @@ class DenseExtractor(ABC):
     them by cosine, on the device. Only similarity maps leave the device, not feature maps.
 
     Attributes:
-        weight: in the fused similarity map, >= 0 (released: DINOv2 1, Stable Diffusion 0.1).
+        weight: of its map in the fused similarity map; 0 leaves it out (released: DINOv2 1, Stable
+            Diffusion 0.1).
         erosion: erodes the mask of the prompt by one cell before pooling.
         pooling: 'hard' averages cells with mask > 0.5 (released), 'soft' weights all cells by the
             mask (equation 5 of the paper).
@@ -46,7 +47,7 @@ class DenseExtractor(ABC):
             removes what all cells have in common; not in the published method.
         standardise_map: returns each map with zero mean and unit deviation over the image, which
             the classical segmenter needs; not in the published method.
-        gpu_memory_gb: declared memory for weights and activations, batch 1.
+        gpu_memory_gb: GPU memory for weights and activations, batch 1, in GB.
         models: where weights are and how they run; set by `setup`.
     """
 

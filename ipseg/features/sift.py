@@ -9,10 +9,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import Similarity
@@ -35,8 +37,9 @@ class SiftGeometry(WithoutNetwork):
     """SIFT with a geometric check.
 
     Attributes:
-        weight: in the fused similarity map, >= 0. A certain match has the value 1 inside the
-            object, other maps are z-scores, so it dominates with a weight of several.
+        weight: of its map in the fused similarity map; 0 leaves it out. A certain match has the
+            value 1 inside the object, other maps are z-scores, so it dominates with a weight of
+            several.
         long_side: longer side of the work image, pixels.
         prompt_points: maximum number of keypoints of a prompt image.
         image_points: maximum number of keypoints of an image.
@@ -45,13 +48,13 @@ class SiftGeometry(WithoutNetwork):
         instances: maximum number of instances in an image.
     """
 
-    weight: float = 8.0
-    long_side: int = 480
-    prompt_points: int = 300
-    image_points: int = 1000
-    ratio: float = 0.85
-    half_sure: float = 3.0
-    instances: int = 4
+    weight: Annotated[float, Field(ge=0)] = 8.0
+    long_side: Annotated[int, Field(ge=1)] = 480
+    prompt_points: Annotated[int, Field(ge=1)] = 300
+    image_points: Annotated[int, Field(ge=1)] = 1000
+    ratio: Annotated[float, Field(gt=0, le=1)] = 0.85
+    half_sure: Annotated[float, Field(gt=0)] = 3.0
+    instances: Annotated[int, Field(ge=1)] = 4
 
     def __post_init__(self) -> None:
         self._last = LastBatch()

@@ -31,7 +31,6 @@ class StableDiffusion(DenseExtractor):
     """Decoder states of Stable Diffusion 1.x or 2.x, without text.
 
     Attributes:
-        weight: of these features in the fused map.
         weights: hub id or folder in the layout of diffusers.
         size: side of the letterboxed canvas in pixels.
         window: `sliding` runs windows of `crop` pixels, as released: four of them, each a separate
@@ -44,7 +43,7 @@ class StableDiffusion(DenseExtractor):
         odise: ODISE's checkpoint, for its learned term in the time embedding; None leaves it out.
         odise_clip: the CLIP model of this term.
         batch: windows in one pass; halved automatically when GPU memory runs out.
-        gpu_memory_gb: weights and activations of four windows.
+        gpu_memory_gb: GPU memory for weights and activations of four windows, in GB.
     """
 
     weight: Annotated[float, Field(ge=0)] = 0.1

@@ -95,7 +95,10 @@ def _prompt_steps(settings: Settings, drawn: bool) -> list[Step]:
     first: list[Step] = []
     if settings.method.prompted_by == "image":
         own = getattr(settings.method, "segmenter", None)
-        first = [Read(), Decode(settings.images), settings.support.step(own, drawn=drawn)]
+        support = settings.support.step(
+            own, drawn=drawn, mask_orientation=settings.images.mask_orientation
+        )
+        first = [Read(), Decode(settings.images), support]
     return _bound([*first, *settings.method.prompt_steps(), KeepPrompt()], settings.models)
 
 

@@ -10,6 +10,8 @@ from typing import ClassVar, Literal
 import numpy as np
 
 from ipseg.bank import Bank
+from ipseg.errors import ConfigError
+from ipseg.objects import Object
 from ipseg.rows import Arrays, Step
 
 
@@ -45,6 +47,16 @@ class Method(ABC):
         if len(shots) == 1:
             return shots[0]
         return {name: np.mean([each[name] for each in shots], axis=0) for name in shots[0]}
+
+    def scored_again(self, found: Object) -> Object | None:
+        """An object with its score by these settings, whatever others it was found by.
+
+        None if it is below the least score.
+
+        Raises:
+            ConfigError: the method has no such settings.
+        """
+        raise ConfigError(f"{type(self).__name__} has no settings of scores: {found.concept}")
 
     @abstractmethod
     def image_steps(self, bank: Bank) -> list[Step]:

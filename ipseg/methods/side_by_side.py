@@ -125,6 +125,11 @@ class SideBySide(Step):
         together = sum(part.gpu_memory_gb for part in self.networks) + max(0.0, *own, 0.0)
         return Resources(max(need.cpus for need in needs), together)
 
+    @property
+    def thread_safe(self) -> bool:
+        """Whether all branches are."""
+        return all(branch.step.thread_safe for branch in self.branches)
+
     def setup(self) -> None:
         """Sets every branch up."""
         for branch in self.branches:

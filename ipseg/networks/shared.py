@@ -75,7 +75,7 @@ def shared(part: P, models: Models) -> P:
 
 
 class LastBatch(threading.local):
-    """Caches the result for the last batch of images, of each thread its own.
+    """Caches the result for the last batch of images of each thread.
 
     Chains that run side by side get the same array objects one after the other, so images are
     compared by identity.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Annotated
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.models import Models
@@ -36,10 +38,10 @@ class ClassicalSaliency(WithoutNetwork):
         iterations: GrabCut iterations for isolating the prompt object.
     """
 
-    long_side: int = 320
-    regions: int = 250
-    centre_sigma: float = 0.35
-    iterations: int = 1
+    long_side: Annotated[int, Field(ge=1)] = 320
+    regions: Annotated[int, Field(ge=2)] = 250
+    centre_sigma: Annotated[float, Field(gt=0)] = 0.35
+    iterations: Annotated[int, Field(ge=0)] = 1
 
     def __post_init__(self) -> None:
         self._regions = FindRegions(self.long_side, self.regions)

@@ -27,7 +27,7 @@ class CorNetSaliency:
 
     Attributes:
         weights: the released checkpoint: 368 tensors, saved by `torch.save(state_dict)`.
-        gpu_memory_gb: weights (0.11 GB), activations of one image, and CUDA itself.
+        gpu_memory_gb: GPU memory in GB: weights (0.11), activations of one image, CUDA itself.
     """
 
     weights: str = "cornet_rgb_duts_tr.pth"

@@ -48,7 +48,7 @@ class TokenCut:
             raise it if the object includes its surroundings.
         iterations: GrabCut iterations that refine the outline of the isolated object; 0 keeps the
             outline of the patches.
-        gpu_memory_gb: weights of ViT-S (0.09 GB), activations of one image, CUDA itself.
+        gpu_memory_gb: GPU memory in GB: weights of ViT-S (0.09), activations of one image, CUDA.
     """
 
     weights: str = "facebook/dinov2-small"

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.models import Models
@@ -61,18 +62,18 @@ class ClassicalSegmenter(WithoutNetwork):
         long_side: longer side of the work image, pixels.
         regions: number of superpixels.
         border_prior: weight of "regions similar to the border are background, contrast means
-            object", >= 0. Lower it for features that recognise the object well, and for objects
+            object". Lower it for features that recognise the object well, and for objects
             that fill the frame.
-        map_weight: evidence per unit of the dense map that comes with the points, >= 0. The map is
+        map_weight: evidence per unit of the dense map that comes with the points. The map is
             a logit in standard scores: values a few units from its threshold are certain.
-        iterations: GrabCut iterations, >= 1.
+        iterations: GrabCut iterations.
     """
 
-    long_side: int = 320
-    regions: int = 250
-    border_prior: float = 1.0
-    map_weight: float = 0.8
-    iterations: int = 1
+    long_side: Annotated[int, Field(ge=1)] = 320
+    regions: Annotated[int, Field(ge=2)] = 250
+    border_prior: Annotated[float, Field(ge=0)] = 1.0
+    map_weight: Annotated[float, Field(ge=0)] = 0.8
+    iterations: Annotated[int, Field(ge=1)] = 1
 
     takes_boxes: ClassVar[bool] = False
     takes_similarity: ClassVar[bool] = True

@@ -32,9 +32,9 @@ class HFSam(PromptableNetwork):
             syscv-community/sam-hq-vit-base or facebook/sam2.1-hiera-tiny.
         aspect: see `SegmentAnything`; None is that of training: `letterbox`, and for SAM 2
             `stretch`, which fills the square.
-        gpu_memory_gb: for SAM ViT-B: weights 0.4, global attention of one image 2.4 (three
-            float32 tensors of 12 x 4096 x 4096), and CUDA itself. SAM 2 tiny (39 million weights,
-            small windows) needs 1.5, ViT-H 7.
+        gpu_memory_gb: GPU memory in GB; for SAM ViT-B: weights 0.4, global attention of one image
+            2.4 (three float32 tensors of 12 x 4096 x 4096), and CUDA itself. SAM 2 tiny (39
+            million weights, small windows) needs 1.5, ViT-H 7.
     """
 
     weights: str = "facebook/sam-vit-base"

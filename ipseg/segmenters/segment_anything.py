@@ -30,10 +30,11 @@ class SegmentAnything(PromptableNetwork):
             sam_vit_l_0b3195.pth or sam_vit_b_01ec64.pth. The architecture is read from it.
         aspect: `letterbox` keeps the aspect ratio, as in SAM's training: the longer side fills the
             square, the rest is padding. `squash` fills the square, as released with IPSeg.
-        gpu_memory_gb: for ViT-H: weights 2.6 (641 million float32; in 16 bits autocast adds 1.3
-            for its copies), global attention of one image 3.2 (three float32 tensors of 16 x 4096
-            x 4096 live at once; half in 16 bits), the rest of a block and CUDA itself 0.7.
-            ViT-L needs 5.5, ViT-B 3.5. Each additional image in a batch adds the attention again.
+        gpu_memory_gb: GPU memory in GB; for ViT-H: weights 2.6 (641 million float32; in 16 bits
+            autocast adds 1.3 for its copies), global attention of one image 3.2 (three float32
+            tensors of 16 x 4096 x 4096 live at once; half in 16 bits), the rest of a block and
+            CUDA itself 0.7. ViT-L needs 5.5, ViT-B 3.5. Each additional image in a batch adds the
+            attention again.
     """
 
     weights: str = "sam_vit_h_4b8939.pth"

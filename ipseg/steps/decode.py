@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
@@ -11,7 +12,13 @@ import numpy as np
 from ipseg.errors import ImageError
 from ipseg.rows import Image, Resources, Row, Step
 from ipseg.storage.addresses import fetch
-from ipseg.vision.images import ImageLimits, decode
+from ipseg.vision.images import ImageLimits, decode, decode_oriented
+from ipseg.vision.orientation import cropped
+
+
+def content_hash(data: bytes) -> str:
+    """32 hex digits that tell encoded images apart."""
+    return hashlib.blake2b(data, digest_size=16).hexdigest()
 
 
 @dataclass
@@ -20,7 +27,7 @@ class Read(Step):
 
     name: ClassVar[str] = "read"
     requires: ClassVar[tuple[str, ...]] = ("uri",)
-    provides: ClassVar[tuple[str, ...]] = ("image_bytes",)
+    provides: ClassVar[tuple[str, ...]] = ("image_bytes", "content_hash")
     uses: ClassVar[tuple[str, ...]] = ("image_bytes",)
 
     @property
@@ -29,11 +36,13 @@ class Read(Step):
         return Resources(cpus=0.5)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `image_bytes`."""
-        return [
-            row if row.get("image_bytes") is not None else {**row, "image_bytes": fetch(row["uri"])}
-            for row in rows
-        ]
+        """Adds `image_bytes` and `content_hash`."""
+        return [self._read(row) for row in rows]
+
+    def _read(self, row: Row) -> Row:
+        data = row.get("image_bytes")
+        data = fetch(row["uri"]) if data is None else data
+        return {**row, "image_bytes": data, "content_hash": content_hash(data)}
 
 
 @dataclass
@@ -44,25 +53,25 @@ class Decode(Step):
 
     name: ClassVar[str] = "decode"
     requires: ClassVar[tuple[str, ...]] = ("image_bytes",)
-    provides: ClassVar[tuple[str, ...]] = ("image", "width", "height")
+    provides: ClassVar[tuple[str, ...]] = ("image", "width", "height", "orientation")
     uses: ClassVar[tuple[str, ...]] = ("crop",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `image`, `width` and `height` (after EXIF orientation, of the crop if there is one).
+        """Adds `image`, `width` and `height` (upright, of the crop if there is one), `orientation`.
 
         Raises:
             ImageError: not an image, or nothing of it is in the crop.
         """
         decoded = []
         for row in rows:
-            image = decode(row["image_bytes"], self.limits)
-            if row.get("crop") is not None:
+            whole, orientation = decode_oriented(row["image_bytes"], self.limits)
+            image = np.ascontiguousarray(cropped(whole, row.get("crop"), orientation))
+            if not image.size:
                 x0, y0, x1, y1 = row["crop"]
-                image = np.ascontiguousarray(image[y0:y1, x0:x1])
-                if not image.size:
-                    raise ImageError(f"the crop {x0},{y0},{x1},{y1} holds no pixel")
+                raise ImageError(f"the crop {x0},{y0},{x1},{y1} holds no pixel")
             height, width = image.shape[:2]
-            decoded.append({**row, "image": image, "width": width, "height": height})
+            size = {"width": width, "height": height, "orientation": orientation}
+            decoded.append({**row, "image": image, **size})
         return decoded
 
 

@@ -4,90 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import PurePosixPath
 from typing import Any, ClassVar
 
 import cv2
 import numpy as np
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.episode import Box
-from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth, rle_address
+from ipseg.benchmarks.ground_truth import LabelMaps, file_of, ground_truth_at
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
 from ipseg.rows import Mask, Row, Step
-from ipseg.storage.files import exists
-from ipseg.vision.masks import encode_rle
-
-
-@dataclass
-class FindGroundTruth(Step):
-    """Adds the ground truth of a folder: `ROOT/<concept>/<key>.png`, or `ROOT/<key>.png`.
-
-    The suffix of the key gives way to .png. With folders for concepts, a missing mask says that the
-    concept is absent from the image; without, that the image has no ground truth.
-
-    Attributes:
-        root: folder or fsspec URL of the ground truth; any non-zero pixel is object.
-        concepts: concept -> category id.
-        by_concept: whether ROOT has a folder for each concept.
-    """
-
-    root: str
-    concepts: dict[str, int]
-    by_concept: bool
-
-    name: ClassVar[str] = "ground-truth"
-    requires: ClassVar[tuple[str, ...]] = ("key", "width", "height")
-    provides: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `asks`, one for each concept that the ground truth says something of."""
-        return [{**row, "asks": list(self._asks(row))} for row in rows]
-
-    def _asks(self, row: Row) -> list[dict[str, Any]]:
-        asks = []
-        for concept, category_id in self.concepts.items():
-            path = next(filter(exists, self._paths(row["key"], concept)), None)
-            if path is not None:
-                address = f"{path}#object"
-            elif self.by_concept:
-                absent = np.zeros((row["height"], row["width"]), bool)
-                address = rle_address(encode_rle(absent))
-            else:
-                continue
-            asks.append(
-                {
-                    **{"concept": concept, "class_id": category_id, "class_name": concept},
-                    **{"fold": "", "frame": 0, "ground_truth": address},
-                }
-            )
-        return asks
-
-    def _paths(self, key: str, concept: str) -> list[str]:
-        """Where the mask may be: a key in the concept's own folder need not repeat it."""
-        if not self.by_concept:
-            return [mask_path(self.root, key, None)]
-        whole = mask_path(self.root, f"{concept}/{key}", concept)
-        return list(dict.fromkeys([whole, mask_path(self.root, key, concept)]))
-
-
-def mask_path(root: str, key: str, concept: str | None) -> str:
-    """Where the mask of a key is; a key or concept that would leave the root is refused.
-
-    A key that begins with the concept's folder, as in `images/cow/1.jpg`, does not repeat it.
-
-    Raises:
-        SourceError: the key or concept is absolute or has a '..' part.
-    """
-    parts = PurePosixPath(key).parts
-    if concept is not None and parts[:1] != (concept,):
-        parts = (concept, *parts)
-    if "/" in parts or ".." in parts or any("\\" in part or "\0" in part for part in parts):
-        raise SourceError(f"key {key!r} cannot be used as a file name below {root}")
-    return f"{root.rstrip('/')}/{PurePosixPath(*parts).with_suffix('.png')}"
 
 
 @dataclass
@@ -105,7 +33,7 @@ class Judge(Step):
     name: ClassVar[str] = "judge"
     requires: ClassVar[tuple[str, ...]] = ("objects", "asks", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("metrics",)
-    uses: ClassVar[tuple[str, ...]] = ("crop", "chain_errors")
+    uses: ClassVar[tuple[str, ...]] = ("crop", "orientation", "chain_errors")
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `metrics`; one that says "failed" where nothing could be compared."""
@@ -114,6 +42,7 @@ class Judge(Step):
     def _metrics(self, row: Row) -> list[dict[str, Any]]:
         lost = {e["chain"]: e["error_message"] for e in row.get("chain_errors", ())}
         metrics = []
+        maps = LabelMaps()
         for variant, bank in self.banks.items():
             objects = [each for each in row["objects"] if each.variant == variant]
             masks = self._masks(objects, row)
@@ -121,11 +50,12 @@ class Judge(Step):
                 why = lost.get(variant) or bank.failure(ask["concept"])
                 mine = [each for each in objects if _place(each) == (ask["concept"], ask["frame"])]
                 metric = {name: ask.get(name) for name in _ASKED} | {"variant": variant}
+                metric["mask"] = file_of(ask["ground_truth"])
                 if why is not None:
                     metrics.append({**metric, "status": "failed", "error_message": why[:500]})
                     continue
                 found = masks.get((ask["concept"], ask["frame"]))
-                metrics.append({**metric, **_scores(mine), **self._judged(row, ask, found)})
+                metrics.append({**metric, **scores_of(mine), **self._judged(row, ask, found, maps)})
         return metrics
 
     def _masks(self, objects: Sequence[Object], row: Row) -> dict[tuple[str, int], Mask]:
@@ -148,10 +78,13 @@ class Judge(Step):
             ).items()
         }
 
-    def _judged(self, row: Row, ask: dict[str, Any], found: Mask | None) -> dict[str, Any]:
+    def _judged(
+        self, row: Row, ask: dict[str, Any], found: Mask | None, maps: LabelMaps
+    ) -> dict[str, Any]:
         size = (row["width"], row["height"])
+        turned = (row.get("orientation", 1), self.protocol.mask_orientation)
         try:
-            truth = ground_truth_at(ask["ground_truth"], size, row.get("crop"))
+            truth = ground_truth_at(ask["ground_truth"], size, row.get("crop"), *turned, maps)
         except (SourceError, OSError) as error:  # this ask cannot be judged, others can
             return {"status": "failed", "error_message": str(error)[:500]}
         protocol = self.protocol
@@ -163,7 +96,7 @@ class Judge(Step):
         counts = asdict(Region.of(predicted, mask, void))
         if protocol.boundaries:
             counts |= asdict(Boundary.of(predicted, mask, void))
-        return {"status": "ok", "error_message": None, **counts}
+        return {"status": "ok", "error_message": None, "turned": truth.turned, **counts}
 
 
 _ASKED = ("concept", "episode", "fold", "class_id", "class_name", "frame")
@@ -173,41 +106,12 @@ def _place(item: Object) -> tuple[str, int]:
     return item.concept, item.frame
 
 
-def _scores(objects: Sequence[Object]) -> dict[str, float | None]:
+def scores_of(objects: Sequence[Object]) -> dict[str, float | None]:
+    """Score and predicted IoU, as a metric has them: of the object with the highest score."""
     best = max(objects, key=lambda each: each.score, default=None)
     if best is None:
         return {"score": 0.0, "predicted_iou": 0.0}
     return {"score": best.score, "predicted_iou": best.predicted_iou}
-
-
-def ground_truth_at(
-    address: str, size: tuple[int, int] | None, crop: Box | list[int] | None
-) -> GroundTruth:
-    """Ground truth of an image, or of a part of it.
-
-    Args:
-        address: as for `read_ground_truth`.
-        size: width and height of the image (or part) in pixels; None takes any.
-        crop: x0, y0, x1, y1 of the part.
-
-    Raises:
-        SourceError: it has another size than the image, or none is known.
-        OSError: it cannot be read.
-    """
-    if not address:
-        raise SourceError("this image has no ground truth")
-    truth = read_ground_truth(address)
-    mask, void = truth.mask, truth.ignore
-    if crop is not None:
-        x0, y0, x1, y1 = crop
-        mask = mask[y0:y1, x0:x1]
-        void = None if void is None else void[y0:y1, x0:x1]
-    if size is not None and mask.shape != (size[1], size[0]):
-        raise SourceError(
-            f"{address[:200]} is {mask.shape[1]}x{mask.shape[0]} pixels, its image "
-            f"{size[0]}x{size[1]}"
-        )
-    return GroundTruth(mask, void)
 
 
 def resize_mask(mask: Mask, side: int | None, rule: str) -> Mask:

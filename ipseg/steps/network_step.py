@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, fields
 from typing import Any, ClassVar
 
 from ipseg.networks.models import Models
-from ipseg.networks.shared import Part, network_key, shared
+from ipseg.networks.shared import Part, WithoutNetwork, network_key, shared
 from ipseg.rows import Resources, Step
 
 
@@ -37,6 +37,11 @@ class NetworkStep(Step):
     def resources(self) -> Resources:
         """One core, and the GPU memory that its parts declare together."""
         return Resources(gpu_memory_gb=sum(part.gpu_memory_gb for part in self.networks))
+
+    @property
+    def thread_safe(self) -> bool:
+        """Yes, unless a network is among the parts: a pass leaves traces in some of them."""
+        return all(isinstance(part, WithoutNetwork) for part in self.networks)
 
     def setup(self) -> None:
         """Loads the parts.

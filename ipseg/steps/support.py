@@ -9,8 +9,8 @@ from typing import Any, ClassVar, Literal
 import cv2
 import numpy as np
 
-from ipseg.benchmarks.ground_truth import read_ground_truth
-from ipseg.errors import ConfigError, PromptError
+from ipseg.benchmarks.ground_truth import GroundTruth, ground_truth_at
+from ipseg.errors import ConfigError, PromptError, SourceError
 from ipseg.rows import Image, Map, Mask, Row
 from ipseg.saliency import Saliency
 from ipseg.saliency.weak import is_weak
@@ -18,12 +18,15 @@ from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import refine
 from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.images import encode_png
+from ipseg.vision.images import MaskOrientation, encode_png
+from ipseg.vision.mask_files import read_cut_out
+from ipseg.vision.orientation import cropped
 
 SupportKind = Literal["mask", "saliency", "box", "point", "none"]
 # An object smaller or larger than this share of its image is more often a saliency that caught a
 # speck or the background than a prompt somebody meant.
 USUAL_AREA = (0.01, 0.9)
+_TURNED = "its mask is of the stored pixels, and was turned as the image is (EXIF orientation)"
 
 
 @dataclass(frozen=True)
@@ -31,10 +34,11 @@ class Support:
     """How the object of a prompt image is found: the `-Z` settings of any method.
 
     Attributes:
-        kind: `saliency` takes the mask, box or point that lies beside a prompt, or else what
-            stands out. `mask` refuses a prompt without a mask. `box` and `point` go through the
-            segmenter; where a prompt has a mask instead, they take its bounding box, or the point
-            farthest from its border. `none` takes the whole image.
+        kind: `saliency` takes the mask, box or point that lies beside a prompt, the opaque part of
+            one that was cut out (its alpha varies), or else what stands out. `mask` refuses a
+            prompt without a mask or such a part. `box` and `point` go through the segmenter; where
+            a prompt has a mask instead, they take its bounding box, or the point farthest from its
+            border. `none` takes the whole image.
         saliency: finds what stands out.
         segmenter: turns boxes and points into masks; the method's own where it is left out.
     """
@@ -43,12 +47,15 @@ class Support:
     saliency: Saliency | None = None
     segmenter: Segmenter | None = None
 
-    def step(self, own: Segmenter | None, *, drawn: bool) -> FindSupport:
+    def step(
+        self, own: Segmenter | None, *, drawn: bool, mask_orientation: MaskOrientation = "auto"
+    ) -> FindSupport:
         """The step that does it.
 
         Args:
             own: segmenter of the method, if it has one.
             drawn: some prompts come with a box or points of their own.
+            mask_orientation: as in `ipseg.vision.images.ImageLimits`.
 
         Raises:
             ConfigError: a part that the kind needs is not set.
@@ -74,6 +81,7 @@ class Support:
             kind=self.kind,
             saliency=self.saliency if self.kind == "saliency" else None,
             segmenter=segmenter if drawn or self.kind in ("box", "point") else None,
+            mask_orientation=mask_orientation,
         )
 
 
@@ -85,17 +93,20 @@ class FindSupport(NetworkStep):
         kind: see `Support`.
         saliency: for kind `saliency`.
         segmenter: for boxes and points; None refuses them.
+        mask_orientation: as in `ipseg.vision.images.ImageLimits`.
     """
 
     kind: SupportKind
     saliency: Saliency | None = None
     segmenter: Segmenter | None = None
+    mask_orientation: MaskOrientation = "auto"
 
     name: ClassVar[str] = "support"
     requires: ClassVar[tuple[str, ...]] = ("image",)
     provides: ClassVar[tuple[str, ...]] = ("support_mask", "mask_source", "warning")
     uses: ClassVar[tuple[str, ...]] = (
-        *("uri", "crop", "given_mask", "given_box", "given_points", "ground_truth"),
+        *("uri", "image_bytes", "crop", "orientation"),
+        *("given_mask", "given_box", "given_points", "ground_truth"),
     )
 
     def __call__(self, rows: list[Row]) -> list[Row]:
@@ -107,27 +118,28 @@ class FindSupport(NetworkStep):
         return [self._find(row) for row in rows]
 
     def _find(self, row: Row) -> Row:
-        mask, source = self._mask(row)
+        mask, source, turned = self._mask(row)
         if not mask.any():
             raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
         return {
             **row,
             "support_mask": encode_png(np.round(mask * 255).astype(np.uint8)),
             "mask_source": source,
-            "warning": _warning(mask) if source != "none" else None,
+            "warning": turned or (_warning(mask) if source != "none" else None),
         }
 
-    def _mask(self, row: Row) -> tuple[Map, str]:
-        """(H, W) float32 in [0, 1], and its source."""
+    def _mask(self, row: Row) -> tuple[Map, str, str | None]:
+        """(H, W) float32 in [0, 1], its source, and a note where a mask file was turned."""
         image = row["image"]
         if self.kind == "none":
-            return np.ones(image.shape[:2], np.float32), "none"
+            return np.ones(image.shape[:2], np.float32), "none", None
         given = row.get("given_mask")
         if self.kind != "saliency":
             given = given or row.get("ground_truth")
         if self.kind in ("mask", "saliency"):
-            if given:
-                return read_support(given, row).astype(np.float32), "mask"
+            if truth := self._truth(row, given):
+                source = "mask" if given else "alpha"
+                return truth.mask.astype(np.float32), source, _TURNED if truth.turned else None
             if self.kind == "mask":
                 raise PromptError(
                     f"prompt {row['uri']} has no mask: put NAME.mask.png beside NAME.jpg (same "
@@ -135,17 +147,30 @@ class FindSupport(NetworkStep):
                 )
         if box := self._from(row, "given_box", "box", given, box_of):
             no_points = np.zeros((0, 2), np.float32), np.zeros(0, np.int8)
-            return self._prompted(image, PointPrompt(*no_points, np.array(box, np.float64))), "box"
+            prompt = PointPrompt(*no_points, np.array(box, np.float64))
+            return self._prompted(image, prompt), "box", None
         if points := self._from(row, "given_points", "point", given, innermost):
             coords = np.array([(p["x"], p["y"]) for p in points], np.float32)
             labels = np.array([p["label"] for p in points], np.int8)
-            return self._prompted(image, PointPrompt(coords, labels)), "point"
+            return self._prompted(image, PointPrompt(coords, labels)), "point", None
         if self.saliency is None:
             raise PromptError(
                 f"prompt {row['uri']} has no {self.kind}: put NAME.{self.kind}.json beside "
                 f"NAME.jpg, or give --prompt-{self.kind}"
             )
-        return self.saliency.isolate(image), "saliency"
+        return self.saliency.isolate(image), "saliency", None
+
+    def _truth(self, row: Row, given: str | None) -> GroundTruth | None:
+        """The mask that a prompt comes with: at an address, or in its own alpha."""
+        if given:
+            return read_support(given, row, self.mask_orientation)
+        others = ("given_box", "given_points", "ground_truth")
+        if row.get("image_bytes") is None or any(row.get(name) for name in others):
+            return None
+        alpha = read_cut_out(row["image_bytes"])
+        if alpha is None:
+            return None
+        return GroundTruth(cropped(alpha, row.get("crop"), row.get("orientation", 1)))
 
     def _from(
         self, row: Row, column: str, kind: str, given: str | None, derive: Callable[[Mask], Any]
@@ -154,7 +179,8 @@ class FindSupport(NetworkStep):
         if row.get(column) and self.kind in ("saliency", kind):
             _check_inside(row[column], kind, row)
             return row[column]
-        return derive(read_support(given, row)) if given and self.kind == kind else None
+        truth = self._truth(row, given) if self.kind == kind else None
+        return None if truth is None else derive(truth.mask)
 
     def _prompted(self, image: Image, prompt: PointPrompt) -> Map:
         if self.segmenter is None:
@@ -172,25 +198,27 @@ class FindSupport(NetworkStep):
         return decoded.masks[0].astype(np.float32)
 
 
-def read_support(address: str, row: Row) -> Mask:
-    """The (H, W) bool mask of a prompt at an address, of the part of the image that counts.
+def read_support(address: str, row: Row, rule: MaskOrientation) -> GroundTruth:
+    """The mask of a prompt at an address, of the part of the image that counts.
+
+    Args:
+        address: as for `read_ground_truth`.
+        row: with `image`, `uri`, and `crop` and `orientation` where there are such.
+        rule: whether the mask is of the upright image or of its stored pixels.
 
     Raises:
-        PromptError: it is empty or of another size than the image.
+        PromptError: it is empty, is no mask, or does not fit the image; names the file.
+        OSError: it cannot be read.
     """
-    mask = read_ground_truth(address).mask
-    if row.get("crop") is not None:
-        x0, y0, x1, y1 = row["crop"]
-        mask = mask[y0:y1, x0:x1]
     height, width = row["image"].shape[:2]
-    if mask.shape != (height, width):
-        raise PromptError(
-            f"the mask of {row['uri']} is {mask.shape[1]}x{mask.shape[0]} pixels, the image "
-            f"{width}x{height}; they must be the same"
-        )
-    if not mask.any():
+    orientation = row.get("orientation", 1)
+    try:
+        truth = ground_truth_at(address, (width, height), row.get("crop"), orientation, rule)
+    except SourceError as error:
+        raise PromptError(str(error)) from error
+    if not truth.mask.any():
         raise PromptError(f"the mask of {row['uri']} is empty: no pixel is object")
-    return mask
+    return truth
 
 
 def _check_inside(drawn: Any, kind: str, row: Row) -> None:  # noqa: ANN401  (a box or points)

@@ -13,6 +13,7 @@ import stat
 import tarfile
 import tempfile
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
@@ -132,6 +133,17 @@ def info(url: str) -> dict[str, Any] | None:
     except (FileNotFoundError, NotADirectoryError):
         return None
     return known
+
+
+def version_of(about: Mapping[str, Any]) -> str:
+    """What changes when a file is replaced: its size, and its ETag or time as far as known.
+
+    Args:
+        about: from `info`, or from a listing with details.
+    """
+    names = ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "last_modified", "updated")
+    version = next((about[name] for name in names if about.get(name)), "")
+    return f"{about.get('size', about.get('Size'))}-{version}".replace('"', "")
 
 
 def exists(url: str) -> bool:

@@ -14,19 +14,34 @@ from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 from braceexpand import braceexpand
 from fsspec.utils import glob_translate
 
 from ipseg.errors import SourceError
-from ipseg.storage.files import filesystem, info, is_local
+from ipseg.storage.files import filesystem, info, is_local, version_of
 from ipseg.storage.retry import with_retry
 
 log = logging.getLogger("ipseg")
 
-Found = tuple[str, str, bool]
+
+class Found(NamedTuple):
+    """A file or folder that was listed.
+
+    Attributes:
+        name: relative to the folder, or to the last folder of a glob without glob characters.
+        address: of it.
+        is_folder: on an object store, prefixes before a slash are folders.
+        version: of a file, see `version_of`; "" where the listing does not say.
+    """
+
+    name: str
+    address: str
+    is_folder: bool
+    version: str = ""
+
 
 _GLOB_CHARACTERS = re.compile(r"[*?\[{]")
 _RANGE = re.compile(r"\{(-?\d+)\.\.(-?\d+)")
@@ -43,10 +58,6 @@ def iterate_files(url: str) -> Iterator[Found]:
     is listed as a file. A folder without read permission is logged and left out. A page of a web
     server is a folder of what it links to below itself.
 
-    Yields:
-        (name, address, is_folder): the name is relative to the folder, or to the last folder of a
-        glob without glob characters; on an object store, prefixes before a slash are folders.
-
     Raises:
         SourceError: it does not exist; at the end also where a name that braces stand for does not.
         OSError: it cannot be listed after several attempts.
@@ -55,6 +66,16 @@ def iterate_files(url: str) -> Iterator[Found]:
     if found is None:
         raise SourceError(f"{url} does not exist")
     return found
+
+
+def find_file(url: str) -> Found | None:
+    """The one file at an address; None for a folder, a web server's page, a glob, or nothing.
+
+    Raises:
+        OSError: the storage does not answer.
+    """
+    fs, path = filesystem(url)
+    return _file(fs, url, path, info(url))
 
 
 def list_files(url: str, pattern: str | None = None) -> list[str]:
@@ -72,22 +93,28 @@ def list_files(url: str, pattern: str | None = None) -> list[str]:
     else:
         fs, path = filesystem(url)
         found = _matching(fs, url, path.rstrip("/"), pattern)
-    return sorted(address for _, address, folder in found or () if not folder)
+    return sorted(each.address for each in found or () if not each.is_folder)
 
 
 def _start(url: str) -> Iterator[Found] | None:
     fs, path = filesystem(url)
     known = info(url)
-    if known is not None and (known["type"] == "directory" or _is_page(fs, known)):
-        return _below(fs, url, path.rstrip("/"), _EVERYTHING)
+    if file := _file(fs, url, path, known):
+        return iter([file])
     if known is not None:
-        name = path.rpartition("/")[2]
-        name = unquote(name.partition("?")[0]) if _is_http(fs) else name
-        return iter([(name, _address(fs, url, path), False)])
+        return _below(fs, url, path.rstrip("/"), _EVERYTHING)
     if character := _GLOB_CHARACTERS.search(path):
         root = path[: character.start()].rpartition("/")[0]
         return _matching(fs, url, root, path[len(root) :].lstrip("/"))
     return None
+
+
+def _file(fs: Any, url: str, path: str, known: dict[str, Any] | None) -> Found | None:  # noqa: ANN401
+    if known is None or known["type"] == "directory" or _is_page(fs, known):
+        return None
+    name = path.rpartition("/")[2]
+    name = unquote(name.partition("?")[0]) if _is_http(fs) else name
+    return Found(name, _address(fs, url, path), False, version_of(known))
 
 
 def _matching(fs: Any, url: str, root: str, pattern: str) -> Iterator[Found]:  # noqa: ANN401
@@ -99,8 +126,8 @@ def _matching(fs: Any, url: str, root: str, pattern: str) -> Iterator[Found]:  #
     deepest = max(each.count("/") for each in patterns) + 1
     levels = _EVERYTHING if any("**" in each for each in globs) else deepest
     for found in _below(fs, url, root, levels):
-        missing.discard(found[0])
-        if found[0] in names or fits(found[0]):
+        missing.discard(found.name)
+        if found.name in names or fits(found.name):
             yield found
     if missing and len(patterns) > 1:
         raise SourceError(
@@ -130,8 +157,8 @@ def _below(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  # noq
         found = _in_bucket(fs, url, root)
     else:
         found = _by_folder(fs, url, root, levels)
-    for name, path, folder in found:
-        yield name, _address(fs, url, path), folder
+    for each in found:
+        yield each._replace(address=_address(fs, url, each.address))
 
 
 def _on_disk(
@@ -155,9 +182,17 @@ def _on_disk(
             name, is_folder = prefix + entry.name, _is_folder(entry)
             if entry.name.startswith("."):
                 continue
-            yield name, entry.path, is_folder
+            yield Found(name, entry.path, is_folder, "" if is_folder else _version(entry))
             if is_folder and levels > 1:
                 yield from _on_disk(entry.path, f"{name}/", above | {here}, levels - 1)
+
+
+def _version(entry: os.DirEntry[str]) -> str:
+    try:
+        found = entry.stat()
+    except OSError:  # reading it gives the error
+        return ""
+    return version_of({"size": found.st_size, "mtime": found.st_mtime})
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -183,10 +218,10 @@ def _in_bucket(fs: Any, url: str, root: str) -> Iterator[Found]:  # noqa: ANN401
             ):  # keys are sorted, so those of a folder are adjacent
                 if inside[: level + 1] != folders[: level + 1]:
                     name = "/".join(folders[: level + 1])
-                    yield name, f"{bucket}/{prefix}{name}", True
+                    yield Found(name, f"{bucket}/{prefix}{name}", True)
             inside = folders
             if file:
-                yield "/".join(parts), f"{bucket}/{found['Key']}", False
+                yield Found("/".join(parts), f"{bucket}/{found['Key']}", False, version_of(found))
         if not page.get("IsTruncated"):
             return
         page = with_retry(url, partial(ask, ContinuationToken=page["NextContinuationToken"]))
@@ -212,7 +247,7 @@ def _by_folder(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  #
                 name = unquote(name)
             if path == folder or path.rpartition("/")[2].startswith("."):
                 continue
-            yield name, path, is_folder
+            yield Found(name, path, is_folder, "" if is_folder else version_of(entry))
             if is_folder and left > 1:
                 waiting.append((path, left - 1))
 

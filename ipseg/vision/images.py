@@ -6,19 +6,17 @@ All images are converted to (H, W, 3) uint8 RGB, upright. Colour profiles are no
 from __future__ import annotations
 
 import io
-import struct
 import warnings
-import zlib
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
 from PIL import (  # the plugins register their formats on import
     AvifImagePlugin,  # noqa: F401
     BmpImagePlugin,  # noqa: F401
-    ExifTags,
     GifImagePlugin,  # noqa: F401
     Jpeg2KImagePlugin,  # noqa: F401
     JpegImagePlugin,  # noqa: F401
@@ -31,47 +29,42 @@ from PIL import (  # the plugins register their formats on import
 from PIL import Image as PillowImage
 
 from ipseg.errors import ImageError
+from ipseg.vision.heif import HEIF_FORMATS, HEIF_SUFFIXES
+from ipseg.vision.metadata import without_metadata
+from ipseg.vision.orientation import MALFORMED, exif_orientation, turn
 
 # Only formats of photos: Pillow's others include interpreters such as EPS.
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "TIFF", "BMP", "AVIF", "JPEG2000", "PPM", *HEIF_FORMATS)
 IMAGE_SUFFIXES = frozenset(
     {".jpg", ".jpeg", ".jpe", ".jfif", ".mpo", ".png", ".apng", ".webp", ".gif", ".tif", ".tiff"}
     | {".bmp", ".avif", ".jp2", ".j2k", ".ppm", ".pgm", ".pbm", ".pnm"}
+    | HEIF_SUFFIXES
 )
 
-# Exceptions of Pillow's readers for malformed data. Mutated files of all formats raised those of
-# the first two lines; the rest is caught by Pillow itself (AttributeError: asserts in python -O).
-_MALFORMED = (
-    *(OSError, SyntaxError, ValueError, TypeError, RuntimeError, AssertionError),
-    PillowImage.DecompressionBombError,
-    *(EOFError, LookupError, AttributeError, OverflowError, struct.error, zlib.error),
-)
+MAX_PIXELS = 200_000_000
 _JPEG2000_END = b"\xff\xd9"  # does not occur in coded data
-_TRANSPOSE = {
-    2: PillowImage.Transpose.FLIP_LEFT_RIGHT,
-    3: PillowImage.Transpose.ROTATE_180,
-    4: PillowImage.Transpose.FLIP_TOP_BOTTOM,
-    5: PillowImage.Transpose.TRANSPOSE,
-    6: PillowImage.Transpose.ROTATE_270,
-    7: PillowImage.Transpose.TRANSVERSE,
-    8: PillowImage.Transpose.ROTATE_90,
-}
+MaskOrientation = Literal["auto", "upright", "stored"]
 
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """Accepted image sizes. Checked on the header, before any pixel is decoded.
+    """Accepted image sizes, checked on the header, and how masks lie on images.
 
     Attributes:
-        min_side: minimum of the shorter side, pixels. Smaller images cannot be matched.
-        max_aspect: maximum of longer side / shorter side. Beyond it, grids have empty cells.
-        max_pixels: maximum of width x height. A small file can claim a huge image (a decompression
-            bomb); 200 million pixels decode to 600 MB.
+        min_side: minimum of the shorter side, pixels; at least 1. Smaller images cannot be matched.
+        max_aspect: maximum of longer side / shorter side, at least 1. Beyond it, grids have empty
+            cells.
+        max_pixels: maximum of width x height, at least 1. A small file can claim a huge image (a
+            decompression bomb); 200 million pixels decode to 600 MB.
+        mask_orientation: whether masks fit images as they are seen ("upright") or as their pixels
+            are stored, before EXIF orientation turns them ("stored"). "auto" goes by the size, and
+            refuses a mask where that leaves both possible.
     """
 
     min_side: int = 16
     max_aspect: float = 50.0
-    max_pixels: int = 200_000_000
+    max_pixels: int = MAX_PIXELS
+    mask_orientation: MaskOrientation = "auto"
 
     def __post_init__(self) -> None:
         if self.min_side < 1 or self.max_aspect < 1 or self.max_pixels < 1:
@@ -88,10 +81,31 @@ class ImageLimits:
             raise ImageError(f"{size}, longer than images.max_aspect = {self.max_aspect:g} : 1")
 
 
+@dataclass(frozen=True)
+class Opened:
+    """The first image of a file, decoded.
+
+    Attributes:
+        image: in its stored mode.
+        orientation: EXIF orientation of the stored pixels, 1 to 8; 1 is upright.
+        is_upright: whether the image was turned already (Pillow turns TIFF).
+    """
+
+    image: PillowImage.Image
+    orientation: int
+    is_upright: bool
+
+    def upright(self, pixels: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        """Pixels of the image, (H, W, ...), turned as its orientation says; may be a view."""
+        return pixels if self.is_upright else turn(pixels, self.orientation)
+
+
 def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> npt.NDArray[np.uint8]:
     """Decodes one image.
 
     * EXIF orientation is applied; damaged EXIF is ignored.
+    * Where a decoder refuses a file for its metadata (text or profiles beyond a limit, wrong
+      checksums of chunks that change no pixel, broken APPn segments), it is read without them.
     * Transparent images are composited onto white.
     * 16-bit grey (12-bit in TIFF) is scaled by its bit depth: 65535 becomes 255. Floats, 32-bit
       and signed integers have no defined white: they are scaled from their smallest to their
@@ -110,13 +124,19 @@ def decode(data: bytes, limits: ImageLimits = ImageLimits()) -> npt.NDArray[np.u
         ImageError: not an image, a damaged or truncated one, or one out of limits. Truncated
             images are refused because their missing part would be filled with grey.
     """
-    return np.ascontiguousarray(_to_rgb(open_image(data, limits)))
+    return decode_oriented(data, limits)[0]
 
 
-def open_image(
-    data: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS
-) -> PillowImage.Image:
-    """Decodes the first image of a file, upright, in its stored mode.
+def decode_oriented(
+    data: bytes, limits: ImageLimits = ImageLimits()
+) -> tuple[npt.NDArray[np.uint8], int]:
+    """As `decode`, with the EXIF orientation (1 to 8) that the pixels were stored in."""
+    opened = open_image(data, limits)
+    return np.ascontiguousarray(opened.upright(_to_rgb(opened.image))), opened.orientation
+
+
+def open_image(data: bytes, limits: ImageLimits, formats: Sequence[str] = FORMATS) -> Opened:
+    """Decodes the first image of a file in its stored mode.
 
     Args:
         data: the encoded image.
@@ -129,21 +149,35 @@ def open_image(
     if not data:
         raise ImageError("the file is empty (0 bytes)")
     kind = _recognise(data, formats)
+    try:
+        return _opened(kind, data, limits)
+    except ImageError:
+        for orientation in (True, False):
+            copy = without_metadata(kind, data, orientation=orientation)
+            if copy not in (None, data):
+                with suppress(ImageError):  # the first error is the one of the file
+                    return _opened(kind, copy, limits)
+        raise
+
+
+def _opened(kind: str, data: bytes, limits: ImageLimits) -> Opened:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # on EXIF, metadata and size; limits are checked below
         try:
             # Not Image.open, which has its own size limit, global to the process.
             image = PillowImage.OPEN[kind][0](io.BytesIO(data), "")
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ImageError(f"the {kind} header is damaged or truncated: {_why(error)}") from error
         limits.check(*image.size)
+        turned = exif_orientation(image) if kind == "TIFF" else 1  # Pillow turns it in `load`
         try:
             image.load()
-        except _MALFORMED as error:
+        except MALFORMED as error:
             raise ImageError(f"the {kind} data is damaged or truncated: {_why(error)}") from error
         if kind == "JPEG2000" and _JPEG2000_END not in data:  # missing tiles are decoded as grey
             raise ImageError("the JPEG2000 data is truncated: it has no end marker")
-        return _upright(image)
+        left = exif_orientation(image)
+    return Opened(image, turned if left == 1 else left, left == 1)
 
 
 def encode_jpeg(image: npt.NDArray[np.uint8], quality: int = 90) -> bytes:
@@ -177,15 +211,6 @@ def _why(error: Exception) -> str:
     return str(error) or type(error).__name__
 
 
-def _upright(image: PillowImage.Image) -> PillowImage.Image:
-    try:
-        orientation = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _MALFORMED:  # damaged EXIF does not make the image unusable
-        orientation = 1
-    method = _TRANSPOSE.get(orientation) if isinstance(orientation, int) else None
-    return image if method is None else image.transpose(method)
-
-
 def _to_rgb(image: PillowImage.Image) -> npt.NDArray[np.uint8]:
     if image.mode.startswith(("I", "F")):
         return np.repeat(_deep_grey(image)[:, :, None], 3, axis=2)
@@ -195,7 +220,7 @@ def _to_rgb(image: PillowImage.Image) -> npt.NDArray[np.uint8]:
             white = PillowImage.new("RGBA", layer.size, "white")
             return np.array(PillowImage.alpha_composite(white, layer).convert("RGB"))
         return np.array(image.convert("RGB"))
-    except _MALFORMED as error:
+    except MALFORMED as error:
         raise ImageError(f"{image.mode} colours cannot be converted to RGB: {error}") from error
 
 

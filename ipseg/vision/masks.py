@@ -1,9 +1,10 @@
-"""Masks as COCO run-length encodings and as PNG files."""
+"""Masks as COCO run-length encodings, and saliency maps as PNG files."""
 
 from __future__ import annotations
 
-from typing import Any, TypedDict
+from typing import TypedDict
 
+import cv2
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
@@ -14,7 +15,6 @@ from ipseg.vision.images import ImageLimits, open_image
 
 _MAX_PIXELS = 2**31 - 1
 _MAX_DIGITS = 7  # of 5 bits: enough for any run in _MAX_PIXELS
-_PNG_DEPTH = 24  # offset of the bit depth in a PNG file
 _ANY_SIZE = ImageLimits(min_side=1, max_aspect=float("inf"))
 
 
@@ -79,7 +79,7 @@ def _checked_runs(rle: RLE) -> npt.NDArray[np.int64]:
 
 def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
     """Run lengths from COCO's code: 5 bits per character, low first; deltas to two runs before."""
-    if not counts or not counts.isascii():
+    if not isinstance(counts, str) or not counts or not counts.isascii():
         raise ValueError("RLE counts are empty or not ASCII text")
     digits = np.frombuffer(counts.encode("ascii"), np.uint8).astype(np.int64) - 48
     if digits.min() < 0 or digits.max() > 63:
@@ -99,34 +99,10 @@ def _run_lengths(counts: str) -> npt.NDArray[np.int64]:
     return values
 
 
-def read_mask(data: bytes) -> Mask:
-    """Reads a mask from a PNG file: every non-zero pixel is object.
-
-    In a palette image the index is the value, not its colour: index 0 is background. In a colour
-    image, pixels with any non-zero channel except alpha are object; fully transparent pixels are
-    background.
-
-    Args:
-        data: PNG, grey (1 to 16 bits), palette or colour (8 bits), with or without alpha.
-
-    Returns:
-        (H, W) bool, upright like images from `decode`.
-
-    Raises:
-        ImageError: not a PNG (lossy formats change zeros), a damaged one, or one with 16-bit
-            colour, of which Pillow drops the lower 8 bits.
-    """
-    image = open_image(data, _ANY_SIZE, formats=("PNG",))
-    if data[_PNG_DEPTH] == 16 and image.mode != "I;16":
-        raise ImageError("the mask has 16-bit colours; save it as a grey or an 8-bit PNG")
-    values: npt.NDArray[Any] = np.asarray(image)
-    if values.ndim == 2:
-        return np.asarray(values != 0)
-    colours = values[..., :-1] if image.mode in ("LA", "RGBA") else values
-    mask = colours.any(axis=2)
-    if image.mode in ("LA", "RGBA"):
-        mask &= values[..., -1] != 0
-    return np.asarray(mask)
+def resized(mask: Mask, size: tuple[int, int]) -> Mask:
+    """The (H, W) mask at (width, height): a pixel is in if at least half of it is."""
+    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
+    return np.asarray(share >= 0.5)
 
 
 def read_soft_mask(data: bytes) -> Map:
@@ -135,7 +111,7 @@ def read_soft_mask(data: bytes) -> Map:
     Raises:
         ImageError: not a PNG of 8-bit grey, or a damaged one.
     """
-    image = open_image(data, _ANY_SIZE, formats=("PNG",))
+    image = open_image(data, _ANY_SIZE, formats=("PNG",)).image
     if image.mode != "L":
         raise ImageError(f"a soft mask is a PNG of 8-bit grey, not of mode {image.mode}")
     return np.asarray(image, dtype=np.float32) / np.float32(255)

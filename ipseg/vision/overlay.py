@@ -37,6 +37,7 @@ WARNING: Colour = (190, 60, 0)
 _DIMMED = 0.3  # brightness of pixels outside of an object
 _PAPER: Colour = (250, 250, 250)
 _INK: Colour = (30, 30, 30)
+_FAINT: Colour = (105, 105, 105)
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,13 @@ class Tile:
         image: (H, W, 3) uint8.
         caption: line below it, shortened to fit; may be empty.
         warning: up to three lines in a warning colour, with a frame; may be empty.
+        note: up to two lines below the caption; may be empty.
     """
 
     image: Image
     caption: str
     warning: str = ""
+    note: str = ""
 
 
 def colour_of(index: int) -> Colour:
@@ -145,6 +148,7 @@ def _row(tiles: Sequence[Tile], columns: int, tile: int, gap: int) -> Image:
     images = [_fitted(each.image, tile) for each in tiles]
     texts = [
         [(text, _INK) for text in _wrap(each.caption, font, tile, 1)]
+        + [(text, _FAINT) for text in _wrap(each.note, font, tile, 2)]
         + [(text, WARNING) for text in _wrap(each.warning, font, tile, 3)]
         for each in tiles
     ]

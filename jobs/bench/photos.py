@@ -6,7 +6,7 @@ from typing import Any
 
 import skimage.data
 
-from ipseg.api import Prompt
+from ipseg.inputs import Prompt
 from ipseg.rows import Image
 from jobs.demo.baselines import centre_ellipse
 

@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from ipseg.api import Model, Segmentation
+from ipseg.api import Model
 from ipseg.config import Config
+from ipseg.segmentation import Segmentation
 from jobs.bench.photos import photos, prompts
 
 

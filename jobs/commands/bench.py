@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError
 from jobs.commands.options import Json, Profile, Settings
 
@@ -40,7 +41,7 @@ works, divided by the time from the plan to the last success file, in which work
 
 
 def bench(
-    profile: Profile = "ipseg",
+    profile: Profile = DEFAULT_PROFILE,
     settings: Settings = None,
     flops: Annotated[
         bool, typer.Option("--flops", help="Only count operations at real sizes; runs nothing.")
@@ -94,5 +95,5 @@ def _bench_engine(
 
     chosen = ("batch_size", "block_rows", "part_rows", "actors")
     ours = [f"runtime.{name}={getattr(RUNTIME, name)}" for name in chosen]
-    runtime = load_config("classical", [*ours, *settings]).runtime
+    runtime = load_config(DEFAULT_PROFILE, [*ours, *settings]).runtime
     run_engine_bench(SyntheticRun(**given, runtime=runtime), as_json=as_json, out=out)  # type: ignore[arg-type]

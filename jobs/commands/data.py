@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from jobs.commands.options import Json
+from jobs.commands.options import Json, Strict
 
 app = typer.Typer(
     help="Benchmarks: their layouts and rules, and what has to be built for some of them.",
@@ -42,6 +42,7 @@ def data_prepare(
         str | None,
         typer.Option(help="Write here instead; this folder then is the data root to evaluate."),
     ] = None,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Build what a benchmark's loader reads from the official annotation files.
@@ -51,4 +52,4 @@ def data_prepare(
     """
     from jobs.data import prepare_benchmark
 
-    prepare_benchmark(benchmark, data_root, out, as_json=json)
+    prepare_benchmark(benchmark, data_root, out, strict=strict, as_json=json)

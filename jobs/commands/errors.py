@@ -116,19 +116,17 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
     from ipseg.storage.files import exists
     from pipeline.runfolder.folder import list_run, read_success, unreadable
     from pipeline.runfolder.ledger import BROKEN
-    from pipeline.runfolder.parts import Damage, read_batches
+    from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 
     out = out.rstrip("/")
     listing = list_run(out)
     if not listing.parts and not exists(f"{out}/manifest.json"):
-        raise OutputError(
-            f"no run at {out}: it has neither manifest.json nor shard=*/part-*.parquet"
-        )
+        raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")
     broken = pa.array(BROKEN)
     for shard, parts in sorted(listing.parts.items()):
-        folder, seen = f"{out}/shard={shard}", set[bytes]()
+        folder, seen = shard_folder(out, shard), set[bytes]()
         if shard in listing.successes:
-            success = read_success(folder, problems)
+            success = read_success(out, shard, problems)
             if success is not None and success.parts.keys() == parts.keys():
                 failed = success.incomplete or any(map(success.counts.get, BROKEN))
                 if not failed:

@@ -6,9 +6,9 @@ from typing import Annotated
 
 import typer
 
-from ipseg.components import BENCHMARKS
+from ipseg.components import BENCHMARKS, DEFAULT_PROFILE
 from ipseg.errors import ConfigError
-from jobs.commands.options import Json, Settings, checked_engine
+from jobs.commands.options import Engine, Json, Settings, Strict, checked_engine
 
 PARTIAL = 3  # exit code
 
@@ -17,11 +17,11 @@ EPILOG = """
 
 Your own images and masks, images/<class>/NAME.jpg and masks/<class>/NAME.png:
 
-    ipseg evaluate folder --data-root data/ --profile classical --out run/
+    ipseg evaluate folder --data-root data/ --out run/
 
 One fold of COCO-20i with five examples for each question:
 
-    ipseg evaluate coco-20i --data-root datasets/ --shot 5 --fold 0 --out run/
+    ipseg evaluate coco-20i --data-root datasets/ --profile ipseg --shot 5 --fold 0 --out run/
 
 Settings side by side; features and embeddings are computed once, whatever they share:
 
@@ -33,11 +33,11 @@ Methods and profiles side by side, with the differences and their intervals:
 
 Every example given by a box, which the segmenter turns into a mask:
 
-    ipseg evaluate perseg --data-root data/ --support box --out run/
+    ipseg evaluate perseg --data-root data/ --profile ipseg --support box --out run/
 
 An ablation of the paper:
 
-    ipseg evaluate perseg --data-root data/ --table 4 --out run/
+    ipseg evaluate perseg --data-root data/ --profile ipseg --table 4 --out run/
 
 Five per cent of the images could not be read, and are repaired now:
 
@@ -63,7 +63,7 @@ def evaluate(
             metavar="NAME[,NAME...]",
             help="Shipped profiles or YAML files; several are compared.",
         ),
-    ] = "ipseg",
+    ] = DEFAULT_PROFILE,
     method: Annotated[
         str | None,
         typer.Option(
@@ -116,7 +116,7 @@ def evaluate(
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")
     ] = None,
-    engine: Annotated[str, typer.Option(help="ray, or local for this process alone.")] = "ray",
+    engine: Engine = "auto",
     overwrite: Annotated[
         bool, typer.Option("--overwrite", help="Start over, instead of going on.")
     ] = False,
@@ -135,6 +135,7 @@ def evaluate(
         str | None,
         typer.Option(help="Folder for indexes of label maps, if the data root is read-only."),
     ] = None,
+    strict: Strict = False,
     json: Json = False,
 ) -> None:
     """Measure a method on a benchmark, beside the published numbers."""
@@ -155,7 +156,7 @@ def evaluate(
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
-        benchmark=kind(data_root, shot=shot, cache=cache, progress=reading),
+        benchmark=kind(data_root, shot=shot, cache=cache, strict=strict, progress=reading),
         out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
         profiles=_listed(profile),

@@ -21,6 +21,13 @@ Settings = Annotated[
     typer.Option("--set", metavar="KEY=VALUE", help="Replace one setting, e.g. points.k=16."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print the result as JSON.")]
+Strict = Annotated[
+    bool,
+    typer.Option(
+        "--strict",
+        help="Refuse records of annotations that cannot be used, instead of leaving them out.",
+    ),
+]
 
 # Of commands that segment a collection, or plan to.
 Images = Annotated[
@@ -30,8 +37,15 @@ Images = Annotated[
         "fsspec URL."
     ),
 ]
-Prompts = Annotated[
-    str | None, typer.Option(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
+PROMPTS_HELP = "Folder (DIR/<concept>.jpg or DIR/<concept>/*.jpg), one image, or a glob."
+Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
+NamedPrompts = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--prompt",
+        metavar="NAME=FILE",
+        help="Image (or folder, or glob) of one concept, e.g. cup=photos/cup.jpg; may be repeated.",
+    ),
 ]
 PromptBoxes = Annotated[
     list[str] | None,
@@ -74,7 +88,20 @@ ImageColumn = Annotated[
     ),
 ]
 
+Carry = Annotated[
+    str | None,
+    typer.Option(
+        metavar="A,B", help="Parquet and lists: columns that the output is to have as well."
+    ),
+]
+
 PROMPT_EXAMPLES = """
+One image for each concept, wherever it lies; a PNG that was cut out is its own mask:
+
+    ipseg {verb} ... --prompts cow.jpg
+
+    ipseg {verb} ... --prompt cup=photos/7.jpg --prompt cat=cats/*.png
+
 Say where the object of a prompt is: by a mask beside it, a box, or points on it:
 
     ipseg {verb} ... --prompts prompts/ --prompt-box cup=40,25,210,180
@@ -118,8 +145,10 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
     from pipeline.sources.parquet import Columns
 
     bank, boxes, points = (given[name] for name in ("prompt_bank", "prompt_box", "prompt_point"))
-    if (given["prompts"] is None) == (bank is None):
-        raise ConfigError("give either --prompts or --prompt-bank")
+    if (given["prompts"] is None and not given["prompt"]) == (bank is None):
+        raise ConfigError(
+            "give prompts: either --prompts or --prompt-bank, or images by --prompt NAME=FILE"
+        )
     if bank is not None and (boxes or points):
         raise ConfigError(
             "--prompt-box and --prompt-point say where the object of a prompt image is; the "
@@ -129,16 +158,34 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
         images=given["images"],
         config=config_of(given),
         prompts=given["prompts"],
+        named=given["prompt"] or (),
         boxes=boxes or (),
         points=points or (),
         bank=bank,
-        columns=Columns(given["key_column"], given["image_column"]),
+        columns=Columns(given["key_column"], given["image_column"], _names(given["carry"])),
         **more,
     )
 
 
+Engine = Annotated[
+    str,
+    typer.Option(
+        help="ray, local for this process alone, or auto for whichever is done sooner (same rows)."
+    ),
+]
+
+
+def _names(listed: str | None) -> tuple[str, ...]:
+    names = (name.strip() for name in (listed or "").split(","))
+    return tuple(dict.fromkeys(name for name in names if name))
+
+
 def checked_engine(name: str) -> str:
-    """The name of an engine, if there is one of this name."""
-    if name not in ("ray", "local"):
-        raise ConfigError(f"unknown engine '{name}'; use ray or local")
+    """The name of an engine, if there is one of this name.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    if name not in ("auto", "ray", "local"):
+        raise ConfigError(f"unknown engine '{name}'; use auto, ray or local")
     return name

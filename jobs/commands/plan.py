@@ -11,6 +11,7 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
+from ipseg.components import DEFAULT_PROFILE
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 from jobs.output import print_json
@@ -44,15 +45,17 @@ fit the machines, or images or prompts cannot be used; 2 if a setting is wrong.
 def plan(
     images: options.Images,
     prompts: options.Prompts = None,
+    prompt: options.NamedPrompts = None,
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
+    carry: options.Carry = None,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="Measure the stages on the first images; estimate time."),

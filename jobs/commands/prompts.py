@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
+from ipseg.errors import ConfigError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
 
@@ -15,7 +17,9 @@ EPILOG = """
 
     ipseg prompts prompts/ --out prompts.png
 
-    ipseg prompts prompts/ --prompt-point cup=120,90
+    ipseg prompts cow.jpg
+
+    ipseg prompts prompts/ --prompt cup=photos/7.jpg --prompt-point cup=120,90
 
     ipseg prompts prompts/ --prompt-box cat/1.jpg=40,25,210,180 --profile ipseg-light
 
@@ -29,21 +33,23 @@ Exit code 1 if a prompt cannot be used; the image says which, and why.
 
 
 def prompts(
-    folder: Annotated[
-        str, typer.Argument(help="Folder: DIR/<concept>.jpg or DIR/<concept>/*.jpg.")
-    ],
+    prompts: Annotated[str | None, typer.Argument(help=options.PROMPTS_HELP)] = None,
+    prompt: options.NamedPrompts = None,
     out: Annotated[Path, typer.Option(help="Image to write.")] = Path("prompts.png"),
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     support: options.Support = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
     json: Json = False,
 ) -> None:
     """Draw the object that is found in each prompt: a bad prompt is the first thing to fix."""
     config = options.config_of(locals())
+    from ipseg.prompts import gather_prompts
     from jobs.prompts import draw_prompts
 
-    boxes, points = prompt_box or (), prompt_point or ()
-    draw_prompts(folder, out, config, boxes=boxes, points=points, as_json=json)
+    if prompts is None and not prompt:
+        raise ConfigError("give a folder of prompts or one image, or --prompt NAME=FILE")
+    rows = gather_prompts(prompts, prompt or (), prompt_box or (), prompt_point or ())
+    draw_prompts(rows, out, config, as_json=json)

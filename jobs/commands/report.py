@@ -1,4 +1,4 @@
-"""`ipseg report`: a finished run as a page."""
+"""`ipseg report`: a run as a page."""
 
 from __future__ import annotations
 
@@ -13,14 +13,16 @@ EPILOG = """
 
     ipseg report s3://bucket/masks
 
-One file, report.html in the run folder, that needs nothing else. `ipseg evaluate` writes its own.
+One file, report.html in the run folder, that needs nothing else. A run that is
+still going on is reported as far as it is written; `ipseg evaluate` writes the
+report of an evaluation by itself.
 """
 
 
 def report(
     run: Annotated[str, typer.Argument(help="Run folder; a path or any fsspec URL.")],
 ) -> None:
-    """Write report.html for a finished run: prompts, overlays, best and worst, tables."""
+    """Write report.html for a run, finished or not: prompts, overlays, best and worst, tables."""
     from jobs.report.write import write_report
 
     typer.echo(write_report(run))

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 from typing import Annotated
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import IpsegError
 from jobs.commands import options
 from jobs.commands.options import Json, Profile, Settings
+
+log = logging.getLogger("ipseg")
 
 EPILOG = f"""
 [bold]Examples[/bold]
@@ -46,6 +50,7 @@ def segment(
     images: options.Images,
     out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")],
     prompts: options.Prompts = None,
+    prompt: options.NamedPrompts = None,
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,
@@ -54,14 +59,13 @@ def segment(
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
-    profile: Profile = "classical",
+    profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,
-    engine: Annotated[
-        str, typer.Option(help="ray, or local for this process alone (same rows).")
-    ] = "ray",
+    engine: options.Engine = "auto",
     key_column: options.KeyColumn = None,
     image_column: options.ImageColumn = None,
+    carry: options.Carry = None,
     overwrite: Annotated[
         bool,
         typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
@@ -78,13 +82,22 @@ def segment(
             help="Stop (exit code 3) when more rows fail; default 0.05, from 100 failed rows on.",
         ),
     ] = None,
+    check_content: Annotated[
+        bool,
+        typer.Option(
+            "--check-content",
+            help="Compare the bytes of all images with those of the finished rows; by default only "
+            "where size, time or ETag have changed.",
+        ),
+    ] = False,
     calibrate: Annotated[
         bool, typer.Option("--calibrate", help="Size the pools by the cost of the first images.")
     ] = False,
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
-    given = locals()
+    given, engine = locals(), options.checked_engine(engine)
+    log.info("segmenting %s into %s, profile %s", images, out, profile)
     from jobs.segment import print_run
     from pipeline.runfolder.ledger import Retry
     from pipeline.segment import segment
@@ -94,11 +107,12 @@ def segment(
         given,
         out=out,
         masks=masks,
-        engine=options.checked_engine(engine),
+        engine=engine,
         overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
         budget=FailureBudget.of(max_failure_rate),
         calibrated=calibrate,
+        check_content=check_content,
     )
     run = segment(request)
     print_run(run, as_json=json)

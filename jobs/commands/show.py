@@ -1,4 +1,4 @@
-"""`ipseg show`: look at one row."""
+"""`ipseg show`: look at rows, one or many at once."""
 
 from __future__ import annotations
 
@@ -7,12 +7,21 @@ from typing import Annotated
 
 import typer
 
+from ipseg.errors import ConfigError
 from jobs.commands.options import Json
 
 EPILOG = """
 [bold]Examples[/bold]
 
     ipseg show masks/ IMG_0042.jpg --out overlay.png --min-score 0.3
+
+Several on one sheet, named or drawn by lot; the run may still be going on:
+
+    ipseg show masks/ IMG_0042.jpg deep/IMG_0043.jpg
+
+    ipseg show masks/ --keys IMG_0042.jpg,deep/IMG_0043.jpg
+
+    ipseg show masks/ --sample 24
 
 One frame of a sequence, whose key is its folder:
 
@@ -22,7 +31,17 @@ One frame of a sequence, whose key is its folder:
 
 def show(
     run: Annotated[str, typer.Argument(help="Run folder; a path or any fsspec URL.")],
-    key: Annotated[str, typer.Argument(help="Key of the row, as in the column 'key'.")],
+    key: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="KEY", help="Keys of rows, as in the column 'key'."),
+    ] = None,
+    keys: Annotated[
+        str | None, typer.Option(metavar="KEY,KEY,...", help="More keys, none with a comma in it.")
+    ] = None,
+    sample: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Rows drawn by lot, on one sheet.")
+    ] = None,
+    seed: Annotated[int, typer.Option(help="Of --sample: another one, other rows.")] = 0,
     out: Annotated[Path, typer.Option(help="Image to write.")] = Path("overlay.png"),
     frame: Annotated[int, typer.Option(min=0, help="Frame of a sequence, from 0.")] = 0,
     min_score: Annotated[
@@ -33,7 +52,11 @@ def show(
     ] = None,
     json: Json = False,
 ) -> None:
-    """Draw one row: the image with the masks and points of all its objects."""
-    from jobs.show import show_row
+    """Draw rows: their images with the masks and points of all objects."""
+    named = [*(key or ()), *(each for each in (keys or "").split(",") if each)]
+    if not named and sample is None:
+        raise ConfigError("which rows? Give keys, or --sample 24 for some drawn by lot")
+    from jobs.show import Look, show_rows
 
-    show_row(run, key, out, frame=frame, min_score=min_score, as_json=json)
+    look = Look(frame, min_score)
+    show_rows(run, named, out, look, sample=sample, seed=seed, as_json=json)

@@ -14,6 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from ipseg.wording import speed
 from jobs.commands.options import Json
 from jobs.output import print_json
 from jobs.terminal import plain, print_problems
@@ -150,7 +151,7 @@ def _overview(found: RunStatus) -> RenderableType:
 
         table.add_row("left out", plain(ignored_line(found.ignored)))
     table.add_section()
-    table.add_row("speed", _speed(found.rows_per_second))
+    table.add_row("speed", _speed(found))
     table.add_row("time left", _time_left(found))
     if found.repeated is None:
         table.add_row("repeated keys", "not looked for")
@@ -185,7 +186,7 @@ def _line(found: RunStatus) -> str:
     about = "" if found.exact else "about "
     return (
         f"{found.state}: {found.done}{_of(found.expected, about)} rows, {failed} failed, "
-        f"{_speed(found.rows_per_second)}, time left {_time_left(found)}"
+        f"{_speed(found)}, time left {_time_left(found)}"
     )
 
 
@@ -222,13 +223,15 @@ def _of(expected: int | None, about: str) -> str:
     return "" if expected is None else f" of {about}{expected:,}"
 
 
-def _speed(rows_per_second: float | None) -> str:
-    return "unknown" if rows_per_second is None else f"{rows_per_second:.2f} rows/s"
+def _speed(found: RunStatus) -> str:
+    """As the run itself says it."""
+    per_second = found.rows_per_second
+    return "unknown" if per_second is None else speed(per_second, found.row_is)
 
 
 def _counts(counts: Mapping[str, int]) -> dict[str, int]:
     """Every status, in the usual order."""
-    from pipeline.runfolder.sink import STATUSES
+    from pipeline.runfolder.status import STATUSES
 
     return {name: counts.get(name, 0) for name in STATUSES}
 

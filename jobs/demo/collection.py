@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ipseg.prompts import MASK_SUFFIX
 from ipseg.rows import Image, Mask
 from ipseg.vision.images import decode, encode_jpeg, encode_png
-from ipseg.vision.masks import read_mask
+from ipseg.vision.mask_files import read_mask
 from jobs.demo.photos import backgrounds, concepts, empty_parts
 from jobs.demo.scenes import (
     Scene,

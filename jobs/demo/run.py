@@ -1,4 +1,4 @@
-"""`ipseg demo`: make a collection, segment it on Ray, evaluate, report."""
+"""`ipseg demo`: make a collection, segment it, evaluate, report."""
 
 from __future__ import annotations
 

@@ -3,23 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.benchmarks.episode import Episode, Example, from_table
-from ipseg.benchmarks.ground_truth import GroundTruth, read_ground_truth
+from ipseg.benchmarks.ground_truth import GroundTruth, ground_truth_at
 from ipseg.errors import IpsegError
 from ipseg.objects import Object
 from ipseg.rows import Image
 from ipseg.storage.addresses import fetch
-from ipseg.vision.images import ImageLimits, decode, thumbnail
+from ipseg.vision.images import ImageLimits, MaskOrientation, decode_oriented, thumbnail
+from ipseg.vision.masks import resized
+from ipseg.vision.orientation import cropped
 from ipseg.vision.overlay import COLOURS, Drawn, draw
 from jobs.evaluation.outcome import Outcome
 from jobs.pages.galleries import chance, in_turn
-from jobs.pages.views import drawn, resized, view
+from jobs.pages.views import drawn, view
 
 Key = tuple[str, int, str]  # fold, episode, variant
 Predictions = Callable[[str, Collection[Key]], Mapping[Key, Sequence[Object]]]
@@ -93,7 +97,10 @@ def draw_episodes(
     found = predictions(outcome.out, [(e.fold, e.episode, variant) for e in listed])
     return {
         (each := places[episode.fold, episode.episode]): _tile(
-            episode, each, found.get((episode.fold, episode.episode, variant))
+            episode,
+            each,
+            found.get((episode.fold, episode.episode, variant)),
+            outcome.evaluation["protocol"].get("mask_orientation", "stored"),
         )
         for episode in listed
     }
@@ -107,56 +114,53 @@ def _lot(each: Judged) -> float:
     return chance(f"{each.fold}/{each.episode}")
 
 
-def _tile(episode: Episode, measured: Judged, found: Sequence[Object] | None) -> dict[str, Any]:
+def _tile(
+    episode: Episode, measured: Judged, found: Sequence[Object] | None, rule: MaskOrientation
+) -> dict[str, Any]:
     found_or_not = "nothing found" if measured.empty else "found"
     views = (
-        view(found_or_not, lambda: _found(episode.query, found)),
-        view("example", lambda: _masked(episode.supports[0], EXAMPLE)),
-        view("ground truth", lambda: _masked(episode.query, TRUE)),
+        view(found_or_not, lambda: _found(episode.query, found, rule)),
+        view("example", lambda: _masked(episode.supports[0], EXAMPLE, rule)),
+        view("ground truth", lambda: _masked(episode.query, TRUE, rule)),
     )
     return {"episode": episode, "iou": measured.iou, "views": views}
 
 
-def _masked(example: Example, colour: tuple[int, int, int]) -> Image:
-    image = _image(example)
-    truth = _truth(example, image)
+def _masked(example: Example, colour: tuple[int, int, int], rule: MaskOrientation) -> Image:
+    image, orientation = _read(example)
+    truth = _truth(example, image, orientation, rule)
     painted = [Drawn(colour, truth.mask)]
     if truth.ignore is not None:
         painted.append(Drawn(_NOT_JUDGED, truth.ignore))
-    return draw(image, painted, fill=0.35)
+    return draw(thumbnail(image, _LONG_SIDE), painted, fill=0.35)
 
 
-def _found(query: Example, found: Sequence[Object] | None) -> Image:
+def _found(query: Example, found: Sequence[Object] | None, rule: MaskOrientation) -> Image:
     """All objects filled, with their points, and the outline of the ground truth if it is known."""
-    image = _image(query)
-    try:
-        painted = draw(image, [Drawn(TRUE, _truth(query, image).mask)], fill=0.0)
-    except (OSError, IpsegError):
-        painted = image  # the view of the ground truth beside this one says why
-    size = (image.shape[1], image.shape[0])
+    image, orientation = _read(query)
+    painted = thumbnail(image, _LONG_SIDE)
+    # Without ground truth, the view of it beside this one says why.
+    with suppress(OSError, IpsegError):
+        truth = _truth(query, image, orientation, rule)
+        painted = draw(painted, [Drawn(TRUE, truth.mask)], fill=0.0)
+    size = (painted.shape[1], painted.shape[0])
     return draw(painted, [drawn(each, FOUND, size) for each in found or ()], fill=0.35)
 
 
-def _image(example: Example) -> Image:
-    image = decode(fetch(example.uri), _ANY_SHAPE)
-    return thumbnail(_cropped(image, example), _LONG_SIDE)
+def _read(example: Example) -> tuple[Image, int]:
+    """The part of the image that counts, upright, and its EXIF orientation."""
+    whole, orientation = decode_oriented(fetch(example.uri), _ANY_SHAPE)
+    image = cropped(whole, example.crop, orientation)
+    if not image.size:
+        raise IpsegError(f"the box {example.crop} holds nothing of {example.key}")
+    return np.ascontiguousarray(image), orientation
 
 
-def _truth(example: Example, image: Image) -> GroundTruth:
+def _truth(example: Example, image: Image, orientation: int, rule: MaskOrientation) -> GroundTruth:
     """The ground truth at the size of the reduced image."""
     size = (image.shape[1], image.shape[0])
-    truth = read_ground_truth(example.ground_truth)
-    mask = resized(_cropped(truth.mask, example), size)
-    if truth.ignore is None:
-        return replace(truth, mask=mask)
-    return GroundTruth(mask, resized(_cropped(truth.ignore, example), size))
-
-
-def _cropped(pixels: Any, example: Example) -> Any:  # noqa: ANN401  (an image or a mask)
-    if example.crop is None:
-        return pixels
-    left, top, right, bottom = example.crop
-    part = pixels[max(0, top) : bottom, max(0, left) : right]
-    if not part.size:
-        raise IpsegError(f"the box {example.crop} holds nothing of {example.key}")
-    return part
+    truth = ground_truth_at(example.ground_truth, size, example.crop, orientation, rule)
+    small = thumbnail(image, _LONG_SIDE)
+    size = (small.shape[1], small.shape[0])
+    void = None if truth.ignore is None else resized(truth.ignore, size)
+    return replace(truth, mask=resized(truth.mask, size), ignore=void)

@@ -58,6 +58,7 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         summary.outcome.out,
         template("jobs.evaluation", "evaluation.html", _FILTERS),
         summary=summary,
+        dropped=wording.dropped_lines(summary.evaluation["dropped"]),
         chosen=chosen,
         known_formulas=FORMULAS,
         colours={"found": css(FOUND), "truth": css(TRUE), "example": css(EXAMPLE)},

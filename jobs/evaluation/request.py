@@ -11,11 +11,12 @@ from ipseg.benchmarks.datasets.drawing import PROMPT_SET
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.episode_counts import BOUNDARY
 from jobs.evaluation.settings import Choice, Setting
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 from pipeline.runfolder.ledger import Retry
 
 log = logging.getLogger("ipseg")
@@ -40,7 +41,7 @@ class EvaluationRequest:
             code does; None at the size of the image.
         formula: of the headline number; None leaves it to the protocol.
         limit: episodes of each fold; None for all.
-        engine: 'ray' or 'local'.
+        engine: as `pipeline.process.Start.engine`.
         overwrite: start over.
         retry: what failed and is to be done again.
         max_failure_rate: of queries, after which the run is stopped; None for never.
@@ -49,7 +50,7 @@ class EvaluationRequest:
     benchmark: Benchmark
     out: str
     sampling: Sampling = field(default_factory=Sampling)
-    profiles: Sequence[str] = ("ipseg",)
+    profiles: Sequence[str] = (DEFAULT_PROFILE,)
     methods: Sequence[str] = ()
     settings: Sequence[str] = ()
     sweep: Sequence[str] = ()
@@ -59,7 +60,7 @@ class EvaluationRequest:
     mask_frame: str | None = None
     formula: str | None = None
     limit: int | None = None
-    engine: EngineName = "ray"
+    engine: EngineName = "auto"
     overwrite: bool = False
     retry: Retry | None = None
     max_failure_rate: float | None = None
@@ -144,6 +145,8 @@ def resolve(request: EvaluationRequest) -> Resolved:
     choice = Choice(request, overrides, protocol.given_mask)
     table = None if request.table is None else paper_table(request.table)
     settings = choice.settings() if table is None else choice.rows_of(table)
+    if (orientation := settings[0].config.images.mask_orientation) != "auto":
+        protocol = replace(protocol, mask_orientation=orientation)
     folds = _folds(request)
     _check_sampling(benchmark, folds[0], sampling)
     return Resolved(

@@ -129,12 +129,13 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
             }
             for setting in resolved.settings
         ],
+        "dropped": benchmark.dropped.listed,
         "table": request.table,
         "config_sha256": configs[0].sha256,
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(outcome.seconds, 3),
-        "rows_per_second": round(outcome.done_now / outcome.seconds, 3),
+        "rows_per_second": round(outcome.rows_per_second, 3),
         "stages": outcome.stages,
     }
     write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))

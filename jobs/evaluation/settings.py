@@ -99,7 +99,7 @@ class Choice:
                 raise ConfigError(
                     f"with profile '{setting.config.profile}' the rows '{same.label}' and "
                     f"'{row.label}' of table {table.number} are the same; it is about the parts of "
-                    f"profile '{PROFILES[0]}'"
+                    f"profile '{PROFILES[0]}': add --profile {PROFILES[0]}"
                 )
             found.append(setting)
         if found[0].config.profile not in PROFILES:

@@ -195,6 +195,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
         "partial": summary.partial,
         "published_list": summary.published_list,
         "never_drawn": summary.never_drawn,
+        "dropped": summary.evaluation["dropped"],
         "variants": [
             {
                 "label": variant.label,

@@ -44,6 +44,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print(plain(f"published, same formula and shot: {listed}"))
     if summary.published_list is False:
         console.print("the episodes are not those of the published list")
+    for line in wording.dropped_lines(evaluation["dropped"]):
+        console.print(plain(line), soft_wrap=True)
     for sentence in summary.gaps:
         console.print(plain(sentence), style=_PARTIAL)
 

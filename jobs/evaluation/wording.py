@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+from typing import Any
+
 from ipseg.metrics.paired import Difference
 from jobs.pages.readable import NONE
 
@@ -46,3 +49,12 @@ def gaps(total: int, failed: int, missing: int) -> str:
     if missing:
         parts.append(f"{missing} missing" if failed else f"{missing} of {total} episodes missing")
     return "PARTIAL: " + ", ".join(parts)
+
+
+def dropped_lines(dropped: Iterable[Mapping[str, Any]]) -> list[str]:
+    """What was left out of the annotations, as `Dropped.listed`: a line for each reason."""
+    return [
+        f"left out: {each['count']:,} × {each['reason']}"
+        f" ({'for example ' if each['count'] > 1 else ''}{each['example']})"
+        for each in dropped
+    ]

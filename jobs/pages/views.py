@@ -6,12 +6,12 @@ import base64
 from collections.abc import Callable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 
 from ipseg.objects import Object
-from ipseg.rows import Image, Mask
+from ipseg.rows import Image
 from ipseg.vision.images import encode_jpeg
+from ipseg.vision.masks import resized
 from ipseg.vision.overlay import Colour, Drawn
 
 _QUALITY = 80  # of the JPEG images in a page
@@ -62,9 +62,3 @@ def drawn(each: Object, colour: Colour, size: tuple[int, int]) -> Drawn:
     height, width = each.segmentation["size"]
     scale = np.array([size[0] / width, size[1] / height, 1.0])
     return Drawn(colour, resized(each.mask, size), each.points * scale)
-
-
-def resized(mask: Mask, size: tuple[int, int]) -> Mask:
-    """The (H, W) mask at (width, height): a pixel is in if at least half of it is."""
-    share = cv2.resize(mask.astype(np.float32), size, interpolation=cv2.INTER_AREA)
-    return np.asarray(share >= 0.5)

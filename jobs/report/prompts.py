@@ -9,9 +9,9 @@ from typing import Any
 from ipseg.errors import OutputError
 from ipseg.rows import Image
 from ipseg.vision.images import ImageLimits, decode
-from ipseg.vision.masks import decode_rle
+from ipseg.vision.masks import decode_rle, resized
 from ipseg.vision.overlay import Colour, isolate
-from jobs.pages.views import View, css, resized, view
+from jobs.pages.views import View, css, view
 from pipeline.runfolder.bank import bank_rows
 
 _PROMPTS = 4  # of one concept, drawn

@@ -33,9 +33,10 @@ def row_tile(
     Returns:
         `key` of the row; `views` (the image; of a sequence the first frame with objects and a
         middle one); how many `frames` and `instances` it has; `found`, the concepts that are drawn;
-        and `rival`, the one that scored highest without being there, if above all that are, else
-        None. Of each concept `concept`, `colour`, its highest `score` and its `iou` (or None), and
-        its `instances`; those of a sequence each once, whatever its frames.
+        `rival`, the one that scored highest without being there, if above all that are, else None;
+        and `left_out`, those that are not drawn, the highest score first. Of each concept
+        `concept`, `colour`, its highest `score` and its `iou` (or None), and its `instances`; those
+        of a sequence each once, whatever its frames.
     """
     objects = [Object.from_record(each) for each in row["objects"]]
     scores = best_scores(objects)
@@ -57,6 +58,7 @@ def row_tile(
         }
 
     kept = [each for each in objects if each.concept in chosen]
+    others = sorted(scores.keys() - {*chosen}, key=lambda concept: (-scores[concept], concept))
     absent = [concept for concept, iou in ious.items() if iou is None]
     views, frames = _views(kept, originals, colours)
     return {
@@ -64,6 +66,7 @@ def row_tile(
         "instances": len({(each.concept, each.instance) for each in kept}),
         "found": [found(concept) for concept in chosen],
         "rival": found(best) if present and best in absent else None,
+        "left_out": [found(concept) for concept in others],
     }
 
 

@@ -1,7 +1,8 @@
-"""Puts the report of a finished run together and writes OUT/report.html."""
+"""Puts the report of a run together, finished or not, and writes OUT/report.html."""
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
 from typing import Any
@@ -11,16 +12,21 @@ import yaml
 from ipseg.errors import OutputError
 from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
+from jobs.evaluation.page import write_page
+from jobs.evaluation.summary import summarise
 from jobs.originals import originals
-from jobs.pages.charts import BINS, histogram, mirrored
+from jobs.pages.charts import histogram, mirrored
 from jobs.pages.galleries import Gallery, galleries
 from jobs.pages.template import template, write_rendered
 from jobs.pages.views import css
+from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
 from jobs.report.survey import Survey, survey
 from jobs.report.tiles import row_tile
+from pipeline.convincing import count_convincing
+from pipeline.results import predictions
 from pipeline.runfolder.bank import bank_of
-from pipeline.runfolder.folder import read_json
+from pipeline.runfolder.folder import unreadable
 from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, read_place
@@ -29,7 +35,9 @@ _GROUPS = 20  # of failures
 
 
 def write_report(out: str) -> str:
-    """Writes the report of a finished run; the run itself is left as it is.
+    """Writes the report of a run, or of an evaluation; the run itself is left as it is.
+
+    It may still be going on: then the report is of what is written so far, and says so.
 
     Args:
         out: run folder, path or fsspec URL.
@@ -38,13 +46,33 @@ def write_report(out: str) -> str:
         Address of the report.
 
     Raises:
-        OutputError: there is no finished run at this place.
+        OutputError: there is no run at this place, or nothing of it is written yet.
     """
     out = out.rstrip("/")
     manifest = Manifest.read(out)
     if manifest is None:
-        raise OutputError(f"{out} has no manifest.json: the report is made from a finished run")
-    about, runs, metrics = manifest.about, manifest.runs, _metrics(out)
+        raise OutputError(f"no run at {out}: it has no manifest.json")
+    if "episodes" in manifest.identity:
+        return _of_evaluation(manifest)
+    try:
+        return _of_run(manifest)
+    except FileNotFoundError as error:
+        raise OutputError(unreadable(str(error.filename or out), error)) from error
+
+
+def _of_evaluation(manifest: Manifest) -> str:
+    if not manifest.runs[-1]["finished"]:
+        run = shlex.quote(manifest.out)
+        raise OutputError(
+            f"the evaluation in {manifest.out} is not finished, and its report is about all of it; "
+            f"`ipseg status {run}` says how far it is, `ipseg show {run} --sample 24` draws some"
+        )
+    return write_page(summarise(manifest.out), predictions)
+
+
+def _of_run(manifest: Manifest) -> str:
+    out, about, runs = manifest.out, manifest.about, manifest.runs
+    metrics, unfinished = how_far(manifest)
     found = survey(out)
     colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
     limits = ImageLimits(**about["config"]["images"])
@@ -60,10 +88,12 @@ def write_report(out: str) -> str:
         template("jobs.report", "report.html"),
         manifest={**about, "runs": runs},
         metrics=metrics,
+        unfinished=unfinished,
+        random_weights=about.get("random_weights", ()),
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
-        concepts=_concepts(colours, quality, found),
+        concepts=_concepts(colours, quality, found, count_convincing(out, list(colours))),
         prompts=prompts_of(bank_of(out, about), colours),
         galleries=_galleries(found, tile, measured=quality is not None),
         broken=[
@@ -77,21 +107,11 @@ def write_report(out: str) -> str:
     )
 
 
-def _metrics(out: str) -> dict[str, Any]:
-    problems: list[str] = []
-    metrics = read_json(f"{out}/metrics.json", problems)
-    if problems:
-        raise OutputError(problems[0])
-    if metrics is None:
-        raise OutputError(
-            f"{out} has no metrics.json: the report is made from a finished run (`ipseg evaluate` "
-            f"writes its own)"
-        )
-    return metrics
-
-
 def _concepts(
-    colours: Mapping[str, Colour], quality: Mapping[str, Any] | None, found: Survey
+    colours: Mapping[str, Colour],
+    quality: Mapping[str, Any] | None,
+    found: Survey,
+    convincing: Mapping[str, int],
 ) -> list[dict[str, Any]]:
     """One line of the results table for each concept."""
     up = found.scores if quality is None else found.present_scores
@@ -101,7 +121,7 @@ def _concepts(
             "colour": css(colour),
             "quality": None if quality is None else quality["concepts"].get(name),
             "found": int(up[name].sum()),
-            "high": int(up[name][BINS // 2 :].sum()),
+            "convincing": convincing[name],
             "spark": mirrored([up[name]], [found.absent_scores[name]] if quality else ()),
         }
         for name, colour in colours.items()

@@ -1,23 +1,17 @@
-"""The stages on Ray Data: read tasks, pools of actors, tasks, write tasks."""
+"""The stages on Ray Data: read tasks, pools of actors, tasks; and tasks that write."""
 
 from __future__ import annotations
 
 import gc
 import logging
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
 from itertools import islice
-from typing import cast
+from typing import ClassVar, cast
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-# Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
-# looks into Ray itself sets this to "info".
-os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-
+import pyarrow as pa
 import ray
 from ray.data import ActorPoolStrategy, DataContext, Dataset, TaskPoolStrategy
 from ray.data.exceptions import ExecutionTimeoutError
@@ -27,12 +21,16 @@ from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
 from ipseg.parts import own_modules
 from ipseg.rows import Step
+from pipeline.engines.choice import EngineName
 from pipeline.engines.cutting import cut
+from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.progress import show_progress
-from pipeline.engines.ray_io import PartSink, ShardSource
+from pipeline.engines.ray_io import PartTasks, ShardSource
 from pipeline.engines.ray_record import RayRecord
+from pipeline.engines.ray_session import end_session, session_is_there, start_session
 from pipeline.engines.ray_worker import actor_class, run_in_task
 from pipeline.engines.shard_io import ShardIO
+from pipeline.engines.unwritten import Unwritten
 from pipeline.planning.calibration import balanced, calibration_rows
 from pipeline.planning.cluster import Cluster, see_cluster
 from pipeline.planning.plan import Plan, make_plan
@@ -42,13 +40,14 @@ from pipeline.stages.stage import Stage, build_stages
 
 log = logging.getLogger("ipseg")
 
-# Ray guards a session it starts with a token and says so each time; nobody has to act on it.
-_SESSION_NOTICE = "ray._private.authentication.authentication_token_setup"
+FEW_IN_DRIVER = 32
 _SETUP_DEATHS = 3  # workers of a stage that may die one after the other while they load models
 
 
 class RayEngine:
     """Runs steps as Ray Data stages. A context, which ends the Ray that was started for it."""
+
+    name: ClassVar[EngineName] = "ray"
 
     def __init__(self, runtime: Runtime, *, calibrated: bool = False) -> None:
         self._runtime, self._calibrated = runtime, calibrated
@@ -58,10 +57,10 @@ class RayEngine:
         """Ray itself starts with the first work: a run that is finished already needs none."""
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        """Stops Ray if it was started here."""
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        """Ends Ray if it was started here, after a good end beside what comes next."""
         if self._started:
-            ray.shutdown()
+            end_session(at_once=error is not None)
 
     def record(self, budget: FailureBudget) -> RunRecord:
         """A new record of a run."""
@@ -78,24 +77,17 @@ class RayEngine:
         """
         return [each.stage for each in self.plan(steps, given, wanted).stages]
 
-    def _start(self) -> None:
-        """Starts Ray, or joins the session that RAY_ADDRESS names, or that of this process.
+    def for_few(self, steps: Sequence[Step], rows: int) -> RayEngine | LocalEngine:
+        """The engine for few rows: this process, where no step has a network for a GPU.
 
-        A cluster that happens to run on this machine is left alone unless it is named.
+        A pass of Ray Data takes seconds to start its workers.
         """
-        logging.getLogger(_SESSION_NOTICE).setLevel(logging.ERROR)
+        networks = any(step.resources.gpu_memory_gb for step in steps)
+        return self if networks or rows > FEW_IN_DRIVER else LocalEngine(self._runtime)
+
+    def _start(self) -> None:
         gc.collect()  # the actors of an execution that failed live on in reference cycles
-        if not ray.is_initialized():
-            with _own_sigterm_handler():
-                address = os.environ.get("RAY_ADDRESS", "local")
-                ray.init(
-                    address=address,
-                    include_dashboard=False if address == "local" else None,
-                    log_to_driver=False,
-                    logging_level=logging.ERROR,
-                    configure_logging=False,
-                )
-            self._started = True
+        self._started |= start_session()
         for module in own_modules():  # no worker has to have them installed
             ray.cloudpickle.register_pickle_by_value(module)
         context = DataContext.get_current()
@@ -119,7 +111,7 @@ class RayEngine:
             PlanError: they do not fit; found before Ray is started where it would be for this run.
         """
         stages = build_stages(steps, given, wanted)
-        if not ray.is_initialized() and "RAY_ADDRESS" not in os.environ:
+        if not session_is_there():
             # Ray takes no more than these; whether there are cards it has to say itself.
             make_plan(stages, {"CPU": os.cpu_count() or 1}, self._runtime)
         return make_plan(stages, self._cluster, self._runtime, rows=rows)
@@ -156,22 +148,15 @@ class RayEngine:
             override_num_blocks=len(source.shards),
         )
         record = shard_io.record
-        progress = show_progress(source.kind, source.rows, record, plan.last_actors)
-        with _own_errors(record), progress:
-            _staged(read, plan, record).write_datasink(
-                PartSink(shard_io),
-                ray_remote_args={"num_cpus": plan.task_cpus},
-            )
-
-
-@contextmanager
-def _own_sigterm_handler() -> Iterator[None]:
-    """Keeps the program's own SIGTERM handler, where it has one: Ray puts its own in its place."""
-    main = threading.current_thread() is threading.main_thread()
-    before = signal.getsignal(signal.SIGTERM)
-    yield
-    if main and callable(before):
-        signal.signal(signal.SIGTERM, before)
+        parts = PartTasks(shard_io, at_once=plan.slots)
+        unwritten = Unwritten[ray.ObjectRef[pa.Table]](
+            shard_io, self._runtime.flush_seconds, parts.write, parts.settle
+        )
+        progress = show_progress(source.kind, source.rows, record, lambda: unwritten.done)
+        with _own_errors(record), progress, unwritten:
+            for bundle in _staged(read, plan, record).iter_internal_ref_bundles():
+                for block in bundle.blocks:
+                    unwritten.add(block.ref, block.metadata.num_rows or 0)
 
 
 @contextmanager
@@ -224,7 +209,7 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
         if planned.stage.actor:
             dataset = batches(
                 actor_class(planned.stage.name),
-                fn_constructor_args=(planned.stage, record),
+                fn_constructor_args=(planned.stage, record, planned.threads),
                 compute=ActorPoolStrategy(size=planned.workers),
                 num_gpus=planned.gpus or None,
                 # A byte sets actors apart from tasks that ask for as many CPUs. Ray would fuse
@@ -232,5 +217,8 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
                 memory=1,
             )
         else:  # its type knows no fn_args
-            dataset = batches(run_in_task, fn_args=(planned.stage, record))  # type: ignore[arg-type]
+            dataset = batches(
+                run_in_task,  # type: ignore[arg-type]
+                fn_args=(planned.stage, record, planned.threads),
+            )
     return dataset

@@ -1,21 +1,24 @@
-"""Where Ray's reading tasks get rows from, and what its writing tasks do with them."""
+"""Where Ray's reading tasks get rows from, and the tasks that write them as parts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from itertools import islice
+from typing import Any
 
 import pyarrow as pa
+import ray
 from ray.data import DataContext
 from ray.data.block import BlockMetadata
-from ray.data.datasource import Datasink, Datasource, ReadTask
+from ray.data.datasource import Datasource, ReadTask
 
 from ipseg.columns import from_table, to_table
 from pipeline.engines.shard_io import ShardIO
 from pipeline.sources.shard import Shard
 
 READ_ROWS = 32  # rows in one block of a read task; encoded images are large
+_WRITE_RETRIES = 10  # of a task whose worker or machine is lost
 
 
 class ShardSource(Datasource):
@@ -53,17 +56,48 @@ def _blocks(shard: Shard, columns: tuple[str, ...], shard_io: ShardIO) -> Iterat
         yield to_table(block, columns)
 
 
-class PartSink(Datasink[None]):
-    """Writes blocks as parts; a write that is repeated replaces its own parts."""
+class PartTasks:
+    """Writes blocks as parts, in tasks beside those of Ray Data.
 
-    def __init__(self, shard_io: ShardIO) -> None:
-        self._io = shard_io
+    A task that is started again, after a machine was lost, replaces its own parts. Blocks stay
+    where they are: the driver holds references to them.
+    """
 
-    @property
-    def min_rows_per_write(self) -> int:
-        """Rows in one part."""
-        return self._io.part_rows
+    def __init__(self, shard_io: ShardIO, at_once: int) -> None:
+        """Starts nothing yet.
 
-    def write(self, blocks: Iterable[pa.Table], ctx: object) -> None:
-        """Writes the rows of these blocks."""
-        self._io.write([row for block in blocks for row in from_table(block)])
+        Args:
+            shard_io: writes the rows.
+            at_once: tasks that may be under way; one more waits for the first of them.
+        """
+        self._io = ray.put(shard_io)
+        # They wait for storage most of the time, and must find room whatever the pools take.
+        self._task: Any = ray.remote(num_cpus=0, max_retries=_WRITE_RETRIES)(_write)
+        self._at_once = at_once
+        self._begun: list[ray.ObjectRef[None]] = []
+
+    def write(self, blocks: Sequence[ray.ObjectRef[pa.Table]]) -> None:
+        """Begins to write blocks as one part, or as one for each shard among their rows.
+
+        Raises:
+            RayError: an earlier task has failed.
+        """
+        if len(self._begun) >= self._at_once:
+            done, self._begun = ray.wait(self._begun)
+            ray.get(done)
+        self._begun.append(self._task.options(name="Write").remote(self._io, *blocks))
+
+    def settle(self, seconds: float | None) -> None:
+        """Waits until everything is written.
+
+        Args:
+            seconds: to wait at most; None for as long as it takes.
+
+        Raises:
+            RayError: a task has failed, or the time is over.
+        """
+        ray.get(self._begun, timeout=seconds)
+
+
+def _write(shard_io: ShardIO, *blocks: pa.Table) -> None:
+    shard_io.write([row for block in blocks for row in from_table(block)])

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -10,7 +9,8 @@ from ipseg.rows import Row
 from pipeline.runfolder.ignored import write_ignored
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.sink import ShardWriter
-from pipeline.sources.shard import Shard, key_hash
+from pipeline.runfolder.unfinished import Unfinished
+from pipeline.sources.shard import Shard
 from pipeline.stages.record import RunRecord
 
 
@@ -32,21 +32,14 @@ class ShardIO:
 
     def unfinished_rows(self, shard: Shard) -> Iterator[Row]:
         """The rows of a shard that no earlier run has finished."""
-        done = self.ledger.open_shard(shard)
-        before: Counter[str] = Counter()
-        rows = 0
-        ignored: Counter[str] = Counter()
-        for row in shard.read(ignored):
-            rows += 1
-            status = done.get(key_hash(row["key"]))
-            if status is None:
-                yield row
-            else:
-                before[status] += 1
-        write_ignored(self.ledger.out, shard.id, ignored)
+        unfinished = Unfinished(shard, self.ledger)
+        yield from unfinished
+        write_ignored(self.ledger.out, shard.id, unfinished.ignored)
         self._finish(
             shard.id,
-            self.record.shard_read(shard.id, rows, dict(before), shard.fingerprint),
+            self.record.shard_read(
+                shard.id, unfinished.rows, dict(unfinished.before), shard.fingerprint
+            ),
         )
 
     def write(self, rows: Sequence[Row]) -> None:

@@ -41,6 +41,11 @@ class StagePlan:
     gpus: float
     batch_size: int
 
+    @property
+    def threads(self) -> int:
+        """For the libraries of a worker: one for each of its CPUs."""
+        return max(1, int(self.cpus))
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -62,15 +67,6 @@ class Plan:
     block_rows: int
     cluster: Cluster
     card_gb: float
-
-    @property
-    def last_actors(self) -> str:
-        """The stage at which rows are as good as done.
-
-        What comes after it is quick, but waits until a part is full. Without actors the last stage.
-        """
-        names = [each.stage.name for each in self.stages if each.stage.actor]
-        return (names or [self.stages[-1].stage.name])[-1]
 
     def lines(self) -> list[str]:
         """The plan as text, a line for the cluster and one for each stage."""

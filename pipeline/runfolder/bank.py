@@ -1,7 +1,7 @@
 """The bank in a run folder: prompts described by a run of their own, read by those who need them.
 
-    BANK/shard=*/part-*.parquet   a row for each prompt image, see `ipseg.columns.PROMPT`
-    BANK/entries.parquet          for each concept its category and where its prompts are stored
+    BANK/data/           a row for each prompt image, see `ipseg.columns.PROMPT`
+    BANK/entries.parquet for each concept its category and where its prompts are stored
 
 Prompts are written one to a row group, so that one can be read without its neighbours. A worker
 keeps the features that it used last, as far as the memory allows that it was given.
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 from ipseg.bank import Bank, RecentlyUsed
 from ipseg.columns import decode_arrays
 from ipseg.errors import PromptError
+from ipseg.prompt_sheet import prompt_sheet
 from ipseg.rows import Arrays
 from ipseg.storage.files import exists, read_bytes, write_whole
 from pipeline.runfolder.folder import BANK
@@ -81,10 +82,15 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             chains = [("", row["error_message"])]
         stored[place.key] = {
             "key": place.key,
-            "part": place.part[place.part.rindex("/shard=") + 1 :],
+            "part": place.part[place.part.rindex("/data/shard=") + 1 :],
             "index": place.index,
             "errors": [f"{chain}:{row['uri']} cannot be used: {why}" for chain, why in chains],
         }
+    earlier = _read_entries(folder) if exists(f"{folder}/{ENTRIES}") else _SCHEMA.empty_table()
+    # A concept that is added later does not change the ids of the others.
+    ids = dict(zip(*(earlier[n].to_pylist() for n in ("concept", "category_id")), strict=True))
+    for name in sorted(set(concepts) - set(ids)):
+        ids[name] = max(ids.values(), default=0) + 1
     buffer = io.BytesIO()
     schema = _SCHEMA.with_metadata({"version": uuid4().hex})
     with pq.ParquetWriter(buffer, schema, compression="zstd") as writer:
@@ -93,13 +99,20 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             records = [
                 {
                     "concept": name,
-                    "category_id": first + number,
+                    "category_id": ids[name],
                     "prompts": [stored[key] for key in concepts[name]],
                 }
-                for number, name in enumerate(names[first : first + _AT_ONCE], start=1)
+                for name in names[first : first + _AT_ONCE]
             ]
             writer.write_table(pa.Table.from_pylist(records, schema))
     write_whole(f"{folder}/{ENTRIES}", buffer.getvalue())
+
+
+def _read_entries(folder: str) -> pa.Table:
+    try:
+        return pq.read_table(io.BytesIO(read_bytes(f"{folder}/{ENTRIES}")))
+    except (OSError, pa.ArrowInvalid) as error:
+        raise PromptError(f"cannot read the bank at {folder}: {error}") from error
 
 
 @dataclass
@@ -118,6 +131,10 @@ class StoredBank(Bank):
     merge: Callable[[Sequence[Arrays]], Arrays] = field(compare=False, repr=False)
     cache_mb: float = field(default=512.0, compare=False)
 
+    def _repr_png_(self) -> bytes | None:
+        """What a notebook displays: the prompts, and what was taken for the object of each."""
+        return prompt_sheet(bank_rows(self.folder))
+
     def __getstate__(self) -> dict[str, Any]:
         """Without what was read of it."""
         return {name: getattr(self, name) for name in ("folder", "chain", "merge", "cache_mb")}
@@ -129,10 +146,11 @@ class StoredBank(Bank):
 
     @cached_property
     def _entries(self) -> pa.Table:
-        try:
-            return pq.read_table(io.BytesIO(read_bytes(f"{self.folder}/{ENTRIES}")))
-        except (OSError, pa.ArrowInvalid) as error:
-            raise PromptError(f"cannot read the bank at {self.folder}: {error}") from error
+        return _read_entries(self.folder)
+
+    @cached_property
+    def _places(self) -> dict[str, int]:
+        return {name: row for row, name in enumerate(self.categories)}
 
     @cached_property
     def categories(self) -> Mapping[str, int]:
@@ -141,8 +159,7 @@ class StoredBank(Bank):
         return dict(zip(*columns, strict=True))
 
     def _prompts(self, concept: str) -> list[dict[str, Any]]:
-        row = self.categories[concept] - 1
-        prompts: list[dict[str, Any]] = self._entries["prompts"][row].as_py()
+        prompts: list[dict[str, Any]] = self._entries["prompts"][self._places[concept]].as_py()
         return prompts
 
     def failure(self, concept: str) -> str | None:

@@ -25,7 +25,8 @@ Content = TypeVar("Content")
 BANK = "bank"  # folder of the prompts' own run, below that of the images
 SHARDS = "shards.parquet"
 # Directly below the run's folder: the bank has shards of its own.
-_IN_SHARD = re.compile(r"^/?shard=([^/]+)/(part-[^/]*\.parquet|_SUCCESS\.json)$")
+_PART = re.compile(r"^/?data/shard=([^/]+)/(part-[^/]*\.parquet)$")
+_SUCCESS = re.compile(r"^/?finished/([^/]+)\.json$")
 
 
 @dataclass
@@ -34,7 +35,7 @@ class Listing:
 
     Attributes:
         parts: shard -> name of each of its parts -> when it was written, in seconds since 1970.
-        successes: shards that have a `_SUCCESS.json`.
+        successes: shards that are finished.
     """
 
     parts: dict[str, dict[str, float]] = field(default_factory=dict)
@@ -52,14 +53,11 @@ def list_run(out: str) -> Listing:
     found: dict[str, dict[str, Any]] = with_retry(out, lambda: fs.find(root, detail=True))
     listing = Listing()
     for path, info in found.items():
-        match = _IN_SHARD.match(path[len(root) :])
-        if match is None:
-            continue
-        shard, name = match.groups()
-        if name == "_SUCCESS.json":
-            listing.successes.add(shard)
-        else:
-            listing.parts.setdefault(shard, {})[name] = _modified(info)
+        name = path[len(root) :]
+        if match := _PART.match(name):
+            listing.parts.setdefault(match[1], {})[match[2]] = _modified(info)
+        elif match := _SUCCESS.match(name):
+            listing.successes.add(match[1])
     return listing
 
 
@@ -93,9 +91,14 @@ class Success:
     run_id: str
 
 
-def read_success(folder: str, problems: list[str]) -> Success | None:
-    """`_SUCCESS.json` of a shard's folder, on the terms of `read_json`."""
-    return _read(f"{folder}/_SUCCESS.json", problems, _success)
+def success_file(out: str, shard: str) -> str:
+    """Where a shard is said to be finished."""
+    return f"{out}/finished/{shard}.json"
+
+
+def read_success(out: str, shard: str, problems: list[str]) -> Success | None:
+    """What a finished shard says of itself, on the terms of `read_json`."""
+    return _read(success_file(out, shard), problems, _success)
 
 
 def _success(data: bytes) -> Success:
@@ -144,10 +147,10 @@ def clear(out: str) -> None:
     """Removes what an earlier run has written, its bank included, and nothing else."""
     fs, root = filesystem(out)
     fs.invalidate_cache()
-    for path in [*fs.glob(f"{root}/shard=*"), f"{root}/listing", f"{root}/{BANK}"]:
+    for path in (f"{root}/{name}" for name in ("data", "finished", "damaged", "listing", BANK)):
         if fs.isdir(path):
             fs.rm(path, recursive=True)
-    for name in (SHARDS, "manifest.json", "metrics.json", "report.html"):
+    for name in (SHARDS, "entries.parquet", "manifest.json", "metrics.json", "report.html"):
         if fs.isfile(f"{root}/{name}"):
             fs.rm_file(f"{root}/{name}")
 

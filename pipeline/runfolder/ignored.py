@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.storage.walk import list_files
+from ipseg.vision.heif import heif_hint
 from pipeline.runfolder.folder import read_json
 
 
@@ -32,9 +33,9 @@ def read_ignored(out: str) -> dict[str, int]:
 
 
 def ignored_line(ignored: Mapping[str, int]) -> str:
-    """`7 files left out: 4 .heic, 3 .txt`, or nothing."""
+    """`7 files left out: 4 .heic, 3 .txt`, or nothing; how they can be read, if they can."""
     if not ignored:
         return ""
     total = sum(ignored.values())
     listed = ", ".join(f"{count:,} {what}" for what, count in ignored.items())
-    return f"{total:,} file{'s' if total > 1 else ''} left out: {listed}"
+    return f"{total:,} file{'s' if total > 1 else ''} left out: {listed}{heif_hint(ignored)}"

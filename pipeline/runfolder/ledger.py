@@ -1,8 +1,11 @@
 """The output is the ledger: what is in the parts of a shard is done.
 
 A shard is opened when it is read: its parts are put in order (rows that are to be tried again are
-taken out, repeats dropped) and the keys they hold are skipped. When every row of a shard is in its
-parts, `_SUCCESS.json` is written there, last.
+taken out, of repeats all but the newest) and the keys they hold are skipped. When every row of a
+shard is in its parts, `OUT/finished/<shard>.json` is written, last.
+
+A finished row may still be done again, or in part (`pipeline.runfolder.unfinished`): the new row
+takes the place of the old one when the shard is finished.
 
 Whatever this run itself has written does not count while it goes on: Ray reads a shard again when
 a machine is lost, and must then get the same rows in the same order as the first time.
@@ -15,16 +18,17 @@ import io
 import json
 import logging
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
+from pipeline.runfolder.folder import success_file
 from pipeline.runfolder.parts import (
     SCHEMA_VERSION,
     DamagedPartError,
@@ -32,12 +36,41 @@ from pipeline.runfolder.parts import (
     shard_parts,
     write_part,
 )
+from pipeline.runfolder.status import GONE
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")
 
 BROKEN = ("failed", "poisoned")
-_DONE = ("key_hash", "row_status", "error_type", "incomplete", "run_id")
+
+
+class Finished(NamedTuple):
+    """A row that is in a part; the fields are columns of it.
+
+    Attributes:
+        key_hash: of its key.
+        row_status: "ok", "empty", "failed" or "poisoned".
+        error_type: class of the exception, None if it has not failed.
+        incomplete: how much of it could not be done.
+        run_id: of the start that wrote it.
+        version: of its image's file, where the listing says one.
+        content_hash: of its encoded image, where it could be read.
+        gone: whether its image is no longer in the source.
+    """
+
+    key_hash: bytes
+    row_status: str
+    error_type: str | None
+    incomplete: int
+    run_id: str
+    version: str | None
+    content_hash: str | None
+    gone: bool
+
+    @property
+    def status(self) -> str:
+        """One of `STATUSES`."""
+        return GONE if self.gone else self.row_status
 
 
 @dataclass(frozen=True)
@@ -64,11 +97,11 @@ class Retry:
             raise ConfigError(f"--retry {text!r} is not of the form failed or failed:TYPE,TYPE")
         return Retry(chosen)
 
-    def wants(self, status: str, error_type: str | None, incomplete: int) -> bool:
-        """Whether a row of this status and error is to be done again."""
+    def wants(self, row: Finished) -> bool:
+        """Whether a row is to be done again."""
         if not self.types:
-            return status in BROKEN or incomplete > 0
-        return status in BROKEN and error_type in self.types
+            return row.row_status in BROKEN or row.incomplete > 0
+        return row.row_status in BROKEN and row.error_type in self.types
 
 
 @dataclass(frozen=True)
@@ -79,28 +112,37 @@ class Ledger:
         out: run folder.
         run_id: of this run, new each time the command is started.
         config_sha256: of everything that changes results.
+        runs: ids of the earlier starts, oldest first: of repeated rows that of the latest counts.
+        missing: id of an earlier start -> concepts that it did not look for.
         retry: rows to do again, None for none.
+        check_content: compare the bytes of every image with those that the row was made from.
         group_rows: as `ShardWriter.group_rows`.
     """
 
     out: str
     run_id: str
     config_sha256: str
+    runs: tuple[str, ...] = ()
+    missing: Mapping[str, Sequence[str]] = field(default_factory=dict)
     retry: Retry | None = None
+    check_content: bool = False
     group_rows: int | None = None
 
-    def open_shard(self, shard: Shard) -> dict[bytes, str]:
-        """Status of each row that an earlier run has finished, by key hash."""
-        if self._success(shard.id) is None or self.retry is not None:
-            self._put_in_order(shard.id)
-        parts = (_rows_of(part) or () for part in shard_parts(self.out, shard.id))
-        done = (row for rows in parts for row in rows)
-        return {key: status for key, status, _, _, run_id in done if run_id != self.run_id}
+    def open_shard(self, shard: str) -> dict[bytes, tuple[Finished, str]]:
+        """The rows that earlier runs have finished, and the part of each, by key hash."""
+        if self._success(shard) is None or self.retry is not None:
+            self._put_in_order(shard)
+        done = (
+            (row, part) for part in shard_parts(self.out, shard) for row in _rows_of(part) or ()
+        )
+        return {row.key_hash: (row, part) for row, part in done if row.run_id != self.run_id}
 
     def finished(self, shard: Shard) -> Counter[str] | None:
         """Counts by status if an earlier run has finished the shard as it is now, else None."""
         success = self._success(shard.id)
         if success is None or success["fingerprint"] != shard.fingerprint:
+            return None
+        if self.check_content or success["run_id"] in self.missing:
             return None
         counts = Counter({str(status): int(n) for status, n in success["counts"].items()})
         if self.retry is not None and (
@@ -109,8 +151,10 @@ class Ledger:
             return None
         return counts
 
-    def finish_shard(self, shard: str, rows: int, fingerprint: str) -> None:
-        """Checks that a shard's parts hold all its rows, each once, and says so in _SUCCESS.json.
+    def finish_shard(self, shard: str, rows: int, fingerprint: str) -> Counter[str]:
+        """Checks that a shard's parts hold all its rows, each once, and says so in OUT/finished.
+
+        Returns its rows by status.
 
         Args:
             shard: its id.
@@ -126,8 +170,8 @@ class Ledger:
             counts, incomplete, parts, _ = self._audit(shard)
         if counts.total() < rows:
             raise OutputError(
-                f"{self.out}/shard={shard} holds {counts.total()} of {rows} rows: parts were lost "
-                f"while the run went on; start the same command again"
+                f"shard {shard} of {self.out} holds {counts.total()} of {rows} rows: parts were "
+                f"lost while the run went on; start the same command again"
             )
         success = {
             "shard": shard,
@@ -141,15 +185,13 @@ class Ledger:
             "run_id": self.run_id,
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
-        write_whole(self._success_file(shard), (json.dumps(success, indent=1) + "\n").encode())
-
-    def _success_file(self, shard: str) -> str:
-        return f"{self.out}/shard={shard}/_SUCCESS.json"
+        write_whole(success_file(self.out, shard), (json.dumps(success, indent=1) + "\n").encode())
+        return counts
 
     def _success(self, shard: str) -> dict[str, Any] | None:
         """What an earlier run said when it finished the shard."""
         try:
-            success: dict[str, Any] = json.loads(read_bytes(self._success_file(shard)))
+            success: dict[str, Any] = json.loads(read_bytes(success_file(self.out, shard)))
         except FileNotFoundError:
             return None
         return None if success["run_id"] == self.run_id else success
@@ -160,24 +202,28 @@ class Ledger:
         A rewritten part is there before the old one goes: killed in between, both are there and
         the next run drops the repeats. Rows of this run are left alone unless `own`.
         """
-        seen: set[bytes] = set()
-        for part in shard_parts(self.out, shard):
-            done = _rows_of(part)
-            if done is None:
-                _set_aside(part)
+        parts = {part: _rows_of(part) for part in shard_parts(self.out, shard)}
+        newest: dict[bytes, int] = {}
+        for row in (row for rows in parts.values() for row in rows or ()):
+            newest[row.key_hash] = max(newest.get(row.key_hash, -1), self._age(row))
+        for part, rows in parts.items():
+            if rows is None:
+                self._set_aside(shard, part)
                 continue
             keep = []
             retry = None if own else self.retry
-            for key, status, error, incomplete, run_id in done:
-                if run_id == self.run_id and not own:
+            for row in rows:
+                if row.run_id == self.run_id and not own:
                     keep.append(True)
                     continue
-                again = retry is not None and retry.wants(status, error, incomplete)
-                keep.append(not again and key not in seen)
-                seen.add(key)
+                again = retry is not None and not row.gone and retry.wants(row)
+                best = newest.get(row.key_hash) == self._age(row)
+                if best:
+                    del newest[row.key_hash]  # of equally new ones the first
+                keep.append(best and not again)
             if all(keep):
                 continue
-            success = self._success_file(shard)
+            success = success_file(self.out, shard)
             if exists(success) and not own:
                 remove(success)
             whole = _read_part(part, None)
@@ -185,21 +231,56 @@ class Ledger:
                 write_part(self.out, shard, whole.filter(pa.array(keep)), self.group_rows)
             remove(part)
 
+    def _age(self, row: Finished) -> int:
+        """Number of the start that wrote it; that of this one is the highest."""
+        if row.run_id == self.run_id:
+            return len(self.runs)
+        return self.runs.index(row.run_id) if row.run_id in self.runs else 0
+
+    def mark_shard_gone(self, shard: str) -> Counter[str]:
+        """Marks all rows of a shard that the source has no longer; returns them by status."""
+        success = self._success(shard)
+        if success is None or success["fingerprint"] != GONE:
+            self.mark_gone(shard, self.open_shard(shard))
+            self.finish_shard(shard, 0, GONE)
+        return self._audit(shard)[0]
+
+    def mark_gone(self, shard: str, gone: Collection[bytes]) -> None:
+        """Rewrites the parts in which a row does not say whether its image is still there.
+
+        Args:
+            shard: its id, read to its end.
+            gone: key hashes of rows whose images are no longer in the source.
+        """
+        for part in shard_parts(self.out, shard):
+            rows = _rows_of(part) or []
+            column = [row.key_hash in gone for row in rows]
+            table = _read_part(part, None) if column != [row.gone for row in rows] else None
+            if table is not None:
+                place = table.schema.get_field_index("gone")
+                table = table.set_column(place, "gone", pa.array(column))
+                write_part(self.out, shard, table, self.group_rows)  # the same keys, the same name
+
+    def _set_aside(self, shard: str, part: str) -> None:
+        """Takes a damaged part out of the way of readers; what is in it may still be looked at."""
+        name = part.rpartition("/")[2]
+        write_whole(f"{self.out}/damaged/{shard}/{name}", read_bytes(part))
+        remove(part)
+
     def _audit(self, shard: str) -> tuple[Counter[str], int, list[dict[str, Any]], int]:
         """(unique keys by status, incomplete ones, parts with hashes, repeated keys)."""
         counts: Counter[str] = Counter()
         parts, seen, incomplete, repeated = [], set[bytes](), 0, 0
         for part in shard_parts(self.out, shard):
             data = read_bytes(part)
-            table = pq.read_table(io.BytesIO(data), columns=list(_DONE))
-            names = ("key_hash", "row_status", "incomplete")
-            for key, status, lacks in zip(*(table[n].to_pylist() for n in names), strict=True):
-                if key in seen:
+            table = pq.read_table(io.BytesIO(data), columns=list(Finished._fields))
+            for row in _rows_in(table):
+                if row.key_hash in seen:
                     repeated += 1
                     continue
-                seen.add(key)
-                counts[status] += 1
-                incomplete += lacks > 0
+                seen.add(row.key_hash)
+                counts[row.status] += 1
+                incomplete += row.incomplete > 0 and not row.gone
             parts.append(
                 {
                     "name": part.rpartition("/")[2],
@@ -210,12 +291,15 @@ class Ledger:
         return counts, incomplete, parts, repeated
 
 
-def _rows_of(part: str) -> list[tuple[bytes, str, str | None, int, str]] | None:
-    """Columns `_DONE` of each row; None if the file is damaged."""
-    table = _read_part(part, _DONE)
-    if table is None:
-        return None
-    return list(zip(*(table[name].to_pylist() for name in _DONE), strict=True))
+def _rows_of(part: str) -> list[Finished] | None:
+    """The rows of a part; None if the file is damaged."""
+    table = _read_part(part, Finished._fields)
+    return None if table is None else _rows_in(table)
+
+
+def _rows_in(table: pa.Table) -> list[Finished]:
+    columns = (table[name].to_pylist() for name in Finished._fields)
+    return [Finished(*values) for values in zip(*columns, strict=True)]
 
 
 def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
@@ -226,9 +310,3 @@ def _read_part(part: str, columns: Sequence[str] | None) -> pa.Table | None:
     except DamagedPartError as error:  # storage that cannot be read is no damage
         log.warning("%s; its rows are done again", error)
         return None
-
-
-def _set_aside(part: str) -> None:
-    """Takes a damaged part out of the way of readers; what is in it may still be looked at."""
-    write_whole(f"{part}.damaged", read_bytes(part))
-    remove(part)

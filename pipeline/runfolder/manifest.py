@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -71,6 +71,14 @@ class Manifest:
         }
         write_whole(f"{self.out}/{FILE}", (json.dumps(content, indent=1) + "\n").encode())
 
+    def missing(self, concepts: Sequence[str]) -> dict[str, list[str]]:
+        """Id of each earlier start -> those of the concepts that it did not look for, if any."""
+        lacking = {
+            run["run_id"]: [name for name in concepts if name not in run.get("concepts", concepts)]
+            for run in self.runs
+        }
+        return {run_id: names for run_id, names in lacking.items() if names}
+
     def differences(self, identity: Mapping[str, Any]) -> Iterator[str]:
         """`key: old -> new` for each leaf in which another identity differs, keys as in `--set`."""
         return differences(self.identity, json.loads(json.dumps(identity)))
@@ -78,10 +86,15 @@ class Manifest:
     def check_same(self, identity: Mapping[str, Any]) -> None:
         """Refuses to add rows that would not be comparable with those that are there.
 
+        Concepts may be added to the prompts: rows that lack them are done again in part.
+
         Raises:
             ConfigError: names each difference, old -> new.
         """
-        if changes := list(self.differences(identity)):
+        added = set(identity.get("prompts", ())) - set(self.identity.get("prompts", ()))
+        same = {k: v for k, v in identity.get("prompts", {}).items() if k not in added}
+        known = {**identity, "prompts": same} if added else identity
+        if changes := list(self.differences(known)):
             more = [f"and {len(changes) - _LISTED} more"] if len(changes) > _LISTED else []
             listed = "\n  ".join([*changes[:_LISTED], *more])
             raise ConfigError(

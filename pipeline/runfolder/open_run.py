@@ -19,8 +19,10 @@ from ipseg.storage.walk import list_files
 from pipeline.runfolder.folder import clear
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.parts import PARTS
 from pipeline.runfolder.sink import Provenance, check_writable
 
+RESCORE = "rescore"  # in the manifest, in place of an engine
 PACKAGES = ("ipseg", "numpy", "pyarrow", "ray", "scikit-image")
 
 
@@ -43,10 +45,31 @@ class OpenRun:
     earlier: Manifest | None
     _manifest: Manifest | None = field(default=None, init=False)
 
+    @property
+    def earlier_runs(self) -> tuple[str, ...]:
+        """Ids of the earlier starts, oldest first."""
+        return tuple(run["run_id"] for run in self.earlier.runs) if self.earlier else ()
+
+    def missing(self, concepts: Sequence[str] | None) -> dict[str, list[str]]:
+        """Id of each earlier start -> those of the concepts that it did not look for, if any."""
+        return self.earlier.missing(concepts) if self.earlier and concepts else {}
+
     def begin(
-        self, config: Config, engine: str, prompt_ids: Sequence[str] | None = None, **about: object
+        self,
+        config: Config,
+        engine: str,
+        prompt_ids: Sequence[str] | None = None,
+        looks_for: Sequence[str] | None = None,
+        **about: object,
     ) -> Provenance:
         """Writes the manifest: what is run here, and that this run has begun.
+
+        Args:
+            config: with the settings.
+            engine: by which it is run.
+            prompt_ids: of all prompts; None where rows have none.
+            looks_for: concepts that every row is asked for; None where rows say it themselves.
+            about: what else the manifest says.
 
         Returns:
             What its rows say about it, `prompt_ids` included.
@@ -76,8 +99,11 @@ class OpenRun:
                     "run_id": self.run_id,
                     "engine": engine,
                     "started": self.started.isoformat(timespec="seconds"),
+                    "begun": datetime.now(UTC).isoformat(timespec="milliseconds"),
                     "finished": None,
+                    "rows_per_second": None,
                     "counts": None,
+                    **({} if looks_for is None else {"concepts": list(looks_for)}),
                 },
             ],
         )
@@ -85,23 +111,29 @@ class OpenRun:
         model = f"{config.method_name}/{config.profile}"
         return Provenance(self.run_id, model, sha256, tuple(prompt_ids or ()))
 
-    def finish(self, counts: Mapping[str, int]) -> None:
-        """Notes in the manifest that the run has come to its end."""
+    def finish(self, counts: Mapping[str, int], rows_per_second: float | None = None) -> None:
+        """Notes in the manifest that the run has come to its end, and how fast it was."""
         if self._manifest is None:
             raise RuntimeError("a run that has not begun cannot end")
         finished = datetime.now(UTC).isoformat(timespec="seconds")
-        self._manifest.runs[-1] |= {"finished": finished, "counts": dict(counts)}
+        self._manifest.runs[-1] |= {
+            **{"finished": finished, "counts": dict(counts)},
+            "rows_per_second": None if rows_per_second is None else round(rows_per_second, 3),
+        }
         self._manifest.write()
 
 
 @contextmanager
-def open_run(out: str, identity: Mapping[str, Any], *, overwrite: bool) -> Iterator[OpenRun]:
+def open_run(
+    out: str, identity: Mapping[str, Any], *, overwrite: bool, rescores: bool = False
+) -> Iterator[OpenRun]:
     """Takes a run folder for the body of the `with`.
 
     Args:
         out: local path or any fsspec URL.
         identity: what must be the same for an earlier run to be gone on with.
         overwrite: remove an earlier run first.
+        rescores: it is opened to score its objects again.
 
     Raises:
         ConfigError: an earlier run had other settings; names them.
@@ -116,6 +148,9 @@ def open_run(out: str, identity: Mapping[str, Any], *, overwrite: bool) -> Itera
         earlier = Manifest.read(out)
         if earlier is not None:
             earlier.check_same(identity)
-        elif list_files(out, "shard=*/part-*.parquet"):
+            newest = earlier.runs[-1] if earlier.runs else {}
+            if newest.get("engine") == RESCORE and not newest["finished"] and not rescores:
+                raise OutputError(f"a rescore of {out} was interrupted; run it again first")
+        elif list_files(out, PARTS):
             raise OutputError(f"{out} holds rows but no manifest.json; choose another --out")
         yield OpenRun(out, run_id, started, identity, earlier)

@@ -1,6 +1,8 @@
 """Part files: finished rows of one shard, in a file named after the keys it holds.
 
-    OUT/shard=<id>/part-<sha256 of its sorted keys, 16 hex>.parquet
+    OUT/data/shard=<id>/part-<sha256 of its sorted keys, 16 hex>.parquet
+
+Nothing but rows lies below OUT/data, so that any reader of Parquet takes the folder as it is.
 
 The same rows give the same name, so a repeated write replaces itself. A part appears whole or not
 at all. The same key can still be in two parts, when a run was killed between two writes;
@@ -24,7 +26,8 @@ from ipseg.errors import OutputError
 from ipseg.storage.files import open_input, write_whole
 from ipseg.storage.walk import list_files
 
-SCHEMA_VERSION = "3"  # of the run format
+SCHEMA_VERSION = "4"  # of the run format
+PARTS = "data/shard=*/part-*.parquet"  # below OUT
 Damage = (OSError, ValueError, pa.ArrowException)  # what reading a damaged file raises
 
 _ROWS_AT_ONCE = 1024
@@ -54,6 +57,11 @@ class Place:
         return self.part.rpartition("/")[0].rpartition("/shard=")[2]
 
 
+def shard_folder(out: str, shard: str) -> str:
+    """Where the parts of a shard are."""
+    return f"{out}/data/shard={shard}"
+
+
 def part_name(keys: Sequence[str]) -> str:
     """File name of a part with these keys, in whatever order."""
     joined = "\n".join(sorted(keys))
@@ -78,13 +86,13 @@ def write_part(out: str, shard: str, table: pa.Table, group_rows: int | None = N
     pq.write_table(
         table, buffer, compression="zstd", write_page_index=True, row_group_size=group_rows
     )
-    write_whole(f"{out}/shard={shard}/{name}", buffer.getvalue())
+    write_whole(f"{shard_folder(out, shard)}/{name}", buffer.getvalue())
     return name
 
 
 def shard_parts(out: str, shard: str) -> list[str]:
     """Addresses of the parts of one shard, sorted; none if nothing was written yet."""
-    return list_files(f"{out}/shard={shard}", "part-*.parquet")
+    return list_files(shard_folder(out, shard), "part-*.parquet")
 
 
 def part_files(out: str) -> list[str]:
@@ -93,9 +101,9 @@ def part_files(out: str) -> list[str]:
     Raises:
         OutputError: there is no run at this place.
     """
-    parts = list_files(out.rstrip("/"), "shard=*/part-*.parquet")
+    parts = list_files(out.rstrip("/"), PARTS)
     if not parts:
-        raise OutputError(f"{out} holds no finished parts (shard=*/part-*.parquet)")
+        raise OutputError(f"{out} holds no finished parts ({PARTS})")
     return parts
 
 
@@ -155,7 +163,7 @@ def _opened(part: str, columns: Sequence[str] | None) -> Iterator[pq.ParquetFile
 def _check_version(part: str, metadata: Mapping[bytes, bytes]) -> None:
     version = metadata.get(b"schema_version", SCHEMA_VERSION.encode()).decode()
     if version != SCHEMA_VERSION:
-        raise OutputError(other_version(part.rpartition("/shard=")[0], version))
+        raise OutputError(other_version(part.rpartition("/data/shard=")[0], version))
 
 
 def other_version(out: str, version: object) -> str:
@@ -171,9 +179,10 @@ def read_placed(
 ) -> Iterator[tuple[Place, dict[str, Any]]]:
     """Streams the rows of a run with their places; a key that was written twice comes once.
 
-    Arguments as for `read_batches`.
+    Rows whose images are gone from the source are left out. Arguments as for `read_batches`.
     """
-    wanted = None if columns is None else list(dict.fromkeys(["key", "key_hash", *columns]))
+    known = ["key", "key_hash", "gone"]
+    wanted = None if columns is None else list(dict.fromkeys([*known, *columns]))
     shard, seen = "", set[bytes]()
     for part in part_files(out):
         folder = part.rpartition("/")[0]
@@ -183,7 +192,7 @@ def read_placed(
         for batch in read_batches(part, wanted, without=without):
             for record in batch.to_pylist():
                 index += 1
-                if record["key_hash"] not in seen:
+                if record["key_hash"] not in seen and not record["gone"]:
                     seen.add(record["key_hash"])
                     yield Place(record["key"], part, index), record
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 import pyarrow as pa
 
 from ipseg.columns import COLUMNS, ERROR_COLUMNS, column, to_table
 from ipseg.errors import OutputError
+from ipseg.objects import Object
 from ipseg.rows import Row, is_failed
 from ipseg.storage.files import remove, write_whole
 from pipeline.runfolder.parts import SCHEMA_VERSION, write_part
+from pipeline.sources.carry import Types, unpack
 from pipeline.sources.shard import key_hash
 
-STATUSES = ("ok", "empty", "failed", "poisoned")
 POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
 
-_ROW = ("key", "uri", "width", "height")
+KEPT = {"objects": "kept_objects", "metrics": "kept_metrics"}
+_ROW = ("key", "uri", "width", "height", "version", "content_hash")
 
 
 def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
@@ -28,8 +31,9 @@ def output_schema(columns: Sequence[str] = OBJECTS) -> pa.Schema:
     return pa.schema(
         [
             *((name, COLUMNS[name].arrow) for name in _ROW),
-            ("key_hash", pa.binary(16)),
+            ("key_hash", pa.binary()),  # 16 bytes; not every reader knows a fixed size
             ("row_status", pa.string()),
+            ("gone", pa.bool_()),
             *((name, COLUMNS[name].arrow) for name in (*ERROR_COLUMNS, *columns)),
             ("incomplete", pa.int32()),
             *((name, pa.string()) for name in ("run_id", "model", "config_sha256")),
@@ -60,7 +64,7 @@ def status_of(row: Row, main: str) -> str:
     """'failed', 'poisoned', 'empty' (processed, nothing found in column `main`) or 'ok'."""
     if is_failed(row):
         return "poisoned" if row["error_type"] == POISONED else "failed"
-    return "ok" if row[main] else "empty"
+    return "ok" if row[main] or row.get(KEPT.get(main, "")) else "empty"
 
 
 def incomplete(row: Row) -> int:
@@ -93,12 +97,14 @@ class ShardWriter:
         provenance: written with every row.
         columns: that hold the results, the main one, a list, first.
         group_rows: rows of a part that can be read by themselves, None for many.
+        carried: type of each column of the source that goes along.
     """
 
     out: str
     provenance: Provenance
     columns: tuple[str, ...] = OBJECTS
     group_rows: int | None = None
+    carried: Types = field(default_factory=dict)
 
     def write(self, rows: Sequence[Row]) -> list[Part]:
         """Writes one part for each shard among the rows."""
@@ -115,13 +121,14 @@ class ShardWriter:
     def table(self, rows: Sequence[Row]) -> pa.Table:
         """Finished rows in the published schema; every row has every column."""
         lists = [name for name in self.columns if pa.types.is_list(column(name).arrow)]
-        whole = [{**dict.fromkeys(lists, ()), **({} if is_failed(row) else row)} for row in rows]
+        whole = [_with_kept(row, lists) for row in rows]
         results = to_table(whole, self.columns)
         about = [
             {
                 **{name: row.get(name) for name in (*_ROW, *ERROR_COLUMNS)},
                 "key_hash": key_hash(row["key"]),
                 "row_status": status_of(row, self.columns[0]),
+                "gone": False,
                 "incomplete": incomplete(row),
                 **vars(self.provenance),
             }
@@ -132,7 +139,24 @@ class ShardWriter:
             about, pa.schema([f for f in schema if f.name not in self.columns])
         )
         arrays = [(results if n in self.columns else rest)[n] for n in schema.names]
+        for name, array in unpack([row.get("carried") for row in rows], self.carried).items():
+            arrays.append(array)
+            schema = schema.append(pa.field(name, array.type))
         return pa.Table.from_arrays(arrays, schema=schema)
+
+
+def _with_kept(row: Row, lists: Sequence[str]) -> Row:
+    """The results of a row, those of an earlier run for other concepts among them."""
+    found = {} if is_failed(row) else row
+    whole = {**dict.fromkeys(lists, ()), **found}
+    for name, kept in KEPT.items():
+        if name in lists and row.get(kept):
+            whole[name] = sorted([*row[kept], *whole[name]], key=_concept)
+    return whole
+
+
+def _concept(item: Object | Mapping[str, Any]) -> str:
+    return item.concept if isinstance(item, Object) else str(item["concept"])
 
 
 def check_writable(url: str) -> str:

@@ -8,6 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+STATUSES = ("ok", "empty", "failed", "poisoned", "gone")
+# Of rows whose column `gone` is set: the image is no longer in the source, what was found in it is
+# kept. Their row_status stays what it was.
+GONE = STATUSES[-1]
+
 State = Literal["finished", "running", "unknown", "stopped"]
 
 
@@ -31,8 +36,8 @@ class ShardStatus:
 
     @property
     def done(self) -> int:
-        """Rows that are there, whatever their status."""
-        return self.counts.total()
+        """Rows that are there, whatever their status, but for those of images that are gone."""
+        return self.counts.total() - self.counts[GONE]
 
 
 @dataclass(frozen=True)
@@ -49,10 +54,15 @@ class RunStatus:
         finished: of the newest start, None if it has not come to its end.
         last_written: the newest part.
         rows_of_run: rows that the newest start has written.
+        begun: when the newest start had prepared all, and began with the rows.
+        measured: rows a second of the newest start by its own account; None before its end.
+        recent: rows a second in the last minute in which parts were written; 0 for none.
+        row_is: "image" or "sequence".
         shards: in order of their ids.
         repeated_across: keys that are in more than one shard; None if not looked for.
         ignored: files of the source that are no input, by suffix or reason.
-        problems: files that cannot be read and what else is not as it should be.
+        problems: files that cannot be read and what else is not as it should be, such as masks that
+            no image has taken.
     """
 
     out: str
@@ -63,6 +73,10 @@ class RunStatus:
     finished: datetime | None
     last_written: datetime | None
     rows_of_run: int
+    begun: datetime | None
+    measured: float | None
+    recent: float
+    row_is: str
     shards: tuple[ShardStatus, ...]
     repeated_across: int | None
     ignored: Mapping[str, int]
@@ -112,18 +126,21 @@ class RunStatus:
 
     @property
     def rows_per_second(self) -> float | None:
-        """Of the newest start, from its beginning to its end or its last part so far."""
-        end = self.finished or self.last_written
-        if self.started is None or end is None or not self.rows_of_run:
+        """Of the newest start: its own account, or from its first row to its last part so far."""
+        if self.measured is not None:
+            return self.measured or None
+        begun, end = self.begun or self.started, self.finished or self.last_written
+        if begun is None or end is None or not self.rows_of_run:
             return None
-        seconds = (end - self.started).total_seconds()
+        seconds = (end - begun).total_seconds()
         return self.rows_of_run / seconds if seconds > 0 else None
 
     @property
     def eta_seconds(self) -> float | None:
-        """Time for what is left at this speed; None where nothing may be going on."""
+        """Time for what is left at the recent speed; None where nothing may be going on."""
         if self.state == "stopped" or self.left is None:
             return None
         if not self.left:
             return 0.0
-        return self.left / self.rows_per_second if self.rows_per_second else None
+        pace = self.recent or self.rows_per_second
+        return self.left / pace if pace else None

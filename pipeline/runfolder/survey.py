@@ -29,19 +29,20 @@ from pipeline.runfolder.folder import (
     read_expected,
     read_json,
     read_success,
+    success_file,
     unreadable,
 )
 from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
-from pipeline.runfolder.parts import Damage, read_batches
-from pipeline.runfolder.sink import STATUSES
-from pipeline.runfolder.status import RunStatus, ShardStatus, State
+from pipeline.runfolder.pace import pace_of_parts
+from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
+from pipeline.runfolder.status import GONE, STATUSES, RunStatus, ShardStatus, State
 
 QUIET_SECONDS = 300.0  # without any sign of life for longer, a run counts as stopped
 READS_AT_ONCE = 16
 
 _NO_HASHES = np.empty(0, "S16")
-_COLUMNS = ("key_hash", "row_status", "run_id")
+_COLUMNS = ("key_hash", "row_status", "gone", "run_id")
 
 
 def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
@@ -62,9 +63,7 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
     manifest = read_json(f"{out}/manifest.json", problems)
     listing = list_run(out)
     if manifest is None and not listing.parts and not problems:
-        raise OutputError(
-            f"no run at {out}: it has neither manifest.json nor shard=*/part-*.parquet"
-        )
+        raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")
     runs = (manifest or {}).get("runs") or [{}]
     newest: Mapping[str, Any] = runs[-1]
     started, finished = (moment(newest.get(name)) for name in ("started", "finished"))
@@ -78,7 +77,13 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
             prefixes.append(found.prefixes)
             rows_of_run += found.of_run
             problems += found.problems
-    last = max((when for parts in listing.parts.values() for when in parts.values()), default=None)
+    if finished is not None:
+        metrics = read_json(f"{out}/metrics.json", problems) or {}
+        problems += (metrics.get("ground_truth") or {}).get("warnings", [])
+    times = [when for parts in listing.parts.values() for when in parts.values()]
+    last = max(times, default=None)
+    begun = moment(newest.get("begun"))
+    since = begun or started
     return RunStatus(
         out=out,
         state=_state(out, started, finished, last),
@@ -88,6 +93,10 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
         finished=finished,
         last_written=None if last is None else datetime.fromtimestamp(last, UTC),
         rows_of_run=rows_of_run,
+        begun=begun,
+        measured=newest.get("rows_per_second"),
+        recent=pace_of_parts(since.timestamp(), times, rows_of_run) if since else 0.0,
+        row_is=(manifest or {}).get("row_is", "row"),
         shards=tuple(shards),
         repeated_across=_repeated(np.concatenate(prefixes)) if check_keys else None,
         ignored=read_ignored(out),
@@ -116,29 +125,35 @@ class _Survey:
     check_keys: bool
 
     def shard(self, name: str, rows: int | None = None, fingerprint: str | None = None) -> _Found:
-        folder, parts = f"{self.out}/shard={name}", self.listing.parts.get(name, {})
+        folder, parts = shard_folder(self.out, name), self.listing.parts.get(name, {})
         problems: list[str] = []
-        success = read_success(folder, problems) if name in self.listing.successes else None
+        success = read_success(self.out, name, problems) if name in self.listing.successes else None
         # It may speak of a source that has grown since, or of parts that somebody removed.
         if success is not None and (
             success.parts.keys() != parts.keys() or fingerprint not in (None, success.fingerprint)
         ):
             success = None
         if success is not None and not self.check_keys:
-            status = ShardStatus(name, success.rows, Counter(success.counts), None, True)
+            counts = Counter(success.counts)
+            status = ShardStatus(name, success.rows - counts[GONE], counts, None, True)
             return _Found(status, _prefixes(_NO_HASHES), self._written(success, parts), problems)
-        hashes, codes, of_run = self._read(folder, sorted(parts), problems)
+        hashes, codes, newest = self._read(folder, sorted(parts), problems)
+        # A row that this run does again stands beside the old one until the shard is finished.
+        repeated = sum(len(of) - len(np.unique(of)) for of in (hashes[newest], hashes[~newest]))
+        order = np.argsort(~newest, kind="stable")
+        hashes, codes = hashes[order], codes[order]
         first = np.unique(hashes, return_index=True)[1]
         numbers = np.bincount(codes[first], minlength=len(STATUSES))
         counts = Counter({key: int(n) for key, n in zip(STATUSES, numbers, strict=True) if n})
         if success is not None and success.rows != len(first):
             problems.append(
-                f"{folder}: _SUCCESS.json says {success.rows} rows, its parts hold {len(first)}"
+                f"{success_file(self.out, name)} says {success.rows} rows, the shard's parts hold "
+                f"{len(first)}"
             )
         complete = success is not None and success.rows == len(first)
-        expected = rows if success is None else success.rows
-        status = ShardStatus(name, expected, counts, len(hashes) - len(first), complete)
-        return _Found(status, _prefixes(hashes[first]), of_run, problems)
+        expected = rows if success is None else success.rows - counts[GONE]
+        status = ShardStatus(name, expected, counts, repeated, complete)
+        return _Found(status, _prefixes(hashes[first]), int(newest.sum()), problems)
 
     def _written(self, success: Success, parts: Mapping[str, float]) -> int:
         """Rows of the newest run in a complete shard, by the time of its files."""
@@ -149,34 +164,36 @@ class _Survey:
 
     def _read(
         self, folder: str, parts: list[str], problems: list[str]
-    ) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64], int]:
-        """(key hash, index into STATUSES) of each row, and how many are of the newest run."""
-        hashes, codes, of_run = [_NO_HASHES], [np.empty(0, np.int64)], 0
+    ) -> tuple[npt.NDArray[np.bytes_], npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """(key hash, index into STATUSES, whether it is of the newest run) of each row."""
+        hashes, codes, newest = [_NO_HASHES], [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
         for part in parts:
             try:
                 for batch in read_batches(f"{folder}/{part}", _COLUMNS):
-                    keys, statuses = _hashes(batch["key_hash"]), _codes(batch["row_status"])
+                    keys = _hashes(batch["key_hash"])
+                    codes.append(_codes(batch["row_status"], batch["gone"]))
                     hashes.append(keys)
-                    codes.append(statuses)
-                    of_run += pc.sum(pc.equal(batch["run_id"], self.run_id or "")).as_py() or 0
+                    of_run = pc.equal(batch["run_id"], self.run_id or "")
+                    newest.append(of_run.to_numpy(zero_copy_only=False))
             except Damage as error:
                 problems.append(unreadable(f"{folder}/{part}", error))
-        return np.concatenate(hashes), np.concatenate(codes), of_run
+        return np.concatenate(hashes), np.concatenate(codes), np.concatenate(newest)
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:
-    if column.type != pa.binary(16) or column.null_count:
+    hashes = column.cast(pa.binary(16))  # refuses other lengths
+    if hashes.null_count:
         raise ValueError("its column 'key_hash' is not 16 bytes in every row")
-    values: npt.NDArray[np.bytes_] = np.frombuffer(column.buffers()[1] or b"", "S16")
-    return values[column.offset : column.offset + len(column)].copy()
+    values: npt.NDArray[np.bytes_] = np.frombuffer(hashes.buffers()[1] or b"", "S16")
+    return values[hashes.offset : hashes.offset + len(hashes)].copy()
 
 
-def _codes(column: pa.Array) -> npt.NDArray[np.int64]:
+def _codes(column: pa.Array, gone: pa.Array) -> npt.NDArray[np.int64]:
     codes = pc.index_in(column, value_set=pa.array(STATUSES))
     if codes.null_count:
         raise ValueError(f"its column 'row_status' has values other than {', '.join(STATUSES)}")
-    values: npt.NDArray[np.int64] = codes.to_numpy().astype(np.int64)
-    return values
+    values: npt.NDArray[np.int64] = pc.if_else(gone, STATUSES.index(GONE), codes).to_numpy()
+    return values.astype(np.int64)
 
 
 def _prefixes(hashes: npt.NDArray[np.bytes_]) -> npt.NDArray[np.uint64]:

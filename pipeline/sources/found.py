@@ -46,25 +46,31 @@ class Found:
         self._url = url
         self._own = f"{_path(out)}/"
 
+    @property
+    def is_list(self) -> bool:
+        """Whether it is a list of images, not the place of some."""
+        suffix = PurePosixPath(self._url).suffix.lower()
+        return suffix in LIST_SUFFIXES and not is_folder(self._url)
+
     def images(self, columns: Columns) -> Iterator[Row]:
         """Rows of the loose images; the rest is noted. What a run wrote below OUT is no input."""
-        if PurePosixPath(self._url).suffix.lower() in LIST_SUFFIXES and not is_folder(self._url):
+        if self.is_list:
             yield from self._listed(columns)
             return
-        for name, address, folder in iterate_files(self._url):
-            if not _path(address).startswith(self._own):
-                yield from self._sort(name, address, folder=folder)
+        for found in iterate_files(self._url):
+            if not _path(found.address).startswith(self._own):
+                yield from self._sort(*found)
 
     def _listed(self, columns: Columns) -> Iterator[Row]:
-        for _, address, _ in iterate_files(self._url):
-            for row in read_list(address, columns):
+        for found in iterate_files(self._url):
+            for row in read_list(found.address, columns):
                 kind = _kind_of(row["uri"])
                 if kind is None or kind == "images":
                     yield row
                 else:
                     self.containers.append((kind, row["key"], row["uri"]))
 
-    def _sort(self, name: str, address: str, *, folder: bool) -> Iterator[Row]:
+    def _sort(self, name: str, address: str, folder: bool, version: str) -> Iterator[Row]:
         kind = _kind_of(name)
         if folder:
             if PurePosixPath(name).name == "_delta_log":
@@ -78,7 +84,7 @@ class Found:
                 yield {"key": name, "uri": address}
         elif kind == "images":
             self._suffixes[PurePosixPath(name).suffix] += 1
-            yield {"key": name, "uri": address}
+            yield {"key": name, "uri": address, "version": version}
         elif kind is None:
             self.ignored[PurePosixPath(name).suffix.lower() or "no suffix"] += 1
         elif any(part.startswith("_") for part in PurePosixPath(name).parts):

@@ -95,8 +95,9 @@ class Spool:
             pq.write_table(table, buffer, compression="zstd")
             address = _address(out, name)
             write_whole(address, buffer.getvalue())
-            keys = "\n".join(table["key"].to_pylist())
-            fingerprint = hashlib.sha256(keys.encode()).hexdigest()[:32]
+            names = [name for name in ("key", "version") if name in table.column_names]
+            lines = map(str, zip(*(table[name].to_pylist() for name in names), strict=True))
+            fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]
             yield Shard(name, "listed", address, rows=table.num_rows, fingerprint=fingerprint)
 
     @staticmethod

@@ -18,6 +18,7 @@ from ipseg.errors import SourceError
 from ipseg.rows import Row, failed
 from ipseg.storage.files import open_input
 from ipseg.vision.images import IMAGE_SUFFIXES
+from pipeline.sources.carry import pack
 from pipeline.sources.parquet import KEY_COLUMNS, PATH_COLUMNS, Columns, place_of
 
 log = logging.getLogger("ipseg")
@@ -63,7 +64,10 @@ def read_list(address: str, columns: Columns) -> Iterator[Row]:
                     raise
                 yield failed({"key": where, "uri": address}, "read", error)
             else:
-                yield _row(record, *chosen, where, address)
+                row = _row(record, *chosen, where, address)
+                if columns.carry:
+                    row["carried"] = pack({name: record.get(name) for name in columns.carry})
+                yield row
 
 
 def _lines(text: io.TextIOWrapper, address: str) -> Iterator[str]:
@@ -118,7 +122,7 @@ def _table(lines: Iterator[str], address: str, delimiter: str | None) -> Iterato
 
 def _choose(record: Mapping[str, Any], columns: Columns, address: str) -> tuple[str | None, str]:
     """(column of keys or None, column of paths)."""
-    for name in (columns.key, columns.image):
+    for name in (columns.key, columns.image, *columns.carry):
         if name is not None and name not in record:
             raise SourceError(f"{address} has no column '{name}'; it has {', '.join(record)}")
     path = columns.image or _first(_PATHS, record)

@@ -26,6 +26,7 @@ from ipseg.storage.cells import (
     values_of,
 )
 from ipseg.storage.files import open_input
+from pipeline.sources.carry import pack
 
 if TYPE_CHECKING:
     from pipeline.sources.shard import Shard
@@ -43,14 +44,16 @@ class Columns:
     """Which columns of a source to use; None looks for the usual names.
 
     Attributes:
-        key: column with a unique id, or a field in a struct (`image.path`); without one, keys are
-            `FILE#ROW`.
+        key: column with a unique id, or a field in a struct (`photo.name`). Without one keys are
+            `FILE/PATH` where images have paths that tell them apart, else `FILE#ROW`.
         image: column with encoded images, or with their paths or URLs. In a tar, the extension of
             the images, as in `jpg` or `seg.png`.
+        carry: columns that the output is to have too.
     """
 
     key: str | None = None
     image: str | None = None
+    carry: tuple[str, ...] = ()
 
 
 def read_parquet(shard: Shard) -> Iterator[Row]:
@@ -68,14 +71,20 @@ def read_parquet(shard: Shard) -> Iterator[Row]:
         except SourceError as error:
             yield from _without_images(shard, file, key, error)
             return
-        wanted = list(dict.fromkeys(top_column(schema, name) for name in (key, image) if name))
+        prefix = ""
+        if key is None and _names_images(file, image):
+            key, prefix = f"{image}.path", f"{shard.name}/"
+        carry = tuple(name for name in shard.columns.carry if has_column(schema, name))
+        names = [name for name in (key, image, *carry) if name is not None]
+        wanted = list(dict.fromkeys(top_column(schema, name) for name in names))
         first = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
             position = first
             try:
                 for batch in file.iter_batches(_BATCH, row_groups=[group], columns=wanted):
-                    for row in _rows(shard, batch, position, key, image):
+                    keys = _keys(batch, key, prefix)
+                    for row in _carrying(_rows(shard, batch, position, keys, image), batch, carry):
                         position += 1
                         yield row
             except UNREADABLE as error:
@@ -129,11 +138,36 @@ def _check(schema: pa.Schema, name: str, file: str) -> str | None:
     return holds(type_of(schema, name))
 
 
+def _names_images(file: pq.ParquetFile, image: str) -> bool:
+    """Whether the images of a file have paths beside them that tell them apart."""
+    if not has_column(file.schema_arrow, f"{image}.path"):
+        return False
+    seen: set[str] = set()
+    for batch in file.iter_batches(1024, columns=[f"{image}.path"]):
+        for name in key_cells(values_of(batch, f"{image}.path")):
+            if not isinstance(name, str) or name in seen:
+                return False
+            seen.add(name)
+    return True
+
+
+def _carrying(rows: Iterator[Row], batch: pa.RecordBatch, carry: tuple[str, ...]) -> Iterator[Row]:
+    if not carry:
+        return rows
+    columns = [values_of(batch, name).to_pylist() for name in carry]
+    values = (dict(zip(carry, each, strict=True)) for each in zip(*columns, strict=True))
+    return ({**row, "carried": pack(each)} for row, each in zip(rows, values, strict=True))
+
+
 def _rows(
-    shard: Shard, batch: pa.RecordBatch, first: int, key: str | None, image: str
+    shard: Shard,
+    batch: pa.RecordBatch,
+    first: int,
+    keys: list[str | SourceError | None],
+    image: str,
 ) -> Iterator[Row]:
     cells = image_cells(values_of(batch, image))
-    for position, (name, cell) in enumerate(zip(_keys(batch, key), cells, strict=True), first):
+    for position, (name, cell) in enumerate(zip(keys, cells, strict=True), first):
         row: Row = {"key": f"{shard.name}#{position}", "shard": shard.id}
         if isinstance(name, SourceError):
             yield failed(row | {"uri": shard.address}, "read", name)
@@ -141,8 +175,11 @@ def _rows(
             yield row | ({"key": name} if name else {}) | _image(cell, shard, position, image)
 
 
-def _keys(batch: pa.RecordBatch, key: str | None) -> list[str | SourceError | None]:
-    return [None] * len(batch) if key is None else key_cells(values_of(batch, key))
+def _keys(
+    batch: pa.RecordBatch, key: str | None, prefix: str = ""
+) -> list[str | SourceError | None]:
+    cells = [None] * len(batch) if key is None else key_cells(values_of(batch, key))
+    return [f"{prefix}{cell}" if isinstance(cell, str) else cell for cell in cells]
 
 
 def _without_images(

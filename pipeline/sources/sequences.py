@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -38,10 +39,18 @@ def _sequence(key: str, frames: list[Row]) -> Row:
         "uri": frames[0]["uri"],
         "frame_uris": [frame["uri"] for frame in frames],
     }
+    if any("version" in frame for frame in frames):
+        row["version"] = _version(frames)
     asks = [
         {**ask, "frame": number} for number, f in enumerate(frames) for ask in f.get("asks") or ()
     ]
     return row | ({"asks": asks} if asks else {})
+
+
+def _version(frames: list[Row]) -> str:
+    """Changes when a frame is added, taken away or replaced."""
+    known = "\n".join(f"{frame['key']} {frame.get('version', '')}" for frame in frames)
+    return hashlib.sha256(known.encode()).hexdigest()[:16]
 
 
 def _natural(name: str) -> list[Any]:

@@ -11,14 +11,16 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ipseg.errors import SourceError
 from ipseg.rows import Row
-from ipseg.storage.files import info, open_input
+from ipseg.storage.files import info, open_input, version_of
+from pipeline.sources.carry import Types, carried_types
 from pipeline.sources.found import ContainerKind, Found
 from pipeline.sources.listing import Spool
 from pipeline.sources.parquet import UNREADABLE, Columns, choose_image, choose_key
@@ -38,6 +40,7 @@ class Source:
         shards: at least one, in order.
         rows: number of images, where the listing has it; None if only reading would.
         ignored: files that are no images, counted by suffix.
+        carried: type of each column that goes along to the output.
     """
 
     url: str
@@ -45,6 +48,7 @@ class Source:
     shards: tuple[Shard, ...]
     rows: int | None
     ignored: dict[str, int]
+    carried: Types = field(default_factory=dict)
 
     def read(self) -> Iterator[Row]:
         """All rows, shard after shard."""
@@ -62,6 +66,7 @@ class Listed:
         containers: shards of container files.
         spool: loose images.
         ignored: as `Source.ignored`.
+        carried: as `Source.carried`.
     """
 
     url: str
@@ -69,6 +74,7 @@ class Listed:
     containers: tuple[Shard, ...]
     spool: Spool
     ignored: dict[str, int]
+    carried: Types = field(default_factory=dict)
 
     @property
     def rows(self) -> int | None:
@@ -86,7 +92,8 @@ class Listed:
             shards: number of shards for loose images; None chooses.
         """
         loose = self.spool.write(out, shards) if self.kind == "images" else ()
-        return Source(self.url, self.kind, (*loose, *self.containers), self.rows, self.ignored)
+        shards_ = (*loose, *self.containers)
+        return Source(self.url, self.kind, shards_, self.rows, self.ignored, self.carried)
 
 
 @contextmanager
@@ -110,16 +117,16 @@ def list_source(
         SourceError: it does not exist, holds nothing usable, or holds several kinds of things.
     """
     found = Found(url, out)
-    with Spool(("key", "uri", "frame_uris")) as spool:
+    with Spool(("key", "uri", "version", "frame_uris", "carried")) as spool:
         images = map(with_valid_names, found.images(columns))
         spool.add(as_sequences(images) if sequences else images)
         kind = found.only_kind(spool.rows)
         with ThreadPoolExecutor(_FOOTERS_AT_ONCE) as pool:
             containers = sorted(found.containers)
             shards = tuple(pool.map(lambda each: _container(each, columns), containers))
-        if kind == "parquet":
-            _check_columns(shards, columns)
-        listed = Listed(url, kind, shards, spool, dict(found.ignored))
+        schemas = _check_columns(shards, columns) if kind == "parquet" else []
+        carried = _carried(url, kind, schemas, columns, listed=found.is_list)
+        listed = Listed(url, kind, shards, spool, dict(found.ignored), carried)
         if listed.rows == 0:
             raise SourceError(f"{url} has no rows")
         yield listed
@@ -129,15 +136,13 @@ def _container(found: tuple[ContainerKind, str, str], columns: Columns) -> Shard
     kind, name, file = found
     stem = "".join(c if c.isalnum() or c in "-_" else "-" for c in PurePosixPath(name).stem)[:40]
     digest = hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest()[:8]
-    about = info(file) or {}
-    version = next((about[k] for k in ("ETag", "etag", "mtime", "LastModified") if k in about), "")
     return Shard(
         id=f"{stem}-{digest}",
         kind=kind,
         address=file,
         name=name,
         rows=_parquet_rows(file) if kind == "parquet" else None,
-        fingerprint=f"{about.get('size')}-{version}".replace('"', ""),
+        fingerprint=version_of(info(file) or {}),
         columns=columns,
     )
 
@@ -152,20 +157,40 @@ def _parquet_rows(file: str) -> int | None:
     return rows
 
 
-def _check_columns(shards: Sequence[Shard], columns: Columns) -> None:
-    """Refuses a source of which no file has usable columns; some may be damaged or have no rows."""
-    refused = None
+def _carried(
+    url: str, kind: str, schemas: Sequence[pa.Schema], columns: Columns, *, listed: bool
+) -> Types:
+    if not columns.carry:
+        return {}
+    if kind == "parquet":
+        return carried_types(schemas, columns.carry, url)
+    if listed:
+        return dict.fromkeys(columns.carry, pa.string())
+    raise SourceError(f"--carry takes columns of Parquet files and lists; {url} has none")
+
+
+def _check_columns(shards: Sequence[Shard], columns: Columns) -> list[pa.Schema]:
+    """Refuses a source of which no file has usable columns; some may be damaged or have no rows.
+
+    Returns the schemas that were looked at: the first usable one, or all where columns are carried.
+    """
+    refused, usable = None, False
+    schemas: list[pa.Schema] = []
     for shard in shards:
         if not shard.rows:
             continue
         with open_input(shard.address) as handle:
             schema = pq.ParquetFile(handle).schema_arrow
+        schemas.append(schema)
         try:
             choose_key(schema, columns, shard.address)
             choose_image(schema, columns, shard.address)
         except SourceError as error:
             refused = refused or error
-        else:
-            return
-    if refused is not None:
+            continue
+        usable = True
+        if not columns.carry:
+            break
+    if refused is not None and not usable:
         raise refused
+    return schemas

@@ -176,10 +176,6 @@ class RunRecord:
             f"{self._budget.rate:.1%} that may"
         )
 
-    def rows(self, stage: str) -> int:
-        """Rows that a stage has handed on so far."""
-        return self._stages.get(stage, StageRecord()).rows
-
     def summary(self) -> list[dict[str, Any]]:
         """For each stage its rows, seconds, and bytes per row with and without the image."""
         return [

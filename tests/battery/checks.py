@@ -21,7 +21,7 @@ from ipseg.prompts import find_prompts
 from ipseg.rows import Arrays, Mask, Row, check_chain
 from ipseg.runner import prepare, run_local
 from ipseg.vision.images import encode_png
-from ipseg.vision.masks import read_mask
+from ipseg.vision.mask_files import read_mask
 from ipseg.weights.catalogue import needs
 from pipeline.engines.ray_worker import run_in_task
 from pipeline.job import SOURCE_COLUMNS

@@ -20,6 +20,7 @@ class Ended(Step):
     seen: list[str] = field(default_factory=list)
 
     name = "ended"
+    thread_safe = False
     requires = ("objects",)
     provides = ("objects",)
 
@@ -41,6 +42,6 @@ class KillsItself(Step):
     provides = ("objects",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        if list(Path(self.out).glob("shard=*/part-*.parquet")):
+        if list(Path(self.out).glob("data/shard=*/part-*.parquet")):
             os.kill(os.getpid(), signal.SIGKILL)
         return rows

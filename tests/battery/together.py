@@ -17,8 +17,8 @@ from subject import Subject
 from ipseg.config import profiles
 from ipseg.prompts import find_prompts
 from ipseg.rows import Step
+from pipeline.engines.choice import EngineName
 from pipeline.job import Job
-from pipeline.process import EngineName
 from pipeline.prompts import Prompts
 from pipeline.sources.source import list_source
 

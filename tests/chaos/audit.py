@@ -19,7 +19,7 @@ from ipseg.storage.files import read_bytes
 from ipseg.storage.walk import list_files
 
 Contents = dict[str, dict[str, Any]]  # rows by key, without what a run says of itself
-OWN = ("run_id",)
+OWN = ("run_id", "version")
 
 
 @dataclass
@@ -73,16 +73,16 @@ class Findings:
             for address in list_files(f"{out}/listing", "*.parquet")
         }
         said = {}
-        for address in list_files(out, "shard=*/_SUCCESS.json"):
+        for address in list_files(out, "finished/*.json"):
             success = json.loads(read_bytes(address))
             said[success["shard"]] = success
-            parts = list_files(f"{out}/shard={success['shard']}", "part-*.parquet")
+            parts = list_files(f"{out}/data/shard={success['shard']}", "part-*.parquet")
             names = sorted(part.rpartition("/")[2] for part in parts)
             claimed = sorted(part["name"] for part in success["parts"])
-            self.check(names == claimed, f"_SUCCESS.json of {success['shard']} names other parts")
+            self.check(names == claimed, f"{address} names other parts")
         self.check(said.keys() == listed, f"finished {sorted(said)} of shards {sorted(listed)}")
         rows = sum(success["rows"] for success in said.values())
-        self.check(rows == total, f"_SUCCESS.json files say {rows} rows instead of {total}")
+        self.check(rows == total, f"finished shards say {rows} rows instead of {total}")
 
     def resumed(self, before: set[str], seen: str) -> None:
         """Checks that nothing of what was written before was worked on again."""
@@ -92,7 +92,7 @@ class Findings:
 
 def rows(out: str) -> Iterator[dict[str, Any]]:
     """All rows of all parts, repeats among them."""
-    for address in list_files(out, "shard=*/part-*.parquet"):
+    for address in list_files(out, "data/shard=*/part-*.parquet"):
         yield from pq.read_table(io.BytesIO(read_bytes(address))).to_pylist()
 
 

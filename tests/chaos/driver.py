@@ -6,6 +6,7 @@ python tests/chaos/driver.py '{"out": "run", "seen": "seen.txt", "engine": "loca
 from __future__ import annotations
 
 import json
+import logging
 import signal
 import sys
 from dataclasses import asdict, dataclass, replace
@@ -16,7 +17,10 @@ import hurt
 from ipseg.config import Runtime
 from ipseg.rows import Step
 from jobs.bench.synthetic import synthetic_steps
-from pipeline.process import EngineName, Outcome, Work, engine_for, process
+from jobs.signals import stopped_in_order
+from pipeline.engines import progress
+from pipeline.engines.choice import EngineName
+from pipeline.process import Outcome, Work, engine_for, process
 from pipeline.runfolder.lease import Lease
 from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.sink import Provenance, ShardWriter
@@ -114,10 +118,14 @@ class Job:
 
 
 def main() -> None:
-    """Does the job that is given as JSON; ends on SIGTERM as `ipseg` does."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    outcome = Job(**json.loads(sys.argv[1])).do()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it comes too late
+    """Does the job that is given as JSON; reports and ends on a signal as `ipseg` does."""
+    progress.FIRST_LINE_SECONDS = progress.LINE_SECONDS = 0.1
+    logging.basicConfig(level=logging.WARNING)
+    logging.getLogger("ipseg").setLevel(logging.INFO)
+    with stopped_in_order():
+        outcome = Job(**json.loads(sys.argv[1])).do()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, signal.SIG_IGN)  # it comes too late
     print(json.dumps({"before": outcome.before, "done_now": outcome.done_now}))  # noqa: T201
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -13,18 +15,27 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import psutil
 from audit import Findings, worked_on, written
 from driver import Job
 from trial import Act, Place, await_, finish
 from workers import settled
 
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PROGRAM = Path(__file__).with_name("driver.py")
 PATIENCE = 90.0  # seconds in which a driver must end
+
+
+# Runs a program that heeds Ctrl-C, as those that a script puts back do not.
+HEEDING = (
+    "import os, signal, sys; signal.signal(signal.SIGINT, signal.SIG_DFL); "
+    "os.execvp(sys.argv[1], sys.argv[1:])"
+)
+JOB_STOP_SECONDS = 3  # Ray's default of RAY_JOB_STOP_WAIT_TIME_S
 
 
 @contextmanager
@@ -35,7 +46,10 @@ def program(
     with (
         log.open("ab") as file,
         subprocess.Popen(
-            command, stdout=file, stderr=file, env={**os.environ, **environment}
+            [sys.executable, "-c", HEEDING, *command],
+            stdout=file,
+            stderr=file,
+            env={**os.environ, **environment},
         ) as process,
     ):
         try:
@@ -104,16 +118,58 @@ def driver_ended(engine: EngineName, number: int) -> Act:
 def _disturb(
     place: Place, job: Job, number: int, chance: random.Random, findings: Findings
 ) -> None:
-    moment, jitter = chance.randrange(1, int(job.rows * 0.6)), chance.uniform(0, 0.1)
     log = place.folder / "driver.log"
+    command = [sys.executable, str(PROGRAM), job.to_json()]
+    said = log.stat().st_size if log.exists() else 0
+    with program(command, log, place.environment()) as process:
+        if not hit(process, number, _moment(job, chance)):
+            return
+        ended_as_expected(process, number, log, findings)
+    if number != signal.SIGKILL:
+        kept(job, log.read_text(errors="replace")[said:], findings)
+
+
+def _moment(job: Job, chance: random.Random) -> Callable[[], bool]:
+    """Whether it is time: some rows were worked on, and a little more time has passed."""
+    rows, jitter = chance.randrange(1, int(job.rows * 0.6)), chance.uniform(0, 0.1)
 
     def due() -> bool:
-        if len(worked_on(job.seen)) < moment:
+        if len(worked_on(job.seen)) < rows:
             return False
         time.sleep(jitter)
         return True
 
-    command = [sys.executable, str(PROGRAM), job.to_json()]
-    with program(command, log, place.environment()) as process:
-        if hit(process, number, due):
-            ended_as_expected(process, number, log, findings)
+    return due
+
+
+def job_stopped(place: Place, chance: random.Random, findings: Findings) -> None:
+    """Ends a driver as `ray job stop` does, then lets the job finish.
+
+    Ray starts what was submitted in a shell, sends SIGTERM to that and all below it, and SIGKILL
+    to those that are still there after three seconds.
+    """
+    job, log = place.job(part_rows=chance.choice([16, 64])), place.folder / "driver.log"
+    entrypoint = f"{shlex.join([sys.executable, str(PROGRAM), job.to_json()])}; exit $?"
+    with program(["sh", "-c", entrypoint], log, place.environment()) as process:
+        if not await_(_moment(job, chance), lambda: process.poll() is None):
+            return
+        above = psutil.Process(process.pid)
+        everyone = [above, *above.children(recursive=True)]
+        for each in everyone:
+            each.terminate()
+        _, alive = psutil.wait_procs(everyone, JOB_STOP_SECONDS)
+        for each in alive:
+            each.kill()
+    findings.hit.append(f"job of {len(everyone)} processes")
+    kept(job, log.read_text(errors="replace"), findings)
+    before, again = written(job.out), job.again()
+    finish(again, findings)
+    findings.resumed(before, again.seen)
+    settled(again, findings)
+
+
+def kept(job: Job, log: str, findings: Findings) -> None:
+    """Checks that every row is written that the log of a driver has counted as done."""
+    counted = max((int(n) for n in re.findall(r"images: (\d+) of", log)), default=0)
+    there = len(written(job.out))
+    findings.check(there >= counted, f"{counted} rows were counted, {there} are written")

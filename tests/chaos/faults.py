@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from signal import SIGKILL, SIGTERM
+from signal import SIGINT, SIGKILL, SIGTERM
 
-from drivers import driver_ended
+from drivers import driver_ended, job_stopped
 from images import command_ended, corrupt_images
 from storage import disk_full, quota_reached, s3_segmented, s3_synthetic
 from trial import Kind
@@ -27,8 +27,11 @@ KINDS = {
         Kind("machine killed", machine_killed, 4),
         Kind("poison row", poison, 3),
         Kind("driver SIGTERM (ray)", driver_ended("ray", SIGTERM), 4),
+        Kind("driver SIGINT (ray)", driver_ended("ray", SIGINT), 4),
+        Kind("ray job stop", job_stopped, 4),
         Kind("driver SIGKILL (ray)", driver_ended("ray", SIGKILL), 4),
         Kind("driver SIGTERM (local)", driver_ended("local", SIGTERM), 4),
+        Kind("driver SIGINT (local)", driver_ended("local", SIGINT), 4),
         Kind("driver SIGKILL (local)", driver_ended("local", SIGKILL), 5),
         Kind("ipseg SIGTERM (ray)", command_ended("ray", SIGTERM), 1),
         Kind("ipseg SIGTERM (local)", command_ended("local", SIGTERM), 1),

@@ -19,11 +19,11 @@ from trial import Act, Place, gone
 from ipseg.config import load_config
 from ipseg.storage.walk import list_files
 from ipseg.vision.images import encode_jpeg
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 from pipeline.runfolder.ledger import Retry
 from pipeline.segment import Request, segment
 
-OWN = ("run_id", "uri", "config_sha256")  # images lie elsewhere in each trial
+OWN = ("run_id", "uri", "version", "config_sha256")  # images lie elsewhere in each trial
 COUNT = 12
 PROFILE = str(Path(__file__).parents[1] / "small.yaml")
 SETTINGS = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.block_rows=2")
@@ -169,7 +169,7 @@ def segment_twice(
 def _parts(out: str) -> list[str]:
     """Of the images and of the bank."""
     return [
-        part for of in (out, f"{out}/bank") for part in list_files(of, "shard=*/part-*.parquet")
+        part for of in (out, f"{out}/bank") for part in list_files(f"{of}/data", "*/part-*.parquet")
     ]
 
 

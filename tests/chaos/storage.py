@@ -29,7 +29,7 @@ from workers import settled
 
 from ipseg.errors import OutputError
 from ipseg.storage.files import write_whole
-from pipeline.process import EngineName
+from pipeline.engines.choice import EngineName
 
 SERVER = Path(__file__).parents[1] / "s3" / "server.py"
 FAULT_RATE = 0.05

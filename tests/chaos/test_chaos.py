@@ -8,6 +8,7 @@ SEED = 1
 pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for the dead
 LOCAL = (
     "ipseg SIGTERM (local)",
+    "driver SIGINT (local)",
     "disk full (local)",
     "quota reached (local)",
     "S3 5 % (local)",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from random import Random
 
@@ -16,7 +17,8 @@ from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.errors import ImageError, SourceError
 from ipseg.rows import is_failed
 from ipseg.vision.images import decode
-from ipseg.vision.masks import decode_rle, read_mask
+from ipseg.vision.mask_files import read_labels, read_levels, read_mask
+from ipseg.vision.masks import decode_rle
 from pipeline.sources.parquet import Columns
 from pipeline.sources.shard import Kind, Shard
 from pipeline.sources.source import list_source
@@ -67,13 +69,16 @@ def _image(data: bytes, name: str, folder: Path) -> str:
 
 
 def _mask(data: bytes, name: str, folder: Path) -> str:
-    try:
-        mask = read_mask(data)
-    except ImageError:
-        return "refused"
-    if mask.ndim != 2 or mask.dtype != np.bool_:
-        raise WrongError(f"a mask of {mask.shape}, {mask.dtype}")
-    return "read"
+    done = 0
+    for reader in (read_mask, read_labels, partial(read_levels, level=127)):
+        try:
+            mask = reader(data)
+        except ImageError:
+            continue
+        if mask.ndim != 2:
+            raise WrongError(f"a mask of {mask.shape}, {mask.dtype}")
+        done += 1
+    return "read" if done else "refused"
 
 
 def _container(kind: Kind) -> Callable[[bytes, str, Path], str]:
@@ -115,10 +120,11 @@ def _annotations(data: bytes, name: str, folder: Path) -> str:
     try:
         instances = Instances(str(file))
         for annotation in instances.annotations():
-            decode_rle(instances.rle(annotation))
+            with instances.dropped.record():
+                decode_rle(instances.rle(annotation))
     except SourceError:
         return "refused"
-    return "read"
+    return "read in part" if instances.dropped.listed else "read"
 
 
 _READERS: dict[str, Callable[[bytes, str, Path], str]] = {

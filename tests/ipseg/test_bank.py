@@ -1,4 +1,6 @@
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from threading import Barrier
 
 import numpy as np
 import pytest
@@ -148,3 +150,16 @@ def test_what_could_not_be_read_is_read_again():
         cache.get("cup", gone)
     assert cache.held == 0
     assert cache.get("cup", lambda: {"v": np.zeros(3)})["v"].size == 3
+
+
+def test_threads_that_read_the_same_at_the_same_time_keep_one():
+    cache, both = RecentlyUsed(1000), Barrier(2)
+
+    def read():
+        both.wait(10)  # each has seen that it is not there
+        return {"v": np.zeros(10, np.uint8)}
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(lambda _: cache.get("cup", read), range(2))
+    assert one is other
+    assert cache.held == 10

@@ -46,7 +46,7 @@ def test_resolved_settings_are_a_profile_of_the_same_configuration(profile, tmp_
         ("segmenter.kind=null", r"'segmenter.kind' is not set; choose from classical, "),
         ("method=ipsegg", r"unknown method 'ipsegg'; did you mean 'ipseg'\?"),
         ("points.k=many", r"points.k: .*integer.*'many'"),
-        ("points.k=0", r"points: k and clusters must be at least 1"),
+        ("points.k=0", r"points.k: .*greater than or equal to 1"),
         ("runtime.batch_size=0", r"runtime.batch_size: .*greater than or equal to 1"),
         ("points", r"not of the form section.key=value"),
         ("points.k=[1", r"the value is not valid YAML"),

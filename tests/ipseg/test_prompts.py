@@ -6,7 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ipseg.errors import PromptError
-from ipseg.prompts import check_prompts, find_prompts, parse_box, parse_points, with_drawn
+from ipseg.prompts import (
+    check_prompts,
+    find_prompts,
+    gather_prompts,
+    parse_box,
+    parse_points,
+    with_drawn,
+)
 from ipseg.vision.images import ImageLimits, encode_jpeg
 
 
@@ -44,6 +51,43 @@ def test_boxes_and_points_stand_beside_too(tmp_path):
     assert rows.keys() == {"cup.jpg", "cat/1.jpg", "cat/2.png"}
 
 
+def test_suffixes_are_the_same_in_any_case(tmp_path):
+    names = ["cup/1.JPG", "cup/1.Mask.PNG", "cup/2.b.jpg", "cup/2.b.BOX.json", "cat.JPEG"]
+    folder = write(tmp_path, dict.fromkeys(names, b"[1, 2, 3, 4]") | {"cat.Point.JSON": b"[1, 2]"})
+    cat, one, two = find_prompts(folder)
+    assert one["given_mask"] == f"{folder}/cup/1.Mask.PNG#object"
+    assert two["given_box"] == [1, 2, 3, 4]
+    assert [p["x"] for p in cat["given_points"]] == [1]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        *(
+            ((f"cup/{name}",), f"cup/{name} looks like a mask, but masks are PNG")
+            for name in ("1.mask.jpg", "1.mask.JPEG", "1.Mask.tif", "1.mask.webp")
+        ),
+        *(
+            ((f"cup/{name}",), f"{name} looks like the mask of cup/1.JPG.*name it cup/1.mask.png")
+            for name in ("1_mask.png", "1-Mask.jpg", "1 masks.png", "1_matte.png")
+        ),
+        (("cup/1.png",), "1.JPG and cup/1.png have the same name.*name it cup/1.mask.png"),
+        (("cup/1.mask.png", "cup/1.mask.PNG"), "are of the same image"),
+        (("cup/2.mask.png",), "cup/2.mask.png has no prompt image beside it"),
+    ],
+)
+def test_what_may_be_a_mask_never_becomes_an_example(tmp_path, files, message):
+    folder = write(tmp_path, dict.fromkeys(["cup/1.JPG", *files], b""))
+    with pytest.raises(PromptError, match=message):
+        find_prompts(folder)
+
+
+def test_concepts_may_be_called_mask(tmp_path):
+    names = ["face_mask.jpg", "mask/1.jpg", "mask/blue_mask.jpg"]
+    found = find_prompts(write(tmp_path, dict.fromkeys(names, b"")))
+    assert [row["key"] for row in found] == names
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [
@@ -71,12 +115,72 @@ def test_a_prompt_outside_of_the_accepted_sizes_is_refused(tmp_path):
         check_prompts(find_prompts(folder), ImageLimits(min_side=21))
 
 
-def test_a_missing_folder_and_a_file_in_its_place(tmp_path):
+def test_one_file_is_a_prompt_with_what_lies_beside_it(tmp_path):
+    names = ["cup.jpg", "cup.Mask.png", "cup.point.json", "cup.png.txt", "cup2.jpg", "dog.mask.png"]
+    folder = write(tmp_path, dict.fromkeys(names, b"[1, 2]"))
+    (row,) = find_prompts(f"{folder}/cup.jpg")
+    assert (row["key"], row["concept"], row["uri"]) == ("cup.jpg", "cup", f"{folder}/cup.jpg")
+    assert row["given_mask"] == f"{folder}/cup.Mask.png#object"
+    assert [p["x"] for p in row["given_points"]] == [1]
+    (named,) = find_prompts(f"{folder}/cup2.jpg", "mug")
+    assert (named["key"], named["concept"]) == ("mug/cup2.jpg", "mug")
+    assert "given_mask" not in named
+
+
+def test_a_file_that_is_named_is_a_prompt_whatever_its_suffix(tmp_path):
+    folder = write(tmp_path, {"cup": encode_jpeg(np.zeros((20, 30, 3), np.uint8)), "b.txt": b"hi"})
+    check_prompts(find_prompts(f"{folder}/cup"), ImageLimits())
+    with pytest.raises(PromptError, match=r"b.txt cannot be used: not an image"):
+        check_prompts(find_prompts(f"{folder}/b.txt"), ImageLimits())
+
+
+@pytest.mark.parametrize("name", ["cup_mask.png", "cup.mask.jpg"])
+def test_what_may_be_the_mask_of_one_file_is_not_passed_over(tmp_path, name):
+    folder = write(tmp_path, {"cup.jpg": b"", name: b""})
+    with pytest.raises(PromptError, match=f"{name} looks like"):
+        find_prompts(f"{folder}/cup.jpg")
+
+
+def test_a_glob_brings_masks_along(tmp_path):
+    folder = write(tmp_path, dict.fromkeys(["a/1.jpg", "a/1.mask.png", "a/2.png", "b/1.jpg"], b""))
+    rows = find_prompts(f"{folder}/*/1.jpg")
+    assert [(r["key"], r["concept"]) for r in rows] == [("a/1.jpg", "a"), ("b/1.jpg", "b")]
+    assert rows[0]["given_mask"] == f"{folder}/a/1.mask.png#object"
+    assert [row["concept"] for row in find_prompts(f"{folder}/*/*", "cup")] == ["cup"] * 3
+
+
+def test_one_file_on_object_storage_brings_its_mask_along(tmp_path):
+    import fsspec
+
+    fs = fsspec.filesystem("memory")
+    fs.pipe({"/one/cup.jpg": b"", "/one/cup.mask.png": b"", "/one/dog.mask.png": b""})
+    (row,) = find_prompts("memory://one/cup.jpg")
+    assert row["given_mask"] == "memory:///one/cup.mask.png#object"
+
+
+def test_prompts_are_gathered_from_a_folder_and_by_name(tmp_path, prompt_folder):
+    files = ["x/1.jpg", "y/1.jpg", "y/1.mask.png"]
+    folder = write(tmp_path, dict.fromkeys(files, b""))
+    named = [f"cat={folder}/x/1.jpg", f"cat={folder}/y/1.jpg", f"dog={folder}/y"]
+    rows = gather_prompts(str(prompt_folder), named, [], ["dog=3,4"])
+    found = {row["key"]: row for row in rows}
+    assert [*found] == [
+        *("cat/1.jpg", "cup.jpg", "cat/2/cat/1.jpg", "cat/3/cat/1.jpg", "dog/1.jpg"),
+    ]
+    assert found["cat/3/cat/1.jpg"]["given_mask"] == f"{folder}/y/1.mask.png#object"
+    assert found["dog/1.jpg"]["given_points"] == [{"x": 3, "y": 4, "label": 1}]
+    for text in ("cup.jpg", "=cup.jpg"):
+        with pytest.raises(PromptError, match=f"--prompt {text}: write NAME=FILE"):
+            gather_prompts(None, [text], [], [])
+
+
+def test_prompts_that_are_nowhere_are_refused(tmp_path):
     with pytest.raises(PromptError, match="does not exist"):
         find_prompts(str(tmp_path / "none"))
-    (tmp_path / "file").write_text("")
-    with pytest.raises(PromptError, match="is a file"):
-        find_prompts(str(tmp_path / "file"))
+    with pytest.raises(PromptError, match="no prompt image in"):
+        find_prompts(f"{tmp_path}/*.jpg")
+    with pytest.raises(PromptError, match="address of the prompts is empty"):
+        find_prompts("")
 
 
 ROWS = [

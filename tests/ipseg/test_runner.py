@@ -1,3 +1,6 @@
+import os
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -91,3 +94,20 @@ def test_a_chain_in_the_wrong_order_is_refused_with_the_reason():
         check_chain([Quarter(), Halve()], ["number"])
     with pytest.raises(ConfigError, match="'halve' needs column 'number'"):
         check_chain([Halve()], [])
+
+
+def test_libraries_use_as_many_threads_as_they_are_given():
+    code = (
+        "import numpy, torch, sklearn.cluster, threadpoolctl; from ipseg.runner import prepare; "
+        "prepare([], threads=1); pools = threadpoolctl.threadpool_info(); "
+        "print(len(pools) > 1, {pool['num_threads'] for pool in pools}, torch.get_num_threads())"
+    )
+    several = {**os.environ, "OMP_NUM_THREADS": "3"}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=several,
+    )
+    assert done.stdout.split("\n")[0] == "True {1} 1"

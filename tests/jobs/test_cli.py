@@ -1,8 +1,10 @@
 """The command as a person meets it: exit codes, one clear error, data on stdout."""
 
 import json
+import re
 import subprocess
 import sys
+from importlib.metadata import version
 
 import numpy as np
 import pytest
@@ -54,6 +56,33 @@ def test_help_has_examples_for_every_verb(ipseg):
         assert f"ipseg {verb} " in ipseg(verb, "--help")[1]
 
 
+def test_settings_are_listed_and_searched(ipseg):
+    code, out, _ = ipseg("settings", "--json")
+    assert code == 0
+    found = {each["key"]: each for each in json.loads(out)}
+    assert found["scoring.min_score"]["default"] == 0
+    assert found["matching.saliency_weight"]["type"] == "number, at least 0"
+    code, out, _ = ipseg("settings", "SCORE", "written", "--set", "scoring.min_score=0.25")
+    assert code == 0
+    assert out.startswith("scoring.min_score = 0.25\n    number, 0 to 1: objects below this score")
+    assert "points.k" not in out
+    assert max(map(len, out.splitlines())) <= 80
+    code, _, err = ipseg("settings", "zebra")
+    assert (code, "no setting of profile 'classical' has zebra" in err) == (2, True)
+
+
+def test_a_profile_that_needs_more_packages_names_them():
+    script = "import sys; sys.modules['torch'] = None; from jobs.cli import main; main()"
+    words = [sys.executable, "-c", script, "settings", "--profile", "ipseg"]
+    ended = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert ended.returncode == 1
+    assert ended.stderr == "ipseg: this needs the package torch: pip install 'ipseg[models]'\n"
+
+
+def test_the_version_is_that_of_the_package(ipseg):
+    assert ipseg("--version") == (0, f"ipseg {version('ipseg')}\n", "")
+
+
 def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     (code, out, err), folder = finished
     assert code == 0
@@ -64,6 +93,17 @@ def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
     manifest = json.loads((folder / "manifest.json").read_text())
     assert manifest["runs"][-1]["counts"] == result["rows"]
     assert manifest["concepts"] == ["cat", "cup"]
+
+
+def test_prompts_are_single_files_too(ipseg, one_cup, prompt_folder, tmp_path):
+    words = ("--images", one_cup, "--out", tmp_path / "run", "--engine", "local", "--json")
+    one = ("--prompts", prompt_folder / "cup.jpg")
+    code, _, err = ipseg("segment", *words, *one, "--prompt", f"pet={prompt_folder}/cat/1.jpg")
+    assert code == 0, err
+    manifest = json.loads((tmp_path / "run" / "manifest.json").read_text())
+    assert manifest["concepts"] == ["cup", "pet"]
+    both = ("--prompt", f"cup={prompt_folder}/cup.jpg", "--prompt-bank", tmp_path / "run")
+    assert ipseg("segment", *words, *both)[0] == 2
 
 
 def test_the_same_command_goes_on_and_other_settings_are_refused(
@@ -86,6 +126,18 @@ def test_the_same_command_goes_on_and_other_settings_are_refused(
     code, _, err = ipseg("segment", *words, "--retry", "all")
     assert code == 2
     assert ipseg("segment", *words, "--overwrite")[0] == 0
+
+
+def test_run_and_status_say_the_same_speed(ipseg, finished, one_cup, prompt_folder, tmp_path):
+    (_, printed, _), out = finished
+    metrics = json.loads(printed)
+    code, status, _ = ipseg("status", out, "--json")
+    assert code == 0
+    assert json.loads(status)["rows_per_second"] == metrics["images_per_second"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
+    _, text, _ = ipseg("segment", *words, "--overwrite")
+    (speed,) = re.findall(r", ([^,]* (?:images/s|s for each image)): ", text)
+    assert speed in ipseg("status", out)[1]
 
 
 def test_show_draws_a_row(ipseg, finished, tmp_path):
@@ -155,7 +207,7 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
     out = tmp_path / "run"
     code, stdout, _ = ipseg("segment", *words, "--masks", tmp_path / "masks", "--out", out)
     assert code == 0
-    assert "1 comparisons with ground truth failed" in " ".join(stdout.split())
+    assert "1 comparison with ground truth failed" in " ".join(stdout.split())
     assert "is <n>x<n> pixels" in " ".join(ipseg("errors", out)[1].split())
 
 
@@ -196,7 +248,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         "no prompts": ({**good, "--prompts": None}, 2, "either --prompts or --prompt-bank"),
         "unknown setting": ({**good, "--set": "points.kk=1"}, 2, "did you mean 'points.k'"),
         "unknown profile": ({**good, "--profile": "clasical"}, 2, "did you mean 'classical'"),
-        "unknown engine": ({**good, "--engine": "spark"}, 2, "use ray or local"),
+        "unknown engine": ({**good, "--engine": "spark"}, 2, "use auto, ray or local"),
         "masks missing": ({**good, "--masks": empty / "x"}, 1, "mask folder"),
         "masks without concepts": ({**good, "--masks": empty}, 1, "has no folder 'cat'"),
         "no fsspec protocol": ({**good, "--images": "nope://x"}, 1, "nope"),

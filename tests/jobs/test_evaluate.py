@@ -68,12 +68,12 @@ def test_killed_half_way_and_started_again_it_comes_to_the_same_numbers(
     words += [*QUICK, *SMALL_STEPS]
     process = subprocess.Popen([sys.executable, "-m", "jobs.cli", *words], stderr=subprocess.PIPE)
     deadline = time.monotonic() + 100
-    while len(list(out.glob("shard=*/part-*.parquet"))) < 3 and time.monotonic() < deadline:
+    while len(list(out.glob("data/shard=*/part-*.parquet"))) < 3 and time.monotonic() < deadline:
         time.sleep(0.02)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     assert process.returncode == -signal.SIGKILL
-    written = len(list(out.glob("shard=*/part-*.parquet")))
+    written = len(list(out.glob("data/shard=*/part-*.parquet")))
     assert 3 <= written < 12
     assert not (out / "summary.json").exists()
 
@@ -199,7 +199,7 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
 def test_a_wrong_call_is_one_line_before_any_data_is_read(ipseg, tmp_path, words, message):
     code, out, err = ipseg(
         *("evaluate", *words[:1], "--data-root", tmp_path / "none", "--out", tmp_path / "run"),
-        *("--profile", "classical", *words[1:]),
+        *words[1:],
     )
     assert (code, out) == (2, "")
     assert message in err
@@ -209,7 +209,7 @@ def test_a_wrong_call_is_one_line_before_any_data_is_read(ipseg, tmp_path, words
 
 def test_no_run_folder_is_a_wrong_call_and_no_data_is_not(ipseg, collection, tmp_path):
     assert ipseg("evaluate", "folder")[0] == 2
-    words = ("evaluate", "folder", "--out", tmp_path / "run", "--profile", "classical")
+    words = ("evaluate", "folder", "--out", tmp_path / "run")
     code, _, err = ipseg(*words, "--data-root", tmp_path / "none")
     assert code == 1
     assert f"no images/, masks/ in {tmp_path}/none" in err

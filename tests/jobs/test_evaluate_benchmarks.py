@@ -73,7 +73,7 @@ class Done:
     def masks(self) -> dict[int, np.ndarray]:
         """Episode -> what was written for it, read with nothing of ours."""
         found = {}
-        for part in self.out.glob("shard=*/part-*.parquet"):
+        for part in self.out.glob("data/shard=*/part-*.parquet"):
             for row in pq.read_table(part, partitioning=None).to_pylist():
                 by_concept = {each["concept"]: each["segmentation"] for each in row["objects"]}
                 for metric in row["metrics"]:
@@ -214,7 +214,7 @@ def test_with_argmax_each_pixel_goes_to_the_class_with_the_highest_score(ran):
     assert done.summary["protocol"]["assign"] == "argmax"
     masks, scores = done.masks(), {r["episode"]: r["score"] for r in done.results}
     entries = {}
-    for part in done.out.glob("shard=*/part-*.parquet"):
+    for part in done.out.glob("data/shard=*/part-*.parquet"):
         for row in pq.read_table(part, partitioning=None).to_pylist():
             entries |= {m["episode"]: m["concept"] for m in row["metrics"]}
     (key,) = {episode["query"]["key"] for episode in done.episodes()}
@@ -233,3 +233,58 @@ def test_with_argmax_each_pixel_goes_to_the_class_with_the_highest_score(ran):
     assert sum(masks[e].sum() for e in masks) > sum(r["predicted"] for r in done.results), (
         "masks that are written as they are found do overlap"
     )
+
+
+def test_records_of_no_use_are_counted_wherever_numbers_are_printed(
+    tmp_path, miniatures, command, capfd
+):
+    miniatures["lvis-92i"](tmp_path)
+    (tmp_path / "LVIS/lvis_val.pkl").unlink()
+    names = [f"val2017/{n:012}.jpg" for n in range(2)]
+    square = [8.0, 10.0, 29.0, 10.0, 29.0, 31.0, 8.0, 31.0]
+    content = {
+        "images": [
+            {"id": n, "file_name": name, "height": 48, "width": 64} for n, name in enumerate(names)
+        ],
+        "categories": [{"id": c, "name": f"thing {c}"} for c in range(10)],
+        "annotations": [
+            {"id": 10 * n + c, "image_id": n, "category_id": c, "segmentation": [square]}
+            for n in range(2)
+            for c in range(10)
+        ],
+    }
+    file = tmp_path / "LVIS/lvis_v1_val.json"
+    file.write_text(json.dumps(content))
+    words = ["evaluate", "lvis-92i", "--data-root", tmp_path, "--profile", SMALL]
+    words += ["--engine", "local", "--fold", "0", "--limit", "2"]
+    assert command(*words, "--out", tmp_path / "whole") == 0
+    assert "left out" not in capfd.readouterr().out
+
+    content["annotations"][0]["segmentation"].append([1.0, 1.0, 5.0, float("nan"), 9.0, 9.0])
+    content["annotations"].append(content["annotations"][3] | {"id": 77, "image_id": 5})
+    file.write_text(json.dumps(content))
+    lines = [
+        "left out: 1 × polygon with a corner that is no number, or far outside of any image "
+        f"({file}: annotation 0: a polygon with a corner that is no number, or far outside of any "
+        "image)",
+        "left out: 1 × annotation of an image that is not listed "
+        f"({file}: annotation 77: no image 5 in the file)",
+    ]
+    for out in ("from the file", "from the table"):
+        capfd.readouterr()
+        assert command(*words, "--out", tmp_path / out) == 0
+        assert [e for e in capfd.readouterr().out.splitlines() if "left out" in e] == lines
+        page = (tmp_path / out / "report.html").read_text()
+        assert all(line in page for line in lines)
+        found, expected = (
+            json.loads((tmp_path / name / "summary.json").read_text()) for name in (out, "whole")
+        )
+        assert [each["count"] for each in found.pop("dropped")] == [1, 1]
+        assert expected.pop("dropped") == []
+        assert found == expected
+    prepare = ["data", "prepare", "lvis-92i", "--data-root", tmp_path]
+    assert command(*prepare) == 0
+    assert all(line in capfd.readouterr().out.splitlines() for line in lines[:1])
+    for strict in ([*words, "--out", tmp_path / "strict"], prepare):
+        assert command(*strict, "--strict") == 1
+        assert "lvis_v1_val.json: annotation 0: a polygon" in capfd.readouterr().err

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import cv2
+import numpy as np
 import pytest
 
 LIGHT = ("--profile", "ipseg-light", "--set")
@@ -73,11 +74,40 @@ def test_a_prompt_that_cannot_be_used_is_drawn_and_ends_with_exit_code_1(ipseg, 
     out = tmp_path / "out.png"
     code, printed, err = ipseg(folder, "--out", out, "--json")
     assert code == 1
-    assert f"1 of 2 prompts cannot be used, first {folder}/cat/1.jpg: the mask of" in err
+    assert f"first {folder}/cat/1.jpg: {folder}/cat/1.mask.png is 9x9" in err
     cat, cup = json.loads(printed)["prompts"]
     assert "is 9x9 pixels" in cat["error"]
     assert cup["error"] is None
     assert out.is_file()
+
+
+def test_an_image_that_is_none_is_drawn_as_a_gap_beside_the_others(ipseg, folder, tmp_path):
+    (folder / "dog.jpg").write_text("hello")
+    (folder / "ant.jpg").write_bytes(b"")
+    out = tmp_path / "out.png"
+    code, printed, err = ipseg(folder, "--out", out, "--json")
+    assert code == 1
+    assert "2 of 4 prompts cannot be used" in err
+    errors = {each["key"]: each["error"] for each in json.loads(printed)["prompts"]}
+    assert [key for key, error in errors.items() if error] == ["ant.jpg", "dog.jpg"]
+    assert out.is_file()
+
+
+def test_one_file_and_files_by_name(ipseg, folder, tmp_path):
+    cup = cv2.imread(str(folder / "cup.jpg"))
+    alpha = np.zeros(cup.shape[:2], np.uint8)
+    alpha[40:180, 60:260] = 255
+    cv2.imwrite(str(tmp_path / "cut.png"), np.dstack([cup, alpha]))
+    words = ("--out", tmp_path / "out.png", "--json")
+    code, printed, _ = ipseg(
+        folder / "cat" / "1.jpg", "--prompt", f"mug={tmp_path}/cut.png", *words
+    )
+    assert code == 0
+    one, mug = json.loads(printed)["prompts"]
+    assert (one["concept"], one["mask_source"]) == ("1", "mask"), "1.mask.png lies beside it"
+    assert (mug["concept"], mug["mask_source"]) == ("mug", "alpha")
+    assert mug["share"] == pytest.approx((alpha > 0).mean(), abs=1e-3)
+    assert ipseg(*words)[0] == 2, "nothing is given"
 
 
 def test_a_support_that_takes_masks_alone_refuses_other_prompts(ipseg, folder, tmp_path):

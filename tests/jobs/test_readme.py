@@ -42,6 +42,27 @@ def test_ten_lines_read_the_masks_back(run):
     assert lines[0].startswith("cup-crop.jpg cat ")
 
 
+def test_the_python_lines_run(image_folder, prompt_folder, tmp_path):
+    (code,) = re.findall(r"<!-- api -->\n```python\n(.*?)```", README, re.DOTALL)
+    assert len([line for line in code.splitlines() if line.strip()]) <= 6
+    (tmp_path / "photos").symlink_to(image_folder)
+    shutil.copy(prompt_folder / "cup.jpg", tmp_path)
+    shutil.copy(image_folder / "cup-dark.jpg", tmp_path / "table.jpg")
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
+    )
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[0].startswith("broken.jpg the JPEG data is damaged or truncated")
+    assert lines[-1].startswith("rocket.jpg {'cup': 0.")
+    assert len(lines) == 7
+
+
 def test_a_function_of_ones_own_is_a_step(image_folder, prompt_folder, tmp_path):
     (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", README, re.DOTALL)
     (tmp_path / "photos").mkdir()

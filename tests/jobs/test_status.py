@@ -38,7 +38,7 @@ def manifest(out, finished=None):
     started = (datetime.now(UTC) - timedelta(seconds=60)).isoformat()
     runs = [{"run_id": "run-1", "started": started, "finished": finished}]
     out.mkdir(exist_ok=True)
-    (out / "manifest.json").write_text(json.dumps({"schema_version": "3", "runs": runs}))
+    (out / "manifest.json").write_text(json.dumps({"schema_version": "4", "runs": runs}))
 
 
 @pytest.fixture
@@ -58,7 +58,13 @@ def run(tmp_path):
 def test_status_prints_totals_for_people(run):
     result = ipseg("status", run, "--by-shard")
     assert result.exit_code == 0
-    for words in ("failed", "1 of 3 complete", "repeated keys", "rows/s", "stopped a moment ago"):
+    for words in (
+        "failed",
+        "1 of 3 complete",
+        "repeated keys",
+        "s for each row",
+        "stopped a moment ago",
+    ):
         assert words in result.stdout
 
 
@@ -66,7 +72,7 @@ def test_status_prints_one_json_object_for_scripts(run):
     result = ipseg("status", run, "--json", "--by-shard")
     assert result.exit_code == 0
     found = json.loads(result.stdout)
-    assert found["rows"] == {"ok": 0, "empty": 3, "failed": 3, "poisoned": 0}
+    assert found["rows"] == {"ok": 0, "empty": 3, "failed": 3, "poisoned": 0, "gone": 0}
     assert found["done"] == 6
     assert found["repeated_keys"] == 0
     assert found["shards"] == {"complete": 1, "all": 3}
@@ -94,8 +100,8 @@ def test_a_place_without_a_run_is_an_error(tmp_path, command):
 
 @pytest.mark.parametrize("command", ["status", "errors"])
 def test_damaged_files_are_named_and_the_rest_is_shown(run, command):
-    (run / "shard=a" / "part-0000000000000000.parquet").write_bytes(b"nothing")
-    (run / "shard=b" / "_SUCCESS.json").write_text("{")
+    (run / "data/shard=a" / "part-0000000000000000.parquet").write_bytes(b"nothing")
+    (run / "finished/b.json").write_text("{")
     result = ipseg(command, run)
     assert result.exit_code == 0
     assert result.stdout.count("cannot be read") == 2
@@ -160,7 +166,7 @@ def test_a_key_that_stands_there_twice_failed_once(run):
 
 
 def test_shards_without_failures_are_not_read(run):
-    (part,) = (run / "shard=c").glob("part-*.parquet")
+    (part,) = (run / "data/shard=c").glob("part-*.parquet")
     part.write_bytes(b"nothing")
     assert group_failures(str(run)).problems == []
 

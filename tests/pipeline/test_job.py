@@ -48,7 +48,7 @@ def test_a_run_does_not_go_on_with_other_settings(painted, settings):
 def test_a_run_does_not_go_on_with_other_prompts_unless_it_starts_over(painted):
     painted.segment()
     painted.prompt("red", colour="green")
-    with pytest.raises(ConfigError, match=r"prompts\.red\.png: .* -> "):
+    with pytest.raises(ConfigError, match=r"prompts\.red\.red\.png: .* -> "):
         painted.segment()
     _, rows = painted.segment(overwrite=True)
     assert [o["concept"] for o in rows["e.png"]["objects"]] == ["red"], "which is green now"

@@ -145,10 +145,10 @@ def test_a_listing_of_many_pages_survives_faults_and_has_each_name_once(server, 
         s3_backends[DEFAULT_ACCOUNT_ID]["aws"].put_object(bucket.removeprefix("s3://"), key, b"x")
     server.inject(often)
     found = list(iterate_files(f"{bucket}/photos"))
-    files = [(name, url) for name, url, folder in found if not folder]
+    files = [each[:2] for each in found if not each.is_folder]
     wanted = [*sorted(keys[:2500]), "photos/7.jpg/inside.jpg"]
     assert files == [(key.removeprefix("photos/"), f"{bucket}/{key}") for key in wanted]
-    folders = [name for name, _, folder in found if folder]
+    folders = [each.name for each in found if each.is_folder]
     assert folders == [*map(str, range(7)), "7.jpg", "marker"]
     assert len(list_files(bucket, "photos/3/*.jpg")) == 357
     assert len(list_files(f"{bucket}/photos/*/1*.jpg")) == 1000
@@ -205,7 +205,7 @@ def test_the_server_runs_as_a_program():
 
 def comparable(rows):
     """Rows without what a run says of itself."""
-    own = ("uri", "run_id", "config_sha256")
+    own = ("uri", "version", "run_id", "config_sha256")
     return {row["key"]: {k: v for k, v in row.items() if k not in own} for row in rows}
 
 
@@ -232,6 +232,9 @@ def test_a_run_from_s3_to_s3_is_the_local_run(
     rows = list(read_rows(remote.out))
     assert comparable(rows) == comparable(read_rows(local.out))
     assert all(row["uri"].startswith(f"{bucket}/photos/") for row in rows)
-    entries, parts = f"{bucket}/run/bank/{ENTRIES}", list_files(f"{bucket}/run/bank", "shard=*/*")
+    entries, parts = (
+        f"{bucket}/run/bank/{ENTRIES}",
+        list_files(f"{bucket}/run/bank/data", "*/*"),
+    )
     assert exists(entries)
     assert any(part.endswith(".parquet") for part in parts)

@@ -46,7 +46,7 @@ def test_a_run_that_is_stopped_while_it_describes_goes_on_where_it_was(painted, 
         painted.segment("run", setting)
     bank = f"{painted.root}/run/bank"
     written = {row["key"] for row in bank_rows(bank)}
-    assert len(written) == 16, "a whole part"
+    assert len(written) == 20, "five batches: a whole part, and one of what was done besides"
     (notes / "stop").unlink()
     (notes / "prompts").unlink()
     _, rows = painted.segment("run", setting)
@@ -184,7 +184,7 @@ def test_a_bank_is_bound_to_weights_in_a_folder_of_ones_own(tiny_root, tmp_path)
 def test_what_is_no_bank_is_refused(painted):
     text = refusal(painted.root / "prompts", painted.config())
     assert "is no bank: give the run folder of an earlier run" in text
-    with pytest.raises(PromptError, match="either a folder of prompt images or a prompt bank"):
+    with pytest.raises(PromptError, match="either prompt images or a prompt bank"):
         painted.segment("run", bank=None)
 
 
@@ -209,5 +209,5 @@ def test_a_prompt_that_was_refused_may_be_corrected(painted, notes):
     _, rows = painted.segment("run", f"notes={notes}")
     assert rows
     file.write_bytes(file.read_bytes() + b"\0")
-    with pytest.raises(ConfigError, match=r"prompts\.red\.png"):
+    with pytest.raises(ConfigError, match=r"prompts\.red\.red\.png"):
         painted.segment("run", f"notes={notes}")

@@ -1,5 +1,6 @@
 """Both engines give identical rows, however the work is cut up; a row may be a sequence."""
 
+import json
 import tarfile
 from pathlib import Path
 
@@ -10,12 +11,17 @@ from ipseg.config import load_config
 from ipseg.objects import Object
 from jobs.report.write import write_report
 from jobs.segment import print_run
+from pipeline.engines.ray_engine import FEW_IN_DRIVER
 from pipeline.runfolder.ignored import ignored_line
 from pipeline.runfolder.parts import read_rows
 from pipeline.runfolder.survey import survey_run
 from pipeline.segment import Request, segment
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
+
+
+def read_json(file):
+    return json.loads(file.read_text())
 
 
 def finished(images, out, *, engine, settings=(), **prompts):
@@ -62,14 +68,24 @@ def test_ray_gives_the_rows_of_the_local_engine(local, image_folder, prompt_fold
         *("runtime.batch_size=3", "runtime.block_rows=5"),
         *("runtime.part_rows=2", "runtime.actors=2"),
     )
-    prompts = str(prompt_folder)  # Ray describes them, too
-    out = tmp_path / "run"
+    out, prompts = tmp_path / "run", str(prompt_folder)
     run, rows = finished(image_folder, out, engine="ray", settings=settings, prompts=prompts)
+    assert read_json(out / "manifest.json")["runs"][-1]["engine"] == "ray"
+    assert read_json(out / "bank" / "manifest.json")["runs"][-1]["engine"] == "local", "few prompts"
     assert rows == local[1]
     between = [s for s in run.metrics["stages"] if s["stage"] != "segment"]
     assert [s["stage"] for s in between] == ["read", "match", "points"]
     assert all(s["rows"] == 7 for s in run.metrics["stages"])
     assert all(s["bytes_per_row"] < 100_000 for s in between)
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_many_prompts_are_described_by_ray_too(painted):
+    for number in range(FEW_IN_DRIVER):
+        painted.prompt("red", f"red/{number}")
+    run, rows = painted.segment("ray", engine="ray")
+    assert rows == painted.segment("local")[1]
+    assert read_json(Path(run.out, "bank", "manifest.json"))["runs"][-1]["engine"] == "ray"
 
 
 @pytest.fixture
@@ -142,13 +158,13 @@ def test_what_is_left_out_is_said(request, painted, capsys, engine):
     with tarfile.open(images / "x.tar", "w") as tar:
         for name in ("a.png", "b.png"):
             tar.add(images / name, name)
-            tar.add(images / name, f"{name[0]}.heic")
+            tar.add(images / name, f"{name[0]}.svg")
         tar.add(images / "a.png", "a.depth.png")
     for file in images.rglob("*.png"):
         file.rename(file.with_suffix(".txt"))
     run, rows = painted.segment("run", engine=engine)
     assert set(rows) == {"x.tar/a", "x.tar/b"}
-    said = "8 files left out: 5 .txt, 2 .heic, 1 image beside another of its sample"
+    said = "8 files left out: 5 .txt, 2 .svg, 1 image beside another of its sample"
     print_run(run, as_json=False)
     assert said in capsys.readouterr().out.replace("\n", " ")
     assert ignored_line(survey_run(run.out).ignored) == said

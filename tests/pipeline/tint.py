@@ -5,6 +5,7 @@ It loads nothing and takes no time, so tests of what is around a method can run 
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -49,17 +50,19 @@ class Tint(Method):
         near: largest distance of colours.
         gain: colours of prompts are multiplied by it.
         notes: folder for `note`, which notes "prompts" and "images".
+        seconds: that an image takes.
     """
 
     near: float = 60.0
     gain: float = 1.0
     notes: str = ""
+    seconds: float = 0.0
 
     def prompt_steps(self) -> list[Step]:
         return [MeanColour(self.gain, self.notes)]
 
     def image_steps(self, bank: Bank) -> list[Step]:
-        return [NearColour(self.near, bank, self.notes)]
+        return [NearColour(self.near, bank, self.notes, self.seconds)]
 
 
 @dataclass(frozen=True)
@@ -93,6 +96,10 @@ class MeanColour(Step):
     requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
     provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
 
+    @property
+    def thread_safe(self) -> bool:
+        return not self.notes
+
     def __call__(self, rows: list[Row]) -> list[Row]:
         note(self.notes, "prompts", rows)
         return [{**row, "prompt_features": {"colour": self._colour(row)}} for row in rows]
@@ -119,14 +126,20 @@ class NearColour(Step):
     near: float
     bank: Bank
     notes: str = ""
+    seconds: float = 0.0
 
     name: ClassVar[str] = "near"
     requires: ClassVar[tuple[str, ...]] = ("image",)
     provides: ClassVar[tuple[str, ...]] = ("objects",)
     uses: ClassVar[tuple[str, ...]] = ("asks",)
 
+    @property
+    def thread_safe(self) -> bool:
+        return not self.notes  # they are in order
+
     def __call__(self, rows: list[Row]) -> list[Row]:
         note(self.notes, "images", rows)
+        time.sleep(self.seconds * len(rows))
         return [{**row, "objects": self._objects(row)} for row in rows]
 
     def _objects(self, row: Row) -> list[Object]:

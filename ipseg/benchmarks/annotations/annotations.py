@@ -6,19 +6,21 @@ It is built once, from the released pickles (keeping their order) or the officia
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Collection, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
-from pycocotools import mask as coco
 
+from ipseg.benchmarks.annotations.origin import Origin
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
+from ipseg.benchmarks.annotations.segmentation import Size, to_rle, union
+from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import OutputError, SourceError
-from ipseg.vision.masks import RLE, encode_rle, rle_area
+from ipseg.vision.masks import RLE, rle_area
 
 Box = tuple[float, float, float, float]
 
@@ -34,7 +36,6 @@ ANNOTATIONS = pa.schema(
     ]
 )
 _HEAD, _IMAGE_FOLDER = b"ipseg_annotations", b"ipseg_image_folder"
-_FARTHEST = 1e5  # pixels: coordinates of polygons beyond this are errors
 
 
 @dataclass(frozen=True)
@@ -55,27 +56,73 @@ class Category:
 
 
 class Collector:
-    """Collects the rows of a table."""
+    """Collects the rows of a table.
 
-    def __init__(self) -> None:
+    Attributes:
+        dropped: takes up records that cannot be used.
+        released: the lists of images are those of published draws, and are never shortened.
+    """
+
+    def __init__(self, dropped: Dropped) -> None:
+        self.dropped, self.released = dropped, False
         self._columns: dict[str, list[Any]] = {name: [] for name in ANNOTATIONS.names}
+        self._lost: dict[tuple[int, str], RecordError] = {}
 
     def add(
-        self, image: str, class_id: int, instance: int, rle: RLE, box: Box | None = None
+        self,
+        place: tuple[int, str, int],
+        segmentation: object,
+        size: Size,
+        where: str,
+        box: Box | None = None,
     ) -> None:
-        """Adds the mask of one instance."""
+        """Adds the mask of one instance.
+
+        Args:
+            place: class id, image and instance.
+            segmentation: as for `to_rle`.
+            size: as for `to_rle`.
+            where: as for `to_rle`.
+            box: of the object.
+
+        Raises:
+            RecordError: as `to_rle`.
+        """
+        class_id, image, instance = place
+        try:
+            rle = to_rle(segmentation, size, where, self.dropped)
+        except RecordError as error:
+            self.lose(class_id, image, error)
+            raise
         row = (image, class_id, instance, rle["size"], rle["counts"], box)
         for column, value in zip(self._columns.values(), row, strict=True):
             column.append(value)
 
-    def table(self, categories: Sequence[Category], source: str) -> pa.Table:
+    def lose(self, class_id: int, image: str, error: RecordError) -> None:
+        """Notes that a record of a class in an image is left out."""
+        self._lost.setdefault((class_id, image), error)
+
+    def table(self, categories: Sequence[Category], origin: Origin) -> pa.Table:
         """The table.
 
         Args:
             categories: all classes in order, including those without rows.
-            source: the file it was made from.
+            origin: the files it was made from.
+
+        Raises:
+            RecordError: a class has lost an image, whose list is not to be shortened.
         """
-        head = {"categories": [asdict(category) for category in categories], "source": source}
+        kept = set(zip(self._columns["class_id"], self._columns["image"], strict=True))
+        lost = {place: error for place, error in self._lost.items() if place not in kept}
+        if self.released and lost:
+            raise next(iter(lost.values()))
+        head = {
+            "categories": [asdict(category) for category in categories],
+            "origin": asdict(origin),
+            "released": self.released,
+            "dropped": self.dropped.listed,
+            "lost": [class_id for class_id, _ in lost],
+        }
         return pa.table(self._columns, ANNOTATIONS.with_metadata({_HEAD: json.dumps(head)}))
 
 
@@ -123,6 +170,10 @@ class Annotations:
 
     Attributes:
         categories: all classes by id, in the order of the data set.
+        origin: the files it was made from.
+        released: as `Collector.released`.
+        dropped: what was left out when it was made, as `Dropped.listed`.
+        lost: class id -> images in which nothing is left of the class.
         image_folder: folder of the images; "" for the data set's own.
     """
 
@@ -145,10 +196,15 @@ class Annotations:
         self._where = where
         self.image_folder: str = table.schema.metadata.get(_IMAGE_FOLDER, b"").decode()
         try:
-            listed = json.loads(table.schema.metadata[_HEAD])["categories"]
-            self.categories = {entry["class_id"]: Category(**entry) for entry in listed}
+            head = json.loads(table.schema.metadata[_HEAD])
+            self.categories = {each["class_id"]: Category(**each) for each in head["categories"]}
+            self.origin, self.released = Origin(**head["origin"]), bool(head["released"])
+            self.dropped, self.lost = list(head["dropped"]), Counter[int](head["lost"])
         except (ValueError, TypeError, KeyError) as error:
-            raise SourceError(f"{where}: its list of classes is damaged: {error}") from error
+            raise SourceError(
+                f"{where} is damaged, or of another version of ipseg (no {error}); delete it and "
+                "run `ipseg data prepare` again"
+            ) from error
         self._table = table.combine_chunks()
         self._rows: dict[int, dict[str, list[int]]] = {c: {} for c in self.categories}
         names, classes = table["image"].to_pylist(), table["class_id"].to_pylist()
@@ -159,6 +215,19 @@ class Annotations:
         for row, (class_id, name) in enumerate(zip(classes, names, strict=True)):
             self._rows[class_id].setdefault(name, []).append(row)
         self._instances: list[int] = table["instance"].to_pylist()
+
+    @property
+    def names(self) -> set[str]:
+        """The images of all classes."""
+        return {name for images in self._rows.values() for name in images}
+
+    def without(self, images: Collection[str]) -> Annotations:
+        """The same table without these images, which count as lost."""
+        for class_id, rows in self._rows.items():
+            for name in rows.keys() & images:
+                del rows[name]
+                self.lost[class_id] += 1
+        return self
 
     def images(self, class_id: int) -> list[str]:
         """The images of a class to draw from, in order."""
@@ -187,7 +256,7 @@ class Annotations:
                 f"{self._where}: masks of {image}, class {class_id}, differ in size: "
                 + ", ".join(sorted({"x".join(map(str, rle["size"])) for rle in rles}))
             )
-        return rles[0] if len(rles) == 1 else _union(rles)
+        return rles[0] if len(rles) == 1 else union(rles)
 
     def box(self, class_id: int, image: str, instance: int) -> Box:
         """Annotated box of an object: x0, y0, x1, y1 in pixels."""
@@ -198,65 +267,3 @@ class Annotations:
     def _of(self, class_id: int, image: str, instance: int | None) -> list[int]:
         rows = self._rows[class_id][image]
         return [row for row in rows if instance is None or self._instances[row] == instance]
-
-
-def to_rle(
-    segmentation: object, size: tuple[int, int] | Callable[[], tuple[int, int]], where: str
-) -> RLE:
-    """The run lengths of a mask in any of COCO's formats.
-
-    Args:
-        segmentation: polygons ([x, y, x, y, ...] each), run lengths (compressed or a list of
-            numbers), or an array (H, W) that is non-zero on the object.
-        size: height and width of the image, needed for polygons; called only for them.
-        where: file and entry, for errors.
-
-    Raises:
-        SourceError: it is none of these, or damaged.
-    """
-    try:
-        if isinstance(segmentation, dict):
-            return _runs(segmentation)
-        if isinstance(segmentation, np.ndarray):
-            return encode_rle(np.asarray(segmentation != 0))
-        if isinstance(segmentation, list | tuple) and segmentation:
-            return _rasterise(segmentation, size() if callable(size) else size)
-    except (ValueError, TypeError, KeyError, OverflowError) as error:
-        raise SourceError(f"{where}: damaged segmentation: {error}") from error
-    raise SourceError(
-        f"{where}: the segmentation is not a list of polygons, run lengths or an array"
-    )
-
-
-def _runs(segmentation: dict[Any, Any]) -> RLE:
-    height, width = (int(n) for n in segmentation["size"])
-    counts = segmentation["counts"]
-    if isinstance(counts, list | tuple):
-        runs = np.asarray(counts, dtype=np.int64)
-        if runs.ndim != 1 or (runs < 0).any() or runs.sum() != height * width:
-            raise ValueError(f"runs do not fill {height} x {width} pixels")
-        flat = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
-        return encode_rle(np.asarray(flat.reshape(width, height).T))
-    rle: RLE = {
-        "size": [height, width],
-        "counts": counts.decode("ascii") if isinstance(counts, bytes) else str(counts),
-    }
-    rle_area(rle)
-    return rle
-
-
-def _rasterise(polygons: Sequence[Any], size: tuple[int, int]) -> RLE:
-    checked = []
-    for polygon in polygons:
-        corners = np.asarray(polygon, dtype=np.float64)
-        if corners.ndim != 1 or len(corners) < 6 or len(corners) % 2:
-            raise ValueError("a polygon needs x, y of at least three corners")
-        if not (np.abs(corners) < _FARTHEST).all():  # also false for NaN
-            raise ValueError("a polygon has a corner far outside of any image")
-        checked.append(corners.tolist())
-    return _union(coco.frPyObjects(checked, *size))
-
-
-def _union(rles: Sequence[Any]) -> RLE:
-    merged = coco.merge(list(rles), intersect=False)
-    return {"size": [int(n) for n in merged["size"]], "counts": merged["counts"].decode("ascii")}

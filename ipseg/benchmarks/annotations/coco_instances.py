@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from ipseg.benchmarks.annotations import json_stream
-from ipseg.benchmarks.annotations.annotations import to_rle
+from ipseg.benchmarks.annotations.segmentation import to_rle
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.errors import SourceError
 from ipseg.vision.masks import RLE
 
@@ -57,19 +58,23 @@ class Instances:
         images: id -> image, in the order of the file.
     """
 
-    def __init__(self, url: str, progress: Progress | None = None) -> None:
+    def __init__(
+        self, url: str, progress: Progress | None = None, dropped: Dropped | None = None
+    ) -> None:
         """Reads images and categories.
 
         Args:
             url: the JSON file.
             progress: called with (bytes read, all bytes) of each pass over the file.
+            dropped: takes up records that cannot be used.
 
         Raises:
             SourceError: the file is missing, is not JSON, or has other categories than COCO's 80.
             OSError: it cannot be read.
         """
         self._url, self._progress = url, progress
-        self.images, names = json_stream.read_heads(url, _image_of, progress)
+        self.dropped = Dropped() if dropped is None else dropped
+        self.images, names = json_stream.read_heads(url, _image_of, progress, self.dropped)
         if tuple(name for _, name in sorted(names.items())) != COCO_CLASSES:
             raise SourceError(
                 f"{url} has {len(names)} categories that are not COCO's 80; it is not the "
@@ -78,55 +83,77 @@ class Instances:
         self._class_ids = {number: place for place, number in enumerate(sorted(names))}
 
     def annotations(self) -> Iterator[Annotation]:
-        """All annotations in the order of the file; each call reads the file.
+        """The usable annotations in the order of the file; each call reads the file.
 
         Raises:
-            SourceError: one is malformed (named), or its image is not listed.
+            SourceError: hardly any is usable, or one is not and that is refused (`Dropped.strict`).
             OSError: the file cannot be read.
         """
         for _, entry in json_stream.stream_lists(self._url, ("annotations",), self._progress):
-            where = f"{self._url}: annotation {entry.get('id')!r}"
-            number = json_stream.whole_number(entry, "id", where)
-            image_id = json_stream.whole_number(entry, "image_id", where)
-            category = json_stream.whole_number(entry, "category_id", where)
-            area = entry.get("area")
-            if image_id not in self.images:
-                raise SourceError(f"{where} refers to image {image_id}, which is not listed")
-            if category not in self._class_ids:
-                raise SourceError(f"{where} refers to category {category}, which is not listed")
-            if not isinstance(area, int | float) or "segmentation" not in entry:
-                raise SourceError(f"{where} has no area or no segmentation")
-            yield Annotation(
-                number,
-                image_id,
-                self._class_ids[category],
-                area,
-                bool(entry.get("iscrowd", 0)),
-                entry["segmentation"],
+            annotation = None
+            with self.dropped.record():
+                annotation = self._annotation(entry, f"{self._url}: annotation {entry.get('id')!r}")
+            if annotation is not None:
+                yield annotation
+        self.dropped.check(self._url)
+
+    def _annotation(self, entry: dict[str, Any], where: str) -> Annotation:
+        number = json_stream.whole_number(entry, "id", where)
+        image_id = json_stream.whole_number(entry, "image_id", where)
+        category = json_stream.whole_number(entry, "category_id", where)
+        area = entry.get("area")
+        if image_id not in self.images:
+            raise RecordError(
+                "annotation of an image that is not listed",
+                f"{where} refers to image {image_id}, which is not listed",
             )
+        if category not in self._class_ids:
+            raise RecordError(
+                "annotation of a category that is not listed",
+                f"{where} refers to category {category}, which is not listed",
+            )
+        if not isinstance(area, int | float) or "segmentation" not in entry:
+            raise RecordError(
+                "annotation without area or segmentation",
+                f"{where} has no area or no segmentation",
+            )
+        return Annotation(
+            number,
+            image_id,
+            self._class_ids[category],
+            area,
+            bool(entry.get("iscrowd", 0)),
+            entry["segmentation"],
+        )
 
     def rle(self, annotation: Annotation) -> RLE:
         """The mask of an annotation, with the size of its image.
 
         Raises:
-            SourceError: it is malformed, or has another size.
+            RecordError: it is malformed, or has another size.
         """
         size = self.images[annotation.image_id].size
         where = f"{self._url}: annotation {annotation.number}"
-        rle = to_rle(annotation.segmentation, size, where)
+        rle = to_rle(annotation.segmentation, size, where, self.dropped)
         if tuple(rle["size"]) != size:
-            raise SourceError(f"{where} has a mask of {rle['size']}, but an image of {list(size)}")
+            raise RecordError(
+                "mask of another size than its image",
+                f"{where} has a mask of {rle['size']}, but an image of {list(size)}",
+            )
         return rle
 
 
 def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
     match = _FILE.fullmatch(str(entry.get("file_name")))
     if match is None:
-        raise SourceError(
+        raise RecordError(
+            "image without a name of COCO",
             f"{where} is named {entry.get('file_name')!r}; names should be like "
-            "COCO_val2014_000000000042.jpg"
+            "COCO_val2014_000000000042.jpg",
         )
     height, width = (json_stream.whole_number(entry, key, where) for key in ("height", "width"))
     if not (0 < height <= _LONGEST_SIDE and 0 < width <= _LONGEST_SIDE):
-        raise SourceError(f"{where} has an invalid size of {height} x {width} pixels")
+        raise RecordError(
+            "image without a size", f"{where} has an invalid size of {height} x {width} pixels"
+        )
     return json_stream.ImageEntry(f"{match['folder']}/{match[0]}", height, width)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import re
 from collections.abc import Callable, Collection, Iterator
 from numbers import Integral
 from typing import IO, Any, NamedTuple
@@ -10,10 +11,15 @@ from typing import IO, Any, NamedTuple
 import ijson
 
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.errors import SourceError
 from ipseg.storage.files import info, open_input
 
 _BLOCK = 2**16  # bytes read at once
+# Python and JavaScript write these, which are no JSON; a number that is null is refused where it is
+# used.
+_NOT_JSON = re.compile(rb"(?<=[\[,:\s])(?:-?Infinity|NaN)(?=[\],}\s])")
+_HELD = len(b" -Infinity")
 
 
 class ImageEntry(NamedTuple):
@@ -33,6 +39,7 @@ def read_heads(
     url: str,
     image_of: Callable[[dict[str, Any], str], ImageEntry],
     progress: Progress | None,
+    dropped: Dropped,
     keys: Collection[str] = ("images", "categories"),
 ) -> tuple[dict[int, ImageEntry], dict[int, str]]:
     """Images and names of categories by id, in the order of a file in COCO's format.
@@ -41,21 +48,22 @@ def read_heads(
         url: of the file.
         image_of: the image of an entry; the second argument names the entry in errors.
         progress: as in `stream_lists`.
+        dropped: takes up images that cannot be used.
         keys: which of the two lists to read.
 
     Raises:
-        SourceError: as `stream_lists`, or an entry is malformed (named).
+        SourceError: as `stream_lists`, or a category is malformed (named).
         OSError: it cannot be read.
     """
     images: dict[int, ImageEntry] = {}
     names: dict[int, str] = {}
     for key, entry in stream_lists(url, keys, progress):
         where = f"{url}: {'image' if key == 'images' else 'category'} {entry.get('id')!r}"
-        number = whole_number(entry, "id", where)
         if key == "images":
-            images[number] = image_of(entry, where)
+            with dropped.record():
+                images[whole_number(entry, "id", where)] = image_of(entry, where)
         else:
-            names[number] = str(entry.get("name"))
+            names[whole_number(entry, "id", where)] = str(entry.get("name"))
     return images, names
 
 
@@ -63,11 +71,14 @@ def whole_number(entry: dict[str, Any], key: str, where: str) -> int:
     """An integer from an entry.
 
     Raises:
-        SourceError: it is missing or not an integer.
+        RecordError: it is missing or not an integer.
     """
     value = entry.get(key)
     if isinstance(value, bool) or not isinstance(value, Integral):
-        raise SourceError(f"{where}: {key} is {value!r}, not a whole number")
+        raise RecordError(
+            "record without a whole number where one belongs",
+            f"{where}: {key} is {value!r}, not a whole number",
+        )
     return int(value)
 
 
@@ -115,7 +126,14 @@ def stream_lists(
 def _blocks(file: IO[bytes], size: int, progress: Progress | None) -> Iterator[bytes]:
     if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
         file.seek(0)
+    held = b""
     while block := file.read(_BLOCK):
         if progress:
             progress(file.tell(), size)
-        yield block
+        held += block
+        if b"NaN" in held or b"Infinity" in held:
+            held = _NOT_JSON.sub(b"null", held)
+        if ready := held[:-_HELD]:  # an empty block is an end
+            yield ready
+        held = held[-_HELD:]  # a word may go on in the next block
+    yield held

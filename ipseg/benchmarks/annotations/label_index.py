@@ -1,7 +1,7 @@
 """An index of label maps: which image contains which label, with how many pixels.
 
-It is built once. Without it, finding all images with a cow means decoding thousands of PNG files at
-every start.
+Without it, finding all images with a cow means decoding thousands of PNG files at every start. It
+is built again when a map is touched: that reads no more than comparing contents would.
 """
 
 from __future__ import annotations
@@ -11,18 +11,18 @@ import logging
 from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
+from ipseg.benchmarks.annotations.origin import quick_hash
 from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
-from ipseg.benchmarks.ground_truth import label_map
+from ipseg.benchmarks.ground_truth import read_label_map
 from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
+from ipseg.vision.mask_files import smoothed_values
 
 INDEX_FILE = "ipseg_index.parquet"
 
@@ -61,21 +61,13 @@ class Coding:
         return f"{labels}#label={self.values[class_id]}{ignore}"
 
 
-def read_labels(url: str) -> npt.NDArray[Any]:
-    """A label map, as `label_map`; a missing one is a SourceError too."""
-    try:
-        return label_map(url)
-    except FileNotFoundError as error:
-        raise SourceError(f"label map {url} is missing") from error
-
-
 def count_labels(url: str, coding: Coding) -> dict[int, int]:
     """Label -> number of pixels in one label map, including void.
 
     Raises:
-        SourceError: as `read_labels`, or the map has an invalid value.
+        SourceError: as `read_label_map`, or the map has an invalid value.
     """
-    labels = read_labels(url)
+    labels = read_label_map(url)
     if labels.dtype == np.uint8:  # nearly all; counting is many times faster than sorting
         every = np.bincount(labels.ravel(), minlength=256)
         values = np.flatnonzero(every)
@@ -88,10 +80,22 @@ def count_labels(url: str, coding: Coding) -> dict[int, int]:
     return dict(zip(values.tolist(), counts.tolist(), strict=True))
 
 
+def check_labels(url: str, coding: Coding) -> None:
+    """Checks the values of one label map, and that they are of areas and not of outlines.
+
+    Raises:
+        SourceError: as `count_labels`, or its values come from resizing or JPEG.
+    """
+    count_labels(url, coding)
+    unused = (0,) if coding.void is None else (0, coding.void)
+    if wrong := smoothed_values(read_label_map(url), unused):
+        raise SourceError(f"{url} cannot be a label map: {wrong}")
+
+
 def label_index(
     maps: Mapping[str, str], coding: Coding, folder: str, progress: Progress | None = None
 ) -> pa.Table:
-    """The index of some label maps, read from its file if that is of the same maps.
+    """The index of some label maps, read from its file if no map has changed since.
 
     Args:
         maps: name -> address of the label map.
@@ -138,5 +142,5 @@ def _build(maps: Sequence[tuple[str, str]], coding: Coding, progress: Progress |
 
 
 def _fingerprint(maps: Mapping[str, str], coding: Coding) -> bytes:
-    known = [sorted(maps), sorted(coding.possible), _SCHEMA.to_string()]
+    known = [quick_hash(maps.items()), sorted(coding.possible), _SCHEMA.to_string()]
     return hashlib.sha256(repr(known).encode()).hexdigest().encode()

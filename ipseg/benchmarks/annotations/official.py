@@ -8,17 +8,20 @@ PACO: `paco_lvis_v1_{train,val}.json`. A part is a category with a colon in its 
 box. Classes are those with an annotation in the training set, sorted by id.
 
 Draws depend on the order in the pickles, which is not documented; for the exact episodes of the
-released loaders, provide their pickles, which take precedence.
+released loaders, provide their pickles, which take precedence. Records that cannot be used are left
+out and counted.
 """
 
 from __future__ import annotations
 
+from collections.abc import Container, Mapping
 from typing import Any
 
 from ipseg.benchmarks.annotations import json_stream
-from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
+from ipseg.benchmarks.annotations.annotations import Box, Category, Collector
 from ipseg.benchmarks.annotations.released import corners
 from ipseg.benchmarks.benchmark import Progress
+from ipseg.benchmarks.dropped import RecordError
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import SourceError
 
@@ -32,22 +35,23 @@ def collect_lvis(url: str, collector: Collector, progress: Progress | None) -> l
         progress: called with (bytes read, all bytes) of each pass over the file.
 
     Raises:
-        SourceError: an entry is malformed (names file and entry).
+        SourceError: the file is not of this form, or hardly any record can be used.
         OSError: the file cannot be read.
     """
-    images, names = json_stream.read_heads(url, _image_of, progress)
+    dropped = collector.dropped
+    images, names = json_stream.read_heads(url, _image_of, progress, dropped)
     count: dict[tuple[str, int], int] = {}
     for _, entry in json_stream.stream_lists(url, ("annotations",), progress):
-        where = f"{url}: annotation {entry.get('id')!r}"
-        class_id = json_stream.whole_number(entry, "category_id", where)
-        number = json_stream.whole_number(entry, "image_id", where)
-        if number not in images or class_id not in names:
-            raise SourceError(f"{where}: no image {number} or no category {class_id} in the file")
-        image = images[number]
-        instance = count.get((image.path, class_id), 0)
-        count[image.path, class_id] = instance + 1
-        rle = to_rle(entry.get("segmentation"), image.size, where)
-        collector.add(image.path, class_id, instance, rle)
+        with dropped.record():
+            where = f"{url}: annotation {entry.get('id')!r}"
+            class_id = json_stream.whole_number(entry, "category_id", where)
+            _check_listed(class_id, names, "category", where)
+            image = _image(entry, class_id, images, collector, where)
+            instance = count.get((image.path, class_id), 0)
+            count[image.path, class_id] = instance + 1
+            place = class_id, image.path, instance
+            collector.add(place, entry.get("segmentation"), image.size, where)
+    dropped.check(url)
     return [Category(class_id, names[class_id]) for class_id in sorted(names)]
 
 
@@ -63,34 +67,69 @@ def collect_paco(
         progress: as in `collect_lvis`.
 
     Raises:
-        SourceError: an entry is malformed (names file and entry).
+        SourceError: as `collect_lvis`, or an annotation of the training set is of no category.
         OSError: a file cannot be read.
     """
-    categories = _paco_classes(train, progress)
-    images, _ = json_stream.read_heads(val, _image_of, progress, ("images",))
+    dropped = collector.dropped
+    categories = _paco_classes(train, collector, progress)
+    images, names = json_stream.read_heads(val, _image_of, progress, dropped)
     boxes: dict[int, Box] = {}
     # Two passes, because parts may come before their objects.
     for key, entry in json_stream.stream_lists(val, ("annotations",), progress):
-        where = f"{val}: {key}, id {entry.get('id')!r}"
         if entry.get("id") == entry.get("obj_ann_id"):
-            boxes[json_stream.whole_number(entry, "id", where)] = corners(entry.get("bbox"), where)
+            with dropped.record():
+                where = f"{val}: {key}, id {entry.get('id')!r}"
+                number = json_stream.whole_number(entry, "id", where)
+                boxes[number] = corners(entry.get("bbox"), where)
     parts = {category.class_id for category in categories}
     for _, entry in json_stream.stream_lists(val, ("annotations",), progress):
-        where = f"{val}: annotation {entry.get('id')!r}"
-        class_id = json_stream.whole_number(entry, "category_id", where)
-        if class_id not in parts:
-            continue
-        number = json_stream.whole_number(entry, "image_id", where)
-        instance = json_stream.whole_number(entry, "obj_ann_id", where)
-        if number not in images or instance not in boxes:
-            raise SourceError(f"{where}: no image {number} or no object {instance} in the file")
-        rle = to_rle(entry.get("segmentation"), images[number].size, where)
-        collector.add(images[number].path, class_id, instance, rle, boxes[instance])
+        with dropped.record():
+            where = f"{val}: annotation {entry.get('id')!r}"
+            class_id = json_stream.whole_number(entry, "category_id", where)
+            _check_listed(class_id, names, "category", where)
+            if class_id not in parts:
+                continue
+            image = _image(entry, class_id, images, collector, where)
+            instance = json_stream.whole_number(entry, "obj_ann_id", where)
+            try:
+                _check_listed(instance, boxes, "object", where)
+            except RecordError as error:
+                collector.lose(class_id, image.path, error)
+                raise
+            place = class_id, image.path, instance
+            collector.add(place, entry.get("segmentation"), image.size, where, boxes[instance])
+    dropped.check(val)
     return categories
 
 
-def _paco_classes(url: str, progress: Progress | None) -> list[Category]:
-    _, names = json_stream.read_heads(url, _image_of, progress, ("categories",))
+def _image(
+    entry: dict[str, Any],
+    class_id: int,
+    images: Mapping[int, json_stream.ImageEntry],
+    collector: Collector,
+    where: str,
+) -> json_stream.ImageEntry:
+    """The image of an annotation; raises RecordError."""
+    number = json_stream.whole_number(entry, "image_id", where)
+    try:
+        _check_listed(number, images, "image", where)
+    except RecordError as error:
+        collector.lose(class_id, f"image {number}", error)
+        raise
+    return images[number]
+
+
+def _check_listed(number: int, known: Container[int], what: str, where: str) -> None:
+    if number not in known:
+        article = "an" if what[0] in "io" else "a"
+        raise RecordError(
+            f"annotation of {article} {what} that is not listed",
+            f"{where}: no {what} {number} in the file",
+        )
+
+
+def _paco_classes(url: str, collector: Collector, progress: Progress | None) -> list[Category]:
+    _, names = json_stream.read_heads(url, _image_of, progress, collector.dropped, ("categories",))
     annotated = {
         json_stream.whole_number(entry, "category_id", f"{url}: annotation {entry.get('id')!r}")
         for _, entry in json_stream.stream_lists(url, ("annotations",), progress)
@@ -108,6 +147,8 @@ def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
     url = entry.get("coco_url")
     path = "/".join(url.split("/")[-2:]) if isinstance(url, str) else entry.get("file_name")
     if not isinstance(path, str) or "/" not in path:
-        raise SourceError(f"{where}: neither coco_url nor file_name has folder and file")
+        raise RecordError(
+            "image without a name", f"{where}: neither coco_url nor file_name has folder and file"
+        )
     height, width = (json_stream.whole_number(entry, key, where) for key in ("height", "width"))
     return json_stream.ImageEntry(relative_path(path, where), height, width)

@@ -7,7 +7,7 @@ The keys are the split ("train" or "val", innermost or one of the two outermost)
 Assumed for `Annotations_Part_json_merged_part_classes/<id>.json`: a list `object`, each with
 `name`, `bndbox` (a dictionary with xmin, ymin, xmax, ymax, or a list of these four) and a list
 `parts`, each with `name` (or `part_name`) and `mask` (or `segmentation`), run lengths. Anything
-else is an error that names the file and the entry.
+else is an error that names the file and the entry: published draws depend on every object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Any, NoReturn
 
-from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
+from ipseg.benchmarks.annotations.annotations import Box, Category, Collector
 from ipseg.benchmarks.annotations.released import finite
 from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
@@ -58,6 +58,7 @@ def collect_pascal_part(
         SourceError: a file is missing or malformed (names file and entry).
         OSError: a file cannot be read.
     """
+    collector.released = True
     categories = _classes(f"{folder}/{INDEX}")
     wanted: dict[str, dict[str, int]] = {}
     for category in categories:
@@ -132,9 +133,9 @@ def _collect(
                 raise SourceError(f"{here} is not a JSON object")
             name = f"{thing.get('name')}+{part.get('name', part.get('part_name'))}"
             if name in classes:
-                rle = to_rle(part.get("mask", part.get("segmentation")), _no_size, here)
                 box = _corners(thing.get("bndbox"), where)
-                collector.add(image, classes[name], number, rle, box)
+                mask = part.get("mask", part.get("segmentation"))
+                collector.add((classes[name], image, number), mask, _no_size, here, box)
                 found.add(name)
     if missing := classes.keys() - found:
         raise SourceError(f"{url} has no {', '.join(sorted(missing))}, but {INDEX} lists it")

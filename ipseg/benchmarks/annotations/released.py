@@ -15,9 +15,10 @@ from typing import Any
 from PIL import Image as PillowImage
 from PIL import UnidentifiedImageError
 
-from ipseg.benchmarks.annotations.annotations import Box, Category, Collector, to_rle
+from ipseg.benchmarks.annotations.annotations import Box, Category, Collector
 from ipseg.benchmarks.annotations.json_stream import whole_number
 from ipseg.benchmarks.annotations.unpickling import load_plain
+from ipseg.benchmarks.dropped import RecordError
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import SourceError
 from ipseg.storage.files import open_input, read_bytes
@@ -50,6 +51,10 @@ def collect_released(
 ) -> list[Category]:
     """Adds every mask of a pickle.
 
+    Published draws depend on its lists: a mask that cannot be used is left out only where the list
+    of its image stays, as with other instances of a class in LVIS; never one of a part, because
+    objects are drawn too.
+
     Args:
         url: of the pickle, for errors.
         classes: result of `read_released`.
@@ -64,6 +69,7 @@ def collect_released(
         SourceError: an entry is malformed (named).
         OSError: an image cannot be read.
     """
+    collector.released = True
     for class_id, images in classes.items():
         for image, entry in images.items():
             where = f"{url}: class {class_id}, image {image!r}"
@@ -78,10 +84,14 @@ def collect_released(
                 here = f"{where}, annotation {number}"
                 if not isinstance(annotation, dict):
                     raise SourceError(f"{here} is not a dictionary")
-                rle = to_rle(annotation.get("segmentation"), size, here)
-                instance = whole_number(annotation, "obj_ann_id", here) if parts else number
-                box = corners(annotation.get("obj_bbox"), f"{here}, obj_bbox") if parts else None
-                collector.add(image, class_id, instance, rle, box)
+                segmentation = annotation.get("segmentation")
+                if parts:
+                    instance = whole_number(annotation, "obj_ann_id", here)
+                    box = corners(annotation.get("obj_bbox"), f"{here}, obj_bbox")
+                    collector.add((class_id, image, instance), segmentation, size, here, box)
+                else:
+                    with collector.dropped.record():
+                        collector.add((class_id, image, number), segmentation, size, here)
     return [Category(class_id, str(class_id)) for class_id in classes]
 
 
@@ -89,12 +99,14 @@ def corners(box: object, where: str) -> Box:
     """x0, y0, x1, y1 of a box given as x, y, width, height.
 
     Raises:
-        SourceError: it is not such a box.
+        RecordError: it is not such a box.
     """
     try:
         x, y, width, height = finite(box)
     except (TypeError, ValueError):
-        raise SourceError(f"{where}: {box!r} is not a box [x, y, width, height]") from None
+        raise RecordError(
+            "object without a box", f"{where}: {box!r} is not a box [x, y, width, height]"
+        ) from None
     return x, y, x + width, y + height
 
 

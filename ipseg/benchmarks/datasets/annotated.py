@@ -19,6 +19,7 @@ from ipseg.benchmarks.annotations.annotations import (
     read_annotations,
     save_annotations,
 )
+from ipseg.benchmarks.annotations.origin import Origin
 from ipseg.benchmarks.annotations.parquet import write_table
 from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
 from ipseg.benchmarks.datasets.drawing import draw_images, pick
@@ -34,7 +35,6 @@ PART_RULES = {
     RESAMPLE: "INSID3's: repeats a draw until every crop contains the part, which changes all "
     "later episodes"
 }
-Collected = tuple[list[Category], str] | None  # classes and source; None without annotations
 _ATTEMPTS = 1000  # draws for one episode, before a class counts as having only empty crops
 
 log = logging.getLogger("ipseg")
@@ -42,6 +42,12 @@ log = logging.getLogger("ipseg")
 
 class AnnotatedBenchmark(PreparedBenchmark):
     """Reads its table, or builds it and saves it next to the annotations.
+
+    A table that was made from other annotations than there are now is built again; where it was
+    written elsewhere and the annotations it was made from have changed, it is refused.
+
+    Records that cannot be used, and images without file, are left out and counted, except from
+    lists of the releases (`Collector.released`), on which published draws depend.
 
     Draws the images of query and supports for each episode. A class needs more images than shots.
 
@@ -73,8 +79,12 @@ class AnnotatedBenchmark(PreparedBenchmark):
         self._has_part = functools.cache(_contains_part)
 
     @abstractmethod
-    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
-        """Adds all masks of the annotations in a folder, with this folder of images."""
+    def _files(self, folder: str) -> tuple[str, ...]:
+        """The annotations in a folder, as for `Origin`; none if there are none."""
+
+    @abstractmethod
+    def _collect(self, files: Sequence[str], images: str, collector: Collector) -> list[Category]:
+        """Adds all masks of annotations, with this folder of images; returns the classes."""
 
     @abstractmethod
     def _of_fold(self, fold: str) -> list[Category]:
@@ -110,6 +120,7 @@ class AnnotatedBenchmark(PreparedBenchmark):
         """As `PreparedBenchmark.prepare`: builds the table again and writes it."""
         image_folder = self._find_image_folder()
         folder, table = self._build(image_folder)
+        self._usable(Annotations(table, folder), image_folder)
         return save_annotations(table, self.table_file, folder, out, image_folder)
 
     def _tasks(self, fold: str, sampling: Sampling) -> Iterator[Task]:
@@ -131,20 +142,38 @@ class AnnotatedBenchmark(PreparedBenchmark):
 
     def _build(self, image_folder: str) -> tuple[str, pa.Table]:
         """Builds the table from annotations; returns the folder to save it in, and the table."""
-        for folder in folders_of(self.root, self.folders):
-            collector = Collector()
-            if (found := self._collect(folder, image_folder, collector)) is not None:
-                return folder, collector.table(*found)
-        raise SourceError(
-            f"{self.title}: no {self.annotation_files} in {self.root}; it needs\n{self.layout}"
-        )
+        folder, files = self._found
+        if not files:
+            raise SourceError(
+                f"{self.title}: no {self.annotation_files} in {self.root}; it needs\n{self.layout}"
+            )
+        origin, collector = Origin.of(files), Collector(self.dropped)
+        return folder, collector.table(self._collect(files, image_folder, collector), origin)
+
+    @property
+    def _found(self) -> tuple[str, tuple[str, ...]]:
+        """The first folder with annotations, and these; both empty if there are none."""
+        found = ((folder, self._files(folder)) for folder in folders_of(self.root, self.folders))
+        return next((each for each in found if each[1]), ("", ()))
 
     @cached_property
     def _annotations(self) -> Annotations:
-        for folder in folders_of(self.root, self.folders):
-            if exists(url := f"{folder}/{self.table_file}"):
-                return read_annotations(url)
-        folder, table = self._build(self._find_image_folder())
+        folder, files = self._found
+        tables = [f"{place}/{self.table_file}" for place in folders_of(self.root, self.folders)]
+        for url in filter(exists, tables):
+            saved = read_annotations(url)
+            made_from = ", ".join(files or saved.origin.files)
+            if not saved.origin.changed(files):
+                self.dropped.restore(saved.dropped)
+                return self._usable(saved, saved.image_folder or self._find_image_folder())
+            if not files:
+                raise SourceError(
+                    f"{url} was made from {made_from}, which changed since; run `ipseg data "
+                    f"prepare {self.name} --data-root DIR --out {url.rpartition('/')[0]}` again"
+                )
+            log.warning("%s is of other annotations than %s: it is made again", url, made_from)
+        image_folder = self._find_image_folder()
+        folder, table = self._build(image_folder)
         url = f"{folder}/{self.table_file}"
         try:
             write_table(url, table)
@@ -154,7 +183,29 @@ class AnnotatedBenchmark(PreparedBenchmark):
                 "`ipseg data prepare %s --out DIR` saves them in DIR, which is then the data root",
                 *(url, error, self.name),
             )
-        return Annotations(table, url)
+        return self._usable(Annotations(table, url), image_folder)
+
+    def _usable(self, annotations: Annotations, image_folder: str) -> Annotations:
+        """Without images that have no file, unless the list of images is a published one."""
+        if annotations.released:
+            return annotations
+        return annotations.without(self.dropped.missing(image_folder, annotations.names))
+
+    def _has_enough(self, category: Category) -> bool:
+        """Whether there are more images than shots.
+
+        Raises:
+            SourceError: there are not, because of what was left out: all folds would change.
+        """
+        left = len(self._annotations.images(category.class_id))
+        lost = self._annotations.lost[category.class_id]
+        if left <= self.shot < left + lost:
+            raise SourceError(
+                f"{self.title}: of {left + lost} images of class {category.name} only {left} can "
+                f"be used, and folds without this class would be others; repair the annotations: "
+                f"{self.dropped.listed[0]['example']}"
+            )
+        return left > self.shot
 
     @cached_property
     def _image_folder(self) -> str:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from pathlib import PurePosixPath
 
 from ipseg.benchmarks.benchmark import Task
 from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.mask_names import MaskNames, spellings
 from ipseg.errors import SourceError
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.images import IMAGE_SUFFIXES
+
+log = logging.getLogger("ipseg")
 
 ClassImages = Mapping[str, tuple[Example, ...]]  # both sorted by name
 
@@ -23,7 +27,7 @@ def files_by_class(folder: str) -> dict[str, dict[str, str]]:
         OSError: it cannot be listed.
     """
     found: dict[str, dict[str, str]] = {}
-    for name, address, is_folder in iterate_files(folder):
+    for name, address, is_folder, _ in iterate_files(folder):
         parts = name.split("/")
         if is_folder and len(parts) == 1:
             found.setdefault(name, {})
@@ -37,7 +41,7 @@ def paired_images(
 ) -> dict[str, tuple[Example, ...]]:
     """Images ROOT/<images>/<class>/NAME.* with masks ROOT/<masks>/<class>/NAME.png.
 
-    Only listings are read. All pixels above zero are the object.
+    Only listings are read. The object is what `ipseg.vision.mask_files.read_mask` takes for it.
 
     Args:
         root: folder that contains both.
@@ -58,20 +62,8 @@ def paired_images(
         raise SourceError(f"{root}/{images} has no class folder; put images in <class>/NAME.jpg")
     found = {}
     for name, files in listed.items():
-        names = [file for file in files if PurePosixPath(file).suffix.lower() in suffixes]
-        if not names:
-            raise SourceError(f"{root}/{images}/{name} has no image; add some or remove the folder")
         there = others.get(name, {})
-        missing = [file for file in names if f"{stem(file)}.png" not in there]
-        if missing:
-            raise SourceError(
-                f"{root}/{masks}/{name}/{stem(missing[0])}.png is missing: each image in "
-                f"{images}/{name} needs its mask there ({len(missing)} of {len(names)} have none)"
-            )
-        found[name] = tuple(
-            Example(f"{images}/{name}/{file}", files[file], f"{there[f'{stem(file)}.png']}#above=0")
-            for file in names
-        )
+        found[name] = _paired_class(root, (images, masks, name), files, there, suffixes)
     return found
 
 
@@ -101,3 +93,50 @@ def tasks_by_class(queries: ClassImages, supports: ClassImages, *, exclude: bool
 def stem(name: str) -> str:
     """The name of a file without folders and without its last suffix."""
     return PurePosixPath(name).stem
+
+
+def _paired_class(
+    root: str,
+    place: tuple[str, str, str],
+    files: dict[str, str],
+    others: dict[str, str],
+    suffixes: AbstractSet[str],
+) -> tuple[Example, ...]:
+    images, masks, name = place
+    names = [file for file in files if PurePosixPath(file).suffix.lower() in suffixes]
+    if not names:
+        raise SourceError(f"{root}/{images}/{name} has no image; add some or remove the folder")
+    pngs = {file: address for file, address in others.items() if file.lower().endswith(".png")}
+    kinds = MaskNames.of(pngs)
+    if masks == images:  # no image is its own mask
+        pngs = {file: address for file, address in pngs.items() if file not in names}
+    masks_of = {file: _mask_of(file, pngs, kinds) for file in names}
+    missing = [file for file, mask in masks_of.items() if mask is None]
+    if missing:
+        raise SourceError(
+            f"{root}/{masks}/{name}/{stem(missing[0])}.png is missing: each image in "
+            f"{images}/{name} needs its mask there ({len(missing)} of {len(names)} have none)"
+        )
+    found = {mask: file for file, mask in masks_of.items() if mask is not None}
+    if twice := [file for file, mask in masks_of.items() if mask and found[mask] != file]:
+        raise SourceError(
+            f"{root}/{images}/{name}/{twice[0]} and {found[str(masks_of[twice[0]])]} have the same "
+            f"mask in {masks}/{name}; give them different names"
+        )
+    unused = [file for file in pngs if file not in found]
+    if unused and masks != images:
+        log.warning(
+            "%s of %s masks in %s/%s/%s are of no image: %s",
+            *(len(unused), len(pngs), root, masks, name, ", ".join(unused[:3])),
+        )
+    return tuple(
+        Example(f"{images}/{name}/{file}", files[file], f"{pngs[mask]}#object")
+        for file, mask in masks_of.items()
+        if mask is not None
+    )
+
+
+def _mask_of(file: str, masks: Mapping[str, str], kinds: MaskNames) -> str | None:
+    """The mask of an image among some files, the most literal name first."""
+    spelled = (spelling for name in kinds.files(file) for spelling in spellings(name))
+    return next((name for name in spelled if name in masks), None)

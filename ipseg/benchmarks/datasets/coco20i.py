@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar
@@ -9,6 +10,7 @@ from typing import ClassVar
 from ipseg.benchmarks.annotations import prepare_coco
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES, Instances
 from ipseg.benchmarks.annotations.coco_splits import FOLDS, fold_classes, read_split
+from ipseg.benchmarks.annotations.origin import Origin
 from ipseg.benchmarks.annotations.prepare_coco import LAYOUT, PLACES, VAL_INSTANCES
 from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
 from ipseg.benchmarks.datasets import drawing, fss_sam3
@@ -16,9 +18,9 @@ from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import check_files, is_file
 from ipseg.benchmarks.protocol import IPSEG_PROTOCOL, MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
-from ipseg.storage.files import is_folder
+from ipseg.storage.files import exists, is_folder
 
-_MAPS = "annotations/val2014/"
+_MAPS = prepare_coco.maps_of("val2014")
 
 
 class Coco20iBenchmark(PreparedBenchmark):
@@ -27,6 +29,9 @@ class Coco20iBenchmark(PreparedBenchmark):
     1000 episodes; with "prompt-set" one for each image of each class. A query is never its own
     support, but may be a support of another query: `Sampling.exclude_prompt` matters only for rule
     "prompt-set".
+
+    Maps and lists that were prepared are refused when what they were made from has changed. Images
+    without file are left out of prepared lists; one of an official list is an error.
 
     The images of a class are listed in `splits/`. Draws depend on the order of that list, so only
     the official files give the published episodes (`ipseg.benchmarks.published.episode_lists`).
@@ -49,6 +54,10 @@ class Coco20iBenchmark(PreparedBenchmark):
         drawing.PROMPT_SET: IPSEG_PROTOCOL,
         fss_sam3.RULE: fss_sam3.PROTOCOL,
     }
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        self._changed = functools.cache(Origin.changed)  # all folds are of the same maps
 
     def check(self) -> None:
         """Reads the splits and checks that every image and label map they name exists.
@@ -84,12 +93,12 @@ class Coco20iBenchmark(PreparedBenchmark):
 
     def prepare(self, out: str | None = None) -> list[str]:
         """Label maps and splits; see `prepare_coco.prepare`."""
-        return prepare_coco.prepare(self.root, out, self.progress)
+        return prepare_coco.prepare(self.root, out, self.progress, self.dropped)
 
     @cached_property
     def _pools(self) -> fss_sam3.CocoPools:
         url = f"{self._base}/{VAL_INSTANCES}"
-        return fss_sam3.CocoPools(Instances(url), self._base, url)
+        return fss_sam3.CocoPools(Instances(url, dropped=self.dropped), self._base, url)
 
     @cached_property
     def _read(self) -> dict[str, dict[int, list[str]]]:
@@ -100,11 +109,39 @@ class Coco20iBenchmark(PreparedBenchmark):
         if fold not in self._read:
             url = self._split_of(fold)
             listed = {} if url is None else read_split(url)
-            self._read[fold] = {c: listed.get(c, []) for c in self.classes(fold)}
+            found = {c: listed.get(c, []) for c in self.classes(fold)}
+            if url is not None and self._is_rebuilt(url):
+                every = {name for names in found.values() for name in names}
+                missing = self.dropped.missing(self._base, every)
+                found = {c: [n for n in names if n not in missing] for c, names in found.items()}
+            self._read[fold] = found
         return self._read[fold]
 
+    def _is_rebuilt(self, split: str) -> bool:
+        """Whether a split was made from label maps.
+
+        Raises:
+            SourceError: what it or the label maps were made from has changed.
+        """
+        made = prepare_coco.prepared(self._base)
+        split = split.removeprefix(f"{self._base}/")
+        now = {_MAPS: (f"{self._base}/{VAL_INSTANCES}",)}
+        rebuilt = prepare_coco.is_rebuilt(made.get(split))
+        if rebuilt:
+            now[split] = (f"{self._base}/{_MAPS}",)
+        for place in (_MAPS, split):
+            files = now.get(place, ())
+            if files and not exists(files[0].rstrip("/")):
+                files = ()  # it was prepared elsewhere
+            if place in made and self._changed(made[place], files):
+                raise SourceError(
+                    f"{self._base}/{place} was made from {', '.join(files or made[place].files)}, "
+                    f"which changed since; run `ipseg data prepare {self.name}` again"
+                )
+        return rebuilt
+
     def _split_of(self, fold: str) -> str | None:
-        for suffix in (".parquet", ".pkl"):
+        for suffix in (".pkl", ".parquet"):  # a converted one may be of another pickle
             if is_file(url := f"{self._base}/splits/val/fold{fold}{suffix}"):
                 return url
         return None
@@ -125,7 +162,8 @@ class Coco20iBenchmark(PreparedBenchmark):
 
     def _example(self, image: str, class_id: int) -> Example:
         labels = f"{self._base}/{_map_of(image)}"
-        return Example(image, f"{self._base}/{image}", f"{labels}#label={class_id + 1}")
+        ground_truth = f"{labels}#label={class_id + 1}&up_to={len(COCO_CLASSES)}"
+        return Example(image, f"{self._base}/{image}", ground_truth)
 
 
 def _map_of(image: str) -> str:

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator
 from functools import cached_property
 from typing import ClassVar
 
 import numpy as np
 
-from ipseg.benchmarks.annotations.label_index import read_labels
 from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
 from ipseg.benchmarks.episode import Example
+from ipseg.benchmarks.ground_truth import read_label_map
 from ipseg.benchmarks.layout import read_names
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.walk import list_files
+from ipseg.vision.mask_files import smoothed_values
+
+log = logging.getLogger("ipseg")
 
 _LIST = "ImageSets/2017/val.txt"
 _VOID = 255
@@ -106,7 +110,15 @@ def _indices(root: str, name: str, images: list[str], labels: list[str]) -> list
             f"{root}/JPEGImages/480p/{name} has {len(frames)} frame(s); without the first and the "
             f"last, there is nothing to evaluate"
         )
-    objects = [int(i) for i in np.unique(read_labels(labels[0])) if i not in (0, _VOID)]
+    first = read_label_map(labels[0])
+    objects = [int(i) for i in np.unique(first) if i not in (0, _VOID)]
     if not objects:
         raise SourceError(f"{labels[0]} has no object; the first frame must contain all of them")
+    if wrong := smoothed_values(first, (0, _VOID)):
+        raise SourceError(f"{labels[0]} cannot be a label map: {wrong}")
+    if objects != list(range(1, len(objects) + 1)):
+        log.warning(
+            "%s has the objects %s, with gaps between them; each counts as an object",
+            *(labels[0], ", ".join(map(str, objects))),
+        )
     return objects

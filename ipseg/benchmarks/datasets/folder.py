@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from pathlib import PurePosixPath
 from typing import ClassVar
 
 import numpy as np
@@ -13,16 +12,14 @@ from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import (
     files_by_class,
     paired_images,
-    stem,
     tasks_by_class,
 )
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
-from ipseg.prompts import MASK_SUFFIX
+from ipseg.prompts import MASK_SUFFIX, pair
 from ipseg.storage.files import is_folder
-from ipseg.vision.images import IMAGE_SUFFIXES
 
 _FIRST_BY_NAME = 6  # "largest-of-6" takes the largest object among these
 
@@ -42,7 +39,7 @@ class FolderBenchmark(Benchmark):
     title: ClassVar[str] = "A folder of images and masks"
     layout: ClassVar[str] = (
         "ROOT/images/<class>/NAME.jpg   (or another image format)\n"
-        "ROOT/masks/<class>/NAME.png    pixels above zero are the object\n"
+        "ROOT/masks/<class>/NAME.png    pixels that are not zero or transparent are the object\n"
         "ROOT/prompts/<class>/          optional: prompt images, with NAME.mask.png as mask"
     )
     needed: ClassVar[tuple[str, ...]] = ("images/", "masks/")
@@ -54,7 +51,7 @@ class FolderBenchmark(Benchmark):
     }
     one_shot: ClassVar[tuple[str, ...]] = ("all-pairs",)
     seeded: ClassVar[tuple[str, ...]] = ("random",)
-    protocol: ClassVar[Protocol] = Protocol(formula="B")
+    protocol: ClassVar[Protocol] = Protocol(formula="B", mask_orientation="auto")
     formulas: ClassVar[tuple[str, ...]] = ("A", "A'", "B", "C", "D")
 
     def check(self) -> None:
@@ -93,7 +90,9 @@ class FolderBenchmark(Benchmark):
         classes = set(self._images)
         if not is_folder(folder):
             return {}
-        found = {name: _prompts(name, files) for name, files in files_by_class(folder).items()}
+        found = {
+            name: _prompts(folder, name, files) for name, files in files_by_class(folder).items()
+        }
         found = {name: prompts for name, prompts in found.items() if prompts}
         if unknown := sorted(found.keys() - classes):
             raise SourceError(
@@ -135,12 +134,12 @@ def _largest_first(examples: tuple[Example, ...]) -> list[Example]:
     return sorted(examples, key=lambda example: -shares[example.key])  # ties by name
 
 
-def _prompts(name: str, files: dict[str, str]) -> tuple[Example, ...]:
-    masks = {
-        file: f"{address}#above=0" for file, address in files.items() if file.endswith(MASK_SUFFIX)
-    }
+def _prompts(folder: str, name: str, files: dict[str, str]) -> tuple[Example, ...]:
     return tuple(
-        Example(f"prompts/{name}/{file}", address, masks.get(f"{stem(file)}{MASK_SUFFIX}", ""))
-        for file, address in files.items()
-        if file not in masks and PurePosixPath(file).suffix.lower() in IMAGE_SUFFIXES
+        Example(
+            f"prompts/{name}/{file}",
+            files[file],
+            f"{files[beside[MASK_SUFFIX]]}#object" if MASK_SUFFIX in beside else "",
+        )
+        for file, beside in sorted(pair(files, f"{folder}/{name}").items())
     )

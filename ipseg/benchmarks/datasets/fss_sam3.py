@@ -17,11 +17,11 @@ import numpy as np
 
 from ipseg.benchmarks.annotations.coco_instances import Instances
 from ipseg.benchmarks.annotations.coco_splits import fold_classes
-from ipseg.benchmarks.annotations.label_index import Coding, count_labels, read_labels
+from ipseg.benchmarks.annotations.label_index import Coding, count_labels
 from ipseg.benchmarks.benchmark import Sampling, Task
 from ipseg.benchmarks.datasets.drawing import EPISODES
 from ipseg.benchmarks.episode import Example
-from ipseg.benchmarks.ground_truth import rle_address
+from ipseg.benchmarks.ground_truth import read_label_map, rle_address
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.rows import Mask
@@ -91,7 +91,7 @@ class CocoPools:
             where: name of the annotation file, for errors.
 
         Raises:
-            SourceError: an annotation is malformed.
+            SourceError: as `Instances.annotations`.
             OSError: the file cannot be read.
         """
         self._instances, self._base, self._where = instances, base, where
@@ -113,23 +113,24 @@ class CocoPools:
     def tasks(self, fold: int, sampling: Sampling) -> Iterator[Task]:
         """The episodes of a fold.
 
-        An object whose polygon contains no pixel gives a target with an empty mask; the release
-        uses the next episode instead.
+        An object whose polygon contains no pixel, or cannot be used, gives a target with an empty
+        mask, so that all other draws stay; the release uses the next episode instead.
 
         Raises:
-            SourceError: a polygon is malformed, or there is nothing to draw from.
+            SourceError: there is nothing to draw from.
             OSError: the file cannot be read.
         """
         drawn = self._draw(fold, sampling)
         wanted = {n for _, images in drawn for _, numbers in images for n in numbers}
-        masks = {
-            annotation.number: self._instances.rle(annotation)
-            for annotation in self._instances.annotations()
-            if annotation.number in wanted
-        }
+        masks = {}
+        for annotation in self._instances.annotations():
+            if annotation.number in wanted:
+                with self._instances.dropped.record():
+                    masks[annotation.number] = self._instances.rle(annotation)
         for class_id, images in drawn:
             query, *supports = (
-                self._example(image, [masks[n] for n in numbers]) for image, numbers in images
+                self._example(image, [masks[n] for n in numbers if n in masks])
+                for image, numbers in images
             )
             yield class_id, query, supports
 
@@ -159,7 +160,9 @@ class CocoPools:
 
     def _example(self, image: int, masks: Sequence[RLE]) -> Example:
         path = self._instances.images[image].path
-        union = np.logical_or.reduce([decode_rle(mask) for mask in masks])
+        union = np.zeros(self._instances.images[image].size, np.bool_)
+        for mask in masks:
+            union |= decode_rle(mask)
         return Example(path, f"{self._base}/{path}", rle_address(encode_rle(union)))
 
 
@@ -217,7 +220,7 @@ class PascalPools:
 
     def _largest(self, name: str, class_id: int) -> Mask:
         url = f"{self._base}/SegmentationObject/{name}.png"
-        classes, objects = read_labels(self._labels(name)), read_labels(url)
+        classes, objects = read_label_map(self._labels(name)), read_label_map(url)
         if classes.shape != objects.shape:
             raise SourceError(f"{url} and {self._labels(name)} differ in size")
         inside = classes == class_id

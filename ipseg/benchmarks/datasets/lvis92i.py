@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from typing import ClassVar
 
@@ -12,7 +12,7 @@ from ipseg.benchmarks.annotations.annotations import Category, Collector
 from ipseg.benchmarks.annotations.official import collect_lvis
 from ipseg.benchmarks.annotations.released import collect_released, read_released
 from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.annotated import AnnotatedBenchmark
 from ipseg.benchmarks.datasets.drawing import draw_images
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import nested
@@ -69,23 +69,19 @@ class Lvis92iBenchmark(AnnotatedBenchmark):
         images = draw_images(draw, self._annotations.images(category.class_id), sampling)
         return tuple(self._example(category.class_id, image) for image in images)
 
-    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
-        if exists(url := f"{folder}/lvis_val.pkl"):
-            classes = read_released(url)
-            return collect_released(url, classes, collector, images, parts=False), url
-        for name in ("lvis_v1_val.json", "annotations/lvis_v1_val.json"):
-            if exists(url := f"{folder}/{name}"):
-                return collect_lvis(url, collector, self.progress), url
-        return None
+    def _files(self, folder: str) -> tuple[str, ...]:
+        names = ("lvis_val.pkl", "lvis_v1_val.json", "annotations/lvis_v1_val.json")
+        return next(((url,) for name in names if exists(url := f"{folder}/{name}")), ())
+
+    def _collect(self, files: Sequence[str], images: str, collector: Collector) -> list[Category]:
+        (url,) = files
+        if url.endswith(".pkl"):
+            return collect_released(url, read_released(url), collector, images, parts=False)
+        return collect_lvis(url, collector, self.progress)
 
     @cached_property
     def _kept(self) -> list[Category]:
-        annotations = self._annotations
-        return [
-            category
-            for class_id, category in annotations.categories.items()
-            if len(annotations.images(class_id)) > self.shot
-        ]
+        return [each for each in self._annotations.categories.values() if self._has_enough(each)]
 
     def _of_fold(self, fold: str) -> list[Category]:
         return self._kept[int(fold) :: _FOLDS][: len(self._kept) // _FOLDS]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -10,7 +10,7 @@ import numpy as np
 from ipseg.benchmarks.annotations.annotations import Category, Collector
 from ipseg.benchmarks.annotations.official import collect_paco
 from ipseg.benchmarks.annotations.released import collect_released, read_released
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
 from ipseg.benchmarks.datasets.drawing import pick
 from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
@@ -65,23 +65,21 @@ class PacoPartBenchmark(AnnotatedBenchmark):
         categories = self._of_fold(fold)
         return (pick(draw, categories) for _ in range(_EPISODES))
 
-    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
-        train, val = (f"{folder}/paco_part_{split}.pkl" for split in ("train", "val"))
-        if exists(train) and exists(val):
-            order = read_released(train)
-            kept = {c: entries for c, entries in read_released(val).items() if c in order}
-            collect_released(val, kept, collector, images, parts=True)
-            return [Category(class_id, str(class_id)) for class_id in order], val
-        for place in (folder, f"{folder}/annotations"):
-            train, val = (f"{place}/paco_lvis_v1_{split}.json" for split in ("train", "val"))
-            if exists(train) and exists(val):
-                return collect_paco(train, val, collector, self.progress), val
-        return None
+    def _files(self, folder: str) -> tuple[str, ...]:
+        names = ("paco_part_{}.pkl", "paco_lvis_v1_{}.json", "annotations/paco_lvis_v1_{}.json")
+        pairs = (tuple(f"{folder}/{name.format(s)}" for s in ("train", "val")) for name in names)
+        return next((pair for pair in pairs if all(map(exists, pair))), ())
+
+    def _collect(self, files: Sequence[str], images: str, collector: Collector) -> list[Category]:
+        train, val = files
+        if val.endswith(".json"):
+            return collect_paco(train, val, collector, self.progress)
+        order = read_released(train)
+        kept = {c: entries for c, entries in read_released(val).items() if c in order}
+        collect_released(val, kept, collector, images, parts=True)
+        return [Category(class_id, str(class_id)) for class_id in order]
 
     def _of_fold(self, fold: str) -> list[Category]:
-        annotations = self._annotations
-        everything = list(annotations.categories.values())
+        everything = list(self._annotations.categories.values())
         dealt = everything[int(fold) :: _FOLDS][: len(everything) // _FOLDS]
-        return [
-            category for category in dealt if len(annotations.images(category.class_id)) > self.shot
-        ]
+        return [category for category in dealt if self._has_enough(category)]

@@ -141,5 +141,6 @@ class Pascal5iBenchmark(Benchmark):
 
     def _example(self, image: str, class_id: int) -> Example:
         key = f"JPEGImages/{image}.jpg"
-        ground_truth = f"{self._base}/{_MAPS}{image}.png#label={class_id}&ignore={_VOID}"
+        labels = f"{self._base}/{_MAPS}{image}.png"
+        ground_truth = f"{labels}#label={class_id}&ignore={_VOID}&up_to={len(VOC_CLASSES)}"
         return Example(key, f"{self._base}/{key}", ground_truth)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from itertools import cycle, islice
 from typing import ClassVar
 
@@ -15,7 +15,7 @@ from ipseg.benchmarks.annotations.pascal_part_files import (
     OBJECTS,
     collect_pascal_part,
 )
-from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark, Collected
+from ipseg.benchmarks.datasets.annotated import PART_RULES, AnnotatedBenchmark
 from ipseg.benchmarks.layout import nested
 from ipseg.errors import SourceError
 from ipseg.storage.files import exists
@@ -69,10 +69,11 @@ class PascalPartBenchmark(AnnotatedBenchmark):
         count = sum(len(images) for images in self._images(fold).values())
         return islice(cycle(self._of_fold(fold)), min(count, _MOST_EPISODES))
 
-    def _collect(self, folder: str, images: str, collector: Collector) -> Collected:
-        if not exists(url := f"{folder}/{INDEX}"):
-            return None
-        return collect_pascal_part(folder, collector, self.progress), url
+    def _files(self, folder: str) -> tuple[str, ...]:
+        return (url, f"{folder}/{OBJECTS}/") if exists(url := f"{folder}/{INDEX}") else ()
+
+    def _collect(self, files: Sequence[str], images: str, collector: Collector) -> list[Category]:
+        return collect_pascal_part(files[0].removesuffix(f"/{INDEX}"), collector, self.progress)
 
     def _find_image_folder(self) -> str:
         return f"{super()._find_image_folder()}/JPEGImages"

@@ -16,7 +16,7 @@ from typing import ClassVar
 
 import pyarrow.compute as pc
 
-from ipseg.benchmarks.annotations.label_index import Coding, count_labels, label_index
+from ipseg.benchmarks.annotations.label_index import Coding, check_labels, label_index
 from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets.class_folders import stem
 from ipseg.benchmarks.episode import Example
@@ -67,7 +67,7 @@ class ZeroShotBenchmark(Benchmark):
             SourceError: as `Benchmark.check`, or a label map has an invalid value.
         """
         for name, key in list(self._images.items())[:_CHECKED]:
-            count_labels(self._labels(name), self._coding)
+            check_labels(self._labels(name), self._coding)
             if not is_file(f"{self._base}/{key}"):
                 raise SourceError(f"{self._base}/{key} is missing; {self.title} needs it")
 

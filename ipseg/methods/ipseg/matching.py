@@ -7,9 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Annotated
 
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 
 from ipseg.features.similarity import standardise
 from ipseg.rows import Map
@@ -28,9 +30,9 @@ class Matching:
             it out, as the published method does.
     """
 
-    grid: int = 60
+    grid: Annotated[int, Field(ge=1)] = 60
     square: bool = False
-    saliency_weight: float = 0.0
+    saliency_weight: Annotated[float, Field(ge=0)] = 0.0
 
     def grid_of(self, width: int, height: int) -> tuple[int, int]:
         """(gh, gw) for an image of this size in pixels."""

@@ -17,6 +17,7 @@ from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring
 from ipseg.methods.ipseg.steps import DescribePrompt, Match, Segment, SelectPoints, merged
 from ipseg.methods.method import Method
+from ipseg.objects import Object
 from ipseg.rows import Arrays, Step
 from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
@@ -77,6 +78,10 @@ class IPSeg(Method):
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
         """See `Method.merge`; each extractor merges its own arrays."""
         return merged(self.extractors, shots)
+
+    def scored_again(self, found: Object) -> Object | None:
+        """See `Method.scored_again`."""
+        return self.scoring.again(found)
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`; one mask for each concept."""

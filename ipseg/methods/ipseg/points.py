@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cache
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
+from pydantic import Field
 from threadpoolctl import ThreadpoolController
 
 from ipseg.rows import Map
@@ -46,25 +47,17 @@ class PointSelection:
             at most half of the cells, and a cell that is positive is never negative.
     """
 
-    k: int = 32
-    clusters: int = 4
-    k_negative: int | None = None
-    clusters_negative: int | None = None
-    blur: float = 0.0
+    k: Annotated[int, Field(ge=1)] = 32
+    clusters: Annotated[int, Field(ge=1)] = 4
+    k_negative: Annotated[int, Field(ge=0)] | None = None
+    clusters_negative: Annotated[int, Field(ge=1)] | None = None
+    blur: Annotated[float, Field(ge=0)] = 0.0
     snap: bool = False
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     kmeans: Literal["sklearn", "released"] = "sklearn"
     y_bias: bool = False
     empty_cluster: Literal["collapse", "keep_previous"] = "keep_previous"
     overlap: bool = False
-
-    def __post_init__(self) -> None:
-        if self.k < 1 or self.clusters < 1:
-            raise ValueError("k and clusters must be at least 1")
-        if (self.k_negative or 0) < 0 or self.clusters_negative == 0:
-            raise ValueError("k_negative must be at least 0 and clusters_negative at least 1")
-        if (self.clusters_negative or 1) < 1 or self.blur < 0 or self.seed < 0:
-            raise ValueError("clusters_negative must be at least 1, blur and seed at least 0")
 
     def select(
         self, similarity: Map, width: int, height: int
@@ -107,6 +100,13 @@ class PointSelection:
         labels = np.repeat([POSITIVE, NEGATIVE], [len(positive), len(negative)]).astype(np.int8)
         return coords, labels
 
+    def load(self) -> None:
+        """Imports k-means, which the first call of `select` would wait a second for."""
+        if self.kmeans == "released":
+            import ipseg.methods.ipseg.kmeans  # noqa: F401
+        else:
+            import sklearn.cluster  # noqa: F401
+
     def _gather(
         self, flat: npt.NDArray[np.int64], columns: int, clusters: int
     ) -> npt.NDArray[np.float64]:
@@ -132,7 +132,7 @@ class PointSelection:
             return centres[~np.isnan(centres).any(axis=1)].astype(np.float64)
         if len(cells) <= clusters:
             return cells
-        from sklearn.cluster import KMeans  # takes a second, and few workers choose points
+        from sklearn.cluster import KMeans  # few workers choose points
 
         kmeans = KMeans(n_clusters=clusters, n_init=4, random_state=self.seed)
         with _threads().limit(limits=1):

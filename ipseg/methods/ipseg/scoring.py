@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import Field
 
+from ipseg.objects import Object
 from ipseg.rows import Map
 from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
@@ -24,8 +26,8 @@ class Scoring:
             threshold can be chosen later without running again.
     """
 
-    presence: float = 0.0
-    min_score: float = 0.0
+    presence: Annotated[float, Field(ge=0, le=1)] = 0.0
+    min_score: Annotated[float, Field(ge=0, le=1)] = 0.0
 
     def best(self, decoded: Decoded) -> int | None:
         """Index of the filled candidate with the highest predicted IoU; None if all are empty."""
@@ -39,6 +41,12 @@ class Scoring:
         # SAM's estimate is a plain regression and can leave [0, 1].
         quality = min(1.0, max(0.0, predicted_iou))
         return quality * (1.0 - self.presence + self.presence * presence)
+
+    def again(self, found: Object) -> Object | None:
+        """The object with its score by these settings; None if that is below `min_score`."""
+        presence = float(found.evidence.get("presence") or 0.0)
+        score = self.score(float(found.predicted_iou or 0.0), presence)
+        return replace(found, score=score) if score >= self.min_score else None
 
 
 def similarity_statistics(

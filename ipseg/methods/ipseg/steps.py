@@ -15,7 +15,7 @@ from ipseg.features.similarity import Similarity
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
-from ipseg.objects import Object
+from ipseg.objects import PRESENCE, Object
 from ipseg.rows import Arrays, Map, Row, Step
 from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
@@ -129,6 +129,10 @@ class SelectPoints(Step):
     requires: ClassVar[tuple[str, ...]] = ("similarity", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("points",)
 
+    def setup(self) -> None:
+        """Imports k-means."""
+        self.selection.load()
+
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `points`: for each concept (n, 3) float32, x and y in pixels and the label."""
         return [
@@ -183,7 +187,7 @@ class Segment(NetworkStep):
                 score,
                 predicted_iou=predicted_iou,
                 evidence={
-                    "presence": presence,
+                    PRESENCE: presence,
                     **similarity_statistics(row["similarity"][index], mask),
                 },
                 points=row["points"][index],

@@ -38,8 +38,8 @@ class PerSAMF(Settings):
     """The method as released; all of it works on images that were encoded before.
 
     Attributes:
-        iterations: steps of the tuning; 1000 for images, 800 in the video script.
-        learning_rate: of its first step; 1e-3 for images, 4e-4 in the video script.
+        iterations: steps of the tuning, at least 0; 1000 for images, 800 in the video script.
+        learning_rate: of its first step, above 0; 1e-3 for images, 4e-4 in the video script.
     """
 
     iterations: int = 1000

@@ -25,10 +25,10 @@ class Settings:
     """How a target is taken from its image and found in another.
 
     Attributes:
-        mask_value: of object pixels when the mask is brought to the features, see
+        mask_value: from 124 to 255, of object pixels when the mask is brought to the features, see
             `object_features`. Published numbers are with 128, that of PerSeg's files; the video
             script has 215.
-        topk: points of each kind, >= 1. 1 for images; PerSAM's video script has 2.
+        topk: points of each kind, at least 1. 1 for images; PerSAM's video script has 2.
     """
 
     mask_value: int = 128

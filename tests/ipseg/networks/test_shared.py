@@ -126,6 +126,18 @@ def test_an_array_cannot_take_the_place_of_one_that_was_remembered():
     assert results == list(range(50))
 
 
+def test_each_thread_remembers_its_own_batch_and_a_pickled_one_nothing():
+    last = LastBatch()
+    first = last.get([images[0]], object)
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(last.get, [images[0]], object).result()
+        again = pool.submit(last.get, [images[0]], object).result()
+    assert other is again
+    assert other is not first
+    assert last.get([images[0]], object) is first
+    assert pickle.loads(pickle.dumps(last)).get([images[0]], object) is not first  # noqa: S301
+
+
 def test_a_computation_that_failed_is_done_again():
     last = LastBatch()
     with pytest.raises(ZeroDivisionError):

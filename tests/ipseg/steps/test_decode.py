@@ -1,15 +1,19 @@
 """From addresses to pixels."""
 
+import io
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from PIL import Image as PillowImage
 
 from ipseg.errors import ImageError
 from ipseg.rows import check_chain
 from ipseg.runner import run_step
 from ipseg.steps.decode import Decode, OpenFrames, Read
 from ipseg.vision.images import ImageLimits, encode_png
+from ipseg.vision.orientation import turn, turn_back
 
 HEIGHT, WIDTH = 20, 30
 PIXELS = np.random.default_rng(0).integers(0, 256, (HEIGHT, WIDTH, 3), np.uint8)
@@ -32,6 +36,31 @@ def test_pixels_and_their_size_come_out():
     (row,) = Decode()([{"image_bytes": PNG}])
     assert np.array_equal(row["image"], PIXELS)
     assert (row["width"], row["height"]) == (WIDTH, HEIGHT)
+
+
+def turned_png(orientation):
+    tags = PillowImage.Exif()
+    tags[0x0112] = orientation
+    buffer = io.BytesIO()
+    PillowImage.fromarray(PIXELS).save(buffer, "PNG", exif=tags)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_the_orientation_of_the_file_goes_with_its_pixels(orientation):
+    (row,) = Decode()([{"image_bytes": turned_png(orientation)}])
+    assert row["orientation"] == orientation
+    size = (HEIGHT, WIDTH) if orientation > 4 else (WIDTH, HEIGHT)
+    assert (row["width"], row["height"]) == size
+    np.testing.assert_array_equal(turn_back(row["image"], orientation), PIXELS)
+    np.testing.assert_array_equal(row["image"], turn(PIXELS, orientation))
+
+
+@pytest.mark.parametrize("orientation", [1, 3, 6, 8])
+def test_a_crop_is_of_the_stored_pixels(orientation):
+    (row,) = Decode()([{"image_bytes": turned_png(orientation), "crop": [2, 5, 20, 9]}])
+    np.testing.assert_array_equal(row["image"], turn(PIXELS[5:9, 2:20], orientation))
+    assert (row["height"], row["width"]) == row["image"].shape[:2]
 
 
 @given(st.integers(0, WIDTH - 1), st.integers(0, HEIGHT - 1), st.data())

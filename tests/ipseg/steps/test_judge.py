@@ -9,10 +9,9 @@ from hypothesis.extra import numpy as hnp
 
 from ipseg.benchmarks.ground_truth import rle_address
 from ipseg.benchmarks.protocol import Protocol
-from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
 from ipseg.objects import Object
-from ipseg.steps.judge import FindGroundTruth, Judge, assign_argmax, mask_path, resize_mask
+from ipseg.steps.judge import Judge, assign_argmax, resize_mask
 from ipseg.vision.masks import encode_rle
 
 HEIGHT, WIDTH = 20, 30
@@ -26,15 +25,6 @@ class Names:
 
     def failure(self, concept):
         return self.failures.get(concept)
-
-
-@pytest.fixture
-def truth(tmp_path):
-    (tmp_path / "cup" / "deep").mkdir(parents=True)
-    (tmp_path / "cat").mkdir()
-    for name in ("cup/deep/a.png", "flat.png"):
-        cv2.imwrite(str(tmp_path / name), box(slice(10, 20)).astype(np.uint8) * 255)
-    return tmp_path
 
 
 def box(columns, rows=slice(5, 15)):
@@ -65,51 +55,6 @@ def judged(given_row, protocol=Protocol(), **banks):  # noqa: B008  (frozen)
 
 def counts(metric):
     return [metric[name] for name in ("intersection", "union", "ground_truth", "predicted")]
-
-
-def asks_of(root, names, key, *, by_concept):
-    concepts = {name: number for number, name in enumerate(names, start=1)}
-    step = FindGroundTruth(str(root), concepts, by_concept)
-    (done,) = step([{"key": key, "width": WIDTH, "height": HEIGHT}])
-    return done["asks"]
-
-
-def test_by_concept_a_missing_mask_says_that_the_concept_is_absent(truth):
-    cat, cup = asks_of(truth, ["cat", "cup"], "deep/a.jpg", by_concept=True)
-    assert (cat["concept"], cat["class_id"]) == ("cat", 1)
-    assert cup["ground_truth"] == f"{truth}/cup/deep/a.png#object"
-    found = [Object.of("cup", 2, box(slice(15, 25)), 0.5)]
-    metrics = judged(row(found, [cat, cup]))
-    assert [counts(metric) for metric in metrics] == [[0, 0, 0, 0], [50, 150, 100, 100]]
-
-
-def test_flat_masks_and_an_image_without_ground_truth(truth):
-    (ask_,) = asks_of(f"{truth}/", ["cup"], "flat.jpeg", by_concept=False)
-    found = [Object.of("cup", 1, box(slice(10, 20)), 0.5)]
-    assert counts(judged(row(found, [ask_]))[0]) == [100, 100, 100, 100]
-    assert asks_of(truth, ["cup"], "unlabeled.jpg", by_concept=False) == []
-
-
-def test_a_folder_named_like_the_concept_is_not_repeated():
-    assert mask_path("m/", "cow/1.jpg", "cow") == "m/cow/1.png"
-    assert mask_path("m", "1.jpg", "cow") == "m/cow/1.png"
-    assert mask_path("m", "cow/1.jpg", None) == "m/cow/1.png"
-
-
-@given(st.text())
-def test_no_key_leaves_the_root(key):
-    try:
-        path = mask_path("root", key, "cup")
-    except SourceError:
-        return
-    assert path.startswith("root/cup")
-    assert "/../" not in path
-
-
-@pytest.mark.parametrize("key", ["../x.jpg", "/etc/passwd", "a/../../x", "a\\..\\x", "a\0b"])
-def test_keys_that_would_leave_the_root_are_refused(key):
-    with pytest.raises(SourceError, match="cannot be used as a file name"):
-        mask_path("root", key, "cup")
 
 
 def test_a_metric_says_what_was_asked_and_what_was_found():
@@ -274,18 +219,3 @@ def test_a_resized_mask_is_bits_and_all_or_nothing_stays_so(mask, side):
     if not mask.any():
         assert not nearest.any()
         assert not linear.any()
-
-
-def test_a_folder_named_like_the_concept_may_be_repeated_or_not(tmp_path):
-    from ipseg.vision.images import encode_png
-
-    mask = np.full((8, 9), 255, np.uint8)
-    for place in ("cup/cup/a.png", "cup/b.png"):
-        (tmp_path / place).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / place).write_bytes(encode_png(mask))
-    rows = [{"key": f"cup/{name}.jpg", "width": 9, "height": 8} for name in "abc"]
-    found = FindGroundTruth(str(tmp_path), {"cup": 1}, True)(rows)
-    addresses = [row["asks"][0]["ground_truth"] for row in found]
-    assert addresses[0] == f"{tmp_path}/cup/cup/a.png#object"
-    assert addresses[1] == f"{tmp_path}/cup/b.png#object"
-    assert addresses[2].startswith("rle:"), "absent"

@@ -7,6 +7,8 @@ from typing import ClassVar
 import pytest
 
 from ipseg.errors import WeightsError
+from ipseg.features.classical import ClassicalDescriptors
+from ipseg.methods.side_by_side import Branch, SideBySide
 from ipseg.networks.models import Models
 from ipseg.rows import Resources, Step
 from ipseg.steps.network_step import NetworkStep
@@ -49,6 +51,17 @@ class Compare(NetworkStep):
 def nothing_loaded():
     gc.collect()
     Network.loaded.clear()
+
+
+def test_only_steps_without_networks_are_called_by_several_threads():
+    """A pass of a network may leave something in it, such as what a hook has seen."""
+    plain = {"classical": ClassicalDescriptors()}
+    assert Compare(plain).thread_safe
+    assert not Compare({**plain, "a": Network("a")}).thread_safe
+    assert not Compare(plain, Network("a")).thread_safe
+    both = SideBySide((Branch(Compare(plain), "1"), Branch(Compare(plain, Network("a")), "2")))
+    assert not both.thread_safe
+    assert SideBySide((Branch(Compare(plain), "1"),)).thread_safe
 
 
 def test_each_network_counts_once_whatever_its_weight_in_a_sum():

@@ -109,6 +109,31 @@ def test_what_stands_out_is_the_object_where_nothing_is_given():
     assert (source, warning) == ("saliency", None)
 
 
+@pytest.mark.parametrize("kind", ["saliency", "mask", "box", "point"])
+def test_what_was_cut_out_is_its_own_mask(kind, beside):
+    opaque = mask_of()
+    data = encode_png(np.dstack([image_of(), opaque.astype(np.uint8) * 255]))
+    row = {"image": image_of(), "image_bytes": data}
+    support = Support(kind, saliency=SALIENCY)
+    mask, source, _ = found(support, row, own=Drawn())
+    assert source == {"saliency": "alpha", "mask": "alpha"}.get(kind, kind)
+    if kind == "point":
+        assert 0 < (mask > 0.5).sum() == (mask[opaque] > 0.5).sum(), "around a point on the object"
+    else:
+        np.testing.assert_array_equal(mask > 0.5, opaque)
+    cut = row | {"image": image_of()[10:30, 20:50], "crop": [20, 10, 50, 30]}
+    if kind == "mask":
+        np.testing.assert_array_equal(found(support, cut)[0] > 0.5, opaque[10:30, 20:50])
+    elif kind == "saliency":
+        other = mask_of(0, 0, 9, 9)
+        named, source, _ = found(support, row | {"given_mask": beside(other)})
+        assert source == "mask"
+        np.testing.assert_array_equal(named > 0.5, other)
+        points = [{"x": 50.0, "y": 35.0, "label": 1}]
+        _, source, _ = found(support, row | {"given_points": points}, own=Drawn(), drawn=True)
+        assert source == "point"
+
+
 def test_none_takes_the_whole_image_whatever_lies_beside(beside):
     row = {"given_mask": beside(mask_of()), "given_box": [1, 2, 3, 4]}
     mask, source, warning = found(Support("none"), row)
@@ -214,10 +239,19 @@ def test_a_box_without_anything_to_turn_it_into_a_mask_is_refused():
 @pytest.mark.parametrize("kind", ["mask", "saliency", "box", "point"])
 def test_a_mask_of_another_size_and_an_empty_one_are_refused(kind, beside):
     support = Support(kind, SALIENCY, Drawn())
-    with pytest.raises(PromptError, match=r"cup.jpg is 9x7 pixels, the image 60x40; they must be"):
+    with pytest.raises(PromptError, match=r"cup.mask.png is 9x7 pixels, its image 60x40"):
         found(support, {"given_mask": beside(np.ones((7, 9), bool))})
     with pytest.raises(PromptError, match=r"the mask of cup.jpg is empty: no pixel is object"):
         found(support, {"given_mask": beside(np.zeros(SHAPE, bool))})
+
+
+def test_a_mask_of_the_stored_pixels_is_turned_as_its_image_is_and_that_is_said(beside):
+    stored = np.rot90(mask_of(), 1)  # of a camera held upright: orientation 6
+    given_mask = {"given_mask": beside(stored), "orientation": 6}
+    mask, source, warning = found(Support("mask"), given_mask)
+    np.testing.assert_array_equal(mask > 0.5, mask_of())
+    assert source == "mask"
+    assert "turned as the image is" in warning
 
 
 def test_a_segmenter_that_finds_nothing_leaves_no_prompt():

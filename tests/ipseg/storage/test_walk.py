@@ -24,7 +24,7 @@ def root(request, tmp_path):
 
 
 def names(url):
-    return sorted(name + "/" * folder for name, _, folder in iterate_files(url))
+    return sorted(name + "/" * folder for name, _, folder, _ in iterate_files(url))
 
 
 def test_everything_below_a_folder_is_found_except_hidden_files(root):
@@ -34,7 +34,8 @@ def test_everything_below_a_folder_is_found_except_hidden_files(root):
 
 
 def test_one_file_is_found_by_its_name(root):
-    assert list(iterate_files(f"{root}/deep/a.jpg")) == [("a.jpg", f"{root}/deep/a.jpg", False)]
+    (found,) = iterate_files(f"{root}/deep/a.jpg")
+    assert found[:3] == ("a.jpg", f"{root}/deep/a.jpg", False)
 
 
 def test_globs_are_relative_to_the_last_folder_without_glob_characters(root):
@@ -83,7 +84,9 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
 def test_names_that_are_not_unicode_are_listed(tmp_path):
     name = os.fsdecode(b"caf\xe9.jpg")
     (tmp_path / name).write_bytes(b"x")
-    assert list(iterate_files(str(tmp_path))) == [(name, f"{tmp_path}/{name}", False)]
+    assert [found[:3] for found in iterate_files(str(tmp_path))] == [
+        (name, f"{tmp_path}/{name}", False)
+    ]
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
@@ -105,7 +108,7 @@ def test_any_names_are_listed_as_written(tmp_path_factory, pairs):
     expected = {f"{folder}-/{name}" for folder, name in pairs}
     for name in expected:
         write_whole(f"{root}/{name}", b"x")
-    found = {name: path for name, path, folder in iterate_files(root) if not folder}
+    found = {each.name: each.address for each in iterate_files(root) if not each.is_folder}
     assert found == {name: f"{root}/{name}" for name in expected}
     assert list_files(root, "*/*") == sorted(found.values())
 
@@ -158,7 +161,7 @@ def archive(tmp_path):
 )
 def test_what_a_chain_of_addresses_lists_is_found_again(archive, inside, expected):
     found = {
-        n: address for n, address, folder in iterate_files(f"{inside}::{archive}") if not folder
+        n: address for n, address, folder, _ in iterate_files(f"{inside}::{archive}") if not folder
     }
     assert sorted(found) == expected
     for name, address in found.items():
@@ -166,7 +169,7 @@ def test_what_a_chain_of_addresses_lists_is_found_again(archive, inside, expecte
 
 
 def test_a_chain_through_a_cache_and_a_chain_that_breaks(tmp_path, archive):
-    ((name, address, _),) = iterate_files(f"simplecache::file://{archive}")
+    ((name, address, _, _),) = iterate_files(f"simplecache::file://{archive}")
     assert name == "x.zip"
     assert read_bytes(address) == read_bytes(archive)
     (tmp_path / "no.zip").write_bytes(b"not a zip")
@@ -213,7 +216,9 @@ def server(tmp_path):
     ],
 )
 def test_a_listing_page_is_a_folder(server, below, expected):
-    found = {n: address for n, address, folder in iterate_files(server + below) if not folder}
+    found = {
+        each.name: each.address for each in iterate_files(server + below) if not each.is_folder
+    }
     assert sorted(found) == expected
     for name, address in found.items():
         assert read_bytes(address).decode().endswith(name)

@@ -127,6 +127,7 @@ class Miniature:
             },
             "variants": [{"method": "ipseg", "profile": "classical", **v} for v in variants],
             "table": None,
+            "dropped": [],
             "config_sha256": "ab" * 32,
             "started": "2026-01-01T00:00:00+00:00",
             "finished": "2026-01-01T00:02:05+00:00",

@@ -12,8 +12,8 @@ from jobs.report.survey import Top, ious_of, survey
 
 def test_rows_written_twice_count_once(maker, tmp_path):
     maker.write(str(tmp_path), maker.measured()[:7], ["cat", "cup"])
-    part = next((tmp_path / "shard=0").iterdir())
-    (tmp_path / "shard=0" / "part-again.parquet").write_bytes(part.read_bytes())
+    part = next((tmp_path / "data/shard=0").iterdir())
+    (tmp_path / "data/shard=0" / "part-again.parquet").write_bytes(part.read_bytes())
     assert survey(str(tmp_path)).counts == {"ok": 7}
 
 

@@ -273,10 +273,3 @@ def test_a_big_cluster_is_planned_and_a_bad_plan_refused_in_well_under_five_seco
 def test_the_more_rows_the_larger_the_blocks(rows, settings, expected):
     plan = make_plan([pool("match")], {"CPU": 4.0}, Runtime(**settings), rows=rows)
     assert plan.block_rows == expected
-
-
-def test_progress_is_counted_at_the_last_actors():
-    runtime = Runtime()
-    both = make_plan([pool("match"), TASKS], {"CPU": 2}, runtime)
-    assert both.last_actors == "match", "points wait with the writing until a part is full"
-    assert make_plan([TASKS], {"CPU": 2}, runtime).last_actors == "points"

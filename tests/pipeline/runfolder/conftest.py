@@ -34,7 +34,7 @@ class Folder:
 
         finished = None if finished_ago is None else iso(finished_ago)
         self.runs.append({"run_id": run_id, "started": iso(ago), "finished": finished})
-        self.put("manifest.json", json.dumps({"schema_version": "3", "runs": self.runs}))
+        self.put("manifest.json", json.dumps({"schema_version": "4", "runs": self.runs}))
         return self
 
     def source(self, shard, rows, fingerprint="f1"):
@@ -62,7 +62,7 @@ class Folder:
             made.append(row if error is None else failed(row, "decode", error))
         by = Provenance(run_id, "ipseg/classical", "0" * 64, ())
         (part,) = ShardWriter(self.out, by).write(made)
-        return f"shard={shard}/{part.name}"
+        return f"data/shard={shard}/{part.name}"
 
     def complete(self, shard, rows, fingerprint="f1", run_id="run-1"):
         Ledger(self.out, run_id, "0" * 64).finish_shard(shard, rows, fingerprint)

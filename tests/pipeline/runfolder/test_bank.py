@@ -158,7 +158,7 @@ def test_lists_of_prompts_come_without_features(tmp_path):
 
 
 def test_a_bank_is_found_by_its_own_folder_and_by_that_of_its_run(tmp_path):
-    folder = tmp_path / "shard=odd" / "run" / "bank"  # whatever the folders are called
+    folder = tmp_path / "data/shard=odd" / "run" / "bank"  # whatever the folders are called
     put(folder, [prompt("a", 3.0)], {"a": ["a"]})
     assert bank_folder(f"{folder.parent}/") == bank_folder(str(folder)) == str(folder)
     assert opened(folder).features("a")["v"] == 3.0

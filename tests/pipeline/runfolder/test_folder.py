@@ -14,16 +14,16 @@ def damages(folder):
             table.schema.get_field_index("row_status"), "row_status", pa.array(["splendid"])
         ),
         "part-0000000000000003.parquet": table.set_column(
-            table.schema.get_field_index("key_hash"), "key_hash", pa.array([None], pa.binary(16))
+            table.schema.get_field_index("key_hash"), "key_hash", pa.array([b"short"], pa.binary())
         ),
     }.items():
-        pq.write_table(damaged, f"{folder.out}/shard=a/{name}")
+        pq.write_table(damaged, f"{folder.out}/data/shard=a/{name}")
     half = (folder.fs.cat_file(f"{folder.root}/{folder.rows('a', ['a4'])}"))[:-40]
-    folder.put("shard=a/part-0000000000000004.parquet", half)
-    folder.put("shard=a/part-0000000000000005.parquet", b"")
-    folder.put("shard=b/_SUCCESS.json", '{"rows": 3')
-    folder.put("shard=c/_SUCCESS.json", '{"rows": 3}')
-    folder.put("shard=d/_SUCCESS.json", "[]")
+    folder.put("data/shard=a/part-0000000000000004.parquet", half)
+    folder.put("data/shard=a/part-0000000000000005.parquet", b"")
+    folder.put("finished/b.json", '{"rows": 3')
+    folder.put("finished/c.json", '{"rows": 3}')
+    folder.put("finished/d.json", "[]")
     folder.put("shards.parquet", b"PAR1")
     folder.put("manifest.json", '{"runs": [')
     folder.put(".lease/00000001.json", "{")

@@ -11,8 +11,9 @@ import pytest
 from ipseg.config import Runtime
 from ipseg.errors import FailureBudgetError, OutputError
 from ipseg.rows import Step
+from pipeline.runfolder.folder import success_file
 from pipeline.runfolder.ledger import Retry
-from pipeline.runfolder.parts import part_files, write_part
+from pipeline.runfolder.parts import part_files, shard_parts, write_part
 from pipeline.stages.record import FailureBudget
 
 KEYS = [f"{n:03d}.jpg" for n in range(40)]
@@ -52,9 +53,7 @@ def expected(run, contents):
 
 
 def successes(out):
-    return {
-        path.parent.name: json.loads(path.read_text()) for path in Path(out).glob("*/_SUCCESS.json")
-    }
+    return {path.stem: json.loads(path.read_text()) for path in Path(out).glob("finished/*.json")}
 
 
 def test_a_second_run_finds_nothing_to_do(run, contents, expected):
@@ -71,7 +70,7 @@ def assert_finished(out):
     assert len(said) == 2
     assert sum(each["rows"] for each in said.values()) == 40
     for shard, each in said.items():
-        names = {part.name for part in Path(out, shard).glob("part-*.parquet")}
+        names = {part.rpartition("/")[2] for part in shard_parts(out, shard)}
         assert {part["name"] for part in each["parts"]} == names
 
 
@@ -86,7 +85,7 @@ def test_what_is_missing_is_done_again_and_nothing_else(
     rows = sum(pq.read_metadata(part).num_rows for part in lost)
     for part in lost:
         Path(part).unlink()
-    for success in Path(work.out).glob("*/_SUCCESS.json"):
+    for success in Path(work.out).glob("finished/*.json"):
         success.unlink()
     (tmp_path / "seen").touch()
     work.steps = [*work.steps, Stumble((), "nowhere", str(tmp_path / "seen"))]
@@ -149,9 +148,9 @@ def test_a_row_that_is_there_twice_is_dropped_once(run, contents, expected):
     work.go()
     part = next(p for p in part_files(work.out) if pq.read_metadata(p).num_rows > 2)
     table = pq.read_table(part, partitioning=None)
-    shard = Path(part).parent
-    write_part(work.out, shard.name.partition("=")[2], table.slice(0, 2))
-    (shard / "_SUCCESS.json").unlink()
+    shard = Path(part).parent.name.partition("=")[2]
+    write_part(work.out, shard, table.slice(0, 2))
+    Path(success_file(work.out, shard)).unlink()
     assert contents(work.out)[1] == 42
     assert work.go().done_now == 0
     assert contents(work.out) == (expected, 40)
@@ -166,10 +165,11 @@ def test_a_damaged_part_is_set_aside_and_done_again(run, contents, expected, dam
     part = Path(part_files(work.out)[0])
     rows = pq.read_metadata(part).num_rows
     part.write_bytes(damage(part.read_bytes()))
-    (part.parent / "_SUCCESS.json").unlink()
+    shard = part.parent.name.partition("=")[2]
+    Path(success_file(work.out, shard)).unlink()
     assert work.go().done_now == rows
     assert contents(work.out) == (expected, 40)
-    assert part.with_name(f"{part.name}.damaged").exists()
+    assert Path(f"{work.out}/damaged/{shard}/{part.name}").exists()
 
 
 def test_parts_of_other_sizes_change_nothing(run, contents, expected):
@@ -204,7 +204,7 @@ def test_lost_parts_are_noticed_at_the_end(run, tmp_path):
     @dataclass
     class Vandal(Stumble):
         def __call__(self, rows):
-            for part in Path(self.while_exists).glob("*/part-*.parquet"):
+            for part in Path(self.while_exists).glob("data/*/part-*.parquet"):
                 part.unlink()
             return rows
 

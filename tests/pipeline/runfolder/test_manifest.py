@@ -32,7 +32,7 @@ def test_it_is_read_as_it_was_written(tmp_path):
     written = manifest(tmp_path)
     written.write()
     read = Manifest.read(str(tmp_path))
-    assert read.about == {"schema_version": "3", "profile": "classical"}
+    assert read.about == {"schema_version": "4", "profile": "classical"}
     assert read.runs == [{"run_id": "a"}]
     read.check_same(written.identity)
     assert Manifest.read(str(tmp_path / "nowhere")) is None
@@ -99,7 +99,7 @@ def test_a_run_of_another_version_or_a_damaged_one_is_refused_in_one_line(tmp_pa
     ):
         pass
     assert str(refusal.value) == (
-        f"{tmp_path} was written in version 2 of the run format, this is version 3; choose "
+        f"{tmp_path} was written in version 2 of the run format, this is version 4; choose "
         f"another --out, or use --overwrite"
     )
     with open_run(str(tmp_path), identity(), overwrite=True) as run:
@@ -110,8 +110,8 @@ def test_a_run_of_another_version_or_a_damaged_one_is_refused_in_one_line(tmp_pa
 
 
 def test_rows_without_a_manifest_are_no_ground_to_build_on(tmp_path):
-    (tmp_path / "shard=a").mkdir()
-    (tmp_path / "shard=a" / "part-1.parquet").write_bytes(b"")
+    (tmp_path / "data/shard=a").mkdir(parents=True)
+    (tmp_path / "data/shard=a" / "part-1.parquet").write_bytes(b"")
     with (
         pytest.raises(OutputError, match=r"rows but no manifest\.json"),
         open_run(str(tmp_path), identity(), overwrite=False),

@@ -56,7 +56,7 @@ def test_each_row_is_found_again_at_its_place(tmp_path, group_rows):
     placed = list(read_placed(str(tmp_path), ["objects"]))
     assert sorted(place.key for place, _ in placed) == list("abcdefg")
     for place, record in placed:
-        assert set(record) == {"key", "key_hash", "objects"}
+        assert set(record) == {"key", "key_hash", "gone", "objects"}
         whole = read_place(place)
         assert (whole["key"], whole["objects"]) == (place.key, record["objects"])
         assert read_place(place, ["uri"]) == {"uri": place.key}
@@ -139,6 +139,6 @@ def test_parts_of_another_version_are_refused_in_one_line(tmp_path):
         with pytest.raises(OutputError) as refusal:
             read(str(tmp_path))
         assert str(refusal.value) == (
-            f"{tmp_path} was written in version 2 of the run format, this is version 3; choose "
+            f"{tmp_path} was written in version 2 of the run format, this is version 4; choose "
             f"another --out, or use --overwrite"
         )

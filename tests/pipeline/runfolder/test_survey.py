@@ -52,7 +52,7 @@ def test_quick_looks_do_not_read_the_parts_of_complete_shards(folder):
     assert found.complete_shards == 0
     assert len(found.problems) == 2
     assert part in found.problems[0]
-    assert "says 2 rows, its parts hold 0" in found.problems[1]
+    assert "says 2 rows, the shard's parts hold 0" in found.problems[1]
 
 
 def test_keys_that_stand_there_twice_are_counted_within_and_across_shards(folder):
@@ -179,10 +179,10 @@ def test_other_files_in_the_folder_are_no_parts(folder):
     part = folder.rows("a", ["a1"])
     data = folder.fs.cat_file(f"{folder.root}/{part}")
     folder.put(f"{part}.damaged", data)
-    folder.put("shard=a/.part-1.parquet.tmp", data)
-    folder.put("listing/shard=a.parquet", data)
+    folder.put("data/shard=a/.part-1.parquet.tmp", data)
+    folder.put("listing/data/shard=a.parquet", data)
     folder.put(f"bank/{part}", data)
-    folder.put("bank/shard=b/_SUCCESS.json", b"{}")
+    folder.put("bank/finished/b.json", b"{}")
     folder.put("bank/entries.parquet", data)
     found = survey_run(folder.out)
     assert (found.done, found.repeated, found.problems) == (1, 0, ())
@@ -219,6 +219,6 @@ def test_keys_are_compared_by_all_sixteen_bytes(folder):
     table = pq.read_table(f"{folder.out}/{part}", partitioning=None)
     near = key_hash("a1")[:15] + b"\0"
     at = table.schema.get_field_index("key_hash")
-    changed = table.set_column(at, "key_hash", pa.array([near], pa.binary(16)))
+    changed = table.set_column(at, "key_hash", pa.array([near], pa.binary()))
     pq.write_table(changed, f"{folder.out}/{part}")
     assert [shard.repeated for shard in survey_run(folder.out).shards] == [0]

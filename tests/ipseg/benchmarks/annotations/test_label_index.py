@@ -1,4 +1,6 @@
 import logging
+import os
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,9 +13,8 @@ from ipseg.benchmarks.annotations.label_index import (
     Coding,
     count_labels,
     label_index,
-    read_labels,
 )
-from ipseg.benchmarks.ground_truth import read_ground_truth
+from ipseg.benchmarks.ground_truth import read_ground_truth, read_label_map
 from ipseg.errors import SourceError
 
 CODING = Coding({7: 6}, {*range(10), 255}, 255, "ten labels and void")
@@ -40,11 +41,34 @@ def test_the_index_counts_every_label_of_every_map(maps, tmp_path):
     assert seen == [(1, 2), (2, 2)]
 
 
-def test_the_maps_are_read_once(maps, tmp_path):
+def test_the_maps_are_read_again_when_one_has_changed(maps, tmp_path):
+    seen = []
+
+    def index():
+        return label_index(maps, CODING, str(tmp_path), lambda *at: seen.append(at)).to_pylist()
+
+    first = index()
+    assert index() == first
+    assert len(seen) == 2
+    path = Path(maps["b"])
+    before = path.stat()
+    Image.fromarray(np.full((4, 4), 2, np.uint8)).save(path)
+    assert path.stat().st_size == before.st_size
+    os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))  # as `cp -p` and `rsync -t` do
+    assert index()[-1] == {"name": "b", "label": 2, "pixels": 16, "share": 1.0}
+    assert len(seen) == 4
+    path.touch()
+    assert index()[-1]["label"] == 2
+    assert len(seen) == 6
+    assert index()[-1]["label"] == 2
+    assert len(seen) == 6
+
+
+def test_an_index_is_moved_with_its_maps(maps, tmp_path):
     first = label_index(maps, CODING, str(tmp_path))
-    for url in maps.values():
-        open(url, "wb").close()  # noqa: PTH123
-    assert label_index(maps, CODING, str(tmp_path)).equals(first)
+    moved = tmp_path.rename(f"{tmp_path}-moved")
+    maps = {name: url.replace(str(tmp_path), str(moved)) for name, url in maps.items()}
+    assert label_index(maps, CODING, str(moved), lambda *at: pytest.fail("read")).equals(first)
 
 
 def test_other_maps_or_another_coding_make_a_new_index(maps, tmp_path):
@@ -72,11 +96,11 @@ def test_an_invalid_map_is_named(maps, tmp_path):
     with pytest.raises(SourceError, match=r"label map .*c\.png is missing"):
         label_index({**maps, "c": str(tmp_path / "c.png")}, CODING, str(tmp_path))
     (tmp_path / "c.png").write_bytes(b"text")
-    with pytest.raises(SourceError, match=r"c\.png cannot be read as an image"):
-        read_labels(str(tmp_path / "c.png"))
+    with pytest.raises(SourceError, match=r"c\.png cannot be used as a mask: not an image"):
+        read_label_map(str(tmp_path / "c.png"))
     Image.new("RGB", (4, 4)).save(tmp_path / "c.png")
     with pytest.raises(SourceError, match="of mode RGB, not a label map"):
-        read_labels(str(tmp_path / "c.png"))
+        read_label_map(str(tmp_path / "c.png"))
 
 
 def test_the_address_of_a_class_leads_to_its_pixels(maps, tmp_path):

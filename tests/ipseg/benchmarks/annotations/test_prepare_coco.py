@@ -4,77 +4,22 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from coco_kit import HEIGHT, WIDTH, write
 from PIL import Image
 
-from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
 from ipseg.benchmarks.annotations.coco_splits import read_split
 from ipseg.benchmarks.annotations.prepare_coco import prepare
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.coco20i import Coco20iBenchmark
+from ipseg.benchmarks.dropped import Dropped
 from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
 
-HEIGHT, WIDTH = 80, 120
-GAPS = {12, 26, 29, 30, 45, 66, 68, 69, 71, 83}  # ids that COCO does not use
-CATEGORY_IDS = [n for n in range(1, 91) if n not in GAPS]
-
-
-def rectangle(x0, y0, x1, y1):
-    return [[x0, y0, x1, y0, x1, y1, x0, y1]]
-
-
-def annotation(number, image, class_id, segmentation, crowd=0):
-    return {
-        "id": number,
-        "image_id": image,
-        "category_id": CATEGORY_IDS[class_id],
-        "segmentation": segmentation,
-        "iscrowd": crowd,
-        "area": 100.0,
-    }
-
-
-def official(folder):
-    """Four images with a strip of every class; the third and last have a crowd and overlaps."""
-    images = [
-        {"id": 70 - n, "file_name": f"COCO_{folder}_{n:012d}.jpg", "height": HEIGHT, "width": WIDTH}
-        for n in range(1, 5)
-    ]
-    annotations = []
-    for image in images:
-        for c in range(80):
-            strip = rectangle(0, c, 60, c + 1)
-            annotations.append(annotation(len(annotations) + 1, image["id"], c, strip))
-    runs = {"size": [HEIGHT, WIDTH], "counts": [60 * HEIGHT, 60 * HEIGHT]}  # the right half
-    annotations.append(annotation(900, images[2]["id"], 7, runs, crowd=1))
-    annotations.append(annotation(901, images[2]["id"], 3, rectangle(90, 0, 110, 80)))
-    annotations.append(annotation(902, images[2]["id"], 4, rectangle(100, 0, 110, 80)))
-    annotations.insert(0, annotations.pop())  # the file's order is not that of the ids
-    categories = [
-        {"id": n, "name": name} for n, name in zip(CATEGORY_IDS, COCO_CLASSES, strict=True)
-    ]
-    return {
-        "info": {},
-        "images": images,
-        "annotations": annotations,
-        "categories": categories[::-1],
-    }
-
 
 @pytest.fixture
-def root(tmp_path) -> Path:
-    """The downloads from COCO's site: images and a JSON file for each half."""
-    base = tmp_path / "data/MSCOCO2014"
-    for folder in ("val2014", "train2014"):
-        (base / folder).mkdir(parents=True)
-        found = official(folder)
-        for image in found["images"]:
-            Image.new("RGB", (WIDTH, HEIGHT)).save(base / folder / image["file_name"])
-        path = base / f"annotations/instances_{folder}.json"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(json.dumps(found))
-    return tmp_path
+def root(tmp_path):
+    return write(tmp_path)
 
 
 def test_what_is_prepared_is_a_complete_benchmark(root):
@@ -165,7 +110,7 @@ def test_a_label_map_with_an_invalid_value_is_named(root):
     with pytest.raises(SourceError, match=r"000000000002.png contains the value 81: .*ids plus 1"):
         prepare(str(root))
     path.write_bytes(path.read_bytes()[:40])
-    with pytest.raises(SourceError, match=r"000000000002.png cannot be read"):
+    with pytest.raises(SourceError, match=r"000000000002.png cannot be used"):
         prepare(str(root))
 
 
@@ -195,7 +140,10 @@ def change(part, number, **values):
         ),
         (change("annotations", 1, category_id=12), "annotation 1 refers to category 12"),
         (change("annotations", 1, area=None), "annotation 1 has no area"),
-        (change("annotations", 1, segmentation=[[1, 2, 3]]), "annotation 1: damaged segmentation"),
+        (
+            change("annotations", 1, segmentation=[[1, 2, 3]]),
+            "annotation 1: a polygon without x, y",
+        ),
         (
             change("annotations", -1, segmentation={"size": [2, 2], "counts": [4]}),
             r"annotation 901 has a mask of \[2, 2\], but an image of \[80, 120\]",
@@ -208,7 +156,7 @@ def test_malformed_annotations_are_named(root, edit, message):
     edit(found)
     path.write_text(json.dumps(found))
     with pytest.raises(SourceError, match=message):
-        prepare(str(root))
+        prepare(str(root), dropped=Dropped(strict=True))
 
 
 def test_truncated_annotations_are_named(root):

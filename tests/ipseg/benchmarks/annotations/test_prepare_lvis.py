@@ -1,10 +1,10 @@
 """The official JSON gives the same episodes as a pickle in the same order."""
 
-import json
 import pickle
 
 import numpy as np
 import pytest
+from lvis_kit import as_pickle, official, path_of, save, write
 from PIL import Image
 
 from ipseg.benchmarks.annotations import json_stream
@@ -13,64 +13,10 @@ from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.lvis92i import Lvis92iBenchmark
 from ipseg.errors import OutputError, SourceError
 
-SQUARE = [[2.0, 3.0, 6.0, 3.0, 6.0, 8.0, 2.0, 8.0]]
-CORNER = [[0, 0, 3, 0, 3, 2]]
-
 
 @pytest.fixture
 def root(tmp_path):
-    (tmp_path / "LVIS/coco/train2017").mkdir(parents=True)
-    (tmp_path / "LVIS/coco/val2017").mkdir()
-    for number in range(6):
-        Image.new("RGB", (12, 10)).save(tmp_path / "LVIS/coco" / path_of(number))
-    return tmp_path
-
-
-def path_of(number):
-    return f"{('val2017', 'train2017')[number % 2]}/{number:012}.jpg"
-
-
-def official():
-    """12 unsorted categories; two of their three images have two instances."""
-    images = [
-        {
-            "id": number,
-            "coco_url": f"http://images.cocodataset.org/{path_of(number)}",
-            "height": 10,
-            "width": 12,
-        }
-        for number in range(6)
-    ]
-    annotations = [
-        {"id": 0, "image_id": (c + n) % 6, "category_id": c, "segmentation": s}
-        for n, s in enumerate([SQUARE, CORNER, SQUARE])
-        for c in range(1, 13)
-        for s in ([s, CORNER] if n else [s])
-    ]
-    for number, annotation in enumerate(annotations):
-        annotation["id"] = number
-    return {
-        "info": {"description": 'with "quotes", [brackets] and é', "version": [1, {"a": None}]},
-        "annotations": annotations,
-        "images": images,
-        "licenses": [],
-        "categories": [{"id": c, "name": f"thing {c}"} for c in reversed(range(1, 14))],
-    }
-
-
-def save(root, data, name="LVIS/lvis_v1_val.json"):
-    (root / name).parent.mkdir(exist_ok=True)
-    (root / name).write_text(json.dumps(data))
-
-
-def as_pickle(data):
-    """The pickle of the released loaders, in the order of the prepared table."""
-    classes = {c["id"]: {} for c in sorted(data["categories"], key=lambda c: c["id"])}
-    for annotation in data["annotations"]:
-        image = path_of(annotation["image_id"])
-        entry = classes[annotation["category_id"]].setdefault(image, {"annotations": []})
-        entry["annotations"].append({"segmentation": annotation["segmentation"]})
-    return classes
+    return write(tmp_path)
 
 
 def test_json_and_pickle_give_the_same_episodes_except_for_names(root):
@@ -142,9 +88,9 @@ def test_a_read_only_folder_is_named(root):
 @pytest.mark.parametrize(
     ("key", "change", "fault"),
     [
-        ("annotations", {"segmentation": [[1, 2]]}, "annotation 0: damaged segmentation"),
-        ("annotations", {"image_id": 99}, "annotation 0: no image 99 or no category 1"),
-        ("annotations", {"category_id": 99}, "no image 1 or no category 99"),
+        ("annotations", {"segmentation": [[1, 2]]}, "annotation 0: a polygon without x, y"),
+        ("annotations", {"image_id": 99}, "annotation 0: no image 99 in the file"),
+        ("annotations", {"category_id": 99}, "no category 99 in the file"),
         ("annotations", {"category_id": "1"}, "category_id is '1', not a whole number"),
         ("images", {"coco_url": None}, "image 0: neither coco_url nor file_name"),
         ("images", {"coco_url": "http://x/../y"}, "image 0 names '../y'"),
@@ -157,7 +103,17 @@ def test_a_malformed_entry_is_named(root, key, change, fault):
     data[key][0].update(change)
     save(root, data)
     with pytest.raises(SourceError, match=rf"lvis_v1_val\.json: .*{fault}"):
-        Lvis92iBenchmark(str(root)).prepare()
+        Lvis92iBenchmark(str(root), strict=True).prepare()
+
+
+@pytest.mark.parametrize("block", [1, 5, 64])
+def test_numbers_that_json_does_not_have_are_null_unless_they_are_text(root, block, monkeypatch):
+    monkeypatch.setattr(json_stream, "_BLOCK", block)
+    file = root / "x.json"
+    file.write_text('{"a": [{"x": [NaN, -Infinity,Infinity , 1], "NaN": "NaN", "y": "so NaN"}]}')
+    assert [e for _, e in stream_lists(str(file), ["a"])] == [
+        {"x": [None, None, None, 1], "NaN": "NaN", "y": "so NaN"}
+    ]
 
 
 @pytest.mark.parametrize(
@@ -166,7 +122,7 @@ def test_a_malformed_entry_is_named(root, key, change, fault):
         ("", "not valid JSON"),
         ("[]", "no list 'images'"),
         ('{"images": []} {', "not valid JSON"),
-        ('{"images": [{"id": NaN}]}', "not valid JSON"),
+        ('{"images": [{"id": nan}]}', "not valid JSON"),
         ('{"images": [', "not valid JSON, or is truncated"),
         ('{"images": [{"id": 1', "not valid JSON, or is truncated"),
         ('{"images": [1]}', r"images\[0\] is not an object"),

@@ -5,6 +5,7 @@ import pickle
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
 from ipseg.benchmarks.datasets.paco_part import PacoPartBenchmark
@@ -43,6 +44,8 @@ def official(parts):
 @pytest.fixture
 def root(tmp_path):
     (tmp_path / "PACO-Part/coco/val2017").mkdir(parents=True)
+    for number in range(3):
+        Image.new("RGB", (12, 10)).save(tmp_path / "PACO-Part/coco" / path_of(number))
     save(tmp_path, train=official(PARTS[:-1]), val=official(PARTS))
     return tmp_path
 
@@ -107,19 +110,51 @@ def changed(number, **change):
 @pytest.mark.parametrize(
     ("val", "fault"),
     [
-        (changed(0, obj_ann_id=7), "annotation 101: no image 0 or no object 7"),
+        (changed(0, obj_ann_id=7), "annotation 101: no object 7"),
         (changed(0, obj_ann_id=None), "annotation 101: obj_ann_id is None"),
         (changed(0, image_id=9), "annotation 101: no image 9"),
         (changed(0, segmentation=3), "annotation 101: the segmentation is not a list"),
         (changed(10, bbox=[1, 2]), r"id 100: \[1, 2\] is not a box"),
-        ({"images": official(PARTS)["images"]}, "no list 'annotations'"),
+        ({**official(PARTS), "annotations": []}, "no list 'annotations'"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_a_malformed_entry_is_named(root, val, fault):
     save(root, val=val)
     with pytest.raises(SourceError, match=rf"paco_lvis_v1_val\.json.*{fault}"):
-        PacoPartBenchmark(str(root)).prepare()
+        PacoPartBenchmark(str(root), strict=True).prepare()
+
+
+@pytest.mark.parametrize(
+    ("number", "change", "count"),
+    [
+        (0, {"obj_ann_id": 7}, 1),
+        (0, {"image_id": 9}, 1),
+        (0, {"segmentation": [[1, 2, 3, 4]]}, 1),
+        (10, {"bbox": [1, 2]}, 10),  # the object, and its nine parts of known classes
+    ],
+)
+def test_an_annotation_of_no_use_is_left_out(root, number, change, count):
+    data = official(PARTS)
+    save(root, val=data | {"annotations": data["annotations"][11 if number else 1 :]})
+    expected = PacoPartBenchmark(str(root)).episodes("0", Sampling())
+    save(root, val=changed(number, **change))
+    benchmark = PacoPartBenchmark(str(root))
+    assert benchmark.episodes("0", Sampling()) == expected
+    assert sum(each["count"] for each in benchmark.dropped.listed) == count
+
+
+def test_a_table_follows_both_files(root):
+    first = PacoPartBenchmark(str(root)).classes("0")
+    data = official(PARTS[:-1])
+    for category in data["categories"]:
+        category["name"] = category["name"].replace("part", "piece")
+    save(root, train=data)
+    assert list(first.values()) == ["mug:part 10", "mug:part 14"]
+    assert list(PacoPartBenchmark(str(root)).classes("0").values()) == [
+        "mug:piece 10",
+        "mug:piece 14",
+    ]
 
 
 def test_annotations_of_undefined_categories_are_refused(root):
@@ -161,3 +196,17 @@ def test_pascal_part_can_be_written_elsewhere(tmp_path):
     assert benchmark.classes("person") == {2: "person+HEAD"}
     for episode in benchmark.episodes("person", Sampling()):
         assert episode.query.uri in (f"{folder}/JPEGImages/a.jpg", f"{folder}/JPEGImages/b.jpg")
+
+    assert PascalPartBenchmark(str(tmp_path)).episodes("person", Sampling())[0].query.crop == (
+        *(0, 0, 4, 4),
+    )
+    (objects / "a.json").touch()
+    PascalPartBenchmark(str(out)).check()
+    for image in ("a", "b"):
+        (objects / f"{image}.json").write_text(
+            json.dumps({"object": [thing | {"bndbox": [0, 0, 3, 3]} for thing in things]})
+        )
+    again = PascalPartBenchmark(str(tmp_path)).episodes("person", Sampling())
+    assert again[0].query.crop == (0, 0, 3, 3)
+    with pytest.raises(SourceError, match=r"pascal_part\.parquet was made from .*changed since"):
+        PascalPartBenchmark(str(out)).check()

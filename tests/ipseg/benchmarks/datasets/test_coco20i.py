@@ -106,11 +106,15 @@ def test_the_root_can_be_a_url(root):
     assert read_ground_truth(query.ground_truth).mask.any()
 
 
-def test_a_converted_split_is_preferred_and_gives_the_same_episodes(root):
+def test_a_converted_split_gives_the_same_episodes_and_yields_to_a_pickle(root):
     splits = root / "datasets/COCO2014/splits/val"
     before = Coco20iBenchmark(str(root)).episodes("0", Sampling())
+    pickled = (splits / "fold0.pkl").read_bytes()
     write_split(f"{splits}/fold0.parquet", read_split(f"{splits}/fold0.pkl"))
-    (splits / "fold0.pkl").write_bytes(b"never read")
+    (splits / "fold0.pkl").unlink()
+    assert Coco20iBenchmark(str(root)).episodes("0", Sampling()) == before
+    write_split(f"{splits}/fold0.parquet", {})
+    (splits / "fold0.pkl").write_bytes(pickled)
     assert Coco20iBenchmark(str(root)).episodes("0", Sampling()) == before
 
 
@@ -202,6 +206,7 @@ def test_a_malformed_split_is_named(root, content, message):
 
 def test_a_malformed_converted_split_is_named(root):
     url = root / "datasets/COCO2014/splits/val/fold0.parquet"
+    url.with_suffix(".pkl").unlink()
     url.write_bytes(b"PAR1")
     with pytest.raises(SourceError, match=r"fold0.parquet is damaged"):
         Coco20iBenchmark(str(root)).check()

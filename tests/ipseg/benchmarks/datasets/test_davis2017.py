@@ -91,7 +91,7 @@ def test_a_sequence_needs_both_sides_of_every_frame(root):
     [
         (Image.new("P", (8, 6)), "has no object"),
         (Image.new("RGB", (8, 6)), "of mode RGB, not a label map"),
-        (None, "cannot be read as an image"),
+        (None, "cannot be used as a mask: not an image"),
     ],
 )
 def test_a_first_frame_without_objects_is_named(root, content, message):
@@ -115,3 +115,22 @@ def test_only_the_first_frame_is_given(root):
         Davis2017Benchmark(str(root)).episodes("val", Sampling(shot=5))
     with pytest.raises(SourceError, match=r"(?s)no JPEGImages/480p/, .*davischallenge"):
         Davis2017Benchmark(str(root / "elsewhere")).check()
+
+
+def test_a_first_frame_of_smoothed_edges_is_refused_and_gaps_are_said(root, caplog):
+    path = root / "DAVIS" / "2017" / "Annotations" / "480p" / "bike" / "00000.png"
+    small = np.zeros((24, 42), np.uint8)
+    small[6:18, 8:30] = 128
+    smooth = Image.fromarray(small).resize((161, 97), Image.Resampling.BICUBIC)
+    smooth.save(path)
+    assert len(np.unique(np.asarray(smooth))) > 20, "objects, in a video of one"
+    with pytest.raises(
+        SourceError, match=r"bike/00000.png cannot be a label map: .* outlines only"
+    ):
+        Davis2017Benchmark(str(root)).check()
+    smooth = Image.fromarray(small).resize((161, 97), Image.Resampling.NEAREST)
+    smooth.save(path)
+    benchmark = Davis2017Benchmark(str(root))
+    benchmark.check()
+    assert list(benchmark.classes("val").values()) == ["dogs-jump/1", "dogs-jump/2", "bike/128"]
+    assert "bike/00000.png has the objects 128, with gaps between them" in caplog.text

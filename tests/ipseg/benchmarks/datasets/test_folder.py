@@ -86,7 +86,7 @@ def test_masks_are_read_only_if_a_rule_needs_them(tmp_path):
     benchmark = collection(tmp_path, {"dog": [1, 2]})
     (tmp_path / "masks" / "dog" / "0.png").write_bytes(b"not an image")
     assert len(benchmark.episodes("", Sampling())) == 1
-    with pytest.raises(SourceError, match=r"masks/dog/0\.png cannot be read"):
+    with pytest.raises(SourceError, match=r"masks/dog/0\.png cannot be used"):
         benchmark.episodes("", Sampling(rule="largest-of-6"))
 
 
@@ -190,3 +190,42 @@ def test_the_root_can_be_a_url(tmp_path):
     (episode,) = FolderBenchmark(f"file://{tmp_path}/").episodes("", Sampling())
     assert episode.query.uri == f"file://{tmp_path}/images/dog/1.jpg"
     assert read_ground_truth(episode.query.ground_truth).mask.sum() == 2
+
+
+def test_masks_may_be_spelled_in_several_ways(tmp_path):
+    for name in ("a.jpg", "b.c.JPG", "d.png", "e.jpg"):
+        image(tmp_path / "images" / "dog" / name)
+    for name in ("a.PNG", "b.c.png", "d.png.png", "e.jpg.png", "e.png"):
+        mask(tmp_path / "masks" / "dog" / name, 3)
+    episodes = FolderBenchmark(str(tmp_path)).episodes("", Sampling(exclude_prompt=False))
+    files = [e.query.ground_truth.rpartition("/")[2] for e in episodes]
+    assert files == [f"{name}#object" for name in ("a.PNG", "b.c.png", "d.png.png", "e.jpg.png")]
+
+
+def test_a_mask_of_no_image_is_said_and_one_of_two_refused(benchmark, tmp_path, caplog):
+    mask(tmp_path / "masks" / "cat" / "nobody.png", 3)
+    benchmark.check()
+    assert f"1 of 3 masks in {tmp_path}/masks/cat are of no image: nobody.png" in caplog.text
+    image(tmp_path / "images" / "cat" / "0.png")
+    with pytest.raises(SourceError, match=r"0.jpg and 0.png have the same mask"):
+        FolderBenchmark(str(tmp_path)).check()
+
+
+@pytest.mark.parametrize("layers", [3, 1])
+def test_masks_cut_out_by_transparency(tmp_path, layers):
+    benchmark = collection(tmp_path, {"dog": [5, 9]})
+    alpha = np.zeros((6, 8), np.uint8)
+    alpha[2:4, 1:7] = 255
+    cut_out = Image.fromarray(np.dstack([np.full((6, 8), 255, np.uint8)] * layers + [alpha]))
+    cut_out.save(tmp_path / "masks" / "dog" / "1.png")
+    (episode,) = benchmark.episodes("", Sampling())
+    assert read_ground_truth(episode.query.ground_truth).mask.sum() == 12
+
+
+def test_a_mask_beside_a_prompt_has_its_suffix_in_any_case(benchmark, tmp_path):
+    for name in ("cat", "dog"):
+        image(tmp_path / "prompts" / name / "1.JPG")
+        mask(tmp_path / "prompts" / name / "1.Mask.PNG", 7)
+    assert [len(e.supports) for e in benchmark.episodes("", Sampling())] == [1] * 9
+    (support,) = benchmark.episodes("", Sampling())[0].supports
+    assert read_ground_truth(support.ground_truth).mask.sum() == 7

@@ -168,7 +168,7 @@ def test_a_malformed_mask_is_named_with_its_file(root, broken, fault):
     save(root, {3: {"val2017/000000000001.jpg": entry([SQUARE], broken)}})
     place = r"lvis_val\.pkl: class 3, image 'val2017/000000000001\.jpg', annotation 1"
     with pytest.raises(SourceError, match=f"{place}: .*{fault}"):
-        Lvis92iBenchmark(str(root)).check()
+        Lvis92iBenchmark(str(root), strict=True).check()
 
 
 @pytest.mark.parametrize(

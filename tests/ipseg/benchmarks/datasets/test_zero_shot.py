@@ -161,10 +161,20 @@ def test_what_is_missing_is_named(kit):
         PascalVocBenchmark(str(kit)).episodes("val", Sampling(rule="binary"))
     (kit / "JPEGImages" / "2007_000001.jpg").unlink()
     with pytest.raises(SourceError, match=r"JPEGImages/2007_000001\.jpg is missing"):
-        PascalVocBenchmark(str(kit)).check()
+        PascalVocBenchmark(str(kit.parents[1])).check()
     (kit / "SegmentationClass" / "2007_000006.png").unlink()
     with pytest.raises(SourceError, match=r"label map .*2007_000006\.png is missing"):
         PascalVocBenchmark(str(kit)).episodes("val", Sampling())
     (kit / "ImageSets" / "Segmentation" / "val.txt").unlink()
     with pytest.raises(SourceError, match=r"(?s)no ImageSets/Segmentation/val\.txt in .*Get VOC"):
-        PascalVocBenchmark(str(kit)).check()
+        PascalVocBenchmark(str(kit.parents[1])).check()
+
+
+def test_a_smoothed_label_map_is_refused_although_its_values_are_classes(kit):
+    labels = np.zeros((40, 60), np.uint8)
+    labels[10:30, 10:50] = 20
+    smooth = Image.fromarray(labels).resize((333, 250), Image.Resampling.BICUBIC)
+    clipped = Image.fromarray(np.minimum(np.asarray(smooth), 20))
+    clipped.save(kit / "SegmentationClass" / "2007_000001.png")
+    with pytest.raises(SourceError, match=r"cannot be a label map: .* occur along outlines only"):
+        PascalVocBenchmark(str(kit.parents[1])).check()

@@ -8,8 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from threadpoolctl import threadpool_limits
 
+from ipseg.errors import ConfigError
 from ipseg.methods.ipseg.kmeans import released_kmeans
 from ipseg.methods.ipseg.points import PointSelection, top_cells
+from ipseg.parts import build
 from ipseg.vision.geometry import cell_centres
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -220,5 +222,5 @@ def test_values_that_are_not_finite_are_refused(bad):
     ],
 )
 def test_impossible_settings_are_refused(wrong):
-    with pytest.raises(ValueError, match="at least"):
-        PointSelection(**wrong)
+    with pytest.raises(ConfigError, match=r"points.*: .*greater than or equal to"):
+        build(PointSelection, "points", wrong)

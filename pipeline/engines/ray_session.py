@@ -1,0 +1,101 @@
+"""The Ray session of this process: joined, or started for a run and ended after it."""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+# Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
+# looks into Ray itself sets this to "info".
+os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+
+import ray
+
+log = logging.getLogger("ipseg")
+
+# Ray guards a session it starts with a token and says so each time; nobody has to act on it.
+_NOTICE = "ray._private.authentication.authentication_token_setup"
+
+_ending: threading.Thread | None = None  # of a session that was started here
+
+
+def session_is_there() -> bool:
+    """Whether Ray need not be started: RAY_ADDRESS names a session, or this process has one."""
+    _await_end()
+    return "RAY_ADDRESS" in os.environ or ray.is_initialized()
+
+
+def start_session() -> bool:
+    """Starts Ray, or joins the session that RAY_ADDRESS names; False if this process has one.
+
+    A cluster that happens to run on this machine is left alone unless it is named.
+    """
+    _await_end()
+    if ray.is_initialized():
+        return False
+    logging.getLogger(_NOTICE).setLevel(logging.ERROR)
+    address = os.environ.get("RAY_ADDRESS", "local")
+    log.info("starting Ray on this machine" if address == "local" else f"joining Ray: {address}")
+    with _own_sigterm_handler(), _without_native_stderr():
+        ray.init(
+            address=address,
+            include_dashboard=False if address == "local" else None,
+            log_to_driver=False,
+            logging_level=logging.ERROR,
+            configure_logging=False,
+        )
+    return True
+
+
+def end_session(*, at_once: bool) -> None:
+    """Ends or leaves the session, which takes a second.
+
+    Args:
+        at_once: wait for it; otherwise the process goes on beside it, and waits at its own end.
+    """
+    global _ending  # noqa: PLW0603  (a process has one session)
+    _ending = threading.Thread(target=ray.shutdown, name="end of Ray")
+    _ending.start()
+    if at_once:
+        _await_end()
+
+
+def _await_end() -> None:
+    if _ending is not None:
+        _ending.join()
+
+
+@contextmanager
+def _own_sigterm_handler() -> Iterator[None]:
+    """Keeps the program's own SIGTERM handler, where it has one: Ray puts its own in its place."""
+    main = threading.current_thread() is threading.main_thread()
+    before = signal.getsignal(signal.SIGTERM)
+    ours = main and callable(before)
+    try:
+        yield
+    except SystemExit as error:
+        if ours and type(error) is SystemExit:  # Ray's answer to a SIGTERM that has come meanwhile
+            signal.signal(signal.SIGTERM, before)
+            signal.raise_signal(signal.SIGTERM)
+        raise
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _without_native_stderr() -> Iterator[None]:
+    """Keeps what C++ prints off the terminal: Ray says there which log level it was given."""
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
