@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
@@ -45,8 +44,6 @@ _MAX_COLOURS = 256  # that a drawn mask has, smoothed outlines included
 _DRAWN, _CUT_OUT = 0.9, 0.5  # share of an opaque part that black and one other colour cover
 _MIDDLE = (64, 191)  # levels at which the smear of lossy formats does not matter
 _AT_ONCE = 2**20  # pixels
-_LEAST_SIDE = 32  # of a label map; in smaller ones objects may have no inside
-_EDGES_AT_LEAST = 3  # values without an inside, before a label map counts as smoothed
 
 
 def read_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> Mask:
@@ -133,33 +130,6 @@ def read_levels(data: bytes, level: int, max_pixels: int = MAX_PIXELS) -> Mask:
         if alpha.min() != alpha.max():
             above &= alpha >= _OPAQUE
     return np.ascontiguousarray(opened.upright(above))
-
-
-def smoothed_values(labels: npt.NDArray[Any], unused: tuple[int, ...] = (0,)) -> str | None:
-    """What looks wrong with the values of a label map; None if they may be right.
-
-    Resizing with interpolation, and JPEG, leave values along outlines that are no labels. They have
-    no inside: nowhere a pixel whose eight neighbours have the same value.
-
-    Args:
-        labels: (H, W) integers.
-        unused: values that are no label: background, void.
-    """
-    values = [int(value) for value in np.unique(labels) if value not in unused]
-    if len(values) < _EDGES_AT_LEAST or min(labels.shape) < _LEAST_SIDE:
-        return None
-    plane = labels.astype(np.float32)  # of labels beyond 2^24 neighbours may look equal
-    kernel = np.ones((3, 3), np.uint8)
-    flat = cv2.erode(plane, kernel) == cv2.dilate(plane, kernel)
-    solid = {int(value) for value in np.unique(labels[flat])}
-    edges = [value for value in values if value not in solid]
-    if len(edges) < _EDGES_AT_LEAST or len(edges) <= len(values) - len(edges):
-        return None
-    some = ", ".join(map(str, edges[:5]))
-    return (
-        f"{len(edges)} of its {len(values)} values ({some} ...) occur along outlines only, as "
-        f"after resizing with interpolation or JPEG; they are no labels: take the original file"
-    )
 
 
 def _open(data: bytes, max_pixels: int, *, lossy: bool = False) -> Opened:

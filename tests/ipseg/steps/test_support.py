@@ -15,6 +15,7 @@ from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
+from ipseg.saliency.regions import FindRegions
 from ipseg.segmenters.classical import ClassicalSegmenter
 from ipseg.segmenters.prompt import Decoded
 from ipseg.steps.support import FindSupport, Support, box_of, innermost
@@ -155,7 +156,7 @@ def test_the_segmenter_of_a_support_goes_before_that_of_the_method():
 
 def test_a_segmenter_that_nobody_needs_is_not_loaded():
     step = Support("saliency", SALIENCY).step(Drawn(), drawn=False)
-    assert [type(part) for part in step.networks] == [ClassicalSaliency]
+    assert [type(part) for part in step.networks] == [ClassicalSaliency, FindRegions]
     assert Support("mask", SALIENCY).step(Drawn(), drawn=False).networks == []
 
 

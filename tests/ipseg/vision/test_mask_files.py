@@ -15,11 +15,11 @@ from PIL import PngImagePlugin
 
 from ipseg.errors import ImageError
 from ipseg.vision.images import encode_png
+from ipseg.vision.label_values import smoothed_values
 from ipseg.vision.mask_files import (
     read_labels,
     read_levels,
     read_mask,
-    smoothed_values,
 )
 
 HORSE = np.ascontiguousarray(~skimage.data.horse()[::4, ::4].astype(bool))
