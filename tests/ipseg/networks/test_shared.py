@@ -156,7 +156,7 @@ def test_threads_that_share_a_part_get_the_results_of_their_own_images(kind):
             if kind is PerImage:
                 found = remembered.get(own, lambda image: int(image[0, 0]))
             else:
-                found = remembered.get([own], lambda: int(own[0, 0]))
+                found = remembered.get([own], lambda own=own: int(own[0, 0]))
             if found != number:
                 return False
             own = own.copy()
@@ -185,7 +185,7 @@ def test_a_result_is_kept_for_each_image_as_long_as_the_image():
 
 @pytest.mark.parametrize("kind", [LastBatch, PerImage])
 def test_what_is_remembered_stays_in_its_process(kind):
-    assert isinstance(pickle.loads(pickle.dumps(kind())), kind)
+    assert isinstance(pickle.loads(pickle.dumps(kind())), kind)  # noqa: S301
 
 
 def test_classical_parts_with_equal_regions_find_them_once():
