@@ -5,6 +5,7 @@ import pickle
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
@@ -150,13 +151,16 @@ def test_threads_that_share_a_part_get_the_results_of_their_own_images(kind):
     """Each thread changes images all the time; a result of another one's would be seen at once."""
     remembered = kind()
 
+    def value(image):
+        return int(image[0, 0])
+
     def ask(number):
         own = np.full((2, 2), number)
         for _ in range(200):
             if kind is PerImage:
-                found = remembered.get(own, lambda image: int(image[0, 0]))
+                found = remembered.get(own, value)
             else:
-                found = remembered.get([own], lambda own=own: int(own[0, 0]))
+                found = remembered.get([own], partial(value, own))
             if found != number:
                 return False
             own = own.copy()
