@@ -181,7 +181,7 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
         (("folder", "--method", "x"), "unknown method 'x'"),
         (("folder", "--set", "points.kk=3"), "did you mean 'points.k'?"),
         (("folder", "--seed", "-1"), "seed is -1"),
-        (("folder", "--engine", "dask"), "use ray or local"),
+        (("folder", "--engine", "dask"), "use auto, ray or local"),
         (("folder", "points.k=3"), "settings go behind --sweep"),
         (("folder", "--sweep", "points.k"), "is not of the form"),
         (("folder", "--sweep", "points.k=8,8"), "named twice"),
@@ -226,7 +226,7 @@ def test_weights_that_are_missing_are_told_before_anything_starts(ipseg, collect
 
     before = ray.is_initialized()  # another test may have started it
     words = ("evaluate", "folder", "--data-root", collection, "--out", tmp_path / "run")
-    code, _, err = ipseg(*words, "--set", f"models.root={tmp_path}")
+    code, _, err = ipseg(*words, "--profile", "ipseg", "--set", f"models.root={tmp_path}")
     assert code == 1
     assert "`ipseg weights fetch ipseg`" in err
     assert ray.is_initialized() == before
