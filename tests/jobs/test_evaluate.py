@@ -117,7 +117,7 @@ def test_damaged_files_make_a_partial_result_until_they_are_repaired(
         shutil.copy(collection / name, root / name)
     code, text, err = ipseg(*words, "--retry", "failed")
     assert code == 0
-    assert "1 prompts described, 2 before" in err
+    assert "1 prompt described, 2 before" in err
     assert results(out) == results(whole)
     again = json.loads((out / "summary.json").read_text())
     assert again["variants"] == json.loads((whole / "summary.json").read_text())["variants"]
@@ -226,7 +226,7 @@ def test_weights_that_are_missing_are_told_before_anything_starts(ipseg, collect
 
     before = ray.is_initialized()  # another test may have started it
     words = ("evaluate", "folder", "--data-root", collection, "--out", tmp_path / "run")
-    code, _, err = ipseg(*words, "--set", f"models.root={tmp_path}")
+    code, _, err = ipseg(*words, "--profile", "ipseg", "--set", f"models.root={tmp_path}")
     assert code == 1
     assert "`ipseg weights fetch ipseg`" in err
     assert ray.is_initialized() == before
