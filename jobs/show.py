@@ -22,7 +22,7 @@ from jobs.pages.galleries import chance
 from jobs.pages.readable import NONE
 from jobs.pages.views import drawn
 from jobs.terminal import plain
-from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, read_place, read_placed
 

@@ -22,7 +22,7 @@ from ipseg.storage.stamps import stamps
 from pipeline.engines.choice import EngineName
 from pipeline.job import Done, Job, Listed, run_job
 from pipeline.prompts import Prompts
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 from pipeline.sources.listing import Spool
 from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import Source

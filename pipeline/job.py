@@ -217,6 +217,6 @@ def _prompt_ids(job: Job) -> list[str]:
         return []
     return [
         f"{row['concept']}:{row['image_sha256'][:16]}"
-        for row in bank_rows(job.bank_folder)
+        for row in sorted(bank_rows(job.bank_folder), key=lambda row: str(row["key"]))
         if row["image_sha256"]
     ]

@@ -23,7 +23,7 @@ from ipseg.benchmarks.mask_names import is_mask_file, spellings
 from ipseg.errors import SourceError
 from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.storage.walk import iterate_files
-from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import read_rows
 
 Hashes = npt.NDArray[np.uint64]

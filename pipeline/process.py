@@ -24,8 +24,9 @@ from ipseg.wording import counted
 from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.shard_io import ShardIO
+from pipeline.runfolder.finished import Retry
 from pipeline.runfolder.folder import SHARDS
-from pipeline.runfolder.ledger import Ledger, Retry
+from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.parts import PARTS, Place
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.runfolder.status import GONE, STATUSES

@@ -31,7 +31,7 @@ from pipeline.runfolder.bank import (
     bank_rows,
     write_entries,
 )
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 from pipeline.runfolder.manifest import Manifest, weights_identity
 from pipeline.runfolder.open_run import open_run
 from pipeline.runfolder.sink import ShardWriter

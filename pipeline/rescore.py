@@ -20,8 +20,9 @@ from ipseg.steps.judge import scores_of
 from ipseg.storage.files import read_bytes, write_whole
 from pipeline.convincing import count_convincing
 from pipeline.results import measure_quality
+from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.folder import list_run, read_success
-from pipeline.runfolder.ledger import BROKEN, Ledger
+from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.manifest import Manifest, differences
 from pipeline.runfolder.open_run import RESCORE, open_run
 from pipeline.runfolder.parts import Place, part_files, read_batches, write_part

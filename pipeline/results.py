@@ -14,7 +14,7 @@ from ipseg.benchmarks.episode import Episode
 from ipseg.benchmarks.results import RESULTS
 from ipseg.metrics import average_precision, measure
 from ipseg.objects import Object
-from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import read_rows
 
 EpisodeKey = tuple[str, int, str]  # fold, episode, variant

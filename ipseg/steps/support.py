@@ -18,8 +18,8 @@ from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import refine
 from ipseg.steps.network_step import NetworkStep
+from ipseg.vision.cut_out import read_cut_out
 from ipseg.vision.images import MaskOrientation, encode_png
-from ipseg.vision.mask_files import read_cut_out
 from ipseg.vision.orientation import cropped
 
 SupportKind = Literal["mask", "saliency", "box", "point", "none"]

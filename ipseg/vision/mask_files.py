@@ -20,7 +20,6 @@ from __future__ import annotations
 
 from typing import Any
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 from PIL import TiffImagePlugin
@@ -41,13 +40,10 @@ _ADVICE = "save it as a grey PNG, 0 where there is no object"
 _GREY = ("1", "L", "I", "I;16", "I;16B", "I;16L")
 _PNG_DEPTH = 24  # offset of the bit depth
 _OPAQUE = 128  # alpha from here on
-_NO_LIMIT = 2**62  # pixels of an image that was decoded before
 _MAX_COLOURS = 256  # that a drawn mask has, smoothed outlines included
 _DRAWN, _CUT_OUT = 0.9, 0.5  # share of an opaque part that black and one other colour cover
 _MIDDLE = (64, 191)  # levels at which the smear of lossy formats does not matter
 _AT_ONCE = 2**20  # pixels
-_LEAST_SIDE = 32  # of a label map; in smaller ones objects may have no inside
-_EDGES_AT_LEAST = 3  # values without an inside, before a label map counts as smoothed
 
 
 def read_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> Mask:
@@ -77,28 +73,6 @@ def read_mask(data: bytes, max_pixels: int = MAX_PIXELS) -> Mask:
     else:
         raise ImageError(f"a mask cannot have pixels of mode {image.mode}; {_ADVICE}")
     return np.ascontiguousarray(opened.upright(mask))
-
-
-def read_cut_out(data: bytes) -> Mask | None:
-    """The object of an image that was cut out: the pixels that its alpha leaves opaque.
-
-    Args:
-        data: of an image in any format that has alpha; its size is not checked.
-
-    Returns:
-        (H, W) bool, upright; None where no alpha varies between transparent and opaque.
-
-    Raises:
-        ImageError: it is damaged, or no image.
-    """
-    limits = ImageLimits(min_side=1, max_aspect=float("inf"), max_pixels=_NO_LIMIT)
-    opened = open_image(data, limits)
-    if not opened.image.has_transparency_data or opened.image.mode.startswith("I"):
-        return None
-    opaque = np.asarray(opened.image.convert("RGBA"))[..., 3] >= _OPAQUE
-    if opaque.all() or not opaque.any():
-        return None
-    return np.ascontiguousarray(opened.upright(opaque))
 
 
 def read_labels(data: bytes, max_pixels: int = MAX_PIXELS) -> npt.NDArray[Any]:
@@ -156,33 +130,6 @@ def read_levels(data: bytes, level: int, max_pixels: int = MAX_PIXELS) -> Mask:
         if alpha.min() != alpha.max():
             above &= alpha >= _OPAQUE
     return np.ascontiguousarray(opened.upright(above))
-
-
-def smoothed_values(labels: npt.NDArray[Any], unused: tuple[int, ...] = (0,)) -> str | None:
-    """What looks wrong with the values of a label map; None if they may be right.
-
-    Resizing with interpolation, and JPEG, leave values along outlines that are no labels. They have
-    no inside: nowhere a pixel whose eight neighbours have the same value.
-
-    Args:
-        labels: (H, W) integers.
-        unused: values that are no label: background, void.
-    """
-    values = [int(value) for value in np.unique(labels) if value not in unused]
-    if len(values) < _EDGES_AT_LEAST or min(labels.shape) < _LEAST_SIDE:
-        return None
-    plane = labels.astype(np.float32)  # of labels beyond 2^24 neighbours may look equal
-    kernel = np.ones((3, 3), np.uint8)
-    flat = cv2.erode(plane, kernel) == cv2.dilate(plane, kernel)
-    solid = {int(value) for value in np.unique(labels[flat])}
-    edges = [value for value in values if value not in solid]
-    if len(edges) < _EDGES_AT_LEAST or len(edges) <= len(values) - len(edges):
-        return None
-    some = ", ".join(map(str, edges[:5]))
-    return (
-        f"{len(edges)} of its {len(values)} values ({some} ...) occur along outlines only, as "
-        f"after resizing with interpolation or JPEG; they are no labels: take the original file"
-    )
 
 
 def _open(data: bytes, max_pixels: int, *, lossy: bool = False) -> Opened:

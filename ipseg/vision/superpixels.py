@@ -17,25 +17,30 @@ from skimage.segmentation import slic
 from ipseg.rows import Image, Map
 
 _SLIC_ITERATIONS = 5
-_SMOOTHING = 1.0  # Gaussian sigma before the partition, pixels
+# Thumbnails are enlarged only so far; more takes longer, but segments them no better.
+_MOST_ENLARGED = 3.0
+_ENOUGH = 0.6  # of the longer side of a work image
+_SMOOTHING = 320  # part of the longer side that is the Gaussian sigma before the partition
 _COMPACTNESS = 10.0  # weight of distance relative to colour
 _JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
 def work_image(image: Image, long_side: int) -> Image:
-    """Resizes to a longer side of `long_side` pixels, keeping the aspect ratio.
+    """Resizes an image for computations, keeping the aspect ratio.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
         long_side: length of the longer side, pixels. Small images are enlarged, so that a
-            thumbnail has as many superpixels as a photo.
+            thumbnail has as many superpixels as a photo, but those of less than a third of it
+            only to three times their size, or to 0.6 of this length if that is more.
 
     Returns:
         (h, w, 3) or (h, w) uint8; neither side is shorter than one pixel.
     """
     height, width = image.shape[:2]
-    scale = long_side / max(height, width)
+    longest = max(height, width)
+    scale = min(long_side / longest, max(_MOST_ENLARGED, _ENOUGH * long_side / longest))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size == (width, height):
         return image
@@ -95,7 +100,7 @@ def superpixels(lab: npt.NDArray[np.float32], count: int = 250) -> Superpixels:
     Returns:
         The superpixels; labels are consecutive and none is empty.
     """
-    smooth = cv2.GaussianBlur(lab, (0, 0), _SMOOTHING)
+    smooth = cv2.GaussianBlur(lab, (0, 0), max(lab.shape[:2]) / _SMOOTHING)
     # scikit-image scales its input to [0, 1], but the compactness is in units of Lab.
     spread = float(np.ptp(smooth)) or 1.0
     labels = slic(

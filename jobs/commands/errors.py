@@ -85,7 +85,7 @@ def group_failures(
     Raises:
         OutputError: there is no run at this place.
     """
-    from pipeline.runfolder.ledger import BROKEN
+    from pipeline.runfolder.finished import BROKEN
 
     found = Failures(Groups(examples), Groups(examples))
 
@@ -113,8 +113,8 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.compute as pc
 
     from ipseg.errors import OutputError
+    from pipeline.runfolder.finished import BROKEN
     from pipeline.runfolder.folder import list_run, read_manifest, read_success, unreadable
-    from pipeline.runfolder.ledger import BROKEN
     from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 
     out = out.rstrip("/")

@@ -151,7 +151,7 @@ def evaluate(
     from jobs.evaluation.request import EvaluationRequest
     from jobs.evaluation.run import run_evaluation
     from jobs.reading import Reading
-    from pipeline.runfolder.ledger import Retry
+    from pipeline.runfolder.finished import Retry
 
     rule, drawn = _rule(prompt_rule)
     reading = Reading(f"reading {benchmark}")

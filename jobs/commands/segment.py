@@ -99,7 +99,7 @@ def segment(
     given, engine = locals(), options.checked_engine(engine)
     log.info("segmenting %s into %s, profile %s", images, out, profile)
     from jobs.segment import print_run
-    from pipeline.runfolder.ledger import Retry
+    from pipeline.runfolder.finished import Retry
     from pipeline.segment import segment
     from pipeline.stages.record import FailureBudget
 

@@ -17,7 +17,7 @@ from ipseg.metrics import formula_of
 from ipseg.metrics.episode_counts import BOUNDARY
 from jobs.evaluation.settings import Choice, Setting
 from pipeline.engines.choice import EngineName
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 
 log = logging.getLogger("ipseg")
 

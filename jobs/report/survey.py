@@ -16,7 +16,7 @@ from ipseg.objects import notable
 from jobs.failures import Groups
 from jobs.pages.charts import Counts, bin_of, no_counts
 from jobs.pages.galleries import chance, in_turn
-from pipeline.runfolder.ledger import BROKEN
+from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import Place, read_placed
 
 _ROOM = 8  # rows of one gallery

@@ -21,13 +21,14 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, NamedTuple
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from ipseg.errors import ConfigError, OutputError
+from ipseg.errors import OutputError
 from ipseg.storage.files import exists, read_bytes, remove, write_whole
+from pipeline.runfolder.finished import BROKEN, Finished, Retry
 from pipeline.runfolder.folder import success_file
 from pipeline.runfolder.parts import (
     SCHEMA_VERSION,
@@ -40,68 +41,6 @@ from pipeline.runfolder.status import GONE
 from pipeline.sources.shard import Shard
 
 log = logging.getLogger("ipseg")
-
-BROKEN = ("failed", "poisoned")
-
-
-class Finished(NamedTuple):
-    """A row that is in a part; the fields are columns of it.
-
-    Attributes:
-        key_hash: of its key.
-        row_status: "ok", "empty", "failed" or "poisoned".
-        error_type: class of the exception, None if it has not failed.
-        incomplete: how much of it could not be done.
-        run_id: of the start that wrote it.
-        version: of its image's file, where the listing says one.
-        content_hash: of its encoded image, where it could be read.
-        gone: whether its image is no longer in the source.
-    """
-
-    key_hash: bytes
-    row_status: str
-    error_type: str | None
-    incomplete: int
-    run_id: str
-    version: str | None
-    content_hash: str | None
-    gone: bool
-
-    @property
-    def status(self) -> str:
-        """One of `STATUSES`."""
-        return GONE if self.gone else self.row_status
-
-
-@dataclass(frozen=True)
-class Retry:
-    """Which finished rows are to be done again.
-
-    Attributes:
-        types: error types; empty for all failed and poisoned rows, and for those of which a chain
-            or a comparison failed.
-    """
-
-    types: tuple[str, ...] = ()
-
-    @staticmethod
-    def parse(text: str) -> Retry:
-        """From "failed" or "failed:TYPE,TYPE".
-
-        Raises:
-            ConfigError: it is of another form.
-        """
-        what, sign, types = text.partition(":")
-        chosen = tuple(name.strip() for name in types.split(",") if name.strip())
-        if what != "failed" or bool(sign) != bool(chosen):
-            raise ConfigError(f"--retry {text!r} is not of the form failed or failed:TYPE,TYPE")
-        return Retry(chosen)
-
-    def wants(self, row: Finished) -> bool:
-        """Whether a row is to be done again."""
-        if not self.types:
-            return row.row_status in BROKEN or row.incomplete > 0
-        return row.row_status in BROKEN and row.error_type in self.types
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ from ipseg.errors import SourceError
 from ipseg.rows import Row, is_failed
 from ipseg.steps.decode import content_hash
 from ipseg.storage.addresses import fetch
-from pipeline.runfolder.ledger import BROKEN, Finished, Ledger
+from pipeline.runfolder.finished import BROKEN, Finished
+from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.parts import read_batches
 from pipeline.runfolder.sink import KEPT
 from pipeline.runfolder.status import GONE

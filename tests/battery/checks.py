@@ -239,7 +239,7 @@ def travels_between_workers(subject: Subject, _: Path) -> None:
             prepare(stage.steps)
             table = run_stage(stage, record, table)
         else:
-            table = run_in_task(table, stage, record)
+            table = run_in_task(table, stage, record, threads=1)
     first = subject.usual[NAMES[0]]["objects"]
     asked = {"error": None, "objects": [o for o in first if o["concept"] == "cup"]}
     assert not differences(found(from_table(table)), {**subject.usual, "asks": asked})

@@ -21,8 +21,8 @@ from jobs.signals import stopped_in_order
 from pipeline.engines import progress
 from pipeline.engines.choice import EngineName
 from pipeline.process import Outcome, Work, engine_for, process
+from pipeline.runfolder.finished import Retry
 from pipeline.runfolder.lease import Lease
-from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.listing import Spool
 from pipeline.sources.source import Source

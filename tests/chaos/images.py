@@ -20,7 +20,7 @@ from ipseg.config import load_config
 from ipseg.storage.walk import list_files
 from ipseg.vision.images import encode_jpeg
 from pipeline.engines.choice import EngineName
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 from pipeline.segment import Request, segment
 
 OWN = ("run_id", "uri", "version", "config_sha256")  # images lie elsewhere in each trial

@@ -17,8 +17,8 @@ from ipseg.inputs import Prompt, image_rows, is_one_image, prompt_rows
 from ipseg.rows import is_failed
 from ipseg.runner import run_local
 from ipseg.steps.decode import Decode, Read
+from ipseg.vision.cut_out import read_cut_out
 from ipseg.vision.images import encode_jpeg, encode_png
-from ipseg.vision.mask_files import read_cut_out
 
 PIXELS = np.random.default_rng(0).integers(0, 255, (20, 30, 3), np.uint8)
 GREY = PIXELS[..., 0].copy()

@@ -181,7 +181,7 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
         (("folder", "--method", "x"), "unknown method 'x'"),
         (("folder", "--set", "points.kk=3"), "did you mean 'points.k'?"),
         (("folder", "--seed", "-1"), "seed is -1"),
-        (("folder", "--engine", "dask"), "use ray or local"),
+        (("folder", "--engine", "dask"), "use auto, ray or local"),
         (("folder", "points.k=3"), "settings go behind --sweep"),
         (("folder", "--sweep", "points.k"), "is not of the form"),
         (("folder", "--sweep", "points.k=8,8"), "named twice"),

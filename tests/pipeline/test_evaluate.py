@@ -18,7 +18,7 @@ from ipseg.config import load_config
 from ipseg.metrics import measure
 from pipeline.evaluate import Evaluation, evaluate
 from pipeline.results import predictions, results_table
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 
 SMALL = str(Path(__file__).parents[1] / "small.yaml")
 TINT = str(Path(__file__).with_name("tint.yaml"))

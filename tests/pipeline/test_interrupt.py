@@ -13,7 +13,8 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.runfolder.parts import read_rows
+from ipseg.storage.walk import list_files
+from pipeline.runfolder.parts import PARTS, read_rows
 from pipeline.runfolder.survey import survey_run
 
 TINT = str(Path(__file__).with_name("tint.yaml"))
@@ -48,7 +49,7 @@ def command(world, engine, *settings):
 
 
 def parts(world):
-    return sorted((world.root / "run").glob("shard=*/part-*.parquet"))
+    return list_files(f"{world.root}/run", PARTS)
 
 
 def wait_for(what, process):

@@ -8,8 +8,8 @@ import pytest
 
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from pipeline.job import run_job
+from pipeline.runfolder.finished import Retry
 from pipeline.runfolder.lease import Lease
-from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.parts import read_rows
 from pipeline.segment import job_of
 from pipeline.stages.record import FailureBudget

@@ -6,7 +6,7 @@ from PIL import Image
 
 from ipseg.errors import SourceError
 from pipeline.results import measure_quality
-from pipeline.runfolder.ledger import Retry
+from pipeline.runfolder.finished import Retry
 
 TRUTH = {
     "red/a.png": (4, 6, 20, 20),  # as it is found

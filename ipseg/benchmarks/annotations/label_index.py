@@ -22,7 +22,7 @@ from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.ground_truth import read_label_map
 from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
-from ipseg.vision.mask_files import smoothed_values
+from ipseg.vision.label_values import smoothed_values
 
 INDEX_FILE = "ipseg_index.parquet"
 

@@ -17,7 +17,7 @@ from ipseg.benchmarks.layout import read_names
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.walk import list_files
-from ipseg.vision.mask_files import smoothed_values
+from ipseg.vision.label_values import smoothed_values
 
 log = logging.getLogger("ipseg")
 

@@ -5,6 +5,7 @@ import pickle
 import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import pytest
@@ -13,7 +14,9 @@ from hypothesis import strategies as st
 
 from ipseg.features.classical import ClassicalDescriptors
 from ipseg.networks.models import Models
-from ipseg.networks.shared import LastBatch, Part, network_key, shared
+from ipseg.networks.shared import LastBatch, Part, PerImage, network_key, shared
+from ipseg.saliency.classical import ClassicalSaliency
+from ipseg.segmenters.classical import ClassicalSegmenter
 
 
 @dataclass
@@ -141,3 +144,55 @@ def test_a_computation_that_failed_is_done_again():
     with pytest.raises(ZeroDivisionError):
         last.get([images[0]], lambda: 1 // 0)
     assert last.get([images[0]], lambda: 5) == 5
+
+
+@pytest.mark.parametrize("kind", [LastBatch, PerImage])
+def test_threads_that_share_a_part_get_the_results_of_their_own_images(kind):
+    """Each thread changes images all the time; a result of another one's would be seen at once."""
+    remembered = kind()
+
+    def value(image):
+        return int(image[0, 0])
+
+    def ask(number):
+        own = np.full((2, 2), number)
+        for _ in range(200):
+            if kind is PerImage:
+                found = remembered.get(own, value)
+            else:
+                found = remembered.get([own], partial(value, own))
+            if found != number:
+                return False
+            own = own.copy()
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        assert all(pool.map(ask, range(8)))
+
+
+def test_a_result_is_kept_for_each_image_as_long_as_the_image():
+    remembered, computed = PerImage(), []
+
+    def compute(image):
+        computed.append(int(image[0, 0]))
+        return Loaded()
+
+    one, other = images[0].copy(), images[1].copy()
+    first, second = remembered.get(one, compute), remembered.get(other, compute)
+    assert remembered.get(one, compute) is first
+    assert remembered.get(other, compute) is second
+    assert computed == [0, 1]
+    gone = weakref.ref(first)
+    del one, first
+    assert gone() is None
+
+
+@pytest.mark.parametrize("kind", [LastBatch, PerImage])
+def test_what_is_remembered_stays_in_its_process(kind):
+    assert isinstance(pickle.loads(pickle.dumps(kind())), kind)  # noqa: S301
+
+
+def test_classical_parts_with_equal_regions_find_them_once():
+    saliency, segmenter = shared(ClassicalSaliency(), HERE), shared(ClassicalSegmenter(), HERE)
+    assert saliency.inner[0] is segmenter.inner[0]
+    assert shared(ClassicalSegmenter(regions=9), HERE).inner[0] is not saliency.inner[0]

@@ -15,6 +15,7 @@ from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
+from ipseg.saliency.regions import FindRegions
 from ipseg.segmenters.classical import ClassicalSegmenter
 from ipseg.segmenters.prompt import Decoded
 from ipseg.steps.support import FindSupport, Support, box_of, innermost
@@ -108,31 +109,6 @@ def test_what_stands_out_is_the_object_where_nothing_is_given():
     assert (source, warning) == ("saliency", None)
 
 
-@pytest.mark.parametrize("kind", ["saliency", "mask", "box", "point"])
-def test_what_was_cut_out_is_its_own_mask(kind, beside):
-    opaque = mask_of()
-    data = encode_png(np.dstack([image_of(), opaque.astype(np.uint8) * 255]))
-    row = {"image": image_of(), "image_bytes": data}
-    support = Support(kind, saliency=SALIENCY)
-    mask, source, _ = found(support, row, own=Drawn())
-    assert source == {"saliency": "alpha", "mask": "alpha"}.get(kind, kind)
-    if kind == "point":
-        assert 0 < (mask > 0.5).sum() == (mask[opaque] > 0.5).sum(), "around a point on the object"
-    else:
-        np.testing.assert_array_equal(mask > 0.5, opaque)
-    cut = row | {"image": image_of()[10:30, 20:50], "crop": [20, 10, 50, 30]}
-    if kind == "mask":
-        np.testing.assert_array_equal(found(support, cut)[0] > 0.5, opaque[10:30, 20:50])
-    elif kind == "saliency":
-        other = mask_of(0, 0, 9, 9)
-        named, source, _ = found(support, row | {"given_mask": beside(other)})
-        assert source == "mask"
-        np.testing.assert_array_equal(named > 0.5, other)
-        points = [{"x": 50.0, "y": 35.0, "label": 1}]
-        _, source, _ = found(support, row | {"given_points": points}, own=Drawn(), drawn=True)
-        assert source == "point"
-
-
 def test_none_takes_the_whole_image_whatever_lies_beside(beside):
     row = {"given_mask": beside(mask_of()), "given_box": [1, 2, 3, 4]}
     mask, source, warning = found(Support("none"), row)
@@ -180,7 +156,7 @@ def test_the_segmenter_of_a_support_goes_before_that_of_the_method():
 
 def test_a_segmenter_that_nobody_needs_is_not_loaded():
     step = Support("saliency", SALIENCY).step(Drawn(), drawn=False)
-    assert [type(part) for part in step.networks] == [ClassicalSaliency]
+    assert [type(part) for part in step.networks] == [ClassicalSaliency, FindRegions]
     assert Support("mask", SALIENCY).step(Drawn(), drawn=False).networks == []
 
 

@@ -15,12 +15,11 @@ from PIL import PngImagePlugin
 
 from ipseg.errors import ImageError
 from ipseg.vision.images import encode_png
+from ipseg.vision.label_values import smoothed_values
 from ipseg.vision.mask_files import (
-    read_cut_out,
     read_labels,
     read_levels,
     read_mask,
-    smoothed_values,
 )
 
 HORSE = np.ascontiguousarray(~skimage.data.horse()[::4, ::4].astype(bool))
@@ -285,33 +284,11 @@ def test_any_damage_gives_a_mask_or_an_image_error(kind, edits, end):
     for place, value in edits:
         data[int(place * min(len(data), 400))] = value
     cut = bytes(data[: int(end * len(data))])
-    for read in (read_mask, read_labels, read_cut_out, lambda data: read_levels(data, 127)):
+    for read in (read_mask, read_labels, lambda data: read_levels(data, 127)):
         try:
-            found = read(cut)
+            assert read(cut).ndim == 2
         except ImageError:
             continue
-        assert found.ndim == 2 if found is not None else read is read_cut_out
-
-
-@pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
-def test_the_opaque_part_of_a_cut_out_is_its_object(kind):
-    pixels = np.random.default_rng(0).integers(0, 255, (40, 60, 4), np.uint8)
-    pixels[..., 3] = np.where(np.arange(60) < 25, 200, 90)
-    opaque = pixels[..., 3] == 200
-    cut_out = PillowImage.fromarray(pixels)
-    np.testing.assert_array_equal(read_cut_out(encoded(cut_out, kind)), opaque)
-    turned = cut_out.getexif()
-    turned[274] = 6
-    stored = encoded(cut_out, kind, exif=turned)
-    np.testing.assert_array_equal(read_cut_out(stored), np.rot90(opaque, -1))
-
-
-@pytest.mark.parametrize("alpha", [0, 90, 255, "half"])
-def test_alpha_that_does_not_vary_between_clear_and_opaque_cuts_nothing_out(alpha):
-    pixels = np.full((20, 30, 4), 200, np.uint8)
-    pixels[..., 3] = np.where(np.arange(30) < 9, 130, 255) if alpha == "half" else alpha
-    assert read_cut_out(encoded(PillowImage.fromarray(pixels), "PNG")) is None
-    assert read_cut_out(encoded(PillowImage.fromarray(pixels[..., :3]), "PNG")) is None
 
 
 def test_a_plane_as_we_write_it_is_read_back():

@@ -11,8 +11,8 @@ import pytest
 from ipseg.config import Runtime
 from ipseg.errors import FailureBudgetError, OutputError
 from ipseg.rows import Step
+from pipeline.runfolder.finished import Retry
 from pipeline.runfolder.folder import success_file
-from pipeline.runfolder.ledger import Retry
 from pipeline.runfolder.parts import part_files, shard_parts, write_part
 from pipeline.stages.record import FailureBudget
 

@@ -23,9 +23,12 @@ def image_stages(**variants):
     return build_stages(image_chain(configs, banks), SOURCE_COLUMNS, OUTPUT_COLUMNS)
 
 
+APART = "segmenter.regions=200"  # other regions than those of the saliency
+
+
 @pytest.fixture(scope="module")
 def stages():
-    return image_stages(only=())
+    return image_stages(only=(APART,))
 
 
 def names(stages):
@@ -45,6 +48,10 @@ def test_an_image_is_decoded_where_its_pixels_are_needed(stages):
     assert names(stages) == [["read"], ["decode", "match"], ["points"], ["decode", "segment"]]
 
 
+def test_saliency_and_segmenter_with_the_same_regions_find_them_once_in_one_worker():
+    assert names(image_stages(only=())) == [["read"], ["decode", "match", "points", "segment"]]
+
+
 def test_no_pixels_travel_and_bytes_only_as_far_as_they_are_needed(stages):
     assert not any(is_local(column) for stage in stages for column in stage.columns)
     assert ["image_bytes" in stage.columns for stage in stages] == [True, True, True, False]
@@ -57,7 +64,7 @@ def test_what_a_row_asks_for_travels_as_far_as_somebody_uses_it(stages):
 
 
 def test_variants_run_beside_each_other_in_the_same_stages(stages):
-    swept = image_stages(one=("points.k=8",), two=("points.k=16",))
+    swept = image_stages(one=("points.k=8", APART), two=("points.k=16", APART))
     assert [s.name for s in swept] == ["read", "match", "points", "segment", "collect"]
     assert {"points@1", "points@2", "similarity"} <= set(swept[2].columns)
     assert "similarity@1" not in swept[2].columns, "it is shared"
