@@ -238,7 +238,7 @@ def _read_profile(profile: str) -> tuple[str, dict[str, Any]]:
             if folder not in sys.path:  # where a method of one's own may lie; workers take it over
                 sys.path.append(folder)
     else:
-        raise ConfigError(unknown("profile", profile, shipped) + ", or give a .yaml file")
+        raise ConfigError(unknown("profile", profile, shipped, "a .yaml file"))
     try:
         settings = yaml.safe_load(text) or {}
     except yaml.YAMLError as error:

@@ -101,14 +101,20 @@ def mapping(where: str, value: object) -> dict[str, Any]:
     return cast(dict[str, Any], value)
 
 
-def unknown(what: str, name: object, known: Sequence[str]) -> str:
+def unknown(what: str, name: object, known: Sequence[str], also: str = "") -> str:
     """The message for a name that does not exist, with the nearest one that does.
 
-    The name is as YAML gives it, which may be a number.
+    Args:
+        what: has this name.
+        name: as YAML gives it, which may be a number.
+        known: names.
+        also: what else may stand there.
     """
     near = difflib.get_close_matches(str(name), known, n=1, cutoff=0.5)
-    hint = f"did you mean '{near[0]}'?" if near else f"known: {', '.join(known)}"
-    return f"unknown {what} '{name}'; {hint}"
+    if near:
+        other = f" Or give {also}" if also else ""
+        return f"unknown {what} '{name}'; did you mean '{near[0]}'?{other}"
+    return f"unknown {what} '{name}'; known: {', '.join([*known, *([also] if also else [])])}"
 
 
 def _is_nested(kind: Any) -> bool:  # noqa: ANN401
@@ -173,7 +179,7 @@ def chosen_class(what: str, where: str, registry: Mapping[str, str], name: str) 
         return load_class(registry[name])
     if ":" in name:
         return _own_class(where, name)
-    raise ConfigError(unknown(what, name, list(registry)) + ", or package.module:Class")
+    raise ConfigError(unknown(what, name, list(registry), "package.module:Class"))
 
 
 def _own_class(where: str, location: str) -> type:

@@ -10,7 +10,7 @@ from math import isfinite
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from ipseg.errors import ImageError, PromptError, SourceError
+from ipseg.errors import ConfigError, ImageError, PromptError, SourceError
 from ipseg.rows import Row
 from ipseg.storage.files import exists, is_folder, is_local, read_bytes
 from ipseg.storage.walk import find_file, iterate_files
@@ -170,13 +170,14 @@ def gather_prompts(
         points: as for `with_drawn`.
 
     Raises:
-        PromptError: as `find_prompts` and `with_drawn`; or a text is not NAME=URL.
+        PromptError: as `find_prompts`.
+        ConfigError: as `with_drawn`, or a text is not NAME=URL.
     """
     rows = [] if url is None else find_prompts(url)
     for text in named:
         concept, sign, at = text.partition("=")
         if not concept or not sign:
-            raise PromptError(f"--prompt {text}: write NAME=FILE, as in cup=photos/cup.jpg")
+            raise ConfigError(f"--prompt {text}: write NAME=FILE, as in cup=photos/cup.jpg")
         rows += find_prompts(at, concept)
     return with_drawn(with_own_keys(rows), boxes, points)
 
@@ -200,16 +201,19 @@ def with_drawn(rows: Sequence[Row], boxes: Sequence[str], points: Sequence[str])
         points: "NAME=x,y" each; several of one NAME are several points on its object.
 
     Raises:
-        PromptError: a name is unknown or ambiguous, or the numbers are no box or point.
+        ConfigError: a name is unknown or ambiguous, or the numbers are no box or point.
     """
     changed = [dict(row) for row in rows]
-    for text in boxes:
-        row, numbers = _named(changed, text, "--prompt-box")
-        row["given_box"] = parse_box(numbers, f"--prompt-box {text}")
-    for text in points:
-        row, numbers = _named(changed, text, "--prompt-point")
-        added = parse_points(numbers, f"--prompt-point {text}")
-        row["given_points"] = [*row.get("given_points", ()), *added]
+    try:
+        for text in boxes:
+            row, numbers = _named(changed, text, "--prompt-box")
+            row["given_box"] = parse_box(numbers, f"--prompt-box {text}")
+        for text in points:
+            row, numbers = _named(changed, text, "--prompt-point")
+            added = parse_points(numbers, f"--prompt-point {text}")
+            row["given_points"] = [*row.get("given_points", ()), *added]
+    except PromptError as error:  # of the call, not of what a file holds
+        raise ConfigError(str(error)) from error
     return changed
 
 

@@ -1,8 +1,9 @@
 """The command `ipseg`. Data goes to stdout, logs and progress to stderr.
 
-Exit codes: 0 done, 1 it could not be done, 2 the call itself was wrong, 3 more rows failed than may
-or a result is partial, 130 interrupted, 143 terminated. After 3, 130 and 143 (and after any other
-end) the same command started again goes on where it was.
+Exit codes: 0 done, 1 it could not be done (a file is missing, damaged or not as it has to be, a
+disk is full), 2 the call itself was wrong (an option, a setting, a name), 3 more rows failed than
+may or a result is partial, 130 interrupted, 143 terminated. After 3, 130 and 143 (and after any
+other end) the same command started again goes on where it was.
 """
 
 from __future__ import annotations

@@ -20,6 +20,7 @@ from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.storage.walk import list_files
+from ipseg.wording import counted
 from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.shard_io import ShardIO
@@ -212,7 +213,7 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
         stages = record.summary()
         failed_now = max((stage["failed"] for stage in stages), default=0)
     else:
-        log.info("all %d rows were finished before; nothing is left to do", before)
+        log.info("nothing is left to do: %s finished before", counted(before, "row"))
     if counts.total() != read:
         raise OutputError(
             f"{read} rows were read but {counts.total()} are in {writer.out}; start the same "

@@ -14,6 +14,7 @@ from ipseg.errors import PromptError
 from ipseg.methods.chain import PromptChains, prompt_chains
 from ipseg.rows import Row, check_chain
 from ipseg.storage.files import exists, read_bytes
+from ipseg.wording import counted
 from pipeline.process import (
     Engine,
     Outcome,
@@ -31,7 +32,7 @@ from pipeline.runfolder.bank import (
     write_entries,
 )
 from pipeline.runfolder.finished import Retry
-from pipeline.runfolder.manifest import Manifest, differences, weights_identity
+from pipeline.runfolder.manifest import Manifest, weights_identity
 from pipeline.runfolder.open_run import open_run
 from pipeline.runfolder.sink import ShardWriter
 from pipeline.sources.listing import Spool
@@ -141,7 +142,8 @@ def describe(
             earlier=run.earlier_runs,
         )
         outcome = process(engine, work, FailureBudget(1.0))
-        log.info("%d prompts described, %d before", outcome.done_now, outcome.before)
+        before = f", {outcome.before} before" if outcome.before else ""
+        log.info("%s described%s", counted(outcome.done_now, "prompt"), before)
         if prompts.needed:
             _refuse_failed(folder)
         write_entries(folder, prompts.concepts)
@@ -181,8 +183,14 @@ def check_bank(folder: str, config: Config) -> None:
     now = bank_identity(prompt_chains({"": config}, drawn=drawn), config)
     then = {name: manifest.identity.get(name) for name in now}
     if listed := list(Manifest(folder, then, {}, []).differences(now)):
-        methods = differences(manifest.about["method"], config.method_name, "method")
-        first = "\n  ".join([*methods, *listed][:8])
+        made_by = manifest.about["method"]
+        if made_by != config.method_name:
+            raise PromptError(
+                f"the bank {folder} was made for method {made_by}; method {config.method_name} "
+                f"keeps other things of a prompt: take profile '{manifest.about['profile']}', with "
+                f"which it was made, or give the images again with --prompts DIR"
+            )
+        first = "\n  ".join(listed[:8])
         raise PromptError(
             f"the bank {folder} was made with other settings or weights than profile "
             f"'{config.profile}' has now:\n  {first}\nmake it again with --prompts DIR"

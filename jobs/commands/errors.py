@@ -113,14 +113,13 @@ def _failed_rows(out: str, problems: list[str]) -> Iterator[dict[str, Any]]:
     import pyarrow.compute as pc
 
     from ipseg.errors import OutputError
-    from ipseg.storage.files import exists
     from pipeline.runfolder.finished import BROKEN
-    from pipeline.runfolder.folder import list_run, read_success, unreadable
+    from pipeline.runfolder.folder import list_run, read_manifest, read_success, unreadable
     from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 
     out = out.rstrip("/")
-    listing = list_run(out)
-    if not listing.parts and not exists(f"{out}/manifest.json"):
+    manifest, listing = read_manifest(out, problems), list_run(out)
+    if manifest is None and not listing.parts and not problems:
         raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")
     broken = pa.array(BROKEN)
     for shard, parts in sorted(listing.parts.items()):
@@ -195,7 +194,7 @@ def _print_groups(console: Console, of: str, groups: list[Group], limit: int) ->
     table = Table(of, "stage", "type", "message", "keys", show_lines=True)
     for group in groups[:limit]:
         keys = Text("\n").join(plain(key) for key in group.examples)
-        words = (plain(word) for word in (group.stage, group.type, group.message))
+        words = (plain(word) for word in (group.stage, group.type, group.first))
         table.add_row(f"{group.count:,}", *words, keys)
     console.print(table)
     if len(groups) > limit:

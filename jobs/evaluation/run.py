@@ -18,6 +18,7 @@ from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
+from ipseg.wording import counted
 from jobs.evaluation.outcome import write_table
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
@@ -104,7 +105,7 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
             f"{benchmark.title} in {benchmark.root} has no query: every image is a prompt; "
             f"add images, or evaluate the prompts too with --include-prompt"
         )
-    log.info("%d episodes of %s", len(work.episodes), benchmark.title)
+    log.info("%s: %s", benchmark.title, counted(len(work.episodes), "episode"))
     started = datetime.now(UTC)
     outcome = evaluate(work).outcome
     configs = [setting.config for setting in resolved.settings]

@@ -16,9 +16,10 @@ from typing import Any, TypeVar
 
 import pyarrow.parquet as pq
 
+from ipseg.errors import OutputError
 from ipseg.storage.files import filesystem, read_bytes
 from ipseg.storage.retry import with_retry
-from pipeline.runfolder.parts import Damage, DamagedPartError
+from pipeline.runfolder.parts import SCHEMA_VERSION, Damage, DamagedPartError, other_version
 
 Content = TypeVar("Content")
 
@@ -68,6 +69,19 @@ def read_json(file: str, problems: list[str]) -> dict[str, Any] | None:
         StorageError: the place cannot be opened.
     """
     return _read(file, problems, _json_object)
+
+
+def read_manifest(out: str, problems: list[str]) -> dict[str, Any] | None:
+    """What manifest.json says, on the terms of `read_json`.
+
+    Raises:
+        OutputError: it is of another version of the run format, whose rows nothing here would find.
+    """
+    manifest = read_json(f"{out}/manifest.json", problems)
+    version = (manifest or {}).get("schema_version", SCHEMA_VERSION)
+    if version != SCHEMA_VERSION:
+        raise OutputError(other_version(out, version))
+    return manifest
 
 
 @dataclass(frozen=True)

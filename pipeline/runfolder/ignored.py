@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.storage.walk import list_files
 from ipseg.vision.heif import heif_hint
+from ipseg.wording import counted
 from pipeline.runfolder.folder import read_json
 
 
@@ -36,6 +37,6 @@ def ignored_line(ignored: Mapping[str, int]) -> str:
     """`7 files left out: 4 .heic, 3 .txt`, or nothing; how they can be read, if they can."""
     if not ignored:
         return ""
-    total = sum(ignored.values())
     listed = ", ".join(f"{count:,} {what}" for what, count in ignored.items())
-    return f"{total:,} file{'s' if total > 1 else ''} left out: {listed}{heif_hint(ignored)}"
+    total = counted(sum(ignored.values()), "file")
+    return f"{total} left out: {listed}{heif_hint(ignored)}"

@@ -11,6 +11,7 @@ import json
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ipseg.config import Config
@@ -25,6 +26,9 @@ log = logging.getLogger("ipseg")
 FILE = "manifest.json"
 _LISTED = 20  # differences that a message names
 _LENGTH = 160  # of a value in it
+_WORTH_SAYING = 100_000_000  # bytes: hashing fewer takes no time
+
+_hashed: set[Path] = set()  # weights of this process; their sums are kept
 
 
 @dataclass
@@ -136,6 +140,9 @@ def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, d
                 f"weights {each.need.name} of profile '{config.profile}' are missing{lacks}; run "
                 f"`ipseg weights fetch {config.profile}`, which also lists what to get by hand"
             )
-    if found:
-        log.info("hashing %.1f GB of weights", sum(each.size for each in found) / 1e9)
+    files = {file.path: file for each in found for file in each.files}
+    fresh = [file for path, file in files.items() if path not in _hashed]
+    _hashed.update(files)
+    if (size := sum(file.path.stat().st_size for file in fresh)) >= _WORTH_SAYING:
+        log.info("hashing %.1f GB of weights", size / 1e9)
     return {each.need.name: {file.name: file.sha256() for file in each.files} for each in found}

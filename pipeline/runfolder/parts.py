@@ -169,8 +169,8 @@ def _check_version(part: str, metadata: Mapping[bytes, bytes]) -> None:
 def other_version(out: str, version: object) -> str:
     """The message for a run folder of another version of the run format."""
     return (
-        f"{out} was written in version {version} of the run format, this is version "
-        f"{SCHEMA_VERSION}; choose another --out, or use --overwrite"
+        f"{out} was written in version {version} of the run format, this ipseg has version "
+        f"{SCHEMA_VERSION}: look at it with the one that wrote it; to write there, --overwrite it"
     )
 
 

@@ -28,6 +28,7 @@ from pipeline.runfolder.folder import (
     moment,
     read_expected,
     read_json,
+    read_manifest,
     read_success,
     success_file,
     unreadable,
@@ -60,7 +61,7 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
         StorageError: the place cannot be opened.
     """
     out, problems = out.rstrip("/"), list[str]()
-    manifest = read_json(f"{out}/manifest.json", problems)
+    manifest = read_manifest(out, problems)
     listing = list_run(out)
     if manifest is None and not listing.parts and not problems:
         raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")

@@ -15,9 +15,11 @@ from ipseg.rows import Row
 from ipseg.storage.files import is_folder
 from ipseg.storage.tars import TAR_SUFFIXES
 from ipseg.storage.walk import iterate_files
+from ipseg.vision.heif import heif_hint
 from ipseg.vision.images import IMAGE_SUFFIXES
 from pipeline.sources.lists import LIST_SUFFIXES, read_list
 from pipeline.sources.parquet import Columns
+from pipeline.sources.tar import WITHOUT_SUFFIX
 
 log = logging.getLogger("ipseg")
 
@@ -86,7 +88,7 @@ class Found:
             self._suffixes[PurePosixPath(name).suffix] += 1
             yield {"key": name, "uri": address, "version": version}
         elif kind is None:
-            self.ignored[PurePosixPath(name).suffix.lower() or "no suffix"] += 1
+            self.ignored[PurePosixPath(name).suffix.lower() or WITHOUT_SUFFIX] += 1
         elif any(part.startswith("_") for part in PurePosixPath(name).parts):
             self.ignored[_NO_DATA] += 1
         elif _OWN_OUTPUT.search(name):
@@ -106,12 +108,9 @@ class Found:
         if images:
             present = {"images": images, **present}
         if not present:
-            hint = ", ".join(f"{n} {suffix}" for suffix, n in self.ignored.most_common(5))
             raise SourceError(
-                f"no image matched {self._url} "
-                f"({'found only ' + hint if hint else 'nothing is there'}); give a folder, glob or "
-                f"URL of images, .parquet or .tar files, or a list of them in a .csv, .jsonl or "
-                f".txt file"
+                f"no image matched {self._url} ({self._instead()}); give a folder, glob or URL of "
+                f"images, .parquet or .tar files, or a list of them in a .csv, .jsonl or .txt file"
             )
         if len(present) > 1:
             *others, last = (
@@ -124,6 +123,13 @@ class Found:
                 f"{' or '.join(map(repr, self._globs()))}"
             )
         return next(iter(present))
+
+    def _instead(self) -> str:
+        """What is there in place of images."""
+        if self.ignored:
+            listed = ", ".join(f"{count:,} {what}" for what, count in self.ignored.most_common(5))
+            return f"only {listed}{heif_hint(self.ignored)}"
+        return "the folder is empty" if is_folder(self._url) else "no file has such a name"
 
     def _drop_tables_of_tars(self) -> None:
         """img2dataset writes what it knows of x.tar into x.parquet beside it."""

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 UNREADABLE = (*MALFORMED, SourceError)
 COMPANION = "image beside another of its sample"
 HIDDEN = "hidden file"
+WITHOUT_SUFFIX = "without a suffix"
 
 
 def read_tar(shard: Shard, ignored: Counter[str]) -> Iterator[Row]:
@@ -55,7 +56,7 @@ def read_tar(shard: Shard, ignored: Counter[str]) -> Iterator[Row]:
             if not sample.rpartition("/")[2]:
                 ignored[HIDDEN] += 1
             elif not _is_image(behind, extension):
-                ignored[PurePosixPath(name).suffix.lower() or "no suffix"] += 1
+                ignored[PurePosixPath(name).suffix.lower() or WITHOUT_SUFFIX] += 1
             elif name in links or (extension is None and "." in behind):
                 waiting[name] = sample
             elif samples.setdefault(sample, behind) != behind:

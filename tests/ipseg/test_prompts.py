@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipseg.errors import PromptError
+from ipseg.errors import ConfigError, PromptError
 from ipseg.prompts import (
     check_prompts,
     find_prompts,
@@ -170,7 +170,7 @@ def test_prompts_are_gathered_from_a_folder_and_by_name(tmp_path, prompt_folder)
     assert found["cat/3/cat/1.jpg"]["given_mask"] == f"{folder}/y/1.mask.png#object"
     assert found["dog/1.jpg"]["given_points"] == [{"x": 3, "y": 4, "label": 1}]
     for text in ("cup.jpg", "=cup.jpg"):
-        with pytest.raises(PromptError, match=f"--prompt {text}: write NAME=FILE"):
+        with pytest.raises(ConfigError, match=f"--prompt {text}: write NAME=FILE"):
             gather_prompts(None, [text], [], [])
 
 
@@ -209,7 +209,7 @@ def test_boxes_and_points_of_a_command_line_go_to_the_prompt_that_they_name():
     ],
 )
 def test_a_box_of_a_command_line_that_cannot_be_used_is_refused(box, message):
-    with pytest.raises(PromptError, match=f"--prompt-box .*{message}"):
+    with pytest.raises(ConfigError, match=f"--prompt-box .*{message}"):
         with_drawn(ROWS, [box], [])
 
 

@@ -208,7 +208,7 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
     code, stdout, _ = ipseg("segment", *words, "--masks", tmp_path / "masks", "--out", out)
     assert code == 0
     assert "1 comparison with ground truth failed" in " ".join(stdout.split())
-    assert "is <n>x<n> pixels" in " ".join(ipseg("errors", out)[1].split())
+    assert "is 20x20 pixels" in " ".join(ipseg("errors", out)[1].split())
 
 
 def test_doctor(ipseg):
@@ -237,7 +237,7 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         "images missing": ({**good, "--images": empty / "x"}, 1, "does not exist"),
         "prompt without a name": (
             {**good, "--prompt-box": "hat=1,1,9,9"},
-            *(1, "'hat' must name one prompt, such as cat/1.jpg"),
+            *(2, "'hat' must name one prompt, such as cat/1.jpg"),
         ),
         "box for a bank": (
             {**good, "--prompts": None, "--prompt-bank": empty, "--prompt-box": "cup=1,1,9,9"},
@@ -247,7 +247,11 @@ def wrong_calls(tmp_path, one_cup, prompt_folder):
         "unknown support": ({**good, "--support": "boxes"}, 2, "support.kind"),
         "no prompts": ({**good, "--prompts": None}, 2, "either --prompts or --prompt-bank"),
         "unknown setting": ({**good, "--set": "points.kk=1"}, 2, "did you mean 'points.k'"),
-        "unknown profile": ({**good, "--profile": "clasical"}, 2, "did you mean 'classical'"),
+        "unknown profile": (
+            {**good, "--profile": "clasical"},
+            2,
+            "did you mean 'classical'? Or give a .yaml file",
+        ),
         "unknown engine": ({**good, "--engine": "spark"}, 2, "use auto, ray or local"),
         "masks missing": ({**good, "--masks": empty / "x"}, 1, "mask folder"),
         "masks without concepts": ({**good, "--masks": empty}, 1, "has no folder 'cat'"),

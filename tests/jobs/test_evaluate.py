@@ -117,7 +117,7 @@ def test_damaged_files_make_a_partial_result_until_they_are_repaired(
         shutil.copy(collection / name, root / name)
     code, text, err = ipseg(*words, "--retry", "failed")
     assert code == 0
-    assert "1 prompts described, 2 before" in err
+    assert "1 prompt described, 2 before" in err
     assert results(out) == results(whole)
     again = json.loads((out / "summary.json").read_text())
     assert again["variants"] == json.loads((whole / "summary.json").read_text())["variants"]

@@ -119,15 +119,16 @@ def test_a_support_that_takes_masks_alone_refuses_other_prompts(ipseg, folder, t
 
 
 @pytest.mark.parametrize(
-    ("words", "says"),
+    ("words", "says", "ends_with"),
     [
-        (("--prompt-point", "cup=900,20"), "is at 900, 20, outside of its image of 320x213 pixels"),
-        (("--prompt-box", "dog=1,1,9,9"), "'dog' must name one prompt"),
-        (("--support", "outline"), "support.kind"),
+        (("--prompt-point", "cup=900,20"), "is at 900, 20, outside of its image of 320x213", 1),
+        (("--prompt-box", "dog=1,1,9,9"), "'dog' must name one prompt", 2),
+        (("--prompt", "cup.jpg"), "write NAME=FILE", 2),
+        (("--support", "outline"), "support.kind", 2),
     ],
 )
-def test_what_does_not_fit_is_one_error(ipseg, folder, tmp_path, words, says):
+def test_what_does_not_fit_is_one_error(ipseg, folder, tmp_path, words, says, ends_with):
     code, _, err = ipseg(folder, "--out", tmp_path / "out.png", *words)
-    assert code == (2 if words[0] == "--support" else 1)
+    assert code == ends_with
     assert says in err
     assert "Traceback" not in err

@@ -131,6 +131,16 @@ def test_watching_as_data_prints_one_object_a_line(run):
     assert [json.loads(line)["repeated_keys"] for line in lines] == [None, 0]
 
 
+@pytest.mark.parametrize("verb", ["status", "errors"])
+def test_a_folder_of_another_version_is_refused_and_not_taken_for_empty(run, verb):
+    content = json.loads((run / "manifest.json").read_text())
+    (run / "manifest.json").write_text(json.dumps(content | {"schema_version": "2"}))
+    refused = ipseg(verb, run)
+    assert refused.exit_code
+    assert "was written in version 2 of the run format" in str(refused.exception)
+    assert "look at it with the one that wrote it" in str(refused.exception)
+
+
 def test_errors_are_grouped_by_what_went_wrong(run):
     found = json.loads(ipseg("errors", run, "--json").stdout)
     assert found["failed"] == 3
@@ -147,6 +157,8 @@ def test_errors_say_how_to_try_again(run):
     result = ipseg("errors", run)
     assert result.exit_code == 0
     assert "--retry failed:ValueError,TimeoutError" in result.stdout
+    assert "(12" in result.stdout, "a message as it was"
+    assert "<n>" not in result.stdout
     assert "a2" in result.stdout
 
 

@@ -99,8 +99,8 @@ def test_a_run_of_another_version_or_a_damaged_one_is_refused_in_one_line(tmp_pa
     ):
         pass
     assert str(refusal.value) == (
-        f"{tmp_path} was written in version 2 of the run format, this is version 4; choose "
-        f"another --out, or use --overwrite"
+        f"{tmp_path} was written in version 2 of the run format, this ipseg has version 4: look "
+        f"at it with the one that wrote it; to write there, --overwrite it"
     )
     with open_run(str(tmp_path), identity(), overwrite=True) as run:
         assert run.earlier is None

@@ -139,6 +139,6 @@ def test_parts_of_another_version_are_refused_in_one_line(tmp_path):
         with pytest.raises(OutputError) as refusal:
             read(str(tmp_path))
         assert str(refusal.value) == (
-            f"{tmp_path} was written in version 2 of the run format, this is version 4; choose "
-            f"another --out, or use --overwrite"
+            f"{tmp_path} was written in version 2 of the run format, this ipseg has version 4: "
+            f"look at it with the one that wrote it; to write there, --overwrite it"
         )

@@ -146,8 +146,9 @@ def test_a_tar_that_was_cut_off_keeps_what_it_has_and_says_so(look, tmp_path, jp
 @pytest.mark.parametrize(
     ("make", "message"),
     [
-        (lambda root: None, r"no image matched .* \(nothing is there\)"),
-        (lambda root: (root / "a.txt").write_text(""), r"found only 1 \.txt"),
+        (lambda root: None, r"no image matched .* \(the folder is empty\)"),
+        (lambda root: (root / "a.txt").write_text(""), r"\(only 1 \.txt\)"),
+        (lambda root: (root / "a").write_text(""), r"\(only 1 without a suffix\)"),
         (
             lambda root: [(root / name).write_text("") for name in ("a.jpg", "b.tar")],
             r"mixes 1 image and 1 tar; name one kind with a glob: '.*\*\.jpg' or '.*\*\.tar'",
