@@ -172,6 +172,21 @@ def test_what_cannot_be_read_is_one_failed_row(read, data, keys, message):
     assert message in broken["error_message"]
 
 
+def test_a_link_to_a_name_that_comes_twice_is_one_row(read):
+    members = [("a.1.jpg", b"first"), ("link.jpg", tarfile.LNKTYPE, "a.1.jpg"), ("a.1.jpg", b"2")]
+    rows, _ = read(tar_of(*members))
+    assert [row["key"] for row in rows] == ["x.tar/a.1", "x.tar/link", "x.tar/a.1#2"]
+    assert [row.get("error_type") for row in rows] == [None, None, "RepeatedKeyError"]
+
+
+def test_hidden_folders_are_left_out_as_on_a_disk(read):
+    rows, ignored = read(
+        tar_of(("./d/.thumbs/a.jpg", b"1"), ("./d/b.jpg", b"2"), ("._c.jpg", b"3"))
+    )
+    assert outcome(rows) == {"d/b": b"2"}
+    assert ignored == {"hidden file": 2}
+
+
 def test_a_header_may_claim_any_size(read):
     info = tarfile.TarInfo("a.jpg")
     info.size = 2**60
