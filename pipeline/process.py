@@ -20,7 +20,6 @@ from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.storage.walk import list_files
-from ipseg.wording import counted
 from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
 from pipeline.engines.shard_io import ShardIO
@@ -128,7 +127,7 @@ class Outcome:
     @property
     def done_now(self) -> int:
         """Rows that this run finished."""
-        return sum(self.counts.values()) - self.before
+        return sum(self.counts.values()) - self.counts.get(GONE, 0) - self.before
 
     @property
     def rows_per_second(self) -> float:
@@ -196,7 +195,8 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
     given = (*work.given, *ERROR_COLUMNS)
     check_chain(work.steps, given)
     left, counts = unfinished_shards(work.source, ledger)
-    before, read, stages = counts.total(), counts.total(), list[dict[str, Any]]()
+    read, stages = counts.total(), list[dict[str, Any]]()
+    before = read - counts[GONE]
     failed_now = 0
     if left:
         record = engine.record(budget)
@@ -213,14 +213,14 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
         stages = record.summary()
         failed_now = max((stage["failed"] for stage in stages), default=0)
     else:
-        log.info("nothing is left to do: %s finished before", counted(before, "row"))
+        noun = "prompt" if work.source.kind == "prompts" else "row"
+        log.info("no %s is left to do: %d finished before", noun, before)
     if counts.total() != read:
         raise OutputError(
             f"{read} rows were read but {counts.total()} are in {writer.out}; start the same "
             f"command again"
         )
-    gone = _mark_gone(work.source, ledger)
-    counts, before = counts + gone, before + gone.total()
+    counts = counts + _mark_gone(work.source, ledger)
     outcome = Outcome(
         {status: counts[status] for status in STATUSES if status != GONE or counts[GONE]},
         before,

@@ -178,7 +178,8 @@ def _upright(
     if rule == "auto" and all(fits.values()) and not _same(truth, turned):
         raise SourceError(
             f"{name} fits its image both as it is seen and as it is stored (EXIF orientation "
-            f"{orientation}); say which it is: --set images.mask_orientation=upright or =stored"
+            f"{orientation}); say which it is: --set images.mask_orientation=upright "
+            "or =stored, with another --out or --overwrite, since it changes numbers"
         )
     if fits["upright"] and rule != "stored":
         return truth

@@ -89,7 +89,11 @@ def demand_of(stages: Sequence[Stage], cluster: Cluster, runtime: Runtime) -> De
         else 0.0
         for stage in pools
     }
-    actors = runtime.actors or 1
+    actors = runtime.actors or _actors_for_cores(pools, cluster)
+    if runtime.actors is None and not _squeezed(pools, gpus, cluster, actors).fits(
+        even_sizes(pools, actors)
+    ):
+        actors = 1
     demand, sizes = _squeezed(pools, gpus, cluster, actors), even_sizes(pools, actors)
     fewer = 0
     if not demand.fits(sizes):
@@ -98,6 +102,16 @@ def demand_of(stages: Sequence[Stage], cluster: Cluster, runtime: Runtime) -> De
         )
     check_fit(demand.pools(sizes), demand.tasks(sizes), cluster, card_gb, fewer)
     return demand
+
+
+def _actors_for_cores(pools: Sequence[Stage], cluster: Cluster) -> int:
+    """Actors of each pool, so that there is one for every core, where nobody uses a GPU.
+
+    Otherwise the slots of tasks, which mostly wait, would keep half of a small machine idle.
+    """
+    if not pools or any(stage.resources.gpu_memory_gb for stage in pools):
+        return 1
+    return max(1, int(cluster.cpus) // len(pools))
 
 
 def _squeezed(

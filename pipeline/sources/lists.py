@@ -6,6 +6,7 @@ row.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import io
 import json
@@ -44,7 +45,12 @@ def read_list(address: str, columns: Columns) -> Iterator[Row]:
     name = PurePosixPath(address).name
     suffix = PurePosixPath(address).suffix.lower()
     with open_input(address) as handle:
-        text = io.TextIOWrapper(handle, encoding="utf-8-sig", errors="surrogateescape")
+        if handle.read(2) in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):  # as Excel saves text
+            encoding, errors = "utf-16", "replace"
+        else:
+            encoding, errors = "utf-8-sig", "surrogateescape"
+        handle.seek(0)
+        text = io.TextIOWrapper(handle, encoding, errors)
         lines = _lines(text, address)
         if suffix == ".txt":
             records = _paths(lines)

@@ -53,7 +53,7 @@ def read_tar(shard: Shard, ignored: Counter[str]) -> Iterator[Row]:
             if info.isdir():
                 continue
             sample, behind = _split(name)
-            if not sample.rpartition("/")[2]:
+            if any(part.startswith(".") for part in name.split("/")):
                 ignored[HIDDEN] += 1
             elif not _is_image(behind, extension):
                 ignored[PurePosixPath(name).suffix.lower() or WITHOUT_SUFFIX] += 1
@@ -84,9 +84,10 @@ def _second_pass(shard: Shard, waiting: dict[str, str], links: dict[str, str]) -
             member = normal(info.name)
             if member not in sources or member in links:
                 continue
+            again = member in found  # a name that comes twice; links to it lead to the first
             found.add(member)
             content = cache(read)  # several links may lead to it
-            for name in sources[member]:
+            for name in sources[member] if not again else {member} & set(waiting):
                 yield _row(shard, _key(name, waiting[name], shard), info, content)
     except UNREADABLE as error:
         why = str(error)

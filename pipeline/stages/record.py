@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pipeline.runfolder.status import GONE
+
 
 @dataclass(frozen=True)
 class FailureBudget:
@@ -191,12 +193,16 @@ class RunRecord:
         ]
 
     def progress(self) -> dict[str, Any]:
-        """Rows of the source that were read, in the output by status, and done before this run."""
+        """Rows that were read, in the output by status, and done before this run.
+
+        Those whose images are gone are read and in the output, but not done before: they are no
+        rows of the source.
+        """
         records = self._shards.values()
         return {
             "read": sum(record.rows or 0 for record in records),
             "counts": dict(sum((record.counts for record in records), Counter())),
-            "before": sum(record.done.total() for record in records),
+            "before": sum(record.done.total() - record.done[GONE] for record in records),
         }
 
     def unfinished(self) -> list[tuple[str, int, str]]:

@@ -18,7 +18,7 @@ def test_the_demo_beats_its_baselines_and_reports(tmp_path, capfd):
     assert result["quality"]["mean_iou"] > max(result["baselines"].values())
     assert result["quality"]["average_precision"] > 0.7
     assert [s["stage"] for s in result["stages"]] == [
-        *("read", "match", "points", "segment", "ground-truth+judge")
+        *("read", "match+points+segment", "ground-truth+judge")
     ]
     assert all(s["bytes_per_row"] < 100_000 for s in result["stages"])
     report = (tmp_path / "demo" / "run" / "report.html").read_text()

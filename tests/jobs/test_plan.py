@@ -67,9 +67,9 @@ def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_promp
     words = ("--prompts", small_prompts, "--calibrate", "--count", 1000, "--json")
     found = json.loads(ipseg_plan(*words, images=small_images))
     assert [stage["stage"] for stage in found["images"]["stages"]] == [
-        *("read", "match", "points", "segment")
+        *("read", "match+points+segment")  # saliency and segmenter share their regions
     ]
-    assert found["costs"]["segment"]["seconds_per_row"] > 0
+    assert found["costs"]["match+points+segment"]["seconds_per_row"] > 0
     guess = found["estimate"]
     assert guess["images"] == found["rows"] == 1000
     pace = max(stage["seconds_per_row"] for stage in found["costs"].values())
@@ -79,12 +79,12 @@ def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_promp
 
 
 def test_the_images_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan, prompt_folder):
-    batch = ("--set", "runtime.stages.match.batch_size=2")
+    batch = ("--set", "runtime.stages.match+points+segment.batch_size=2")
     found = json.loads(ipseg_plan("--prompts", prompt_folder, *batch, "--json"))
     assert (found["rows"], found["costs"], found["estimate"]) == (7, None, None)
     assert found["cluster"]["cpus"] == 2
     batches = {stage["stage"]: stage["batch_size"] for stage in found["images"]["stages"]}
-    assert batches == {"read": 4, "match": 2, "points": 4, "segment": 4}
+    assert batches == {"read": 4, "match+points+segment": 2}
 
 
 def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):

@@ -99,6 +99,7 @@ def test_an_image_that_is_gone_is_counted_as_gone_until_it_is_back(painted, engi
     path.rename(painted.root / "elsewhere.png")
     run, after = painted.segment("run", engine=engine)
     assert run.counts["gone"] == 1
+    assert run.metrics["rows_before"] == len(before) - 1
     assert sum(run.counts.values()) == len(before)
     status = survey_run(run.out)
     assert (status.counts["gone"], status.done, status.left) == (1, len(before) - 1, 0)

@@ -174,7 +174,17 @@ def test_one_core_is_shared_in_quarters():
 
 def test_a_big_machine_is_filled():
     plan = make_plan([pool("match"), TASKS, pool("segment")], {"CPU": 16.0}, Runtime())
-    assert [each.workers for each in plan.stages] == [7, 0, 7]
+    assert [each.workers for each in plan.stages] == [8, 0, 8]
+
+
+def test_a_small_machine_has_an_actor_for_every_core():
+    """The slots of tasks, which mostly wait, take half of it."""
+    for cores in (1, 2, 4):
+        plan = make_plan([pool("match"), TASKS], {"CPU": float(cores)}, Runtime())
+        assert workers(plan) == {"match": cores}
+        assert plan.slots * plan.task_cpus + cores * plan.stages[0].cpus <= cores
+    with_gpu = make_plan([pool("match", 1, 10)], {"CPU": 4.0, "GPU": 1.0}, Runtime())
+    assert workers(with_gpu) == {"match": 2}
 
 
 def test_the_slow_stage_gets_the_workers_and_slow_tasks_get_slots():
@@ -182,7 +192,7 @@ def test_the_slow_stage_gets_the_workers_and_slow_tasks_get_slots():
     plan = make_plan(
         stages, {"CPU": 16.0}, Runtime(), {"match": 0.1, "points": 0.001, "segment": 0.6}
     )
-    assert workers(plan) == {"match": 2, "segment": 12}
+    assert workers(plan) == {"match": 3, "segment": 13}
     assert plan.slots == TASK_SLOTS
     slow_tasks = make_plan(
         stages, {"CPU": 16.0}, Runtime(), {"match": 0.1, "points": 0.5, "segment": 0.1}
@@ -203,7 +213,7 @@ def test_a_stage_without_a_cost_is_a_mistake():
 
 def test_a_head_without_cpus_takes_no_part():
     plan = make_plan([pool("match")], machines((0, 0), (4, 1)), Runtime())
-    assert workers(plan) == {"match": 2}
+    assert workers(plan) == {"match": 4}
 
 
 def test_less_than_one_core_is_refused():

@@ -45,6 +45,10 @@ def test_tables(listed, name, text):
     assert listed(name, text) == EXPECTED
 
 
+def test_text_as_excel_saves_it(listed):
+    assert listed("l.tsv", "id\tpath\n1\té.jpg\n".encode("utf-16")) == {"1": "HERE/é.jpg"}
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

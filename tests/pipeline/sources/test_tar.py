@@ -55,7 +55,7 @@ NAMES = st.lists(
     st.tuples(
         st.sampled_from(["", "d/", "./", "d/e.f/"]),
         st.sampled_from(["1", "1.2", "frame.0001", "2023.10.01_x", "a b", "é"]),
-        st.sampled_from([".jpg", ".JPG", ".png", ".seg.png", ".json", ".heic", ""]),
+        st.sampled_from([".jpg", ".JPG", ".png", ".seg.png", ".json", ".psd", ""]),
     ).map("".join),
     max_size=12,
 )
@@ -83,13 +83,13 @@ def test_samples_dots_and_companions(read):
         tar_of(
             *[("1.depth.png", b"depth"), ("1.jpg", b"one"), ("1.png", b"again"), ("1.json", b"{}")],
             *[("frame.0001.jpg", b"f1"), ("frame.0002.jpg", b"f2"), ("d/.hidden.jpg", b"h")],
-            ("photo.HEIC", b"?"),
+            ("photo.PSD", b"?"),
         )
     )
     assert outcome(rows) == {"1": b"one", "frame.0001": b"f1", "frame.0002": b"f2"}
     assert ignored == {
         "image beside another of its sample": 2,
-        **{".json": 1, ".heic": 1, "hidden file": 1},
+        **{".json": 1, ".psd": 1, "hidden file": 1},
     }
 
 
@@ -170,6 +170,21 @@ def test_what_cannot_be_read_is_one_failed_row(read, data, keys, message):
     (broken,) = [row for row in rows if "error_type" in row]
     assert broken["key"] == "x.tar"
     assert message in broken["error_message"]
+
+
+def test_a_link_to_a_name_that_comes_twice_is_one_row(read):
+    members = [("a.1.jpg", b"first"), ("link.jpg", tarfile.LNKTYPE, "a.1.jpg"), ("a.1.jpg", b"2")]
+    rows, _ = read(tar_of(*members))
+    assert [row["key"] for row in rows] == ["x.tar/a.1", "x.tar/link", "x.tar/a.1#2"]
+    assert [row.get("error_type") for row in rows] == [None, None, "RepeatedKeyError"]
+
+
+def test_hidden_folders_are_left_out_as_on_a_disk(read):
+    rows, ignored = read(
+        tar_of(("./d/.thumbs/a.jpg", b"1"), ("./d/b.jpg", b"2"), ("._c.jpg", b"3"))
+    )
+    assert outcome(rows) == {"d/b": b"2"}
+    assert ignored == {"hidden file": 2}
 
 
 def test_a_header_may_claim_any_size(read):
