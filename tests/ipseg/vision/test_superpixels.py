@@ -8,11 +8,18 @@ from skimage import data
 from ipseg.vision.superpixels import superpixels, to_lab, work_image
 
 
-@pytest.mark.parametrize("shape", [(16, 16), (400, 600), (3, 500), (500, 3), (1, 1)])
-def test_work_image_has_the_given_long_side_and_keeps_the_aspect(shape):
+@pytest.mark.parametrize(
+    ("shape", "side"),
+    [
+        *(((400, 600), 320), ((3, 500), 320), ((500, 3), 320), ((107, 90), 320)),
+        *(((80, 100), 300), ((48, 64), 192), ((16, 16), 192), ((1, 1), 192)),
+    ],
+)
+def test_work_image_has_the_given_long_side_and_keeps_the_aspect(shape, side):
+    """Thumbnails have three times their own, but at least 0.6 of the given one."""
     work = work_image(np.zeros((*shape, 3), np.uint8), 320)
-    assert max(work.shape[:2]) == 320
-    wanted = np.array(shape) * 320 / max(shape)
+    assert max(work.shape[:2]) == side
+    wanted = np.array(shape) * side / max(shape)
     assert np.abs(np.array(work.shape[:2]) - wanted).max() <= 1
 
 
