@@ -34,6 +34,7 @@ from jobs.commands import (
     weights,
 )
 from jobs.signals import stopped_in_order
+from jobs.verbosity import Quiet, Verbose, log_to_stderr, set_level, with_verbosity
 
 _MODELS = ("torch", "torchvision", "diffusers", "transformers", "segment_anything", "safetensors")
 
@@ -56,37 +57,33 @@ def _print_version(wanted: bool) -> None:
 
 
 @app.callback()
-def _verbosity(
-    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Log more.")] = False,
-    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Log warnings only.")] = False,
+def _common(
+    verbose: Verbose = False,
+    quiet: Quiet = False,
     version: Annotated[
         bool,
         typer.Option("--version", callback=_print_version, is_eager=True, help="Print it and end."),
     ] = False,
 ) -> None:
-    level = logging.DEBUG if verbose else logging.WARNING if quiet else logging.INFO
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s", "%H:%M:%S"))
-    logger = logging.getLogger("ipseg")
-    logger.handlers, logger.propagate = [handler], False
-    logger.setLevel(level)
+    log_to_stderr()
+    set_level(verbose=verbose, quiet=quiet)
 
 
-app.command(epilog=segment.EPILOG)(segment.segment)
-app.command(epilog=prompts.EPILOG)(prompts.prompts)
-app.command(epilog=plan.EPILOG)(plan.plan)
-app.command(epilog=status.EPILOG)(status.status)
-app.command(epilog=errors.EPILOG)(errors.errors)
-app.command(epilog=evaluate.EPILOG)(evaluate.evaluate)
-app.command(epilog=show.EPILOG)(show.show)
-app.command(epilog=report.EPILOG)(report.report)
-app.command(epilog=rescore.EPILOG)(rescore.rescore)
-app.command(epilog=settings.EPILOG)(settings.settings)
-app.command(epilog=demo.EPILOG)(demo.demo)
+app.command(epilog=segment.EPILOG)(with_verbosity(segment.segment))
+app.command(epilog=prompts.EPILOG)(with_verbosity(prompts.prompts))
+app.command(epilog=plan.EPILOG)(with_verbosity(plan.plan))
+app.command(epilog=status.EPILOG)(with_verbosity(status.status))
+app.command(epilog=errors.EPILOG)(with_verbosity(errors.errors))
+app.command(epilog=evaluate.EPILOG)(with_verbosity(evaluate.evaluate))
+app.command(epilog=show.EPILOG)(with_verbosity(show.show))
+app.command(epilog=report.EPILOG)(with_verbosity(report.report))
+app.command(epilog=rescore.EPILOG)(with_verbosity(rescore.rescore))
+app.command(epilog=settings.EPILOG)(with_verbosity(settings.settings))
+app.command(epilog=demo.EPILOG)(with_verbosity(demo.demo))
 app.add_typer(data.app, name="data")
 app.add_typer(weights.app, name="weights")
-app.command(epilog=bench.EPILOG)(bench.bench)
-app.command()(doctor.doctor)
+app.command(epilog=bench.EPILOG)(with_verbosity(bench.bench))
+app.command()(with_verbosity(doctor.doctor))
 
 
 def main() -> None:

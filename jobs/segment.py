@@ -9,6 +9,7 @@ from typing import Any
 from rich.console import Console
 from rich.table import Table
 
+from ipseg.weights.finding import random_sentence
 from ipseg.wording import counted, speed
 from jobs.output import print_json
 from jobs.pages.readable import NONE, readable_duration
@@ -38,6 +39,8 @@ def print_run(run: Run, *, as_json: bool) -> None:
             f"these numbers; see `ipseg errors {shlex.quote(run.out)}`"
         )
         console.print(plain(lacking), style="bold red", soft_wrap=True)
+    if random := random_sentence(run.metrics["random_weights"]):
+        console.print(plain(random), style="bold red", soft_wrap=True)
     for line in where_lines(run.out):
         console.print(plain(line), soft_wrap=True)
 

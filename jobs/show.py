@@ -8,13 +8,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import cv2
 from rich.console import Console
 from rich.table import Table
 
 from ipseg.errors import ImageError, OutputError, SourceError, StorageError
 from ipseg.objects import Object, best_scores, notable
 from ipseg.rows import Image
-from ipseg.vision.images import ImageLimits, encode_png, thumbnail
+from ipseg.vision.images import ImageLimits, encode_png
 from ipseg.vision.overlay import Drawn, Tile, colour_of, draw, grid
 from jobs.originals import originals
 from jobs.output import print_json, write_file
@@ -193,14 +194,17 @@ def _drawn(each: Object, names: Sequence[str]) -> Drawn:
 
 
 def _tile(seen: Seen, names: Sequence[str]) -> Tile:
-    small = thumbnail(seen.image, _TILE)
-    size = (small.shape[1], small.shape[0])
+    height, width = seen.image.shape[:2]
+    scale = _TILE / max(height, width)  # enlarged where it is smaller: labels need room
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    how = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
+    image = cv2.resize(seen.image, size, interpolation=how)
     painted = [
         replace(drawn(each, colour_of(names.index(each.concept)), size), label=_label(each))
         for each in seen.objects
     ]
     note = "" if seen.objects else "nothing found"
-    return Tile(draw(small, painted), seen.key, note=_left_out(seen) if seen.left_out else note)
+    return Tile(draw(image, painted), seen.key, note=_left_out(seen) if seen.left_out else note)
 
 
 def _left_out(seen: Seen) -> str:

@@ -98,8 +98,10 @@ def _by_hand(found: Found) -> bool:
 def _print(config: Config, found: Sequence[Found], *, as_json: bool) -> None:
     if as_json:
         print_json([_summary(each) for each in found])
+    elif found:
+        _print_found(Console(), found)
     else:
-        Console().print(_table(found) if found else _nothing(config))
+        Console().print(_nothing(config))
 
 
 def _summary(found: Found) -> dict[str, Any]:
@@ -117,25 +119,25 @@ def _summary(found: Found) -> dict[str, Any]:
     }
 
 
-def _table(found: Sequence[Found]) -> Table:
-    table = Table("part", "weights", "revision", "size", "licence", "found")
+def _print_found(console: Console, found: Sequence[Found]) -> None:
+    """Four lines for each, not a table: an id has to be whole, however narrow the terminal."""
     for each in found:
         source = each.need.source
         licence = source.licence
         if source.commercial is False:
             licence += " [red](non-commercial)[/red]"
-        place = f"{each.where}: {each.location}"
+        location = escape(str(each.location or ""))
+        place = f"{each.where}: {location}"
         if each.missing:
-            place = "[red]missing[/red]" + (f" in {each.location}" if each.location else "")
-        table.add_row(
-            "\n".join(each.need.parts),
-            each.need.name,
-            each.revision[:8],
-            _size(each),
-            licence,
-            place,
+            place = "[red]missing[/red]" + (f" in {location}" if location else "")
+        revision = f", revision {each.revision[:8]}" if each.revision else ""
+        lines = (
+            f"[bold]{escape(each.need.name)}[/bold]",
+            f"    for {', '.join(each.need.parts)}",
+            f"    {_size(each)}{revision}, {licence}",
+            f"    {place}",
         )
-    return table
+        console.print("\n".join(lines), soft_wrap=True, highlight=False)
 
 
 def _nothing(config: Config) -> str:
@@ -160,7 +162,9 @@ def _print_notes(console: Console, config: Config, found: Sequence[Found]) -> No
 
 
 def _checked_table(checked: Sequence[tuple[Found, Checked]]) -> Table:
-    table = Table("weights", "file", "sha256", "state")
+    table = Table()
+    for heading in ("weights", "file", "sha256", "state"):
+        table.add_column(heading, overflow="fold")
     for found, result in checked:
         published = {file.name: file.published for file in found.files}
         state = "\n".join(f"[red]{escape(fault)}[/red]" for fault in result.faults)

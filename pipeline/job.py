@@ -15,6 +15,7 @@ from ipseg.bank import Bank
 from ipseg.config import Config
 from ipseg.methods.chain import PromptChains, image_chain
 from ipseg.rows import Step, check_chain
+from ipseg.weights.finding import random_weights
 from pipeline.planning.plan import check_settings
 from pipeline.process import (
     Engine,
@@ -103,6 +104,11 @@ class Job(Start):
         return chains_of(self.variants, self.prompts or Prompts((), {}))
 
     @property
+    def random_weights(self) -> list[str]:
+        """Weights that are random, of all variants."""
+        return sorted({name for each in self.variants.values() for name in random_weights(each)})
+
+    @property
     def bank_folder(self) -> str:
         """Where the bank is, or will be."""
         return self.bank or f"{self.out}/{BANK}"
@@ -159,6 +165,7 @@ def run_job(job: Job) -> Done:
                 row_is=job.config.method.row_is,
                 source_kind=source.kind,
                 ignored_files=source.ignored,
+                random_weights=job.random_weights,
                 **job.about,
             )
             work = Work(

@@ -99,6 +99,7 @@ def segment(request: Request) -> Run:
     metrics = _metrics(done) | {
         "convincing": count_convincing(job.out, list(bank.categories)) if rows else {},
         "ignored_files": read_ignored(job.out),
+        "random_weights": job.random_weights,
     }
     warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None and rows:

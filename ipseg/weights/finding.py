@@ -7,13 +7,18 @@ import json
 import pickle
 import re
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from ipseg.errors import WeightsError
 from ipseg.networks.models import Models
-from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need, folder_layout
+from ipseg.weights.catalogue import FILES, OPTIONAL, Layout, Need, folder_layout, needs
+
+if TYPE_CHECKING:
+    from ipseg.config import Config
 
 TINY_MARK = "tiny-weights.json"
 """Name of the file that marks a folder of tiny random weights."""
@@ -108,6 +113,17 @@ def find(need: Need, models: Models) -> Found:
     elif not in_cache:
         revision = next(filter(None, (_downloaded(location, f.name)[0] for f in files)), "")
     return Found(need, location, where, revision, tuple(files), tuple(missing))
+
+
+def random_weights(config: Config) -> list[str]:
+    """Names of the weights that a configuration finds tiny and random."""
+    found = (find(need, config.models) for need in needs(config.resolved))
+    return [each.need.name for each in found if each.where == "tiny"]
+
+
+def random_sentence(names: Sequence[str]) -> str:
+    """What to expect of masks made with such weights; "" without any."""
+    return f"RANDOM WEIGHTS, masks and scores mean nothing: {', '.join(names)}" if names else ""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from rich.table import Table
 from ipseg.config import Config
 from ipseg.methods.ipseg.method import IPSeg
 from ipseg.weights.catalogue import needs
-from ipseg.weights.finding import find
+from ipseg.weights.finding import random_weights
 from jobs.bench.concepts import COUNTS, ConceptSeconds, measure
 from jobs.bench.flops import Operations, count_profile, count_released
 from jobs.bench.precision import compare_precisions
@@ -57,7 +57,7 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         console.print(_seconds_table(data["seconds"]))
     if data["precision"]:
         console.print(_precision_table(data["precision"]))
-        if any(find(need, config.models).where == "tiny" for need in needs(config.resolved)):
+        if random_weights(config):
             console.print("these weights are random: their masks say nothing about precision")
     if out is not None:
         console.print(f"written: {out}", soft_wrap=True)

@@ -7,6 +7,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Strict
+from jobs.verbosity import with_verbosity
 
 app = typer.Typer(
     help="Benchmarks: their layouts and rules, and what has to be built for some of them.",
@@ -25,6 +26,7 @@ app = typer.Typer(
 
 
 @app.command("list")
+@with_verbosity
 def data_list(json: Json = False) -> None:
     """List the benchmarks: layout on disk, folds, rules for prompts, how they are measured."""
     from jobs.data import list_benchmarks
@@ -33,6 +35,7 @@ def data_list(json: Json = False) -> None:
 
 
 @app.command("prepare")
+@with_verbosity
 def data_prepare(
     benchmark: Annotated[
         str, typer.Argument(help="One of coco-20i, lvis-92i, paco-part, pascal-part.")

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from jobs.commands.options import Json, Settings
+from jobs.verbosity import with_verbosity
 
 app = typer.Typer(
     help="What a profile's models need, where it is, how to get it; tiny stand-ins.",
@@ -28,6 +29,7 @@ ProfileName = Annotated[str, typer.Argument(help="Name of a shipped profile, or 
 
 
 @app.command("list")
+@with_verbosity
 def weights_list(profile: ProfileName, settings: Settings = None, json: Json = False) -> None:
     """List what a profile needs: id, revision, size, licence, and where it was found."""
     from ipseg.config import load_config
@@ -37,6 +39,7 @@ def weights_list(profile: ProfileName, settings: Settings = None, json: Json = F
 
 
 @app.command("check")
+@with_verbosity
 def weights_check(profile: ProfileName, settings: Settings = None, json: Json = False) -> None:
     """Read the weights of a profile and print their sha256; exit code 1 if one cannot be used."""
     from ipseg.config import load_config
@@ -46,6 +49,7 @@ def weights_check(profile: ProfileName, settings: Settings = None, json: Json = 
 
 
 @app.command("fetch")
+@with_verbosity
 def weights_fetch(profile: ProfileName, settings: Settings = None, json: Json = False) -> None:
     """Download what a profile needs from the Hugging Face hub."""
     from ipseg.config import load_config
@@ -55,6 +59,7 @@ def weights_fetch(profile: ProfileName, settings: Settings = None, json: Json = 
 
 
 @app.command("tiny")
+@with_verbosity
 def weights_tiny(
     folder: Annotated[Path, typer.Argument(help="Folder to write, under 20 MB.")],
     json: Json = False,

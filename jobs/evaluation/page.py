@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ipseg.metrics import FORMULAS
+from ipseg.weights.finding import random_sentence
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.episodes import (
@@ -58,6 +59,7 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         summary.outcome.out,
         template("jobs.evaluation", "evaluation.html", _FILTERS),
         summary=summary,
+        random=random_sentence(summary.evaluation.get("random_weights", ())),
         dropped=wording.dropped_lines(summary.evaluation["dropped"]),
         chosen=chosen,
         known_formulas=FORMULAS,

@@ -18,6 +18,7 @@ from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
+from ipseg.weights.finding import random_weights
 from ipseg.wording import counted
 from jobs.evaluation.outcome import write_table
 from jobs.evaluation.page import write_page
@@ -133,6 +134,7 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         "dropped": benchmark.dropped.listed,
         "table": request.table,
         "config_sha256": configs[0].sha256,
+        "random_weights": sorted({name for each in configs for name in random_weights(each)}),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(outcome.seconds, 3),

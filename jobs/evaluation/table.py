@@ -7,6 +7,7 @@ from rich.table import Table
 from rich.text import Text
 
 from ipseg.metrics import FORMULAS
+from ipseg.weights.finding import random_sentence
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
 from jobs.evaluation.summary import Coverage, Interval, Summary, Variant
@@ -46,7 +47,8 @@ def print_summary(summary: Summary, console: Console) -> None:
         console.print("the episodes are not those of the published list")
     for line in wording.dropped_lines(evaluation["dropped"]):
         console.print(plain(line), soft_wrap=True)
-    for sentence in summary.gaps:
+    random = random_sentence(evaluation.get("random_weights", ()))
+    for sentence in filter(None, [*summary.gaps, random]):
         console.print(plain(sentence), style=_PARTIAL)
 
 

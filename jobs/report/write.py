@@ -12,6 +12,7 @@ import yaml
 from ipseg.errors import OutputError
 from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
+from ipseg.weights.finding import random_sentence
 from jobs.evaluation.page import write_page
 from jobs.evaluation.summary import summarise
 from jobs.originals import originals
@@ -89,7 +90,7 @@ def _of_run(manifest: Manifest) -> str:
         manifest={**about, "runs": runs},
         metrics=metrics,
         unfinished=unfinished,
-        random_weights=about.get("random_weights", ()),
+        random=random_sentence(about.get("random_weights", ())),
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],

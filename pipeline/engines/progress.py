@@ -30,7 +30,8 @@ from pipeline.stages.record import RunRecord
 log = logging.getLogger("ipseg")
 FIRST_LINE_SECONDS = 2.0
 LINE_SECONDS = 10.0
-_ROWS = {"parquet": "images", "webdataset": "images"}  # kind of source -> what its rows are
+# Kind of source -> what its rows are.
+_ROWS = {"parquet": "images", "webdataset": "images", "queries": "images"}
 _REFRESH_SECONDS = 0.5
 
 

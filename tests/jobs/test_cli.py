@@ -1,6 +1,7 @@
 """The command as a person meets it: exit codes, one clear error, data on stdout."""
 
 import json
+import logging
 import re
 import subprocess
 import sys
@@ -209,6 +210,20 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
     assert code == 0
     assert "1 comparison with ground truth failed" in " ".join(stdout.split())
     assert "is 20x20 pixels" in " ".join(ipseg("errors", out)[1].split())
+
+
+@pytest.mark.parametrize("behind", [False, True])
+def test_quiet_works_before_a_verb_and_behind_it(ipseg, one_cup, prompt_folder, tmp_path, behind):
+    words = ["segment", "--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    words += ["--out", tmp_path / "run"]
+    assert "INFO 2 prompts described" in ipseg(*words)[2]
+    code, _, err = ipseg(*words, "-q") if behind else ipseg("-q", *words)
+    assert code == 0
+    assert "INFO" not in err
+    verb = ["weights", "list", "classical"]
+    assert ipseg(*verb, "--quiet")[0] == 0
+    assert "--quiet" in ipseg("data", "list", "--help")[1]
+    assert logging.getLogger("ipseg").level == logging.INFO, "a new call starts anew"
 
 
 def test_doctor(ipseg):

@@ -164,8 +164,12 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
     assert [v["label"] for v in (first, *others)] == ["ipseg-light", "persam", "persam-f"]
     assert first["difference"] is None
     assert all(each["difference"]["episodes"] == 2 for each in others)
-    stages = json.loads((tmp_path / "evaluation.json").read_text())["stages"]
-    assert {s["stage"]: s["rows"] for s in stages}["read"] == 2, "an image is read once for all"
+    evaluation = json.loads((tmp_path / "evaluation.json").read_text())
+    read = {s["stage"]: s["rows"] for s in evaluation["stages"]}["read"]
+    assert read == 2, "an image is read once for all"
+    names = ["facebook/dinov2-small", "sam_vit_b_01ec64.pth", "sam_vit_h_4b8939.pth"]
+    assert evaluation["random_weights"] == names
+    assert "RANDOM WEIGHTS" in (tmp_path / "report.html").read_text()
 
 
 @pytest.mark.parametrize(

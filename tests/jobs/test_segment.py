@@ -6,11 +6,14 @@ from jobs.segment import print_run
 from pipeline.segment import Run
 
 
-def ended(convincing, *, rows=None, before=0, per_second=2.4, row_is="image", ignored=None):
+def ended(
+    convincing, *, rows=None, before=0, per_second=2.4, row_is="image", ignored=None, random=()
+):
     rows = {"ok": 12, "empty": 0, "failed": 0, "poisoned": 0} | (rows or {})
     metrics = {
         **{"rows": rows, "rows_before": before, "seconds": 20.0, "images_per_second": per_second},
         **{"convincing": convincing, "ignored_files": ignored or {}, "quality": None},
+        "random_weights": random,
     }
     return Run("my run", rows, metrics, (), row_is)
 
@@ -34,6 +37,11 @@ def test_the_last_lines_say_what_came_of_it_and_where_to_look(printed):
         "report: `ipseg report 'my run'` writes my run/report.html; "
         "`ipseg show 'my run' --sample 24`",
     ]
+
+
+def test_random_weights_are_said(printed):
+    lines = printed({"cup": 1}, random=["sam.pth"])
+    assert lines[2] == "RANDOM WEIGHTS, masks and scores mean nothing: sam.pth"
 
 
 def test_failures_name_the_command_that_says_why(printed):

@@ -36,6 +36,16 @@ def test_list_says_how_to_get_what_is_missing(tmp_path, capsys):
     assert f"put it at {tmp_path}/sam_vit_h_4b8939.pth" in printed
 
 
+@pytest.mark.parametrize("width", [40, 80])
+def test_an_id_is_whole_however_narrow_the_terminal(tmp_path, capsys, monkeypatch, width):
+    monkeypatch.setenv("COLUMNS", str(width))
+    list_weights(profile("ipseg", tmp_path), as_json=False)
+    printed = capsys.readouterr().out
+    for name in ("stable-diffusion-v1-5/stable-diffusion-v1-5", "facebook/dinov2-base"):
+        assert name in printed.splitlines(), "a line of its own"
+    assert "…" not in printed, "nothing is cut"
+
+
 def test_list_as_json(tiny_root, capsys):
     list_weights(profile("ipseg-light", tiny_root), as_json=True)
     found = {item["name"]: item for item in json.loads(capsys.readouterr().out)}

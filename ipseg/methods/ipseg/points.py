@@ -6,15 +6,14 @@ Source: IPSeg (arXiv 2310.10912), section 3.3; ties and coordinates as the proje
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from threadpoolctl import ThreadpoolController
 
+from ipseg.methods.ipseg.best_kmeans import best_kmeans
 from ipseg.rows import Map
 from ipseg.vision.geometry import cell_centres
 
@@ -35,8 +34,8 @@ class PointSelection:
         snap: move each point to the nearest of the cells it stands for; otherwise it is their
             mean, which may fall between the parts of an object.
         seed: of the k-means starts.
-        kmeans: 'sklearn' takes the best of several starts; 'released' is the published code's
-            own, which needs torch.
+        kmeans: 'sklearn' takes the best of several starts, as scikit-learn does; 'released' is
+            the published code's own, which needs torch.
         y_bias: the published code's slip: a cell's y is its row plus its column's share of the
             width, so that points sink by up to one cell from left to right, and may end just
             below the image.
@@ -101,11 +100,9 @@ class PointSelection:
         return coords, labels
 
     def load(self) -> None:
-        """Imports k-means, which the first call of `select` would wait a second for."""
+        """Imports torch if k-means needs it: the first call of `select` would wait for it."""
         if self.kmeans == "released":
             import ipseg.methods.ipseg.kmeans  # noqa: F401
-        else:
-            import sklearn.cluster  # noqa: F401
 
     def _gather(
         self, flat: npt.NDArray[np.int64], columns: int, clusters: int
@@ -132,11 +129,7 @@ class PointSelection:
             return centres[~np.isnan(centres).any(axis=1)].astype(np.float64)
         if len(cells) <= clusters:
             return cells
-        from sklearn.cluster import KMeans  # few workers choose points
-
-        kmeans = KMeans(n_clusters=clusters, n_init=4, random_state=self.seed)
-        with _threads().limit(limits=1):
-            groups = kmeans.fit_predict(cells)
+        groups = best_kmeans(cells, clusters, self.seed)
         _, best_rank = np.unique(groups, return_index=True)
         members = [cells[groups == groups[rank]] for rank in np.sort(best_rank)]
         return np.stack([each.mean(axis=0) for each in members])
@@ -144,10 +137,7 @@ class PointSelection:
 
 def top_cells(scores: npt.NDArray[Any], k: int) -> npt.NDArray[np.int64]:
     """Flat indices of the k highest cells, best first; of equal cells the lowest index first."""
-    return np.argsort(-scores.ravel(), kind="stable")[:k]
-
-
-@cache
-def _threads() -> ThreadpoolController:
-    """Finding the thread pools of the process takes milliseconds, so it is done once."""
-    return ThreadpoolController()
+    ranked = -scores.ravel()
+    last = min(k, len(ranked) - 1)
+    kept = np.flatnonzero(ranked <= np.partition(ranked, last)[last])  # few are left to sort
+    return kept[np.argsort(ranked[kept], kind="stable")[:k]]

@@ -56,6 +56,10 @@ def test_one_file_and_nothing_remote(report):
     assert "prefers-color-scheme: dark" in page.html
 
 
+def test_random_weights_are_said_in_red(report):
+    assert '<p class="alarm">RANDOM WEIGHTS' in report(random_weights=["sam.pth"]).html
+
+
 def test_a_partial_result_is_red(report):
     page = report(failed={1, 4}, missing={5})
     assert '<div class="partial" role="alert">' in page.html

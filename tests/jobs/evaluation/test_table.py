@@ -47,6 +47,11 @@ def test_a_run_stands_beside_the_paper(printed):
     assert "PARTIAL" not in text
 
 
+def test_random_weights_are_said_in_red(printed):
+    text = printed(colour=True, random_weights=["a.pth", "b.pth"])
+    assert f"{RED}RANDOM WEIGHTS, masks and scores mean nothing: a.pth, b.pth" in text
+
+
 def test_a_partial_result_is_red(printed):
     text = printed(colour=True, failed={1, 4}, missing={5})
     assert f"{RED}PARTIAL: 2 of 6 episodes failed, 1 missing" in text

@@ -255,7 +255,7 @@ def test_what_is_not_drawn_is_said(report, maker):
 def test_random_weights_are_said_in_red(report, maker):
     rows = [maker.row("a", "moon")]
     page = report(rows, ["cat"], random_weights=["sam_vit_h_4b8939.pth"])
-    assert '<p class="alarm">The weights of sam_vit_h_4b8939.pth are random' in page.html
+    assert '<p class="alarm">RANDOM WEIGHTS, masks and scores mean nothing: sam_vit_h' in page.html
     assert 'class="alarm"' not in report(rows, ["cat"]).html
 
 
