@@ -31,7 +31,7 @@ _TILE = 320  # pixels of an image on a sheet
 
 
 @dataclass(frozen=True)
-class Look:
+class Drawing:
     """What is to be drawn of a row.
 
     Attributes:
@@ -66,7 +66,7 @@ def show_rows(
     run: str,
     keys: Sequence[str],
     out: Path,
-    look: Look,
+    drawing: Drawing,
     *,
     sample: int | None = None,
     seed: int = 0,
@@ -78,7 +78,7 @@ def show_rows(
         run: folder of the run.
         keys: of rows; several are drawn on one sheet.
         out: image to write.
-        look: what is drawn of each.
+        drawing: what is drawn of each.
         sample: so many rows drawn by lot as well, of those that have not failed; None for none.
         seed: of the lot.
         as_json: print a summary as JSON, not as a table.
@@ -94,7 +94,7 @@ def show_rows(
     if sample is not None:
         places |= {place.key: place for place in _sampled(run, sample, seed)}
     limits = ImageLimits(**manifest.about["config"]["images"])
-    seen = [_seen(run, place, limits, look) for place in places.values()]
+    seen = [_seen(run, place, limits, drawing) for place in places.values()]
     names = manifest.about["concepts"] or sorted({o.concept for s in seen for o in s.objects})
     if len(seen) == 1:
         painted = [_drawn(each, names) for each in seen[0].objects]
@@ -102,7 +102,7 @@ def show_rows(
     else:
         write_file(out, encode_png(grid([_tile(each, names) for each in seen], tile=_TILE)))
     if as_json:
-        rows = [_summary(each, look.frame) for each in seen]
+        rows = [_summary(each, drawing.frame) for each in seen]
         print_json(
             {"out": str(out), **rows[0]} if len(rows) == 1 else {"out": str(out), "rows": rows}
         )
@@ -111,7 +111,7 @@ def show_rows(
     if len(seen) == 1:
         console.print(_table(seen[0]))
         if seen[0].frames > 1:
-            console.print(f"frame {look.frame} of {seen[0].frames}")
+            console.print(f"frame {drawing.frame} of {seen[0].frames}")
         if seen[0].left_out:
             console.print(plain(f"{_left_out(seen[0])}; --min-score 0 draws them"), soft_wrap=True)
     console.print(plain(f"image: {out}"), soft_wrap=True)
@@ -144,7 +144,7 @@ def _sampled(run: str, number: int, seed: int) -> list[Place]:
     return chosen
 
 
-def _seen(run: str, place: Place, limits: ImageLimits, look: Look) -> Seen:
+def _seen(run: str, place: Place, limits: ImageLimits, drawing: Drawing) -> Seen:
     row, key = read_place(place), place.key
     if row["row_status"] in BROKEN:
         raise OutputError(
@@ -153,10 +153,10 @@ def _seen(run: str, place: Place, limits: ImageLimits, look: Look) -> Seen:
         )
     try:
         images = originals(run, place, row, limits)
-        if look.frame >= len(images):
+        if drawing.frame >= len(images):
             last = f"0 to {len(images) - 1}" if len(images) > 1 else "0 only, it is a still image"
-            raise OutputError(f"{key} has no frame {look.frame}; it has {last}")
-        image = images[look.frame]
+            raise OutputError(f"{key} has no frame {drawing.frame}; it has {last}")
+        image = images[drawing.frame]
     except (OSError, ImageError, SourceError, StorageError) as error:
         raise OutputError(f"cannot read the image of {key}: {error}") from error
     names = _names(row["metrics"])
@@ -164,12 +164,12 @@ def _seen(run: str, place: Place, limits: ImageLimits, look: Look) -> Seen:
         replace(each, concept=names.get(each.concept, each.concept))
         for each in map(Object.from_record, row["objects"])
     ]
-    kept = notable(best_scores(objects), look.min_score)
-    here = [each for each in objects if each.frame == look.frame]
+    kept = notable(best_scores(objects), drawing.min_score)
+    here = [each for each in objects if each.frame == drawing.frame]
     there = [
         each
         for each in here
-        if each.concept in kept and (look.min_score is None or each.score >= look.min_score)
+        if each.concept in kept and (drawing.min_score is None or each.score >= drawing.min_score)
     ]
     drawn_ones = {each.concept for each in there}
     left = best_scores(each for each in here if each.concept not in drawn_ones)

@@ -56,7 +56,7 @@ def show(
     named = [*(key or ()), *(each for each in (keys or "").split(",") if each)]
     if not named and sample is None:
         raise ConfigError("which rows? Give keys, or --sample 24 for some drawn by lot")
-    from jobs.show import Look, show_rows
+    from jobs.show import Drawing, show_rows
 
-    look = Look(frame, min_score)
-    show_rows(run, named, out, look, sample=sample, seed=seed, as_json=json)
+    drawing = Drawing(frame, min_score)
+    show_rows(run, named, out, drawing, sample=sample, seed=seed, as_json=json)

@@ -8,7 +8,7 @@ from skimage import data
 
 from ipseg.errors import OutputError
 from ipseg.rows import failed
-from jobs.show import Look, show_rows
+from jobs.show import Drawing, show_rows
 from pipeline.runfolder.manifest import Manifest
 from pipeline.stages.run_stage import PoisonedRow
 
@@ -20,7 +20,7 @@ def show(tmp_path, capsys):
     def run(*keys, frame=0, min_score=None, **more):
         out = tmp_path / "deep" / "overlay.png"
         folder = str(tmp_path / "run")
-        show_rows(folder, keys, out, Look(frame, min_score), as_json=True, **more)
+        show_rows(folder, keys, out, Drawing(frame, min_score), as_json=True, **more)
         return json.loads(capsys.readouterr().out), cv2.imread(str(out)).astype(int)
 
     return run
@@ -76,7 +76,7 @@ def test_what_is_not_drawn_is_said(maker, show, tmp_path, capsys):
     maker.write(str(tmp_path / "run"), rows, ["cat", "cup", "dog"])
     assert show("a")[0]["left_out"] == pytest.approx({"cup": 0.2, "dog": 0.05})
     assert show("a", min_score=0)[0]["left_out"] == {}
-    show_rows(str(tmp_path / "run"), ["a"], tmp_path / "x.png", Look(), as_json=False)
+    show_rows(str(tmp_path / "run"), ["a"], tmp_path / "x.png", Drawing(), as_json=False)
     assert "left out: cup 0.20, dog 0.05; --min-score 0 draws them" in capsys.readouterr().out
 
 

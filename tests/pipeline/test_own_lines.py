@@ -1,0 +1,25 @@
+"""What a run on Ray prints on stderr is ours: nothing of Ray's own, and nothing at all with -q."""
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TINT = str(Path(__file__).with_name("tint.yaml"))
+OURS = re.compile(r"\d\d:\d\d:\d\d INFO .+")
+
+
+@pytest.mark.parametrize("quiet", [True, False])
+def test_stderr_has_lines_of_ours_alone(painted, quiet):
+    words = [sys.executable, "-m", "jobs.cli", "segment", "--images", f"{painted.root}/images"]
+    words += ["--prompts", f"{painted.root}/prompts", "--out", f"{painted.root}/run"]
+    words += ["--profile", TINT, "--engine", "ray", *(["-q"] if quiet else [])]
+    where = {"cwd": Path(__file__).parents[2], "env": os.environ | {"PYTHONPATH": "."}}
+    ended = subprocess.run(words, capture_output=True, text=True, check=False, **where)
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stderr.splitlines()
+    assert bool(lines) is not quiet
+    assert all(OURS.fullmatch(line) for line in lines), ended.stderr
