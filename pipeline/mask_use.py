@@ -23,6 +23,7 @@ from ipseg.benchmarks.mask_names import is_mask_file, spellings
 from ipseg.errors import SourceError
 from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.storage.walk import iterate_files
+from ipseg.wording import counted
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import read_rows
 
@@ -128,12 +129,12 @@ class MaskUse:
             )
         if self.shared.count:
             lines.append(
-                f"{self.shared.count} masks in {masks} were taken by several images, so some "
-                f"numbers are wrong; give the images different names: {self.shared}"
+                f"{counted(self.shared.count, 'mask')} in {masks}, taken by several images each: "
+                f"some numbers are wrong; give the images different names: {self.shared}"
             )
         if self.turned:
             lines.append(
-                f"{self.turned} masks in {masks} are of stored pixels, and were turned as their "
+                f"{counted(self.turned, 'mask')} of stored pixels in {masks}, turned as their "
                 f"images are (EXIF orientation)"
             )
         return lines

@@ -18,7 +18,8 @@ from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
-from ipseg.storage.files import read_bytes, write_whole
+from ipseg.storage.files import read_bytes
+from ipseg.storage.tables import write_table
 from ipseg.storage.walk import list_files
 from pipeline.engines.choice import EngineName, chosen_engine
 from pipeline.engines.local_engine import LocalEngine
@@ -246,9 +247,7 @@ def _mark_gone(source: Source, ledger: Ledger) -> Counter[str]:
 def write_shards(out: str, shards: Sequence[Shard]) -> None:
     """Writes OUT/shards.parquet: the pieces of the source, for those who follow the run."""
     records = [{"shard": shard.id, **vars(shard)} for shard in shards]
-    buffer = io.BytesIO()
-    pq.write_table(pa.Table.from_pylist(records, SHARDS_SCHEMA), buffer)
-    write_whole(f"{out}/{SHARDS}", buffer.getvalue())
+    write_table(f"{out}/{SHARDS}", pa.Table.from_pylist(records, SHARDS_SCHEMA))
 
 
 def earlier_shard_count(out: str) -> int | None:

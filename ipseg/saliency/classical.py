@@ -11,12 +11,10 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.models import Models
-from ipseg.networks.shared import WithoutNetwork, shared
 from ipseg.rows import Image, Map
 from ipseg.saliency.background import centre_prior, diffuse, unit_range
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
-from ipseg.saliency.regions import FindRegions, Regions
+from ipseg.saliency.regions import OnRegions, Regions
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels
 
@@ -28,7 +26,7 @@ _BLUR = 3.0  # pixels of the work image; smooths the outlines of superpixels
 
 
 @dataclass
-class ClassicalSaliency(WithoutNetwork):
+class ClassicalSaliency(OnRegions):
     """Robust background detection (Zhu et al., CVPR 2014) on superpixels.
 
     Attributes:
@@ -42,18 +40,6 @@ class ClassicalSaliency(WithoutNetwork):
     regions: Annotated[int, Field(ge=2)] = 250
     centre_sigma: Annotated[float, Field(gt=0)] = 0.35
     iterations: Annotated[int, Field(ge=0)] = 1
-
-    def __post_init__(self) -> None:
-        self._regions = FindRegions(self.long_side, self.regions)
-
-    @property
-    def inner(self) -> tuple[FindRegions]:
-        """Its regions, which the classical segmenter needs, too."""
-        return (self._regions,)
-
-    def setup(self, models: Models) -> None:
-        """Shares its regions."""
-        self._regions = shared(self._regions, models)
 
     def predict(self, image: Image) -> Map:
         """Soft saliency of a (H, W, 3) uint8 image: (H, W) float32 in [0, 1].

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.networks.shared import PerImage, WithoutNetwork
+from ipseg.networks.models import Models
+from ipseg.networks.shared import PerImage, WithoutNetwork, shared
 from ipseg.rows import Image
 from ipseg.saliency.background import (
     Vector,
@@ -65,3 +66,27 @@ class FindRegions(WithoutNetwork):
         background = background_weight(pieces, distance)
         contrast = foreground_contrast(pieces, distance, background)
         return Regions(work, pieces, distance, background, contrast)
+
+
+class OnRegions(WithoutNetwork):
+    """Base of parts that build on regions, which equal ones among them share.
+
+    Attributes:
+        long_side: longer side of the work image, pixels.
+        regions: number of superpixels.
+    """
+
+    long_side: int
+    regions: int
+
+    def __post_init__(self) -> None:
+        self._regions = FindRegions(self.long_side, self.regions)
+
+    @property
+    def inner(self) -> tuple[FindRegions]:
+        """The regions, so that parts that share them run in one worker."""
+        return (self._regions,)
+
+    def setup(self, models: Models) -> None:
+        """Shares its regions."""
+        self._regions = shared(self._regions, models)

@@ -12,12 +12,11 @@ import numpy.typing as npt
 from pydantic import Field
 from scipy.sparse import coo_array, csr_array
 
-from ipseg.networks.models import Models
-from ipseg.networks.shared import LastBatch, WithoutNetwork, shared
+from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map, Mask
 from ipseg.saliency.background import Vector, centre_prior, diffuse
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
-from ipseg.saliency.regions import FindRegions
+from ipseg.saliency.regions import OnRegions
 from ipseg.segmenters.prompt import Decoded
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels
@@ -53,7 +52,7 @@ class Encoded:
 
 
 @dataclass
-class ClassicalSegmenter(WithoutNetwork):
+class ClassicalSegmenter(OnRegions):
     """Random walker on superpixels (Grady, PAMI 2006) with an outline refined by GrabCut.
 
     Two candidates: the refined outline and, in case GrabCut diverges, that of the random walker.
@@ -79,17 +78,8 @@ class ClassicalSegmenter(WithoutNetwork):
     takes_similarity: ClassVar[bool] = True
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         self._last = LastBatch()
-        self._regions = FindRegions(self.long_side, self.regions)
-
-    @property
-    def inner(self) -> tuple[FindRegions]:
-        """Its regions, which the classical saliency needs, too."""
-        return (self._regions,)
-
-    def setup(self, models: Models) -> None:
-        """Shares its regions."""
-        self._regions = shared(self._regions, models)
 
     def encode(self, images: Sequence[Image]) -> list[Encoded]:
         """Everything that does not depend on points, for each (H, W, 3) uint8 RGB image."""

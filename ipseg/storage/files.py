@@ -13,7 +13,6 @@ import stat
 import tarfile
 import tempfile
 import zipfile
-from collections.abc import Mapping
 from pathlib import Path
 from typing import IO, Any, cast
 from uuid import uuid4
@@ -135,17 +134,6 @@ def info(url: str) -> dict[str, Any] | None:
     return known
 
 
-def version_of(about: Mapping[str, Any]) -> str:
-    """What changes when a file is replaced: its size, and its ETag or time as far as known.
-
-    Args:
-        about: from `info`, or from a listing with details.
-    """
-    names = ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "last_modified", "updated")
-    version = next((about[name] for name in names if about.get(name)), "")
-    return f"{about.get('size', about.get('Size'))}-{version}".replace('"', "")
-
-
 def exists(url: str) -> bool:
     """Whether there is a file or folder.
 
@@ -185,6 +173,11 @@ def _s3_options(protocol: str) -> dict[str, Any]:
         # With 1, an image is read in one request; with more, its size is requested first.
         "max_concurrency": given.get("max_concurrency", 1),
     }
+
+
+def is_http(fs: Any) -> bool:  # noqa: ANN401
+    """Whether a filesystem is that of a web server."""
+    return "http" in fs.protocol
 
 
 def _protocols(fs: Any) -> tuple[str, ...]:  # noqa: ANN401

@@ -1,4 +1,8 @@
-"""Whether files have changed, by what a storage says of them, without reading them."""
+"""Whether files have changed, by what a storage says of them, without reading them.
+
+`version_of` is what a listing knows already. `stamps` asks for more: for files of which numbers or
+tables are made that nobody compares with them later.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +15,19 @@ from uuid import uuid4
 
 from fsspec.implementations.local import LocalFileSystem
 
-from ipseg.storage.files import filesystem, info
+from ipseg.storage.files import filesystem, info, is_http
 from ipseg.storage.retry import with_retry
+
+
+def version_of(about: Mapping[str, Any]) -> str:
+    """What changes when a file is replaced: its size, and its ETag or time as far as known.
+
+    Args:
+        about: from `info`, or from a listing with details.
+    """
+    names = ("ETag", "etag", "mtime", "LastModified", "Last-Modified", "last_modified", "updated")
+    version = next((about[name] for name in names if about.get(name)), "")
+    return f"{about.get('size', about.get('Size'))}-{version}".replace('"', "")
 
 
 def stamps(urls: Iterable[str]) -> dict[str, str | None]:
@@ -33,7 +48,7 @@ def stamps(urls: Iterable[str]) -> dict[str, str | None]:
         folders[fs, path.rpartition("/")[0]][url] = path
     found: dict[str, str | None] = {}
     for (fs, folder), paths in folders.items():
-        read = _on_disk if isinstance(fs, LocalFileSystem) else _by_url if _is_http(fs) else _listed
+        read = _on_disk if isinstance(fs, LocalFileSystem) else _by_url if is_http(fs) else _listed
         found |= with_retry(folder, partial(read, fs, paths))
     return found
 
@@ -70,7 +85,3 @@ def _listed(fs: Any, paths: Mapping[str, str]) -> dict[str, str | None]:  # noqa
         entries = []
     known = {entry["name"]: str(sorted(entry.items())) for entry in entries}
     return {url: known.get(path) for url, path in paths.items()}
-
-
-def _is_http(fs: Any) -> bool:  # noqa: ANN401
-    return "http" in fs.protocol

@@ -21,8 +21,9 @@ from braceexpand import braceexpand
 from fsspec.utils import glob_translate
 
 from ipseg.errors import SourceError
-from ipseg.storage.files import filesystem, info, is_local, version_of
+from ipseg.storage.files import filesystem, info, is_http, is_local
 from ipseg.storage.retry import with_retry
+from ipseg.storage.stamps import version_of
 
 log = logging.getLogger("ipseg")
 
@@ -113,7 +114,7 @@ def _file(fs: Any, url: str, path: str, known: dict[str, Any] | None) -> Found |
     if known is None or known["type"] == "directory" or _is_page(fs, known):
         return None
     name = path.rpartition("/")[2]
-    name = unquote(name.partition("?")[0]) if _is_http(fs) else name
+    name = unquote(name.partition("?")[0]) if is_http(fs) else name
     return Found(name, _address(fs, url, path), False, version_of(known))
 
 
@@ -241,7 +242,7 @@ def _by_folder(fs: Any, url: str, root: str, levels: int) -> Iterator[Found]:  #
             path = entry["name"].rstrip("/")
             is_folder = entry["type"] == "directory"
             name = path[len(root) :].lstrip("/")
-            if _is_http(fs):  # a page may link to anything
+            if is_http(fs):  # a page may link to anything
                 if not path.startswith(f"{folder}/") or re.search(r"[?#]", path):
                     continue
                 name = unquote(name)
@@ -261,10 +262,6 @@ def _address(fs: Any, url: str, path: str) -> str:  # noqa: ANN401
     return str(fs.unstrip_protocol(path)) if "://" in url else path
 
 
-def _is_http(fs: Any) -> bool:  # noqa: ANN401
-    return "http" in fs.protocol
-
-
 def _is_page(fs: Any, known: dict[str, Any]) -> bool:  # noqa: ANN401
     """Whether a web server shows a page there: its links are listed like a folder."""
-    return _is_http(fs) and str(known.get("mimetype", "")).startswith("text/html")
+    return is_http(fs) and str(known.get("mimetype", "")).startswith("text/html")

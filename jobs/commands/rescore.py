@@ -16,8 +16,10 @@ Scores that weigh the evidence of presence fully, and no objects below 0.3:
 
     ipseg rescore masks/ --set scoring.presence=1 --set scoring.min_score=0.3
 
-No image is read and no model is run. Objects that were not written before cannot come back: a lower
-scoring.min_score needs a new run. `ipseg settings` lists what there is to set.
+No image is read and no model is run; average precision and what is convincing are measured anew.
+Objects that were not written before cannot come back: a lower scoring.min_score needs a new run. So
+does a higher one where there is ground truth. The settings are those of the run from then on: the
+command that goes on with it needs the same --set. `ipseg settings` lists what there is to set.
 """
 
 
@@ -38,3 +40,4 @@ def rescore(
     else:
         listed = ", ".join(f"{count:,} {status}" for status, count in counts.items())
         typer.echo(f"{sum(counts.values()):,} images scored again: {listed}")
+        typer.echo("going on with the run needs the same --set; `ipseg report` has the numbers")

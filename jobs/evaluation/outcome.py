@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from ipseg.benchmarks.episode import EPISODES
 from ipseg.benchmarks.results import RESULTS
 from ipseg.errors import OutputError
-from ipseg.storage.files import read_bytes, write_whole
+from ipseg.storage.files import read_bytes
 
 EVALUATION = "evaluation.json"
 
@@ -64,13 +64,6 @@ def read_outcome(out: str) -> Outcome:
     results = _table(out, "results.parquet", RESULTS)
     _check_results(out, evaluation, episodes, results)
     return Outcome(out, evaluation, episodes, results)
-
-
-def write_table(url: str, table: pa.Table) -> None:
-    """Writes a table of an evaluation as Parquet."""
-    buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
-    write_whole(url, buffer.getvalue())
 
 
 def _read(out: str, name: str) -> bytes:

@@ -18,9 +18,9 @@ from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
+from ipseg.storage.tables import write_table
 from ipseg.weights.finding import random_weights
 from ipseg.wording import counted
-from jobs.evaluation.outcome import write_table
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.summary import Summary, as_data, summarise

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from ipseg.metrics import interval, interval_over_folds, over_folds, paired_difference, per_class
 from ipseg.metrics.paired import Difference
 from ipseg.storage.files import write_whole
+from ipseg.storage.tables import write_table
 from jobs.evaluation.comparison import Comparison, compare, counterpart
-from jobs.evaluation.outcome import Outcome, read_outcome, write_table
+from jobs.evaluation.outcome import Outcome, read_outcome
 from jobs.evaluation.wording import gaps
 
 SUMMARY = "summary.json"

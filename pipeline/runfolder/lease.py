@@ -164,10 +164,10 @@ class Lease:
 
 
 def last_refreshed(out: str) -> float | None:
-    """When the run that holds the lease said last that it is alive; None if none holds it.
+    """When the run that holds the lease said last that it is alive.
 
     Returns:
-        Seconds since 1970.
+        Seconds since 1970; 0 if the last holder has given it back, None if there was none.
 
     Raises:
         OSError: the lease cannot be read.
@@ -182,7 +182,7 @@ def last_refreshed(out: str) -> float | None:
     holder = _parse(content)
     if holder is None:
         raise ValueError(f"the lease of {out} is damaged")
-    return None if holder.released else holder.refreshed
+    return 0.0 if holder.released else holder.refreshed
 
 
 def _file(out: str, number: int) -> str:

@@ -13,7 +13,6 @@ once.
 from __future__ import annotations
 
 import hashlib
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -23,7 +22,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import open_input, write_whole
+from ipseg.storage.files import open_input
+from ipseg.storage.tables import write_table
 from ipseg.storage.walk import list_files
 
 SCHEMA_VERSION = "4"  # of the run format
@@ -82,11 +82,8 @@ def write_part(out: str, shard: str, table: pa.Table, group_rows: int | None = N
     """
     table = table.sort_by("key")
     name = part_name(table["key"].to_pylist())
-    buffer = io.BytesIO()
-    pq.write_table(
-        table, buffer, compression="zstd", write_page_index=True, row_group_size=group_rows
-    )
-    write_whole(f"{shard_folder(out, shard)}/{name}", buffer.getvalue())
+    address = f"{shard_folder(out, shard)}/{name}"
+    write_table(address, table, write_page_index=True, row_group_size=group_rows)
     return name
 
 

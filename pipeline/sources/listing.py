@@ -8,7 +8,6 @@ folder, where the worker that reads the shard finds it.
 from __future__ import annotations
 
 import hashlib
-import io
 import math
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -22,7 +21,8 @@ import pyarrow.parquet as pq
 
 from ipseg.columns import ERROR_COLUMNS, from_table, to_table
 from ipseg.rows import Row, failed
-from ipseg.storage.files import open_input, write_whole
+from ipseg.storage.files import open_input
+from ipseg.storage.tables import write_table
 from pipeline.sources.shard import RepeatedKeyError, Shard, key_hash
 
 ROWS_PER_SHARD = 4096
@@ -91,10 +91,8 @@ class Spool:
                 continue
             table = _without_repeats(table.drop_columns([_HASH]).sort_by(_ORDER))
             name = f"{index:05d}-of-{count:05d}"
-            buffer = io.BytesIO()
-            pq.write_table(table, buffer, compression="zstd")
             address = _address(out, name)
-            write_whole(address, buffer.getvalue())
+            write_table(address, table)
             names = [name for name in ("key", "version") if name in table.column_names]
             lines = map(str, zip(*(table[name].to_pylist() for name in names), strict=True))
             fingerprint = hashlib.sha256("\n".join(lines).encode()).hexdigest()[:32]

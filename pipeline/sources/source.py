@@ -19,7 +19,8 @@ import pyarrow.parquet as pq
 
 from ipseg.errors import SourceError
 from ipseg.rows import Row
-from ipseg.storage.files import info, open_input, version_of
+from ipseg.storage.files import info, open_input
+from ipseg.storage.stamps import version_of
 from pipeline.sources.carry import Types, carried_types
 from pipeline.sources.found import ContainerKind, Found
 from pipeline.sources.listing import Spool

@@ -236,6 +236,17 @@ def command():
     return run
 
 
+@pytest.fixture
+def ipseg(command, capfd):
+    """Runs the command in this process: (exit code, stdout, stderr)."""
+
+    def run(*words):
+        capfd.readouterr()
+        return command(*words), *capfd.readouterr()
+
+    return run
+
+
 class Page(HTMLParser):
     """Collects what tests of pages ask about, and checks that tags are closed in order."""
 

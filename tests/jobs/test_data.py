@@ -9,18 +9,6 @@ from ipseg.components import BENCHMARKS
 from jobs.reading import Reading
 
 
-@pytest.fixture
-def ipseg(command, capfd):
-    """Runs the command in this process: (exit code, stdout, stderr)."""
-
-    def run(*words):
-        capfd.readouterr()
-        code = command(*words)
-        return code, *capfd.readouterr()
-
-    return run
-
-
 def test_every_benchmark_is_listed_with_its_layout_and_rules(ipseg):
     code, out, _ = ipseg("data", "list")
     assert code == 0

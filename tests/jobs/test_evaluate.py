@@ -44,18 +44,6 @@ def whole(tmp_path_factory, collection, command):
     return out
 
 
-@pytest.fixture
-def ipseg(command, capfd):
-    """Runs the command in this process: (exit code, stdout, stderr)."""
-
-    def run(*words):
-        capfd.readouterr()
-        code = command(*words)
-        return code, *capfd.readouterr()
-
-    return run
-
-
 def results(out: Path) -> list[dict]:
     return pq.read_table(out / "results.parquet").to_pylist()
 

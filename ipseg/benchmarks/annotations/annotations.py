@@ -15,11 +15,11 @@ from typing import Any
 import pyarrow as pa
 
 from ipseg.benchmarks.annotations.origin import Origin
-from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.segmentation import Size, to_rle, union
 from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.benchmarks.layout import relative_path
 from ipseg.errors import OutputError, SourceError
+from ipseg.storage.tables import read_table, write_table
 from ipseg.vision.masks import RLE, rle_area
 
 Box = tuple[float, float, float, float]

@@ -8,10 +8,10 @@ from collections.abc import Mapping, Sequence
 import pyarrow as pa
 
 from ipseg.benchmarks.annotations.coco_instances import COCO_CLASSES
-from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.unpickling import load_plain
 from ipseg.errors import SourceError
 from ipseg.storage.files import read_bytes
+from ipseg.storage.tables import read_table, write_table
 
 FOLDS = 4
 

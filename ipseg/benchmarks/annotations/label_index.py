@@ -16,12 +16,12 @@ import numpy as np
 import pyarrow as pa
 
 from ipseg.benchmarks.annotations.origin import quick_hash
-from ipseg.benchmarks.annotations.parquet import read_table, write_table
 from ipseg.benchmarks.annotations.threads import read_all
 from ipseg.benchmarks.benchmark import Progress
 from ipseg.benchmarks.ground_truth import read_label_map
 from ipseg.benchmarks.layout import is_file
 from ipseg.errors import SourceError
+from ipseg.storage.tables import read_table, write_table
 from ipseg.vision.label_values import smoothed_values
 
 INDEX_FILE = "ipseg_index.parquet"

@@ -20,7 +20,6 @@ from ipseg.benchmarks.annotations.annotations import (
     save_annotations,
 )
 from ipseg.benchmarks.annotations.origin import Origin
-from ipseg.benchmarks.annotations.parquet import write_table
 from ipseg.benchmarks.benchmark import PreparedBenchmark, Sampling, Task
 from ipseg.benchmarks.datasets.drawing import draw_images, pick
 from ipseg.benchmarks.episode import Box, Example
@@ -29,6 +28,7 @@ from ipseg.benchmarks.layout import folders_of
 from ipseg.benchmarks.protocol import MATCHER_PROTOCOL, Protocol
 from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import exists, is_folder
+from ipseg.storage.tables import write_table
 
 RESAMPLE = "resample-empty"
 PART_RULES = {

@@ -152,8 +152,8 @@ def with_segment(added, data=None, at=2):
 ODD_JPEG = {
     "short JFIF": with_segment(segment(0xE0, b"JFIF\0")),
     "short Adobe": with_segment(segment(0xEE, b"Adobe\0")),
-    "several pictures, of which none is there": with_segment(segment(0xE2, b"MPF\0II*\0")),
-    "several pictures, without a directory": with_segment(segment(0xE2, b"MPF\0")),
+    "several images, of which none is there": with_segment(segment(0xE2, b"MPF\0II*\0")),
+    "several images, without a directory": with_segment(segment(0xE2, b"MPF\0")),
     "profile without number": with_segment(segment(0xE2, b"ICC_PROFILE\0")),
     "photoshop block that ends early": with_segment(
         segment(0xED, b"Photoshop 3.0\x008BIM\4\4\0\0")

@@ -153,7 +153,7 @@ def test_a_part_that_somebody_removed_makes_its_shard_incomplete_again(folder):
         (5, 3000, 4000, "running"),
         (400, 10, 4000, "stopped"),
         (None, 10, 4000, "unknown"),
-        ("given back", 10, 4000, "unknown"),
+        ("given back", 10, 4000, "stopped"),
         ("given back", 3000, 4000, "stopped"),
         (None, 3000, 4000, "stopped"),
         (None, None, 10, "unknown"),

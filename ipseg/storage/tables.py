@@ -1,8 +1,9 @@
-"""Tables that are made once from released files, as Parquet on any filesystem."""
+"""Whole tables as Parquet on any filesystem."""
 
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,19 +12,24 @@ from ipseg.errors import SourceError
 from ipseg.storage.files import read_bytes, write_whole
 
 
-def write_table(url: str, table: pa.Table) -> None:
+def write_table(url: str, table: pa.Table, **options: Any) -> None:  # noqa: ANN401  (pyarrow's)
     """Writes a table atomically.
+
+    Args:
+        url: of the file.
+        table: in memory.
+        options: of `pyarrow.parquet.write_table`.
 
     Raises:
         OSError: it cannot be written.
     """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", **options)
     write_whole(url, buffer.getvalue())
 
 
 def read_table(url: str, remedy: str) -> pa.Table:
-    """Reads a table written by `write_table`.
+    """Reads a table that was made once from other files.
 
     Args:
         url: of the file.
