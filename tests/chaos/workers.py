@@ -172,13 +172,14 @@ def machine_killed(place: Place, chance: random.Random, findings: Findings) -> N
         stall_seconds=60.0 if replaced else 15.0,
     )
     nodes = [_add_node(place)]
-    (raylet,) = nodes[0].all_processes[PROCESS_TYPE_RAYLET]
-    raylet = psutil.Process(raylet.process.pid)
+    (started,) = nodes[0].all_processes[PROCESS_TYPE_RAYLET]
+    raylet = psutil.Process(started.process.pid)
 
     def strike() -> bool:
         there = [psutil.Process(pid) for pid in workers(WORK, raylet.pid)]
         if not there or not kill(raylet):
             return False
+        started.process.wait()  # reaped, as by a machine's init: to its workers a zombie lives
         findings.check(all(gone(each, 30) for each in there), "workers outlive their raylet")
         if replaced:
             with patch.object(Node, "_register_shutdown_hooks"):  # only for the main thread
