@@ -136,21 +136,20 @@ class Review:
         others = self._of_place.get((key, found.concept, found.instance), [])
         verdict = _AUTO
         for each in others:
-            if each.mask is not None and each.mask != mask:
+            if each.mask != mask:
                 verdict = _after(verdict, each)
         return None if verdict.status == "auto" else verdict.status
 
 
 def _after(verdict: Verdict, decision: Decision) -> Verdict:
     """What holds when one more decision is made."""
-    known = {"by": decision.who, "sampled": decision.sampled, "rule": False}
+    known = replace(verdict, by=decision.who, sampled=decision.sampled, reason=decision.reason)
     if decision.decision == "reject":
-        return replace(verdict, status="rejected", reason=decision.reason, **known)
-    if decision.decision == "edit":
-        return replace(
-            verdict, status="edited", reason=None, segmentation=decision.segmentation, **known
-        )
-    status: Status = "edited" if verdict.segmentation is not None else "accepted"
-    if decision.decision == "relabel":
-        return replace(verdict, status=status, reason=None, concept=decision.relabel, **known)
-    return replace(verdict, status=status, reason=None, **known)
+        return replace(known, status="rejected")
+    segmentation = decision.segmentation or verdict.segmentation
+    return replace(
+        known,
+        status="accepted" if segmentation is None else "edited",
+        segmentation=segmentation,
+        concept=decision.relabel or verdict.concept,
+    )
