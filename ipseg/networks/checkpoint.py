@@ -2,28 +2,46 @@
 
 from __future__ import annotations
 
+import argparse
 import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from ipseg.errors import WeightsError
 
 _LISTED = 3  # names in an error message; the rest is counted
+# What checkpoints of a training have beside tensors: its options, and its last scores. None of it
+# runs code.
+_HARMLESS = [
+    argparse.Namespace,
+    np.dtype,
+    np.dtypes.Float64DType,
+    np.dtypes.Float32DType,
+    (np.float64(0).__reduce__()[0], "numpy.core.multiarray.scalar"),
+    (np.float64(0).__reduce__()[0], "numpy._core.multiarray.scalar"),
+]
 
 
-def read_state_dict(path: str | Path) -> dict[str, Tensor]:
+def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tensor]:
     """Name -> tensor, on the CPU. Never executes code from the file (`weights_only=True`).
+
+    Args:
+        path: of the file.
+        key: under which the state dict is, in a checkpoint of a training; None if it is all there
+            is.
 
     Raises:
         WeightsError: the file is missing, truncated, contains more than tensors, or no state dict.
     """
     remedy = "get it again with `ipseg weights fetch PROFILE`"
     try:
-        found = torch.load(path, map_location="cpu", weights_only=True)
+        with torch.serialization.safe_globals(_HARMLESS if key else []):
+            found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's message suggests loading the file anyway, so it is not repeated here.
         code = re.search(r"GLOBAL (\S+)", str(error))
@@ -38,6 +56,13 @@ def read_state_dict(path: str | Path) -> dict[str, Tensor]:
             f"cannot read weights file {path}: missing, truncated or not a PyTorch file "
             f"({reason}); {remedy}"
         ) from error
+    if key is not None:
+        if not isinstance(found, Mapping) or key not in found:
+            raise WeightsError(
+                f"weights file {path} has no '{key}', under which this network's checkpoint keeps "
+                f"its tensors; name the right file in the setting `weights`"
+            )
+        found = found[key]
     if not isinstance(found, Mapping) or not all(isinstance(v, Tensor) for v in found.values()):
         raise WeightsError(
             f"weights file {path} contains a {type(found).__name__}, not a plain state dict (names "

@@ -1,0 +1,63 @@
+"""Points to masks, many at once, in small batches: as PerSense asks a segmenter.
+
+Source: PerSense (Siddiqui et al., BMVC 2025), facts about its released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+
+from ipseg.methods.persense.idm import Points
+from ipseg.segmenters import GuidedSegmenter, Segmenter
+from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
+from ipseg.segmenters.refinement import TOGETHER, again, only, refine
+
+
+def prompts_at(points: Points) -> list[PointPrompt]:
+    """One prompt of one point on the object for each of (n, 2) points."""
+    return [
+        PointPrompt(each[None].astype(np.float32), np.ones(1, np.int8))
+        for each in np.asarray(points)
+    ]
+
+
+def refined(
+    segmenter: Segmenter,
+    embedding: Any,  # noqa: ANN401
+    points: Points,
+    guidance: Guidance | None,
+) -> Iterator[Decoded]:
+    """Each point in two passes: guided by the target, then from the logits of the best candidate.
+
+    Args:
+        segmenter: what `embedding` comes from.
+        embedding: of the image.
+        points: (n, 2) in pixels of the image.
+        guidance: of the decoder; None, or a segmenter that cannot be guided, goes by the point
+            alone.
+
+    Yields:
+        The candidate with the highest predicted IoU, in order of the points.
+    """
+    for prompts in _chunks(prompts_at(points)):
+        if guidance is not None and isinstance(segmenter, GuidedSegmenter):
+            guided = segmenter.decode_guided(embedding, prompts, [guidance] * len(prompts))
+            first = [only(each, int(np.argmax(each.predicted_iou))) for each in guided]
+        else:
+            first = refine(segmenter, embedding, prompts)
+        yield from refine(segmenter, embedding, list(map(again, prompts, first)))
+
+
+def once(segmenter: Segmenter, embedding: Any, points: Points) -> Iterator[Decoded]:  # noqa: ANN401
+    """Each point in one pass; the candidate with the highest predicted IoU, in order."""
+    for prompts in _chunks(prompts_at(points)):
+        yield from refine(segmenter, embedding, prompts)
+
+
+def _chunks(prompts: Sequence[PointPrompt]) -> Iterator[Sequence[PointPrompt]]:
+    """Few at a time: all masks of a crowd on a large image would not fit into memory."""
+    for start in range(0, len(prompts), TOGETHER):
+        yield prompts[start : start + TOGETHER]

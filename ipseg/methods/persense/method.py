@@ -1,0 +1,107 @@
+"""PerSense as a method.
+
+prompts:  read -> decode -> support -> describe                    => bank: the object's feature
+images:   read -> decode -> compare -> ground -> exemplar -> count -> select -> feedback
+                                                        -> count -> select -> segment => objects
+
+All steps run in one worker, which encodes an image once for each network.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from ipseg.bank import Bank
+from ipseg.counters import Counter
+from ipseg.detectors import Detector
+from ipseg.errors import ConfigError
+from ipseg.features import Extractor
+from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.ipseg.steps import DescribePrompt, Match, merged
+from ipseg.methods.method import Method
+from ipseg.methods.persense.persense import PerSense
+from ipseg.methods.persense.steps import (
+    Begin,
+    Compare,
+    Count,
+    DescribeTarget,
+    FeedBack,
+    FirstExemplar,
+    Ground,
+    SegmentInstances,
+    Select,
+)
+from ipseg.rows import Arrays, Step
+from ipseg.segmenters import FeatureSegmenter, Segmenter
+
+
+@dataclass(frozen=True)
+class PerSenseMethod(Method):
+    """Every instance of a concept in images that hold many.
+
+    Attributes:
+        segmenter: points to masks; the released SAM is guided by the example, others are not.
+        counter: how many there are, and where.
+        detector: finds the concept's name in an image; None goes by similarity alone.
+        features: kind -> extractor, for similarity with the example; with none, it is by the
+            segmenter's own features.
+        matching: how the maps of several extractors become one.
+        persense: the method's own settings.
+    """
+
+    segmenter: Segmenter
+    counter: Counter
+    detector: Detector | None = None
+    features: dict[str, Extractor] = field(default_factory=dict)
+    matching: Matching = field(default_factory=Matching)
+    persense: PerSense = field(default_factory=PerSense)
+
+    def __post_init__(self) -> None:
+        if not self.extractors and not isinstance(self.segmenter, FeatureSegmenter):
+            raise ConfigError(
+                f"{type(self.segmenter).__name__} has no features to compare images by: set "
+                f"features.KIND.weight, or another segmenter.kind"
+            )
+
+    @property
+    def extractors(self) -> dict[str, Extractor]:
+        """Those in use, in the order of the profile."""
+        return {kind: each for kind, each in self.features.items() if each.weight != 0}
+
+    def prompt_steps(self) -> list[Step]:
+        """See `Method.prompt_steps`."""
+        if self.extractors:
+            return [DescribePrompt(self._unweighted())]
+        return [DescribeTarget(self.segmenter, self.persense.mask_value)]
+
+    def merge(self, shots: Sequence[Arrays]) -> Arrays:
+        """See `Method.merge`."""
+        return merged(self.extractors, shots) if self.extractors else super().merge(shots)
+
+    def image_steps(self, bank: Bank) -> list[Step]:
+        """See `Method.image_steps`."""
+        settings, by_features = self.persense, bool(self.extractors)
+        looking = (self.segmenter, settings, bank, by_features)
+        count = Count(self.counter, settings.idm, settings.ppsm)
+        return [
+            self._compare(bank),
+            Begin(bank) if self.detector is None else Ground(self.detector, settings, bank),
+            FirstExemplar(*looking),
+            count,
+            Select(*looking, last=False),
+            FeedBack(*looking, most=self.counter.exemplars),
+            replace(count),
+            Select(*looking, last=True),
+            SegmentInstances(self.segmenter, settings.nms),
+        ]
+
+    def _compare(self, bank: Bank) -> Step:
+        if not self.extractors:
+            return Compare(self.segmenter, bank)
+        weights = {kind: each.weight for kind, each in self.extractors.items()}
+        return Match(self._unweighted(), weights, self.matching, bank)
+
+    def _unweighted(self) -> dict[str, Extractor]:
+        """The same with weights of 1, so that steps whose features are equal are equal."""
+        return {kind: replace(each, weight=1.0) for kind, each in self.extractors.items()}  # type: ignore[type-var]

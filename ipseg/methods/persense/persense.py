@@ -1,0 +1,59 @@
+"""PerSense's own settings.
+
+Source: PerSense (Siddiqui et al., BMVC 2025) and PerSense++ (arXiv 2508.14660), facts about their
+released code. Settings with the value `released` do as that code does; the others are without its
+mistakes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from ipseg.methods.persense.exemplar import InitialPoint
+from ipseg.methods.persense.feedback import Feedback
+from ipseg.methods.persense.idm import InstanceDetection
+from ipseg.methods.persense.ppsm import PointSelection
+
+_GREY = {"released": 255, "fixed": 247}  # 247 / 2 is the mean that a cell has to be above
+
+
+@dataclass(frozen=True)
+class PerSense:
+    """The method.
+
+    Attributes:
+        initial_point: of the first exemplar: `released` takes the middle of the best box that has
+            the concept's name, `paper` the most similar pixel in it. Without a detector it is the
+            most similar pixel of the image.
+        attention_map: `released` stretches the map that guides the decoder over the padding of an
+            image that is not square; `fixed` leaves it in its place.
+        prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
+            it as with the masks of PerSense-D (`released`).
+        names: concept -> what a detector is asked for; its own name where it is not among them.
+        idm: how points are taken from a density.
+        ppsm: which points are kept.
+        feedback: which masks become exemplars of the second count.
+        nms: masks that overlap a better one of their concept by so much (IoU) are left out; None
+            keeps all, as released.
+    """
+
+    initial_point: InitialPoint = "paper"
+    attention_map: Literal["released", "fixed"] = "fixed"
+    prototype_mask: Literal["released", "fixed"] = "fixed"
+    names: dict[str, str] = field(default_factory=dict)
+    idm: InstanceDetection = field(default_factory=InstanceDetection)
+    ppsm: PointSelection = field(default_factory=PointSelection)
+    feedback: Feedback = field(default_factory=Feedback)
+    nms: Annotated[float, Field(gt=0, le=1)] | None = 0.7
+
+    @property
+    def mask_value(self) -> int:
+        """Grey of the example's object when its mask is brought to the features."""
+        return _GREY[self.prototype_mask]
+
+    def name_of(self, concept: str) -> str:
+        """What a detector is asked for."""
+        return self.names.get(concept, concept.replace("_", " "))
