@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from ipseg.crowd import CROWD, Crowd
 from ipseg.objects import OBJECT, POINT, RLE_TYPE, Object, decode_points, encode_points
 from ipseg.rows import Row
 
@@ -154,6 +155,12 @@ COLUMNS: dict[str, Column] = {
         pa.list_(pa.list_(POINT)),
         lambda points: [encode_points(each) for each in points],
         lambda items: [decode_points(each) for each in items],
+    ),
+    "crowds": Column(
+        "what is known of each concept where instances are counted",
+        pa.list_(CROWD),
+        lambda crowds: [each.record() for each in crowds],
+        lambda records: [Crowd.from_record(each) for each in records],
     ),
     "objects": Column(
         "objects found",

@@ -30,10 +30,18 @@ SEGMENTERS = {
     "segment_anything": "ipseg.segmenters.segment_anything:SegmentAnything",
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
+COUNTERS = {
+    "dsalvanet": "ipseg.counters.dsalvanet:DSALVANet",
+    "countr": "ipseg.counters.countr:CounTR",
+}
+DETECTORS = {
+    "grounding_dino": "ipseg.detectors.grounding_dino:GroundingDino",
+}
 METHODS = {
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
+    "persense": "ipseg.methods.persense.method:PerSenseMethod",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

@@ -13,7 +13,9 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from ipseg.components import FEATURES, SALIENCY, SEGMENTERS, load_class
+from ipseg.components import COUNTERS, DETECTORS, FEATURES, SALIENCY, SEGMENTERS, load_class
+from ipseg.counters import Counter
+from ipseg.detectors import Detector
 from ipseg.errors import ConfigError
 from ipseg.features import Extractor
 from ipseg.saliency import Saliency
@@ -24,6 +26,8 @@ REGISTRIES: dict[Any, Mapping[str, str]] = {
     Saliency: SALIENCY,
     Segmenter: SEGMENTERS,
     Extractor: FEATURES,
+    Counter: COUNTERS,
+    Detector: DETECTORS,
 }
 
 

@@ -17,7 +17,7 @@ from ipseg.errors import WeightsError
 _LISTED = 3  # names in an error message; the rest is counted
 # What checkpoints of a training have beside tensors: its options, and its last scores. None of it
 # runs code.
-_HARMLESS = [
+HARMLESS = [
     argparse.Namespace,
     np.dtype,
     np.dtypes.Float64DType,
@@ -40,7 +40,7 @@ def read_state_dict(path: str | Path, key: str | None = None) -> dict[str, Tenso
     """
     remedy = "get it again with `ipseg weights fetch PROFILE`"
     try:
-        with torch.serialization.safe_globals(_HARMLESS if key else []):
+        with torch.serialization.safe_globals(HARMLESS if key else []):
             found = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         # PyTorch's message suggests loading the file anyway, so it is not repeated here.

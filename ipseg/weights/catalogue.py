@@ -8,12 +8,16 @@ from typing import Any, Literal
 
 from ipseg.networks.models import is_hub_id
 
-Layout = Literal["transformers", "diffusers", "file"]
+Layout = Literal["transformers", "grounding", "diffusers", "file"]
 
 # Required files of a hub folder; others are not needed. Older .bin files replace missing
 # .safetensors files.
 FILES: dict[Layout, tuple[str, ...]] = {
     "transformers": ("config.json", "preprocessor_config.json", "model.safetensors"),
+    "grounding": (
+        *("config.json", "preprocessor_config.json", "model.safetensors"),
+        *("vocab.txt", "tokenizer_config.json"),
+    ),
     "diffusers": (
         *("unet/config.json", "unet/diffusion_pytorch_model.safetensors"),
         *("vae/config.json", "vae/diffusion_pytorch_model.safetensors"),
@@ -28,6 +32,8 @@ OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
 _ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
+_DSALVANET = "https://github.com/kadvinj/DSALVANet"
+_COUNTR = "https://github.com/Verg-Avesta/CounTR"
 _SETTINGS = ("weights", "odise")  # settings of components with the name of weights
 
 
@@ -64,6 +70,11 @@ CATALOGUE: dict[str, Source] = {
     "cornet_rgb_duts_tr.pth": Source(
         "MIT (its repository's)", True, 114, "file", "https://github.com/moothes/A2S-v2"
     ),
+    "checkpoint_200.pth": Source(
+        "none given: all rights reserved", False, None, "file", _DSALVANET
+    ),
+    "FSC147.pth": Source("MIT (its repository's)", True, None, "file", _COUNTR),
+    "IDEA-Research/grounding-dino-tiny": Source("Apache-2.0", True, 690, "grounding"),
     "facebook/dinov2-small": Source("Apache-2.0", True, 88),
     "facebook/dinov2-base": Source("Apache-2.0", True, 346),
     "facebook/dinov2-with-registers-base": Source("Apache-2.0", True, 346),
@@ -150,5 +161,7 @@ def folder_layout(parts: Iterable[str]) -> Layout:
 
     An extractor is a setting of the method and of the steps that use it.
     """
-    diffusion = any(part.rpartition(".")[2] == "stable_diffusion" for part in parts)
-    return "diffusers" if diffusion else "transformers"
+    kinds = {part.rpartition(".")[2] for part in parts}
+    if "stable_diffusion" in kinds:
+        return "diffusers"
+    return "grounding" if "detector" in kinds else "transformers"

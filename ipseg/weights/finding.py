@@ -238,7 +238,9 @@ def _open_safetensors(path: Path) -> None:
 def _open_pickle(path: Path) -> None:
     import torch
 
-    with warnings.catch_warnings():
+    from ipseg.networks.checkpoint import HARMLESS
+
+    with warnings.catch_warnings(), torch.serialization.safe_globals(HARMLESS):
         warnings.simplefilter("ignore")  # about foreign pickles, which fail then
         try:
             torch.load(path, map_location="cpu", mmap=True, weights_only=True)

@@ -23,13 +23,22 @@ from ipseg.errors import OutputError
 from ipseg.features.odise import ODISE_PREFIX, odise_shapes
 from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from ipseg.networks.pretrained import quiet
-from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+from ipseg.weights.architectures import (
+    CORNET_FILE,
+    COUNTER_FILES,
+    FOLDERS,
+    GROUNDING_WORDS,
+    SAM_FILES,
+    SAM_FOLDERS,
+    networks,
+)
 from ipseg.weights.finding import TINY_MARK
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
 _ODISE_FILE = "odise_label_coco_50e-b67d2efc.pth"
 _DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
+_GROUNDING = "IDEA-Research/grounding-dino-tiny"
 _IMAGENET = {"image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
 _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
@@ -98,6 +107,11 @@ def _write_all(folder: Path) -> None:
         with torch.device("meta"):
             network = networks(name, tiny=True)[""]
         torch.save(random_state(network, name), folder / name)
+    for name, key in COUNTER_FILES.items():
+        with torch.device("meta"):
+            network = networks(name, tiny=True)[""]
+        torch.save({key: random_state(network, name)}, folder / name)
+    _write_words(folder / _GROUNDING)
     torch.save({"model": _odise()}, folder / _ODISE_FILE)
 
 
@@ -110,7 +124,8 @@ def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
         network: for names, shapes and values of integer tensors.
         name: of the weights.
     """
-    make = _filters if name == CORNET_FILE else _normal
+    # These have a ResNet, which has one size.
+    make = _filters if name == CORNET_FILE or name in COUNTER_FILES else _normal
     return {
         key: _random_tensor(f"{name} {key}", tensor, make)
         for key, tensor in network.state_dict().items()
@@ -133,6 +148,8 @@ def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
     if key.endswith(("layers.2.bias", "proj_out.bias")):  # outputs of SAM
         # Masks do not fill the image, and predicted IoUs are in [0, 1].
         return values + (-0.4 if "hypernetworks" in key else 0.5)
+    if key.endswith(("regressor.8.bias", "decode_head3.3.bias")):
+        return values + 0.5  # something is counted
     return values + key.endswith(("weight", "lambda1"))  # of norms and residual branches
 
 
@@ -176,6 +193,18 @@ def _write_tokenizer(folder: Path) -> None:
     special = {"bos_token": start, "eos_token": end, "unk_token": end, "pad_token": end}
     _write_json(folder / "special_tokens_map.json", special)
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": 77, **special}
+    _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_words(folder: Path) -> None:
+    """BERT's tokenizer with letters as words, and its marks where a detector expects them."""
+    letters = [chr(ord("a") + number) for number in range(26)]
+    words = [f"[unused{number}]" for number in range(GROUNDING_WORDS)]
+    words[:1], words[100:104] = ["[PAD]"], ["[UNK]", "[CLS]", "[SEP]", "[MASK]"]
+    words[1012], words[1029] = ".", "?"
+    words[200:226], words[300:326] = letters, [f"##{letter}" for letter in letters]
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
+    settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
     _write_json(folder / "tokenizer_config.json", settings)
 
 

@@ -16,7 +16,7 @@ from ipseg.counters import Counter
 from ipseg.detectors import Detector
 from ipseg.methods.persam.reference import object_features
 from ipseg.methods.persense import similarity
-from ipseg.methods.persense.crowd import Crowd
+from ipseg.crowd import Crowd
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
 from ipseg.methods.persense.idm import InstanceDetection, to_levels

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from ipseg.methods.persense.idm import Points
+Points = npt.NDArray[np.int64]  # (n, 2) x, y in whole pixels
 
 Boxes = npt.NDArray[np.float64]  # (n, 4) x, y, x, y in pixels, first and last column and row
 
