@@ -19,7 +19,7 @@ from ipseg.counters.countr_network import CROP, PATCH
 from ipseg.networks.pixels import to_pixels
 from ipseg.rows import Image
 
-_STEP = 128  # pixels from one window to the next
+_STEPS = 3  # from one window to the next it is a third of its width
 _TILES = 3  # along each side
 _SMALL = 10  # pixels: exemplars that are smaller are counted in tiles
 
@@ -118,7 +118,7 @@ def resized(maps: Tensor, size: tuple[int, int], *, antialias: bool) -> Tensor:
 
 def starts(width: int, side: int) -> list[int]:
     """First columns of the windows over a width >= side; the last one ends with it."""
-    return [*range(0, width - side, _STEP), width - side]
+    return [*range(0, width - side, side // _STEPS), width - side]
 
 
 def windows(pixels: Tensor) -> Tensor:

@@ -277,7 +277,7 @@ def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
 
 def _counter(name: str, *, tiny: bool) -> Network:
     if name == "FSC147.pth":
-        small = CountrArchitecture(24, 64, 1, 32, 1, (8, 8, 8), 8)
+        small = CountrArchitecture(6, 64, 1, 32, 1, (8, 8, 8), 8)
         return CounTRNetwork(small if tiny else CountrArchitecture())
     few = DsalvanetArchitecture(width=16, blocks=1, layers=(1, 1, 1, 1), base=8)
     return DSALVANetwork(few if tiny else DsalvanetArchitecture())

@@ -38,9 +38,11 @@ _QUICK = {
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
+    "counter.side": 128,
+    "detector.short_side": 96,
 }
 # What a sweep is made of beside another support: the first that a method has.
-_SWEPT = ("points.k=8", "persam.topk=2")
+_SWEPT = ("points.k=8", "persam.topk=2", "persense.idm.hybrid=true")
 
 # How far the same work may differ, done in another batch or by another process.
 _LAST_DIGITS = 1e-5
