@@ -8,11 +8,6 @@ from __future__ import annotations
 _VOWELS_WITH_ES = "aiou"
 
 
-def noun(answer: str) -> str:
-    """The last word of what a language model says an object is, without full stops."""
-    words = answer.split()
-    return words[-1].replace(".", "") if words else ""
-
 
 def plural(name: str) -> str:
     """ "all " and the plural, by rules on its last letters that fit most English nouns."""
