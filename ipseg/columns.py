@@ -174,6 +174,12 @@ COLUMNS: dict[str, Column] = {
         lambda objects: [each.record() for each in objects],
         lambda records: [Object.from_record(each) for each in records],
     ),
+    "kept_crowds": Column(
+        "crowds of other concepts that an earlier run found",
+        pa.list_(CROWD),
+        lambda crowds: [each.record() for each in crowds],
+        lambda records: [Crowd.from_record(each) for each in records],
+    ),
     "kept_metrics": Column("metrics of an earlier run for other concepts", pa.list_(METRIC)),
     "metrics": Column("comparison with the ground truth, one for each ask", pa.list_(METRIC)),
     "chain_errors": Column("chains that failed on the row, others did not", pa.list_(CHAIN_ERROR)),

@@ -27,6 +27,7 @@ Status = Literal[
 
 CROWD = pa.struct(
     [
+        ("variant", pa.string()),  # settings that found it; "" where there is one set of settings
         ("concept", pa.string()),
         ("category_id", pa.int32()),
         ("named", pa.list_(pa.list_(pa.float64(), 4))),  # null: nothing was asked for boxes
@@ -57,6 +58,7 @@ class Crowd:
         total: sum of the density.
         notes: statuses, in the order in which they were noted.
         ended: whether the search is over.
+        variant: label of the settings that found it, "" where there is one set of settings.
     """
 
     concept: str
@@ -69,6 +71,7 @@ class Crowd:
     total: float = 0.0
     notes: tuple[str, ...] = ()
     ended: bool = False
+    variant: str = ""
 
     def noted(self, status: Status) -> Crowd:
         """The same with a status, once."""

@@ -34,7 +34,7 @@ from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
 from pipeline.runfolder.manifest import weights_identity
 from pipeline.runfolder.open_run import open_run
-from pipeline.runfolder.sink import KEPT, OBJECTS, ShardWriter
+from pipeline.runfolder.sink import CROWDS, KEPT, OBJECTS, ShardWriter
 from pipeline.sources.source import Source
 from pipeline.stages.stage import build_stages
 
@@ -168,9 +168,11 @@ def run_job(job: Job) -> Done:
                 random_weights=job.random_weights,
                 **job.about,
             )
+            also = counted(steps)
+            writer = ShardWriter(job.out, by, (*OBJECTS, *also), carried=source.carried)
             work = Work(
-                *(source, steps, SOURCE_COLUMNS, OUTPUT_COLUMNS),
-                *(ShardWriter(job.out, by, carried=source.carried), runtime.part_rows, job.retry),
+                *(source, steps, SOURCE_COLUMNS, (*OUTPUT_COLUMNS, *also)),
+                *(writer, runtime.part_rows, job.retry),
                 earlier=run.earlier_runs,
                 missing=run.missing(job.looks_for),
                 check_content=job.check_content,
@@ -208,6 +210,11 @@ def image_steps(job: Job, banks: Mapping[str, Bank]) -> list[Step]:
     steps = [*image_chain(job.variants, banks), *job.steps, *judge]
     check_chain(steps, SOURCE_COLUMNS)
     return steps
+
+
+def counted(steps: Sequence[Step]) -> tuple[str, ...]:
+    """The column of counts, where a step provides it."""
+    return (CROWDS,) if any(CROWDS in step.provides for step in steps) else ()
 
 
 def _check_stages(job: Job, engine: Engine, steps: Sequence[Step]) -> None:

@@ -129,7 +129,8 @@ def image_chain(variants: Mapping[str, Settings], banks: Mapping[str, Bank]) -> 
         )
         for label, settings in variants.items()
     }
-    return side_by_side(chains, "objects", len(_heads(next(iter(variants.values())))))
+    heads = len(_heads(next(iter(variants.values()))))
+    return side_by_side(chains, "objects", heads, also=("crowds",))
 
 
 def _heads(settings: Settings) -> list[Step]:

@@ -151,17 +151,26 @@ class Collect(Step):
     Attributes:
         leaves: label of a chain -> the branch that ends it.
         column: that each chain provides, a list; its items get the label of their chain.
+        also: the same of columns that only some of the chains provide.
     """
 
     leaves: dict[str, Branch]
     column: str
+    also: tuple[str, ...] = ()
 
     name = "collect"
 
     def __post_init__(self) -> None:
-        columns = dict.fromkeys(leaf.column(self.column) for leaf in self.leaves.values())
+        columns = dict.fromkeys(
+            leaf.column(name)
+            for leaf in self.leaves.values()
+            for name in (self.column, *_provided(leaf, self.also))
+        )
         self.requires = tuple(columns)  # type: ignore[misc]
-        self.provides = (self.column, "chain_errors")  # type: ignore[misc]
+        self.also = tuple(
+            name for name in self.also if any(_provided(b, (name,)) for b in self.leaves.values())
+        )
+        self.provides = (self.column, *self.also, "chain_errors")  # type: ignore[misc]
         self.uses = ("chain_errors",)  # type: ignore[misc]
 
     def __call__(self, rows: list[Row]) -> list[Row]:
@@ -169,23 +178,34 @@ class Collect(Step):
         return [self._collect(row) for row in rows]
 
     def _collect(self, row: Row) -> Row:
-        found, errors = [], []
+        found: dict[str, list[Any]] = {name: [] for name in (self.column, *self.also)}
+        errors = []
         for label, leaf in self.leaves.items():
             lost = next((e for e in row.get("chain_errors", ()) if e["chain"] in leaf.path), None)
             if lost is None:
-                found += [_labelled(item, label) for item in row[leaf.column(self.column)]]
+                for name in _provided(leaf, tuple(found)):
+                    found[name] += [_labelled(item, label) for item in row[leaf.column(name)]]
             else:
                 errors.append({**lost, "chain": label})
         if len(errors) == len(self.leaves):
             return {**row, **{name: errors[0][name] for name in ERROR_COLUMNS}}
-        return {**row, self.column: found, "chain_errors": errors}
+        return {**row, **found, "chain_errors": errors}
+
+
+def _provided(leaf: Branch, names: tuple[str, ...]) -> list[str]:
+    return [name for name in names if name in leaf.step.provides]
 
 
 def _labelled(item: Any, label: str) -> Any:  # noqa: ANN401  (an object or a prompt)
     return {**item, "chain": label} if isinstance(item, dict) else replace(item, variant=label)
 
 
-def side_by_side(chains: Mapping[str, Sequence[Step]], column: str, heads: int = 0) -> list[Step]:
+def side_by_side(
+    chains: Mapping[str, Sequence[Step]],
+    column: str,
+    heads: int = 0,
+    also: tuple[str, ...] = (),
+) -> list[Step]:
     """One chain that does what several do, nothing twice.
 
     Args:
@@ -194,6 +214,7 @@ def side_by_side(chains: Mapping[str, Sequence[Step]], column: str, heads: int =
         column: that holds each chain's results, a list.
         heads: so many steps at the beginning of each chain keep their place from the beginning;
             others are placed by their distance from the end, where methods have the most in common.
+        also: columns, lists as well, that the last steps of some chains provide.
     """
     if len(chains) == 1:
         return list(next(iter(chains.values())))
@@ -213,7 +234,7 @@ def side_by_side(chains: Mapping[str, Sequence[Step]], column: str, heads: int =
         steps += [SideBySide((branch,)) for branch in local]
         if others := tuple(branch for branch in levels[level] if branch not in local):
             steps.append(SideBySide(others))
-    return [*steps, Collect(leaves, column)]
+    return [*steps, Collect(leaves, column, also)]
 
 
 def _tree(chains: Mapping[str, Sequence[Step]]) -> tuple[list[Branch], dict[str, Branch]]:

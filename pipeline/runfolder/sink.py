@@ -11,6 +11,7 @@ from uuid import uuid4
 import pyarrow as pa
 
 from ipseg.columns import COLUMNS, ERROR_COLUMNS, column, to_table
+from ipseg.crowd import Crowd
 from ipseg.errors import OutputError
 from ipseg.objects import Object
 from ipseg.rows import Row, is_failed
@@ -22,7 +23,8 @@ from pipeline.sources.shard import key_hash
 POISONED = "PoisonedRow"
 OBJECTS = ("objects", "metrics", "chain_errors")  # what a run writes of each image
 
-KEPT = {"objects": "kept_objects", "metrics": "kept_metrics"}
+CROWDS = "crowds"  # beside them, where instances are counted
+KEPT = {"objects": "kept_objects", "metrics": "kept_metrics", CROWDS: "kept_crowds"}
 _ROW = ("key", "uri", "width", "height", "version", "content_hash")
 
 
@@ -155,8 +157,8 @@ def _with_kept(row: Row, lists: Sequence[str]) -> Row:
     return whole
 
 
-def _concept(item: Object | Mapping[str, Any]) -> str:
-    return item.concept if isinstance(item, Object) else str(item["concept"])
+def _concept(item: Object | Crowd | Mapping[str, Any]) -> str:
+    return str(item["concept"]) if isinstance(item, Mapping) else item.concept
 
 
 def check_writable(url: str) -> str:

@@ -21,7 +21,7 @@ from ipseg.storage.addresses import fetch
 from pipeline.runfolder.finished import BROKEN, Finished
 from pipeline.runfolder.ledger import Ledger
 from pipeline.runfolder.parts import read_batches
-from pipeline.runfolder.sink import KEPT
+from pipeline.runfolder.sink import CROWDS, KEPT, OBJECTS
 from pipeline.runfolder.status import GONE
 from pipeline.sources.shard import Shard, key_hash
 
@@ -97,10 +97,11 @@ class Unfinished:
 
 
 def _results(part: str) -> dict[bytes, Row]:
-    """Key hash -> objects and metrics of a row, as columns that are kept beside new ones."""
+    """Key hash -> objects, metrics and crowds of a row, as columns kept beside new ones."""
     rows: dict[bytes, Row] = {}
-    for batch in read_batches(part, ["key_hash", *KEPT]):
-        results = from_table(pa.Table.from_batches([batch.select(list(KEPT))]))
+    for batch in read_batches(part, ["key_hash", *OBJECTS[:2]], optional=[CROWDS]):
+        here = [name for name in KEPT if name in batch.schema.names]
+        results = from_table(pa.Table.from_batches([batch.select(here)]))
         for key, record in zip(batch["key_hash"].to_pylist(), results, strict=True):
             rows[key] = {kept: record.get(name, []) for name, kept in KEPT.items()}
     return rows

@@ -25,7 +25,7 @@ def case(groups, kernels, dilation, seed):
 def test_both_ways_are_the_same_to_1e_5(groups, kernels, dilation):
     given = case(groups, kernels, dilation, seed=groups + kernels)
     compiled, plain = deformable_convolution(*given), in_plain_torch(*given)
-    assert compiled.abs().mean() > 0.1
+    assert compiled.abs().mean() > 0.05
     torch.testing.assert_close(plain, compiled, rtol=0, atol=1e-5)
 
 

@@ -24,7 +24,7 @@ def points(density, least=30, shape=None, **settings):
 
 def test_each_blob_gives_a_point_at_its_middle():
     found = points(blobs([(40, 60, 6, 1), (150, 60, 8, 0.7), (90, 200, 5, 0.9)]))
-    assert sorted(map(tuple, found)) == pytest.approx([(40, 60), (90, 200), (150, 60)], abs=1)
+    np.testing.assert_allclose(sorted(found.tolist()), [(40, 60), (90, 200), (150, 60)], atol=1)
 
 
 def test_a_density_on_another_grid_covers_the_image():
@@ -34,15 +34,14 @@ def test_a_density_on_another_grid_covers_the_image():
 
 def test_blobs_that_touch_are_told_apart_by_what_lies_deep_within():
     single = [(20 + 40 * i, 20 + 40 * j, 4, 1) for i in range(6) for j in range(3)]
-    pair = [(100, 200, 14, 1), (146, 200, 14, 1)]
+    pair = [(80, 200, 14, 1), (130, 200, 14, 1)]
     density = blobs([*single, *pair])
     both = points(density)
     assert len(both) == len(single) + 3  # two children, and the centre of the whole
-    np.testing.assert_allclose(sorted(both[:2].tolist()), [(100, 200), (146, 200)], atol=4)
+    np.testing.assert_allclose(sorted(both[:2].tolist()), [(80, 200), (130, 200)], atol=4)
     children = points(density, parents_in_points="children")
-    assert {*map(tuple, both)} - {*map(tuple, children)} == {(122, 200)} or len(children) == len(
-        both
-    ) - 1
+    (parent,) = {*map(tuple, both.tolist())} - {*map(tuple, children.tolist())}
+    np.testing.assert_allclose(parent, (105, 200), atol=2)
 
 
 @pytest.mark.parametrize(("count", "found"), [(5, 0), (6, 1)])
