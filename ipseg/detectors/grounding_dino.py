@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from transformers import BertTokenizer, GroundingDinoForObjectDetection
 
 from ipseg.detectors import Detections
+from ipseg.errors import WeightsError
 from ipseg.networks.models import Models
 from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised, to_pixels
 from ipseg.networks.pretrained import DAMAGED, Network, load_network, unreadable
@@ -97,6 +98,13 @@ class GroundingDino:
             self._tokens = BertTokenizer.from_pretrained(str(folder), local_files_only=True)
         except DAMAGED as error:
             raise unreadable(folder, error) from error
+        # Without its files, the library makes a tokenizer of five words.
+        known, needed = len(self._tokens), network.config.text_config.vocab_size
+        if known != needed:
+            raise WeightsError(
+                f"{folder} has {known} words for a network of {needed}: vocab.txt is missing or "
+                f"of another model; get it again with `ipseg weights fetch PROFILE`"
+            )
         network.model.backbone = EncodedBefore(network.model.backbone)
         self._network = network.to(models.torch_device())
         self._models = models
