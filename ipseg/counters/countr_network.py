@@ -90,7 +90,7 @@ def _attend(q: Tensor, k: Tensor, v: Tensor, width: int) -> Tensor:
     """(n, t, c), (n, s, c), (n, s, c) -> (n, t, c), in heads of so many channels."""
 
     def heads(x: Tensor) -> Tensor:
-        return x.unflatten(2, (-1, width)).transpose(1, 2)
+        return x.reshape(*x.shape[:2], -1, width).transpose(1, 2)
 
     found = functional.scaled_dot_product_attention(heads(q), heads(k), heads(v))
     return found.transpose(1, 2).flatten(2)
@@ -107,7 +107,8 @@ class SelfAttention(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """(n, t, c) -> (n, t, c)."""
-        return self.proj(_attend(*self.qkv(x).chunk(3, dim=2), width=self.head))
+        q, k, v = self.qkv(x).chunk(3, dim=2)
+        return self.proj(_attend(q, k, v, self.head))
 
 
 class CrossAttention(nn.Module):
@@ -252,7 +253,7 @@ class CounTRNetwork(nn.Module):
         x = tokens + self.decoder_pos_embed
         for block in self.decoder_blocks:
             x = block(x, shown)
-        x = self.decoder_norm(x).transpose(1, 2).unflatten(2, (self.grid, self.grid))
+        x = self.decoder_norm(x).transpose(1, 2).reshape(len(x), -1, self.grid, self.grid)
         for number in range(4):
             x = self.get_submodule(f"decode_head{number}")(x)
             x = functional.interpolate(x, scale_factor=2, mode="bilinear", align_corners=False)

@@ -100,9 +100,7 @@ class Resized:
         height, width = (each // _TILES for each in size)
         return torch.stack(
             [
-                resized(
-                    self.pixels[:, y : y + height, x : x + width], size, antialias=antialias
-                )
+                resized(self.pixels[:, y : y + height, x : x + width], size, antialias=antialias)
                 for y in (0, height, 2 * height)
                 for x in (0, width, 2 * width)
             ]
@@ -147,7 +145,9 @@ def assembled(tiles: Sequence[Tensor]) -> Tensor:
     """Densities (s, w) of the nine tiles, each over the whole -> one (s, w) with the same sum."""
     height, width = (each // _TILES for each in tiles[0].shape)
     enlarged = tiles[0].numel() / (height * width)  # a cell of the result holds so many of a tile
-    small = [functional.interpolate(t[None, None], (height, width), mode="area")[0, 0] for t in tiles]
+    small = [
+        functional.interpolate(t[None, None], (height, width), mode="area")[0, 0] for t in tiles
+    ]
     rows = [torch.cat(small[first : first + _TILES], dim=1) for first in (0, 3, 6)]
     whole = enlarged * torch.cat(rows)
     rest = (0, tiles[0].shape[1] - whole.shape[1], 0, tiles[0].shape[0] - whole.shape[0])

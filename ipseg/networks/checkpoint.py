@@ -7,6 +7,7 @@ import pickle
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -17,7 +18,7 @@ from ipseg.errors import WeightsError
 _LISTED = 3  # names in an error message; the rest is counted
 # What checkpoints of a training have beside tensors: its options, and its last scores. None of it
 # runs code.
-HARMLESS = [
+HARMLESS: list[Any] = [
     argparse.Namespace,
     np.dtype,
     np.dtypes.Float64DType,

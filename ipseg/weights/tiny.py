@@ -148,9 +148,9 @@ def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
     if key.endswith(("layers.2.bias", "proj_out.bias")):  # outputs of SAM
         # Masks do not fill the image, and predicted IoUs are in [0, 1].
         return values + (-0.4 if "hypernetworks" in key else 0.5)
-    if key.endswith(("regressor.8.bias", "decode_head3.3.bias")):
-        return values + 0.5  # something is counted
-    return values + key.endswith(("weight", "lambda1"))  # of norms and residual branches
+    counting = key.endswith(("regressor.8.bias", "decode_head3.3.bias"))  # outputs of counters
+    # Of norms and residual branches.
+    return values + (0.5 if counting else key.endswith(("weight", "lambda1")))
 
 
 def _normal(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Tensor:

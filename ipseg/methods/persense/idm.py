@@ -54,7 +54,7 @@ class InstanceDetection:
             each place once, sorted by x and y.
         """
         binary = cv2.erode((levels > least).astype(np.uint8), np.ones((3, 3), np.uint8))
-        contours = outer_contours(binary)
+        contours = outer_contours(np.asarray(binary, np.uint8))
         composite = composites(contours)
         found = [
             child

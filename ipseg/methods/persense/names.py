@@ -8,9 +8,8 @@ from __future__ import annotations
 _VOWELS_WITH_ES = "aiou"
 
 
-
 def plural(name: str) -> str:
-    """ "all " and the plural, by rules on its last letters that fit most English nouns."""
+    """The word "all" and the plural, by rules on its last letters that fit most English nouns."""
     last, before = name[-1:], name[-2:-1]
     if last == "s":
         return f"all {name}"

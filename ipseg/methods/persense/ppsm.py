@@ -27,15 +27,15 @@ class PointSelection:
     Attributes:
         ppsm_threshold: the least similarity is the largest one times sqrt(2) / count. `released`
             does so for any count but 1, for which it takes a half: for less than 1.41 nothing is
-            similar enough. `fixed` takes at most a half. `none` leaves similarity out, as PerSense++
-            does.
+            similar enough. `fixed` takes at most a half. `none` leaves similarity out, as in
+            PerSense++.
         ppsm_fallback_first_pass: what the first pass goes on with where no point is kept.
             `released` has none, and counts again by the first exemplar alone. `fixed` takes all
             points inside the boxes, or else all.
     """
 
     ppsm_threshold: Literal["released", "fixed", "none"] = "fixed"
-    ppsm_fallback_first_pass: Literal["released", "fixed"] = "fixed"
+    ppsm_fallback_first_pass: Literal["released", "fixed"] = "fixed"  # noqa: S105
 
     def threshold(self, similarity: Map, count: float) -> float:
         """The least similarity of a point.

@@ -13,10 +13,10 @@ import numpy as np
 
 from ipseg.bank import Bank
 from ipseg.counters import Counter
+from ipseg.crowd import Crowd
 from ipseg.detectors import Detector
 from ipseg.methods.persam.reference import object_features
 from ipseg.methods.persense import similarity
-from ipseg.crowd import Crowd
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
 from ipseg.methods.persense.idm import InstanceDetection, to_levels
@@ -272,7 +272,7 @@ class Select(WithSimilarity):
         crowd = crowd.noted("no point kept")
         if self.last:
             return crowd  # all of them
-        if ppsm.ppsm_fallback_first_pass == "released":
+        if ppsm.ppsm_fallback_first_pass == "released":  # noqa: S105
             return replace(crowd, points=points[:0])
         within = inside(points, crowd.gate)
         return replace(crowd, points=points[within] if within.any() else points)

@@ -57,7 +57,13 @@ def test_positions_are_sines_and_cosines_of_column_and_row():
 
 @pytest.mark.parametrize(
     ("width", "wanted"),
-    [(384, [0]), (400, [0, 16]), (512, [0, 128]), (576, [0, 128, 192]), (800, [0, 128, 256, 384, 416])],
+    [
+        (384, [0]),
+        (400, [0, 16]),
+        (512, [0, 128]),
+        (576, [0, 128, 192]),
+        (800, [0, 128, 256, 384, 416]),
+    ],
 )
 def test_windows_reach_to_the_end(width, wanted):
     assert starts(width, 384) == wanted
@@ -125,9 +131,7 @@ def test_each_switch_changes_its_case_and_no_other(countr, golden):
     name, boxes = golden.CASES["three"]  # wide, large exemplars, three of them
     boxes = np.array(boxes, float)
     plain = countr.count(countr.encode([golden.photo(name)])[0], boxes)
-    other = fixed(
-        countr, countr_tiles="fixed", countr_padding="fixed", countr_e_divisor="fixed"
-    )
+    other = fixed(countr, countr_tiles="fixed", countr_padding="fixed", countr_e_divisor="fixed")
     same = other.count(other.encode([golden.photo(name)])[0], boxes)
     assert np.array_equal(plain.map, same.map)
     assert plain.count == same.count

@@ -55,7 +55,7 @@ def test_boxes_are_those_of_the_whole_network_for_each_caption(detector, tiny_ro
         x, y, width, height = wanted.pred_boxes[0].numpy()[chosen].T
         corners = np.stack([x - width / 2, y - height / 2, x + width / 2, y + height / 2], 1)
         size = [image.shape[1], image.shape[0]] * 2
-        assert 0 < len(found.boxes)
+        assert len(found.boxes) > 0
         np.testing.assert_allclose(found.scores, scores[chosen], atol=1e-5)
         np.testing.assert_allclose(found.boxes, corners * size, atol=1e-2)
 

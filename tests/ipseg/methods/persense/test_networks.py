@@ -65,8 +65,10 @@ def test_attention_is_stretched_over_the_padding_only_as_released():
     grid = np.zeros((16, 16), np.float32)
     grid[:8] = full[2::5, 2::5]  # the upper half of the square
     fixed, released = (attention(full, grid, how) for how in ("fixed", "released"))
-    assert fixed[7, 8] > 0.7 > 0.55 > fixed[12, 8] > 0.45
-    assert released[7, 8] < 0.5 < 0.7 < released[15, 8]
+    assert fixed[7, 8] > 0.7
+    assert fixed[12, 8] == pytest.approx(0.5, abs=0.05)
+    assert released[7, 8] < 0.5
+    assert released[15, 8] > 0.7
 
 
 @pytest.mark.parametrize("profile", ["persense", "persense-released"])

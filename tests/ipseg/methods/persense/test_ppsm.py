@@ -20,7 +20,14 @@ def kept(count, boxes=ANYWHERE, similarity=SIMILARITY, **settings):
 
 @pytest.mark.parametrize(
     ("count", "least"),
-    [(1, 0.5), (1.0, 0.5), (2, math.sqrt(0.5)), (39, math.sqrt(2) / 39), (1.2, 1.1785), (-2, -0.7071)],
+    [
+        (1, 0.5),
+        (1.0, 0.5),
+        (2, math.sqrt(0.5)),
+        (39, math.sqrt(2) / 39),
+        (1.2, 1.1785),
+        (-2, -0.7071),
+    ],
 )
 def test_the_released_threshold_is_of_the_largest_similarity(count, least):
     assert RELEASED.threshold(SIMILARITY, count) == pytest.approx(least, abs=1e-4)
