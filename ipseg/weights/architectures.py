@@ -35,12 +35,10 @@ from transformers import (
     ViTMAEForPreTraining,
 )
 
-from ipseg.counters.countr_network import Architecture as CountrArchitecture
-from ipseg.counters.countr_network import CounTRNetwork
-from ipseg.counters.dsalvanet_network import Architecture as DsalvanetArchitecture
-from ipseg.counters.dsalvanet_network import DSALVANetwork
 from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
+from ipseg.weights.counters import COUNTER_FILES, counter
+from ipseg.weights.grounding import TINY_GROUNDING
 from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]
@@ -200,43 +198,16 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             },
         )
     },
+    "IDEA-Research/grounding-dino-tiny": {
+        "": Architecture(
+            GroundingDinoForObjectDetection,
+            GroundingDinoConfig,
+            {},  # defaults of the class
+            TINY_GROUNDING,
+        )
+    },
 }
 
-# Words of the tiny detector: the real positions of the four that its attention goes by.
-GROUNDING_WORDS = 1030
-FOLDERS["IDEA-Research/grounding-dino-tiny"] = {
-    "": Architecture(
-        GroundingDinoForObjectDetection,
-        GroundingDinoConfig,
-        {},  # defaults of the class
-        {
-            "backbone_config": {
-                "model_type": "swin",
-                "embed_dim": 8,
-                "depths": [1, 1, 1, 1],
-                "num_heads": [1, 1, 2, 2],
-                "out_indices": [2, 3, 4],
-            },
-            "text_config": {
-                "model_type": "bert",
-                "vocab_size": GROUNDING_WORDS,
-                **_vit(32, 1, 2),
-                "intermediate_size": 32,
-            },
-            "d_model": 32,
-            "num_queries": 20,
-            "encoder_layers": 1,
-            "encoder_ffn_dim": 32,
-            "encoder_attention_heads": 2,
-            "decoder_layers": 2,  # tied to each other, which one cannot be
-            "decoder_ffn_dim": 32,
-            "decoder_attention_heads": 2,
-        },
-    )
-}
-
-# File of a released counter -> the key under which it has its tensors.
-COUNTER_FILES = {"checkpoint_200.pth": "state_dict", "FSC147.pth": "model"}
 # File of the package segment_anything -> its name of the network.
 SAM_FILES = {
     "sam_vit_b_01ec64.pth": "vit_b",
@@ -275,14 +246,6 @@ def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
     )
 
 
-def _counter(name: str, *, tiny: bool) -> Network:
-    if name == "FSC147.pth":
-        small = CountrArchitecture(6, 64, 1, 32, 1, (8, 8, 8), 8)
-        return CounTRNetwork(small if tiny else CountrArchitecture())
-    few = DsalvanetArchitecture(width=16, blocks=1, layers=(1, 1, 1, 1), base=8)
-    return DSALVANetwork(few if tiny else DsalvanetArchitecture())
-
-
 def _sam_hq(config: Network) -> SamHQModel:
     decoder = config.mask_decoder_config.to_dict() | {"vit_dim": config.vision_config.hidden_size}
     parts: dict[str, Any] = {
@@ -307,7 +270,7 @@ def networks(name: str, *, tiny: bool = False) -> dict[str, Network]:
     if name == CORNET_FILE:
         found: dict[str, Network] = {"": CorNet()}
     elif name in COUNTER_FILES:
-        found = {"": _counter(name, tiny=tiny)}
+        found = {"": counter(name, tiny=tiny)}
     elif name in SAM_FILES:
         found = {"": sam(name, tiny=tiny).build()}
     elif name in SAM_FOLDERS:

@@ -25,14 +25,14 @@ from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_S
 from ipseg.networks.pretrained import quiet
 from ipseg.weights.architectures import (
     CORNET_FILE,
-    COUNTER_FILES,
     FOLDERS,
-    GROUNDING_WORDS,
     SAM_FILES,
     SAM_FOLDERS,
     networks,
 )
+from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
+from ipseg.weights.grounding import GROUNDING_WORDS
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"

@@ -30,12 +30,12 @@ from ipseg.saliency.tokencut import TokenCut
 from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
 from ipseg.weights.architectures import (
     CORNET_FILE,
-    COUNTER_FILES,
     FOLDERS,
     SAM_FILES,
     SAM_FOLDERS,
     networks,
 )
+from ipseg.weights.counters import COUNTER_FILES
 
 META = torch.device("meta")
 CONDITIONING = "CLIP of the ODISE term"  # key in what `operations` gives for Stable Diffusion

@@ -23,15 +23,14 @@ from ipseg.methods.method import Method
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.steps import (
     Begin,
-    Compare,
     Count,
-    DescribeTarget,
     FeedBack,
     FirstExemplar,
     Ground,
     SegmentInstances,
     Select,
 )
+from ipseg.methods.persense.target import Compare, DescribeTarget
 from ipseg.rows import Arrays, Step
 from ipseg.segmenters import FeatureSegmenter, Segmenter
 

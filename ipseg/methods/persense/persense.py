@@ -36,8 +36,8 @@ class PerSense:
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
-        nms: masks that overlap a better one of their concept by so much (IoU) are left out; None
-            keeps all, as released.
+        nms: masks that overlap a better one of their concept by more (IoU) are left out; 1 keeps
+            all, as released.
     """
 
     initial_point: InitialPoint = "paper"
@@ -47,7 +47,7 @@ class PerSense:
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
-    nms: Annotated[float, Field(gt=0, le=1)] | None = 0.7
+    nms: Annotated[float, Field(ge=0, le=1)] = 0.7
 
     @property
     def mask_value(self) -> int:

@@ -1,4 +1,4 @@
-"""The steps of PerSense: compare, ground, first exemplar, count, select, feed back, segment.
+"""The steps of PerSense: ground, first exemplar, count, select, feed back, segment.
 
 Each takes what is known of every concept in an image (`crowds`) and adds to it.
 """
@@ -15,7 +15,6 @@ from ipseg.bank import Bank
 from ipseg.counters import Counter
 from ipseg.crowd import Crowd
 from ipseg.detectors import Detector
-from ipseg.methods.persam.reference import object_features
 from ipseg.methods.persense import similarity
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
@@ -24,6 +23,7 @@ from ipseg.methods.persense.instances import distinct
 from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.ppsm import PointSelection, inside
+from ipseg.methods.persense.target import TARGET
 from ipseg.objects import Object
 from ipseg.rows import Map, Row, Step
 from ipseg.segmenters import Segmenter
@@ -31,61 +31,6 @@ from ipseg.segmenters.prompt import Guidance
 from ipseg.segmenters.refinement import tight_box
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.masks import read_soft_mask
-
-TARGET = "target"  # name of the prompt feature
-
-
-@dataclass
-class DescribeTarget(NetworkStep):
-    """The mean feature of a prompt's object."""
-
-    segmenter: Any  # a FeatureSegmenter
-    mask_value: int
-
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `target` (c,), not normalised."""
-        embeddings = self.segmenter.encode([row["image"] for row in rows])
-        return [
-            {**row, "prompt_features": {TARGET: self._target(row, embedding)}}
-            for row, embedding in zip(rows, embeddings, strict=True)
-        ]
-
-    def _target(self, row: Row, embedding: Any) -> Map:  # noqa: ANN401
-        mask = read_soft_mask(row["support_mask"]) > 0.5
-        features = object_features(self.segmenter, embedding, mask, self.mask_value)
-        return np.asarray(features.mean(dim=0).cpu().numpy())
-
-
-@dataclass
-class Compare(NetworkStep):
-    """Similarity of each cell of the segmenter's features with each concept."""
-
-    segmenter: Any  # a FeatureSegmenter
-    bank: Bank
-
-    name: ClassVar[str] = "compare"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("similarity",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `similarity` (P, gh, gw) over the segmenter's square."""
-        embeddings = self.segmenter.encode([row["image"] for row in rows])
-        return [
-            {**row, "similarity": self._similarity(row, embedding)}
-            for row, embedding in zip(rows, embeddings, strict=True)
-        ]
-
-    def _similarity(self, row: Row, embedding: Any) -> Map:  # noqa: ANN401
-        targets = [entry.features[TARGET] for entry in self.bank.asked(row)]
-        if not targets:
-            return np.zeros((0, 1, 1), np.float32)
-        return similarity.cosines(self.segmenter, embedding, np.stack(targets))
 
 
 @dataclass
@@ -308,7 +253,7 @@ class SegmentInstances(NetworkStep):
     """A mask for each point."""
 
     segmenter: Segmenter
-    nms: float | None
+    nms: float
 
     name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("image", "crowds")

@@ -8,12 +8,13 @@ import skimage.data
 import torch
 from safetensors.torch import load_file
 
-from ipseg.components import FEATURES, SALIENCY, SEGMENTERS, load_class
+from ipseg.components import COUNTERS, FEATURES, SALIENCY, SEGMENTERS, load_class
 from ipseg.errors import OutputError
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement
 from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
 from ipseg.weights.catalogue import CATALOGUE
+from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.tiny import write_tiny
 
@@ -57,7 +58,7 @@ def test_a_read_only_folder_is_one_error(tmp_path):
         write_tiny(tmp_path / "file" / "tiny")
 
 
-@pytest.mark.parametrize("name", [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE])
+@pytest.mark.parametrize("name", [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, *COUNTER_FILES])
 def test_tiny_and_published_networks_have_the_same_form(name):
     """The same class, and tensors of as many axes under the same names, block by block."""
     with torch.device("meta"):
@@ -82,6 +83,7 @@ def test_tiny_and_published_networks_have_the_same_form(name):
         ("stable-diffusion-v1-5/stable-diffusion-v1-5", "text_encoder", 123.060),
         ("sam_vit_h_4b8939.pth", "", 641.091),
         (CORNET_FILE, "", 28.398),
+        ("IDEA-Research/grounding-dino-tiny", "", 172.249),
     ],
 )
 def test_published_networks_have_as_many_parameters_as_published(name, part, millions):
@@ -137,6 +139,17 @@ def test_the_odise_term_makes_a_difference(tiny, photos):
     )
     a, b = (part.features(photos[:1])[0]["s4"] for part in (plain, more))
     assert (a - b).abs().mean() > 1e-3 * a.abs().mean()
+
+
+@pytest.mark.parametrize("kind", ["dsalvanet", "countr"])
+def test_counters(tiny, photos, kind):
+    counter = ready(COUNTERS, kind, tiny)
+    boxes = np.array([[20.0, 30, 60, 70], [100, 80, 130, 120]])
+    for encoded in counter.encode(photos):
+        one, two = (counter.count(encoded, boxes[:n]) for n in (1, 2))
+        assert one.map.std() > 1e-3
+        assert np.isfinite([one.count, one.total]).all()
+        assert not np.array_equal(one.map, two.map)
 
 
 @pytest.mark.parametrize(

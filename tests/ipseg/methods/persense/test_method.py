@@ -150,7 +150,7 @@ def test_two_points_on_one_object_are_one_instance_unless_all_are_wanted():
     image[118:142, 60:180] = 220  # two discs grow together
     several = InstanceDetection(hybrid=True)
     once = found(method(idm=several), image)["objects"]
-    every = found(method(idm=several, nms=None), image)["objects"]
+    every = found(method(idm=several, nms=1.0), image)["objects"]
     assert len(once) == 3 < len(every)
     assert [each.instance for each in once] == [0, 1, 2]
 
