@@ -31,6 +31,7 @@ SEGMENTERS = {
     "hf_sam": "ipseg.segmenters.hf_sam:HFSam",
 }
 COUNTERS = {
+    "correlation": "ipseg.counters.correlation:Correlation",
     "dsalvanet": "ipseg.counters.dsalvanet:DSALVANet",
     "countr": "ipseg.counters.countr:CounTR",
 }
