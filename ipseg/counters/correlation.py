@@ -1,4 +1,4 @@
-"""A counter without learned weights: where the outlines of an exemplar repeat, at several sizes."""
+"""A counter without learned weights: where an exemplar repeats, at several sizes."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ _MARGIN = 0.1  # around an exemplar, of its sides: its outline is in the templat
 _LEAST_SIDE = 5  # pixels of a template; smaller ones fit everywhere
 _SPREAD = 0.13  # deviation of a bump, of the shorter side of the smallest object
 _APART = 0.6  # objects are at least so far from each other, of the mean of their sides
+_COLOUR = 0.5  # share of colours in the correlation; the rest is of gradients
 _SMOOTH = 1.0  # pixels, before gradients are taken
 
 
@@ -30,16 +31,18 @@ class Encoded:
 
     Attributes:
         strength: (h, w) length of the gradient of the work image, as a share of the typical one.
+        colour: (h, w, 3) its colours, Lab.
         shape: height, width of the image.
     """
 
     strength: Map
+    colour: npt.NDArray[np.float32]
     shape: tuple[int, int]
 
 
 @dataclass
 class Correlation(WithoutNetwork):
-    """Normalised correlation of gradients, the best over exemplars and sizes.
+    """Normalised correlation of gradients and of colours, the best over exemplars and sizes.
 
     Attributes:
         long_side: of the image in which it counts, pixels; smaller images keep their size.
@@ -47,7 +50,7 @@ class Correlation(WithoutNetwork):
     """
 
     long_side: Annotated[int, Field(ge=64)] = 512
-    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.45
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.42
 
     level: ClassVar[int] = 30
     exemplars: ClassVar[int] = 3
@@ -65,23 +68,31 @@ class Correlation(WithoutNetwork):
         shape = (max(1, round(height * scale)), max(1, round(width * scale)))
         lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         found = np.zeros(shape, np.float32)
-        for channel in np.moveaxis(lab, 2, 0):
-            small = cv2.GaussianBlur(resize_map(channel, shape, "area"), (0, 0), _SMOOTH)
+        colour = np.dstack(
+            [
+                cv2.GaussianBlur(resize_map(channel, shape, "area"), (0, 0), _SMOOTH)
+                for channel in np.moveaxis(lab, 2, 0)
+            ]
+        )
+        for small in np.moveaxis(colour, 2, 0):
             x, y = (cv2.Sobel(small, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
             found = np.maximum(found, np.asarray(np.hypot(x, y), np.float32))
         typical = float(np.percentile(found, 95)) or 1.0
-        return Encoded(np.minimum(found / typical, 1.0), (height, width))
+        return Encoded(np.minimum(found / typical, 1.0), colour, (height, width))
 
     def count(self, encoded: Encoded, boxes: Boxes) -> Density:
         """See `Counter.count`; a bump for each object, and their number."""
         rows, columns = encoded.strength.shape
         factor = np.array([columns / encoded.shape[1], rows / encoded.shape[0]] * 2)
-        own = (np.asarray(boxes, np.float64)[: self.exemplars] + [0, 0, 1, 1]) * factor
+        ends = np.array([0, 0, 1, 1])  # the last column and row are in a box
+        own = (np.asarray(boxes, np.float64)[: self.exemplars] + ends) * factor
         response = np.full((rows, columns), -1.0, np.float32)
         size = np.ones((rows, columns), np.float32)  # of the object that answers best
         for box in own:
             for scale in _SCALES:
-                answer, side = _answer(encoded.strength, box, float(scale))
+                outline, side = _answer(encoded.strength, box, float(scale))
+                colour, _ = _answer(encoded.colour, box, float(scale))
+                answer = (1 - _COLOUR) * outline + _COLOUR * colour
                 better = answer > response
                 response[better], size[better] = answer[better], side
         places = _apart(response, size, self.threshold)
@@ -97,28 +108,35 @@ class Correlation(WithoutNetwork):
         return Density(density, float(len(places)), float(len(places)))
 
 
-def _answer(strength: Map, box: npt.NDArray[np.float64], scale: float) -> tuple[Map, float]:
+def _answer(
+    image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale: float
+) -> tuple[Map, float]:
     """Correlation with a template of one size at each place, -1 where it does not fit, and a side.
 
     The template is cut out with what is just around it, so that an outline counts.
+
+    Args:
+        image: (h, w) or (h, w, 3).
+        box: x, y, x, y of an exemplar in it; the ends are not in the box.
+        scale: size of the template, times that of the exemplar.
     """
-    height, width = strength.shape
+    height, width = image.shape[:2]
     margin = _MARGIN * (box[2:] - box[:2])
     low = np.maximum(np.floor(box[:2] - margin), 0).astype(int)
     high = np.minimum(np.ceil(box[2:] + margin), [width, height]).astype(int)
-    template = strength[low[1] : high[1], low[0] : high[0]]
-    columns, rows = (round(scale * side) for side in template.shape[::-1])
+    template = image[low[1] : high[1], low[0] : high[0]]
+    rows, columns = (round(scale * side) for side in template.shape[:2])
     found = np.full((height, width), -1.0, np.float32)
     side = scale * float(np.sqrt(np.prod(box[2:] - box[:2])))
     if min(rows, columns) < _LEAST_SIDE:
         return found, side
-    template = resize_map(template, (rows, columns), "area")
+    template = np.asarray(cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA))
     if template.std() < 1e-6:  # blank: it would fit everywhere
         return found, side
     # Objects at the border of the image are there in part.
     around = (rows // 4, columns // 4)
     padded = cv2.copyMakeBorder(
-        strength, around[0], around[0], around[1], around[1], cv2.BORDER_REFLECT
+        image, around[0], around[0], around[1], around[1], cv2.BORDER_REFLECT
     )
     if rows > padded.shape[0] or columns > padded.shape[1]:
         return found, side
@@ -126,9 +144,7 @@ def _answer(strength: Map, box: npt.NDArray[np.float64], scale: float) -> tuple[
     top, left = rows // 2 - around[0], columns // 2 - around[1]
     inner = matched[max(0, -top) :, max(0, -left) :][: height - top, : width - left]
     y, x = max(0, top), max(0, left)
-    found[y : y + inner.shape[0], x : x + inner.shape[1]] = inner[
-        : height - y, : width - x
-    ]
+    found[y : y + inner.shape[0], x : x + inner.shape[1]] = inner[: height - y, : width - x]
     return np.nan_to_num(found, nan=-1.0, posinf=-1.0, neginf=-1.0), side
 
 
