@@ -215,9 +215,7 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
     return row
 
 
-def read_group(
-    part: str, index: int, columns: Sequence[str] | None = None
-) -> tuple[pa.Table, int]:
+def read_group(part: str, index: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, int]:
     """The rows of a part that can only be read together with one row, and the first one's index.
 
     Args:
