@@ -39,7 +39,7 @@ class Cache(Generic[P, T]):
             return known.result()
         try:
             future.set_result(self._make(*given))
-        except BaseException as error:
+        except BaseException as error:  # noqa: BLE001  (raised again for all who wait)
             with self._lock:
                 self._kept.pop(given, None)
             future.set_exception(error)

@@ -102,21 +102,31 @@ class Guard:
             return _refuse("this host name is not the review's")
         given = request.query_params.get("token")
         if given is not None and request.method == "GET" and request.url.path == "/":
-            if not secrets.compare_digest(given.encode(), door.token.encode()):
-                return _refuse("the token is wrong: open the address that `ipseg review` printed")
-            entered = RedirectResponse("/", HTTPStatus.SEE_OTHER)  # the token leaves the address
-            entered.set_cookie(door.cookie, door.token, httponly=True, samesite="strict")
-            return entered
-        known = request.cookies.get(door.cookie, "")
-        if not secrets.compare_digest(known.encode(), door.token.encode()):
+            return self._enter(given)
+        if not _same(request.cookies.get(door.cookie, ""), door.token):
             return _refuse("open the address that `ipseg review` printed; it has a token in it")
-        if request.method not in ("GET", "HEAD"):
-            if request.headers.get("origin") != f"http://{host}":
-                return _refuse("this comes from another page")
-            length = request.headers.get("content-length", "")
-            if not length.isdigit() or int(length) > MOST_BYTES:
-                return PlainTextResponse("too large", HTTPStatus.CONTENT_TOO_LARGE)
-        return None
+        return None if request.method in ("GET", "HEAD") else _refuse_post(request, host)
+
+    def _enter(self, token: str) -> Response:
+        """The page with a cookie in place of the token, which leaves the address."""
+        if not _same(token, self._door.token):
+            return _refuse("the token is wrong: open the address that `ipseg review` printed")
+        entered = RedirectResponse("/", HTTPStatus.SEE_OTHER)
+        entered.set_cookie(self._door.cookie, self._door.token, httponly=True, samesite="strict")
+        return entered
+
+
+def _refuse_post(request: Request, host: str) -> Response | None:
+    if request.headers.get("origin") != f"http://{host}":
+        return _refuse("this comes from another page")
+    length = request.headers.get("content-length", "")
+    if not length.isdigit() or int(length) > MOST_BYTES:
+        return PlainTextResponse("too large", HTTPStatus.CONTENT_TOO_LARGE)
+    return None
+
+
+def _same(given: str, token: str) -> bool:
+    return secrets.compare_digest(given.encode(), token.encode())
 
 
 def _refuse(why: str) -> Response:

@@ -20,6 +20,7 @@ REASONS = (
     *("several in one", "cut by the border", "duplicate"),
 )
 MOST_AT_ONCE = 500
+_OF_OBJECTS = ("accept", "reject", "relabel", "edit", "skip")
 _ID = re.compile(r"[0-9a-f]{16,32}")
 _MOST_SECONDS = 600.0
 _MOST_COUNTS = 4_000_000  # characters of a repaired mask; no mask of this size is a small repair
@@ -38,9 +39,9 @@ def find_object(index: Index, rows: Rows, record: Mapping[str, Any]) -> tuple[in
     """
     image = _image(index, record)
     for number, found in zip(index.objects_of(image), rows.objects(image), strict=True):
-        if (found.concept, found.instance) == (record.get("concept"), record.get("instance")):
-            if mask_hash(found.segmentation) == record.get("mask"):
-                return number, found
+        named = (found.concept, found.instance, mask_hash(found.segmentation))
+        if named == tuple(record.get(name) for name in ("concept", "instance", "mask")):
+            return number, found
     raise RefusedError("the run has no such object, or it has another mask there by now")
 
 
@@ -59,12 +60,13 @@ def parse(record: object, state: State, rows: Rows) -> Decision:
     """
     if not isinstance(record, dict) or not _ID.fullmatch(str(record.get("id"))):
         raise RefusedError("a decision is an object with an id of 16 to 32 hex digits")
-    verb, id, index = record.get("decision"), str(record["id"]), state.index
+    verb, index = record.get("decision"), state.index
+    common: dict[str, Any] = {"id": str(record["id"])}
     if verb == "undo":
         if not state.review.knows(str(record.get("undoes"))):
             raise RefusedError("there is no such decision to take back")
-        return Decision("", "undo", undoes=str(record["undoes"]), id=id)
-    common: dict[str, Any] = {"id": id, "run_id": index.run_id, **_circumstances(record)}
+        return Decision("", "undo", undoes=str(record["undoes"]), **common)
+    common |= {"run_id": index.run_id, **_circumstances(record)}
     if verb == "accept" and "rule" in record:
         return Decision("", "accept", rule=_rule(index, record["rule"]), **common)
     if verb == "reject" and record.get("mask") is None:
@@ -72,26 +74,34 @@ def parse(record: object, state: State, rows: Rows) -> Decision:
         if concept not in {each.concept for each in rows.objects(image)}:
             raise RefusedError("the run has not found this concept in the image")
         return Decision(index.key(image), "reject", str(concept), **common)
+    if verb not in _OF_OBJECTS:
+        raise RefusedError("decisions are accept, reject, relabel, edit, skip and undo")
     _, found = find_object(index, rows, record)
-    about = {
-        **{"key": record["key"], "concept": found.concept, "instance": found.instance},
-        **{"mask": record["mask"], "score": found.score},
-    }
-    if verb in ("accept", "skip"):
-        return Decision(**about, decision=verb, **common)
-    if verb == "reject":
-        reason = record.get("reason")
-        if reason is not None and reason not in REASONS:
+    return Decision(
+        key=record["key"],
+        decision=verb,
+        concept=found.concept,
+        instance=found.instance,
+        mask=record["mask"],
+        score=found.score,
+        **_said(verb, record, index, found),
+        **common,
+    )
+
+
+def _said(verb: str, record: Mapping[str, Any], index: Index, found: Object) -> dict[str, Any]:
+    """What a decision about an object has to say beside its verb."""
+    if verb == "reject" and record.get("reason") is not None:
+        if record["reason"] not in REASONS:
             raise RefusedError(f"reasons are {', '.join(REASONS)}")
-        return Decision(**about, decision="reject", reason=reason, **common)
+        return {"reason": record["reason"]}
     if verb == "relabel":
         if record.get("relabel") not in index.concepts:
             raise RefusedError("an object can be given a concept that the run has")
-        return Decision(**about, decision="relabel", relabel=record["relabel"], **common)
+        return {"relabel": record["relabel"]}
     if verb == "edit":
-        repaired = _repaired(record.get("segmentation"), found)
-        return Decision(**about, decision="edit", segmentation=repaired, **common)
-    raise RefusedError("decisions are accept, reject, relabel, edit, skip and undo")
+        return {"segmentation": _repaired(record.get("segmentation"), found)}
+    return {}
 
 
 def _image(index: Index, record: Mapping[str, Any]) -> int:
@@ -110,9 +120,10 @@ def _circumstances(record: Mapping[str, Any]) -> dict[str, Any]:
         known["seconds"] = round(min(max(float(seconds), 0.0), _MOST_SECONDS), 2)
     if order in (*ORDERS, "bulk"):
         known["order"] = order
-    if isinstance(drawn, dict) and drawn.get("how") == "random" and _number(drawn.get("p")):
-        if 0 < drawn["p"] <= 1:
-            known["sampled"] = {"how": "random", "p": float(drawn["p"])}
+    if isinstance(drawn, dict) and drawn.get("how") == "random":
+        if not _number(drawn.get("p")) or not 0 < drawn["p"] <= 1:
+            raise RefusedError("the probability p of a lot is above 0 and at most 1")
+        known["sampled"] = {"how": "random", "p": float(drawn["p"])}
     return known
 
 

@@ -256,7 +256,7 @@ def _json(value: object) -> Response:
 
 
 async def _explained(_: Request, error: Exception) -> Response:
-    """Wrong requests get 400; what cannot be read or written now gets 503, and may be tried again."""
+    """400 for a wrong request; 503 where something cannot be read or written now."""
     later = isinstance(error, OSError | IpsegError)
     if later:
         log.error("review: %s", error)

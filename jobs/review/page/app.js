@@ -25,6 +25,10 @@ class Review {
     this.who = localStorage.getItem("ipseg-review-who") || about.who;
     this.wanted = { concept: about.start.concept ?? "", order: about.start.order ?? "uncertain", status: "undecided", least: 0, most: 1, key: "" };
     this.take(about);
+    part("run").textContent = about.run.split("/").filter(Boolean).at(-1) ?? about.run;
+    part("run").title = about.run;
+    // One question at a time: is this a cup? Concepts come one after the other unless all are chosen.
+    this.wanted.concept ||= this.undecided()?.name ?? "";
     this.decisions = new Decisions(this);
     this.outbox = new Outbox(about.run, (...state) => this.saved(...state), (record, why) => this.say(`Not stored: ${why}`));
     this.feed = new Feed({ ...this.wanted, who: this.who }, about.version);
@@ -74,9 +78,20 @@ class Review {
     part("message").textContent = text;
   }
 
+  undecided() {
+    return [...this.concepts.values()].find((each) => each.decided < each.objects && each.name !== this.wanted.concept);
+  }
+
+  nextConcept() {
+    const next = this.undecided();
+    if (next) this.restart({ concept: next.name });
+    else this.say("All other concepts are decided.");
+  }
+
   nothing() {
-    const { status } = this.wanted;
-    return this.feed.items.length ? "That was the last one of these." : `No ${status === "all" ? "" : `${NAMES[status]} `}objects with these filters.`;
+    const { status } = this.wanted, next = this.undecided();
+    const end = this.feed.items.length ? "That was the last one of these." : `No ${status === "all" ? "" : `${NAMES[status]} `}objects with these filters.`;
+    return next ? `${end} n: on to ${next.name}.` : end;
   }
 
   saved(waiting, problem) {
@@ -199,7 +214,7 @@ function listen(review) {
     const open = document.body.classList.toggle("filters-open");
     event.currentTarget.setAttribute("aria-expanded", String(open));
   });
-  for (const [id, act] of [["view-grid", () => review.setView("grid")], ["view-single", () => review.setView("single")], ["bulk-open", review.bulk], ["help-open", review.help]]) {
+  for (const [id, act] of [["view-grid", () => review.setView("grid")], ["view-single", () => review.setView("single")], ["help-open", review.help]]) {
     part(id).addEventListener("click", act);
   }
   // Behind a click of the mouse, the next key is meant for the page and not for the button.

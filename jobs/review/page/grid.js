@@ -22,7 +22,7 @@ export class Grid {
     const columns = Math.max(2, Math.floor((wide + 10) / (wide < 600 ? 150 : 190)));
     this.root.style.setProperty("--columns", columns);
     const tall = wide / columns + 28;
-    return Math.min(60, columns * Math.max(2, Math.floor(high / tall)));
+    return Math.min(60, columns * Math.max(2, wide < 600 ? Math.ceil(high / tall) : Math.floor(high / tall)));
   }
 
   async show(at) {
@@ -95,6 +95,12 @@ export class Grid {
     if (mark) this.marks.set(item.o, mark);
     else this.marks.delete(item.o);
     this.draw(this.focus);
+  }
+
+  markAll() {
+    const all = this.items.every((each) => this.marks.get(each.o)?.wrong);
+    this.marks = new Map(all ? [] : this.items.map((each) => [each.o, this.marks.get(each.o) ?? { wrong: true }]));
+    this.cells.forEach((_, index) => this.draw(index));
   }
 
   markAndMove(mark) {

@@ -11,7 +11,8 @@ function common(review) {
   return [
     { key: "u", text: "take back the last decision", button: "Undo", act: () => review.undo() },
     { key: "space", keys: [], text: "hide the mask while it is held" },
-    { key: "b", text: "accept everything above a score", act: review.bulk },
+    { key: "n", text: "the next concept that has something undecided", act: () => review.nextConcept() },
+    { key: "b", text: "accept everything above a score, after a look at some", button: "Above a score…", act: review.bulk },
     { key: "?", text: "these keys", act: review.help },
   ];
 }
@@ -31,6 +32,7 @@ function grid(review) {
       key: "arrows", keys: Object.keys(ARROWS), repeats: true, text: "move among the objects",
       act: (key) => grid.move(ARROWS[key][0] + ARROWS[key][1] * grid.columns()),
     },
+    { key: "w", text: "mark all of the page as wrong, or as right again", button: "All wrong", act: () => grid.markAll() },
     { key: ",", text: "the page before", act: () => review.show(grid.at - grid.items.length) },
     { key: ".", text: "the next page, without a decision", act: () => review.show(grid.at + grid.items.length) },
     { key: "v", text: "the object large (or double click)", button: "Large", act: () => review.setView("single") },
@@ -79,17 +81,17 @@ function editing(review) {
     single.stage.draw();
   };
   return [
-    { key: "b", text: "brush", act: tool(false) },
-    { key: "e", text: "eraser (or the right button, or shift)", act: tool(true) },
-    { key: "[", keys: ["[", "-"], repeats: true, text: "a smaller one", act: () => editor.resize(0.8) },
-    { key: "]", keys: ["]", "+", "="], repeats: true, text: "a larger one", act: () => editor.resize(1.25) },
+    { key: "b", text: "brush", button: "Brush", act: tool(false) },
+    { key: "e", text: "eraser (or the right button, or shift)", button: "Eraser", act: tool(true) },
+    { key: "[", keys: ["[", "-"], repeats: true, text: "a smaller one", button: "Smaller", act: () => editor.resize(0.8) },
+    { key: "]", keys: ["]", "+", "="], repeats: true, text: "a larger one", button: "Larger", act: () => editor.resize(1.25) },
     { key: "arrows", keys: Object.keys(ARROWS), repeats: true, text: "move it", act: (key) => editor.move(...ARROWS[key]) },
     { key: "space", keys: [" "], repeats: true, text: "paint where it is", act: () => editor.stamp() },
-    { key: "g", repeats: true, text: "the mask a pixel larger all around", act: () => editor.spread(true) },
-    { key: "h", repeats: true, text: "the mask a pixel smaller all around", act: () => editor.spread(false) },
-    { key: "u", text: "take back the last stroke", act: () => editor.undo() },
-    { key: "Enter", text: "save the repaired mask", act: () => single.leave(true) },
-    { key: "Escape", text: "leave it as it was", act: () => single.leave(false) },
+    { key: "g", repeats: true, text: "the mask a pixel larger all around", button: "Grow", act: () => editor.spread(true) },
+    { key: "h", repeats: true, text: "the mask a pixel smaller all around", button: "Shrink", act: () => editor.spread(false) },
+    { key: "u", text: "take back the last stroke", button: "Undo", act: () => editor.undo() },
+    { key: "Enter", text: "save the repaired mask", button: "Save", act: () => single.leave(true) },
+    { key: "Escape", text: "leave it as it was", button: "Leave", act: () => single.leave(false) },
     { key: "?", text: "these keys", act: review.help },
   ];
 }

@@ -16,8 +16,7 @@ export class Single {
 
   async show(at) {
     const { feed } = this.review, turn = (this.turn = Symbol("turn"));
-    this.editor?.leave(false);
-    this.tools(null);
+    this.leave(false);
     await feed.upTo(at + 1);
     if (turn !== this.turn) return;
     this.at = at;
@@ -147,8 +146,7 @@ export class Single {
 
   edit() {
     if (!this.item?.whole || this.item.broken || this.editor) return;
-    this.editor = new Editor(this.stage, this.main, this.item.box);
-    this.tools(this.editor);
+    this.setEditor(new Editor(this.stage, this.main, this.item.box));
   }
 
   leave(keep) {
@@ -160,34 +158,13 @@ export class Single {
       return;
     }
     editor.leave(keep);
-    this.tools(null);
+    this.setEditor(null);
     const { counts } = item.whole.repaired ?? item.whole.segmentation;
     if (keep && segmentation.counts !== counts) this.decide("edit", { segmentation });
   }
 
-  tools(editor) {
+  setEditor(editor) {
     this.editor = editor;
-    const bar = this.part("tools");
-    bar.hidden = !editor;
-    if (!editor) return;
-    const button = (key, text, act) => {
-      const made = element("button", { type: "button", textContent: text, title: key }, element("kbd", { textContent: key }));
-      made.addEventListener("click", () => {
-        act();
-        made.blur();
-      });
-      return made;
-    };
-    const tool = (erase) => () => {
-      editor.erase = erase;
-      this.stage.draw();
-    };
-    bar.replaceChildren(
-      button("b", "Brush", tool(false)), button("e", "Eraser", tool(true)),
-      button("[", "Smaller", () => editor.resize(0.8)), button("]", "Larger", () => editor.resize(1.25)),
-      button("g", "Grow", () => editor.spread(true)), button("h", "Shrink", () => editor.spread(false)),
-      button("u", "Undo", () => editor.undo()),
-      button("Enter", "Save", () => this.leave(true)), button("Esc", "Leave", () => this.leave(false)),
-    );
+    this.review.actions();
   }
 }
