@@ -121,7 +121,7 @@ def _refuse_post(request: Request, host: str) -> Response | None:
         return _refuse("this comes from another page")
     length = request.headers.get("content-length", "")
     if not length.isdigit() or int(length) > MOST_BYTES:
-        return PlainTextResponse("too large", HTTPStatus.CONTENT_TOO_LARGE)
+        return PlainTextResponse("too large", HTTPStatus.REQUEST_ENTITY_TOO_LARGE)
     return None
 
 

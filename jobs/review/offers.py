@@ -80,6 +80,10 @@ class Offers:
             "left": len(fits) - len(taken),
         }
 
+    def middle(self, concept: int) -> float:
+        """The score at which an object of a concept is as likely right as wrong."""
+        return float(self._middle[concept])
+
     def fitting(self, wanted: Wanted) -> np.ndarray[Any, np.dtype[np.bool_]]:
         """Which objects the filters let through."""
         index = self._index

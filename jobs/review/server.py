@@ -103,7 +103,10 @@ class Server:
             **{"rows": index.rows, "failed": index.failed, "objects": len(index)},
             **{"orders": ORDERS, "filters": FILTERS, "reasons": REASONS},
             "concepts": [
-                {"name": name, "colour": css(colour_of(number)), **counts}
+                {
+                    **{"name": name, "colour": css(colour_of(number)), **counts},
+                    "threshold": self.offers.middle(number),
+                }
                 for number, (name, counts) in enumerate(
                     zip(index.concepts, self.state.counts(), strict=True)
                 )

@@ -2,7 +2,7 @@
 
 import { help, relabel, bulk } from "./dialogs.js";
 import { element } from "./cells.js";
-import { Decisions } from "./decide.js";
+import { Decisions, open } from "./decide.js";
 import { ask, Feed } from "./feed.js";
 import { Grid } from "./grid.js";
 import { keys } from "./keys.js";
@@ -68,6 +68,11 @@ class Review {
   // Whether a decided item is offered again, to be part of a fair sample.
   redo(item) {
     return Boolean(this.sampled(item).sampled) && !this.decisions.done.some((each) => each.before.some((b) => b.item === item));
+  }
+
+  // Whether the grid proposes to reject an item. Not in a sample: there nothing may lead the eye.
+  doubtful(item) {
+    return this.order !== "random" && open(item) && item.score < this.concept(item.concept).threshold;
   }
 
   get current() {

@@ -32,8 +32,10 @@ export class Grid {
     // Decided meanwhile, in the other view or with their whole image: they need not be seen again.
     this.at = at;
     this.items = feed.items.slice(at, at + size);
-    this.marks = new Map(this.items.filter((each) => each.status === "rejected")
-      .map((each) => [each.o, { wrong: true, reason: each.reason }]));
+    this.marks = new Map(this.items.flatMap((each) => {
+      if (each.status === "rejected") return [[each.o, { wrong: true, reason: each.reason }]];
+      return this.review.doubtful(each) ? [[each.o, { wrong: true }]] : [];
+    }));
     this.cells = this.items.map((item) => cell(item, feed, this.review.colour(item)));
     feed.withMasks(this.items).catch((error) => this.review.say(error.message));
     this.root.replaceChildren(...this.cells);

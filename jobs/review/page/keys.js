@@ -20,7 +20,7 @@ function common(review) {
 function grid(review) {
   const { grid } = review, reasons = review.about.reasons;
   return [
-    { key: "Enter", text: "store the page: what is marked is rejected, the rest accepted", button: "Store page", act: () => grid.store() },
+    { key: "Enter", text: "store the page: what is marked is rejected, the rest accepted; low scores are marked already", button: "Store page", act: () => grid.store() },
     { key: "r", text: "mark as wrong, and go on", button: "Wrong", act: () => grid.markAndMove({ wrong: true }) },
     { key: "a", text: "mark as right, and go on", button: "Right", act: () => grid.markAndMove(null) },
     { key: "s", text: "skip it, and go on", button: "Skip", act: () => grid.markAndMove({ skip: true }) },
