@@ -125,8 +125,8 @@ async function sampled(review, concept, least, result) {
     heading("Nearest above the score"), cells(nearest), ...(random.length ? [heading("Drawn by lot from the others"), cells(random)] : []),
     element("div", { className: "row end" }, estimate, accept),
   );
-  await draw();
   result.querySelector(".cell").focus();
+  await draw();
 }
 
 // One decision for the rule, and one for each object that was looked at.

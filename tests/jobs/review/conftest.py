@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import numpy as np
 import PIL.Image
@@ -200,3 +201,77 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
         )
         yield chromium
         chromium.close()
+
+
+class Tab:
+    """A tab of the browser; it may talk to nobody but this machine, and log no error."""
+
+    def __init__(self, context: Any, address: str) -> None:
+        self.page = context.new_page()
+        self.hosts: set[str] = set()
+        self.errors: list[str] = []
+        self.page.on("request", lambda each: self.hosts.add(urlsplit(each.url).hostname or "blob"))
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
+        self.page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
+        self.go(address)
+
+    def go(self, address: str) -> None:
+        self.page.goto(address)
+        self.until("document.body.dataset.ready")
+
+    def ask(self, expression: str, given: Any = None) -> Any:
+        return self.page.evaluate(expression, given)
+
+    def until(self, expression: str, seconds: float = 20) -> None:
+        # Not wait_for_function, whose `eval` the page's policy forbids.
+        end = time.monotonic() + seconds
+        while not self.ask(f"Boolean({expression})"):
+            assert time.monotonic() < end, f"{expression}: {self.errors}"
+            time.sleep(0.01)
+
+    def press(self, *keys: str) -> None:
+        for key in keys:
+            self.page.keyboard.press(key)
+
+    def saved(self) -> None:
+        """Waits until every decision is on disk."""
+        self.until("review.outbox.waiting.length === 0")
+
+    def text(self, selector: str) -> str:
+        return self.page.inner_text(selector)
+
+    def single(self) -> None:
+        """The single view, with an image that can be decided about."""
+        if self.ask("review.view") != "single":
+            self.press("v")
+        self.until("review.single.main && review.single.item?.whole && review.single.stage.image")
+
+    def decide(self, *keys: str) -> dict[str, Any]:
+        """Presses keys about the object that is seen; waits for the next one and returns it."""
+        self.single()
+        item = self.ask("({...review.single.item, mask: review.single.item.whole.mask})")
+        self.press(*keys)
+        self.until(f"review.single.item?.o !== {item['o']}")
+        return item
+
+
+@pytest.fixture
+def tab(browser: Any) -> Iterator[Any]:
+    """Function: (address, options of the context) -> `Tab`; a context is a user of their own."""
+    tabs: list[Tab] = []
+    contexts: list[Any] = []
+
+    def open_tab(address: str, context: Any = None, **options: Any) -> Tab:
+        if context is None:
+            context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
+            contexts.append(context)
+        tabs.append(Tab(context, address))
+        return tabs[-1]
+
+    yield open_tab
+    for each in tabs:
+        assert each.hosts <= {"127.0.0.1", "blob"}
+        assert not each.errors
+    for context in contexts:
+        context.close()
