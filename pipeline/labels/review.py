@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from ipseg.objects import Object
 from ipseg.vision.masks import RLE
+from pipeline.labels.categories import categories
 from pipeline.labels.decisions import Decision, mask_hash, read_decisions
 
 Status = Literal["auto", "accepted", "rejected", "edited"]
@@ -55,9 +56,16 @@ class Review:
 
     Args:
         decisions: in any order.
+        numbers: category ids of concepts, for `apply`, from the decisions that relabel.
     """
 
-    def __init__(self, decisions: Iterable[Decision] = ()) -> None:
+    def __init__(
+        self,
+        decisions: Iterable[Decision] = (),
+        numbers: Callable[[Sequence[Decision]], Mapping[str, int]] = lambda _: {},
+    ) -> None:
+        self._number = numbers
+        self._numbers: Mapping[str, int] | None = None
         self._known: dict[str, Decision] = {}
         self._undone: set[str] = set()
         self._of_mask: dict[tuple[str, str, str], list[Decision]] = {}
@@ -78,7 +86,7 @@ class Review:
             if each.id in self._known:
                 continue
             self._known[each.id] = each
-            self._keys = None
+            self._keys = self._numbers = None
             if each.decision == "undo":
                 self._undone.add(each.undoes or "")
                 touched += [self._known[each.undoes]] if each.undoes in self._known else []
@@ -113,7 +121,7 @@ class Review:
         Raises:
             OutputError, OSError: as `read_decisions`.
         """
-        return Review(read_decisions(out))
+        return Review(read_decisions(out), lambda decisions: categories(out, decisions))
 
     @property
     def keys(self) -> set[str]:
@@ -160,15 +168,23 @@ class Review:
         for found in objects:
             verdict = self.verdict(key, found)
             if verdict.status != "rejected":
+                concept = verdict.concept or found.concept
                 left.append(
                     replace(
                         found,
                         status=verdict.status,
-                        concept=verdict.concept or found.concept,
+                        concept=concept,
+                        category_id=self._category(concept, found),
                         segmentation=verdict.segmentation or found.segmentation,
                     )
                 )
         return left
+
+    def _category(self, concept: str, found: Object) -> int:
+        if self._numbers is None:
+            relabelled = [each for each in self.decisions if each.relabel is not None]
+            self._numbers = self._number(relabelled) if relabelled else {}
+        return self._numbers.get(concept, found.category_id)
 
     def _holding(self, decisions: Iterable[Decision]) -> list[Decision]:
         return [each for each in decisions if each.id not in self._undone]
