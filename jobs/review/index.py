@@ -12,18 +12,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.errors import OutputError
+from pipeline.labels.thresholds import confidences
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, part_files, read_batches
 from pipeline.sources.shard import key_hash
 
-_WANTED = (
-    *("key", "key_hash", "row_status", "gone", "run_id", "width", "height"),
-    "objects",
-)
+_WANTED = ("key", "key_hash", "row_status", "gone", "run_id", "width", "height", "objects")
 _HEAVY = tuple(
     f"objects.list.element.{name}"
-    for name in ("segmentation", "points", "evidence", "variant", "status", "predicted_iou")
+    for name in ("segmentation", "points", "variant", "status", "predicted_iou")
 )
 _FIELDS = {"instance": np.int32, "frame": np.int32, "score": np.float64, "area": np.int64}
 Numbers = npt.NDArray[Any]
@@ -55,6 +53,7 @@ class Index:
         instance: of each object.
         frame: of each object.
         score: of each object.
+        confidence: of each object (`Object.confidence`), what thresholds are compared with.
         area: of each object, pixels.
         box: (objects, 4) x, y, width, height.
     """
@@ -80,6 +79,7 @@ class Index:
     instance: Numbers
     frame: Numbers
     score: Numbers
+    confidence: Numbers
     area: Numbers
     box: Numbers
 
@@ -175,6 +175,7 @@ class _Reading:
         self._add("concept", self._concepts(found.field("concept")))
         for name, kind in _FIELDS.items():
             self._add(name, _numbers(found.field(name)).astype(kind))
+        self._add("confidence", confidences(found))
         box = found.field("bbox").flatten().to_numpy(zero_copy_only=False)
         self._add("box", box.reshape(-1, 4).astype(np.float32))
 
@@ -203,6 +204,7 @@ class _Reading:
         rows = "\n".join(part.rpartition("/data/")[2] for part in parts)
         return Index(
             **{name: joined[name] for name in ("part", "place", "size", "concept", "box")},
+            confidence=joined["confidence"],
             **{name: joined[name] for name in _FIELDS},
             out=out,
             version=hashlib.sha256(rows.encode()).hexdigest()[:12],

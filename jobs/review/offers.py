@@ -11,6 +11,8 @@ import numpy as np
 import pyarrow.compute as pc
 
 from ipseg.objects import CONVINCING
+from ipseg.scores.histogram import count_scores
+from ipseg.scores.suggestion import suggestion
 from jobs.review.cache import Cache
 from jobs.review.index import Index
 from jobs.review.rows import crop_of
@@ -49,7 +51,7 @@ class Offers:
     Args:
         index: of the run.
         state: what is decided.
-        thresholds: concept -> score at which an object is as likely right as wrong.
+        thresholds: concept -> confidence at which an object is as likely right as wrong.
     """
 
     def __init__(self, index: Index, state: State, thresholds: Mapping[str, float]) -> None:
@@ -81,7 +83,7 @@ class Offers:
         }
 
     def middle(self, concept: int) -> float:
-        """The score at which an object of a concept is as likely right as wrong."""
+        """The confidence at which an object of a concept is as likely right as wrong."""
         return float(self._middle[concept])
 
     def fitting(self, wanted: Wanted) -> np.ndarray[Any, np.dtype[np.bool_]]:
@@ -111,6 +113,7 @@ class Offers:
             **{"key": index.key(image), "concept": concept},
             **{name: int(getattr(index, name)[number]) for name in ("instance", "frame", "area")},
             "score": round(float(index.score[number]), 4),
+            "confidence": round(float(index.confidence[number]), 4),
             "box": [round(float(value), 1) for value in index.box[number]],
             "crop": crop_of(index, number),
             "size": [int(value) for value in index.size[image]],
@@ -130,7 +133,7 @@ class Offers:
             seed = int.from_bytes(hashlib.sha256(who.encode()).digest()[:8], "big")
             return np.random.default_rng(seed).permutation(len(index))
         by = {
-            "uncertain": np.abs(index.score - self._middle[index.concept]),
+            "uncertain": np.abs(index.confidence - self._middle[index.concept]),
             "highest": -index.score,
             "lowest": index.score,
             "newest": -index.run[index.image],
@@ -140,3 +143,18 @@ class Offers:
     def _with_key(self, part: str) -> np.ndarray[Any, np.dtype[np.bool_]]:
         found = pc.match_substring(self._index.keys, part, ignore_case=True)
         return np.asarray(found.to_numpy(zero_copy_only=False), bool)
+
+
+def suggested(index: Index) -> dict[str, float]:
+    """Concept -> the threshold that its own scores suggest, for concepts that have one."""
+    found: dict[str, float] = {}
+    for number, name in enumerate(index.concepts):
+        mine = index.concept == number
+        values = index.confidence[mine]
+        if len(values):
+            firsts = np.flatnonzero(np.diff(index.image[mine], prepend=-1))
+            best = np.maximum.reduceat(values, firsts)
+            counts = count_scores(values), count_scores(best)
+            threshold = suggestion(*counts, len(index.keys)).threshold
+            found |= {} if threshold is None else {name: threshold}
+    return found

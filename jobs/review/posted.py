@@ -20,6 +20,7 @@ REASONS = (
     *("several in one", "cut by the border", "duplicate"),
 )
 MOST_AT_ONCE = 500
+_LONGEST_NAME = 100
 _OF_OBJECTS = ("accept", "reject", "relabel", "edit", "skip")
 _ID = re.compile(r"[0-9a-f]{16,32}")
 _MOST_SECONDS = 600.0
@@ -90,15 +91,17 @@ def parse(record: object, state: State, rows: Rows) -> Decision:
 
 
 def _said(verb: str, record: Mapping[str, Any], index: Index, found: Object) -> dict[str, Any]:
-    """What a decision about an object has to say beside its verb."""
+    """What a decision about an object says beside its verb."""
     if verb == "reject" and record.get("reason") is not None:
         if record["reason"] not in REASONS:
             raise RefusedError(f"reasons are {', '.join(REASONS)}")
         return {"reason": record["reason"]}
     if verb == "relabel":
-        if record.get("relabel") not in index.concepts:
-            raise RefusedError("an object can be given a concept that the run has")
-        return {"relabel": record["relabel"]}
+        name = record.get("relabel")
+        new = isinstance(name, str) and name == name.strip() and name.isprintable()
+        if name not in index.concepts and not (new and 0 < len(name) <= _LONGEST_NAME):
+            raise RefusedError(f"a new concept has a name of at most {_LONGEST_NAME} characters")
+        return {"relabel": name}
     if verb == "edit":
         return {"segmentation": _repaired(record.get("segmentation"), found)}
     return {}

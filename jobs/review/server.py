@@ -29,6 +29,7 @@ from jobs.review.index import Index
 from jobs.review.offers import MOST, ORDERS, Offers, Wanted
 from jobs.review.posted import MOST_AT_ONCE, REASONS, RefusedError, find_object, parse
 from jobs.review.rows import Rows
+from jobs.review.similarity import Similarity
 from jobs.review.state import FILTERS, State
 from pipeline.labels.decisions import mask_hash
 
@@ -45,7 +46,7 @@ class Server:
     Args:
         index: of the run.
         who: name of whoever does not give another one.
-        thresholds: concept -> score at which an object is as likely right as wrong.
+        thresholds: concept -> confidence at which an object is as likely right as wrong.
         start: what the page starts with, fields of `Wanted`.
     """
 
@@ -60,6 +61,7 @@ class Server:
         self.who = who
         self.start = dict(start or {})
         self.rows = Rows(index)
+        self.similarity = Similarity(index, self.rows)
         self.state = State(index, self.rows)
         self.offers = Offers(index, self.state, thresholds or {})
 
@@ -81,6 +83,7 @@ class Server:
                 *(Route(f"/api/{n}", _writing(f), methods=["POST"]) for n, f in writes.items()),
                 Route("/image/{version}/{image:int}/{frame:int}", self._view),
                 Route("/crop/{version}/{number:int}", self._crop),
+                Route("/similarity/{version}/{number:int}", self._similarity),
                 Mount("/page", StaticFiles(directory=_PAGE)),
             ],
             middleware=[Middleware(Guard, door=door)],
@@ -227,6 +230,11 @@ class Server:
     async def _crop(self, request: Request) -> Response:
         number = _within(request.path_params["number"], len(self.index))
         return await self._jpeg(request, lambda: self.rows.crop(number))
+
+    async def _similarity(self, request: Request) -> Response:
+        number = _within(request.path_params["number"], len(self.index))
+        data = await run_in_threadpool(self.similarity.of, number)
+        return Response(data, media_type="image/png", headers={"cache-control": _FOR_GOOD})
 
     async def _jpeg(self, request: Request, make: Callable[[], bytes]) -> Response:
         if request.path_params["version"] != self.index.version:

@@ -83,9 +83,10 @@ class Review:
         """
         touched = []
         for each in decisions:
-            if each.id in self._known:
+            id = each.id or f"{len(self._known)} without id"
+            if id in self._known:
                 continue
-            self._known[each.id] = each
+            self._known[id] = each
             self._keys = self._numbers = None
             if each.decision == "undo":
                 self._undone.add(each.undoes or "")

@@ -50,7 +50,7 @@ class Review {
   }
 
   colour(item) {
-    return this.concept(item.label ?? item.concept).colour;
+    return (this.concept(item.label ?? item.concept) ?? this.concept(item.concept)).colour;
   }
 
   chosen() {
@@ -72,7 +72,7 @@ class Review {
 
   // Whether the grid proposes to reject an item. Not in a sample: there nothing may lead the eye.
   doubtful(item) {
-    return this.order !== "random" && open(item) && item.score < this.concept(item.concept).threshold;
+    return this.order !== "random" && open(item) && item.confidence < this.concept(item.concept).threshold;
   }
 
   get current() {

@@ -27,8 +27,9 @@ export function help(review) {
 export function relabel(review) {
   const item = review.single.item;
   if (!item?.whole || item.broken) return;
-  const names = [...review.concepts.keys()];
-  const input = element("input", { type: "search", placeholder: "part of the name", autocomplete: "off" });
+  const given = review.feed.items.map((each) => each.label).filter(Boolean);
+  const names = [...new Set([...review.concepts.keys(), ...given])];
+  const input = element("input", { type: "search", placeholder: "part of the name, or a new one", maxLength: 100, autocomplete: "off" });
   input.setAttribute("aria-label", "Concept");
   const list = element("div", { className: "choices" });
   const fitting = () => names.filter((each) => each.toLowerCase().includes(input.value.toLowerCase()));
@@ -36,11 +37,14 @@ export function relabel(review) {
     document.getElementById("dialog").close();
     review.single.decide("relabel", { relabel: name });
   };
-  const draw = () => list.replaceChildren(...fitting().slice(0, 50).map((name) => {
-    const made = element("button", { type: "button", textContent: name });
-    made.addEventListener("click", () => choose(name));
-    return made;
-  }));
+  const draw = () => {
+    const typed = input.value.trim(), fresh = typed && !names.includes(typed) ? [typed] : [];
+    list.replaceChildren(...[...fitting().slice(0, 50), ...fresh].map((name) => {
+      const made = element("button", { type: "button", textContent: names.includes(name) ? name : `new: ${name}` });
+      made.addEventListener("click", () => choose(name));
+      return made;
+    }));
+  };
   input.addEventListener("input", draw);
   draw();
   const dialog = open("It is another concept", input, list);
@@ -48,7 +52,7 @@ export function relabel(review) {
     const buttons = [...list.children], at = buttons.indexOf(document.activeElement);
     if (event.key === "ArrowDown") buttons[Math.min(at + 1, buttons.length - 1)]?.focus();
     else if (event.key === "ArrowUp") (buttons[at - 1] ?? input).focus();
-    else if (event.key === "Enter" && at < 0 && fitting().length) choose(fitting()[0]);
+    else if (event.key === "Enter" && at < 0 && buttons.length) buttons[0].click();
     else return;
     event.preventDefault();
   };

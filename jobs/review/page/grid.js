@@ -34,7 +34,7 @@ export class Grid {
     this.items = feed.items.slice(at, at + size);
     this.marks = new Map(this.items.flatMap((each) => {
       if (each.status === "rejected") return [[each.o, { wrong: true, reason: each.reason }]];
-      return this.review.doubtful(each) ? [[each.o, { wrong: true }]] : [];
+      return this.review.doubtful(each) ? [[each.o, { wrong: true, proposed: true }]] : [];
     }));
     this.cells = this.items.map((item) => cell(item, feed, this.review.colour(item)));
     feed.withMasks(this.items).catch((error) => this.review.say(error.message));
@@ -60,7 +60,7 @@ export class Grid {
     made.classList.toggle("wrong", Boolean(mark?.wrong));
     made.classList.toggle("skipped", Boolean(mark?.skip));
     made.classList.toggle("decided", !open(item) && item.status !== "rejected");
-    const states = [mark?.reason ?? (mark?.wrong ? "wrong" : mark?.skip ? "skip" : "")];
+    const states = [mark?.reason ?? (mark?.proposed ? "wrong?" : mark?.wrong ? "wrong" : mark?.skip ? "skip" : "")];
     if (!mark && !open(item)) states.push(item.rule ? "by rule" : item.status);
     if (item.disputed) states.push("disputed");
     if (item.before) states.push(`before: ${item.before}`);

@@ -68,6 +68,7 @@ function single(review) {
       stage.draw();
     } },
     { key: "o", text: "outlines of the other objects", act: toggle("others") },
+    { key: "m", text: "the similarity map", act: () => single.toggleSimilarity() },
     { key: "t", text: "points", act: toggle("showPoints") },
     { key: "v", keys: ["v", "g", "Escape"], text: "back to the grid", button: "Grid", act: () => review.setView("grid") },
     ...common(review),

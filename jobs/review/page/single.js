@@ -37,6 +37,8 @@ export class Single {
     this.describe();
     if (!item.whole) return;
     this.main = { ...this.entry(item, item.whole), main: true };
+    this.stage.similarity = null;
+    if (this.similar) this.similarity(item, turn);
     this.stage.show(image, item.size, [this.main], item.whole.points);
     this.stage.frame(item.box);
     if (item.siblings > 1) {
@@ -46,6 +48,26 @@ export class Single {
       this.stage.entries = [...others.map((each) => this.entry(each, each)), this.main];
       this.stage.draw();
     }
+  }
+
+  // The similarity map behind the outline: made when it is asked for, with the method of the run.
+  async similarity(item, turn) {
+    this.review.say("The similarity map is being made …");
+    const answer = await fetch(`/similarity/${this.review.feed.version}/${item.o}`);
+    const made = answer.ok ? await createImageBitmap(await answer.blob()) : null;
+    const why = made ? "" : ((await answer.json().catch(() => null))?.error ?? "it cannot be made");
+    if (turn !== this.turn || !this.similar) return;
+    this.stage.similarity = made;
+    this.stage.draw();
+    this.review.say(made ? "" : `No similarity map: ${why}`);
+  }
+
+  toggleSimilarity() {
+    this.similar = !this.similar;
+    this.stage.similarity = null;
+    this.stage.draw();
+    if (this.similar && this.item?.whole) this.similarity(this.item, this.turn);
+    else this.review.say("");
   }
 
   entry(item, { repaired, segmentation }) {
@@ -79,6 +101,7 @@ export class Single {
     part("verdict").className = item ? (open(item) ? "auto" : item.rule ? "accepted" : item.status) : "";
     const facts = item?.whole ? [
       ["score", item.score.toFixed(3)],
+      ["confidence", item.confidence === item.score ? undefined : item.confidence.toFixed(3)],
       ["predicted IoU", item.whole.predicted_iou?.toFixed(3)],
       ...Object.entries(item.whole.evidence).map(([name, value]) => [name, value?.toFixed(3)]),
       ["area", `${((100 * item.area) / (item.size[0] * item.size[1])).toFixed(1)} %`],

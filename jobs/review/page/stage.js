@@ -5,7 +5,7 @@ const MOST = 40;
 export class Stage {
   constructor(canvas) {
     Object.assign(this, { canvas, image: null, width: 1, height: 1, entries: [], points: [] });
-    Object.assign(this, { hidden: false, others: true, showPoints: true, fill: 0.35, cursor: null, editor: null });
+    Object.assign(this, { hidden: false, others: true, showPoints: true, fill: 0.35, editor: null, similarity: null });
     this.place = { scale: 1, x: 0, y: 0 };
     this.pointers = new Map();
     new ResizeObserver(() => this.resize()).observe(canvas.parentElement);
@@ -103,9 +103,14 @@ export class Stage {
     context.imageSmoothingEnabled = scale < 3;
     if (this.image) context.drawImage(this.image, 0, 0, this.width, this.height);
     if (this.hidden) return;
+    if (this.similarity) {
+      context.globalAlpha = 0.65;
+      context.imageSmoothingEnabled = true;
+      context.drawImage(this.similarity, 0, 0, this.width, this.height);
+    }
     for (const entry of this.entries) {
       if (!entry.main && !this.others) continue;
-      context.globalAlpha = entry.main ? this.fill : 0;
+      context.globalAlpha = entry.main && !this.similarity ? this.fill : 0;
       if (context.globalAlpha) {
         context.imageSmoothingEnabled = false;
         context.drawImage(entry.layer, entry.mask.x, entry.mask.y);

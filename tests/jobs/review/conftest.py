@@ -19,6 +19,7 @@ import PIL.Image
 import pyarrow as pa
 import pytest
 
+from ipseg.config import load_config
 from ipseg.objects import Object
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import write_part
@@ -74,7 +75,8 @@ class Made:
         return out
 
     def manifest(self, out: str, concepts: Sequence[str]) -> None:
-        about = {"config": {"images": {"min_side": 1}}, "concepts": list(concepts)}
+        about = {"bank": "bank", "concepts": list(concepts)}
+        about["config"] = load_config("classical", ["images.min_side=1"]).resolved
         Manifest(out, {}, about, [{"run_id": BY.run_id, "finished": "2026-01-01"}]).write()
 
     def cups_and_hats(self, name: str = "run", images: int = 30) -> str:

@@ -95,17 +95,19 @@ def test_accept_reject_relabel_skip_and_undo_one_by_one(page, run):
     too_much = page.decide("3")
     skipped = page.decide("s")
     relabelled = page.decide("l", "h", "Enter")
+    renamed = page.decide("l", "m", "u", "g", "Enter")
     page.saved()
     stored = {each.key: each for each in new_ones(run, before)}
-    keys = (each["key"] for each in (accepted, rejected, too_much, skipped, relabelled))
-    first, second, third, fourth, fifth = (stored[key] for key in keys)
+    keys = (each["key"] for each in (accepted, rejected, too_much, skipped, relabelled, renamed))
+    first, second, third, fourth, fifth, sixth = (stored[key] for key in keys)
     assert (first.decision, second.decision) == ("accept", "reject")
     assert (third.decision, third.reason) == ("reject", "too much")
     assert (fourth.decision, fifth.decision, fifth.relabel) == ("skip", "relabel", "hat")
+    assert sixth.relabel == "mug"
     assert first.mask == accepted["mask"]
     assert first.order == "uncertain"
     assert 0 <= first.seconds < 60
-    for item in (relabelled, skipped, too_much, rejected, accepted):
+    for item in (renamed, relabelled, skipped, too_much, rejected, accepted):
         page.press("u")
         page.until(f"review.single.item?.o === {item['o']}")
     page.saved()
