@@ -3,6 +3,8 @@
 import { cell } from "./cells.js";
 import { open } from "./decide.js";
 
+const GAP = 10, CAPTION = 21, MOST = 60;
+
 export class Grid {
   constructor(review, root) {
     Object.assign(this, { review, root, items: [], cells: [], marks: new Map(), focus: 0, since: 0 });
@@ -17,12 +19,18 @@ export class Grid {
     root.addEventListener("dblclick", () => review.open(this.at + this.focus));
   }
 
+  // As many cells as fill the window best; on a phone a page is scrolled.
   size() {
     const wide = this.root.clientWidth || innerWidth, high = innerHeight - this.root.getBoundingClientRect().top - 70;
-    const columns = Math.max(2, Math.floor((wide + 10) / (wide < 600 ? 150 : 190)));
-    this.root.style.setProperty("--columns", columns);
-    const tall = wide / columns + 28;
-    return Math.min(60, columns * Math.max(2, wide < 600 ? Math.ceil(high / tall) : Math.floor(high / tall)));
+    const least = Math.max(2, Math.floor((wide + GAP) / (wide < 600 ? 150 : 200)));
+    const pages = [0, 1, 2].map((more) => {
+      const columns = least + (wide < 600 ? 0 : more), tall = (wide + GAP) / columns + CAPTION;
+      const rows = Math.max(1, wide < 600 ? Math.ceil(high / tall) : Math.floor((high + GAP) / tall));
+      return { columns, size: columns * rows, unused: Math.abs(high - rows * tall) };
+    });
+    const best = pages.reduce((a, b) => (b.unused < a.unused - 20 ? b : a));
+    this.root.style.setProperty("--columns", best.columns);
+    return Math.min(MOST, best.size);
   }
 
   async show(at) {

@@ -18,6 +18,7 @@ import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pytest
+from playwright.sync_api import sync_playwright
 
 from ipseg.config import load_config
 from ipseg.objects import Object
@@ -174,7 +175,6 @@ class Serving:
 @pytest.fixture(scope="session")
 def serving() -> Iterator[Any]:
     """Function: run folder -> its review being served."""
-    pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
     started: list[Serving] = []
 
     def serve(out: str) -> Serving:
@@ -194,8 +194,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
     """Debian's Chromium, driven by Playwright."""
     if _CHROMIUM is None:
         pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    playwright = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    with playwright.sync_playwright() as driver:
+    with sync_playwright() as driver:
         home = tmp_path_factory.mktemp("home")
         environment = {**os.environ, "HOME": str(home)}
         chromium = driver.chromium.launch(

@@ -4,11 +4,8 @@ import socket
 import subprocess
 import sys
 
-import pytest
-
 
 def test_no_run_an_unknown_order_and_an_unknown_concept(ipseg, made, tmp_path):
-    pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
     code, _, errors = ipseg("review", tmp_path)
     assert code == 1
     assert "no manifest.json" in errors
@@ -21,14 +18,12 @@ def test_no_run_an_unknown_order_and_an_unknown_concept(ipseg, made, tmp_path):
 
 
 def test_a_run_without_objects_has_nothing_to_review(ipseg, made):
-    pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
     code, _, errors = ipseg("review", made.write("empty", [made.row("a")], ["cup"]))
     assert code == 1
     assert "no objects to review" in errors
 
 
 def test_a_port_that_is_taken(ipseg, made):
-    pytest.importorskip("uvicorn", reason="the extra `review` is not installed")
     out = made.cups_and_hats("taken")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         code, _, errors = ipseg("review", out, "--port", taken.getsockname()[1])

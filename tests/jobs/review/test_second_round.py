@@ -5,16 +5,12 @@ import io
 import numpy as np
 import PIL.Image
 import pytest
-
-from pipeline.runfolder.parts import read_rows
-
-pytest.importorskip("starlette", reason="the extra `review` is not installed")
-
 from starlette.testclient import TestClient
 
 from jobs.review.guard import Door
 from jobs.review.index import read_index
 from jobs.review.server import Server
+from pipeline.runfolder.parts import read_rows
 
 BASE = "http://127.0.0.1:8765"
 

@@ -6,20 +6,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from starlette.testclient import TestClient
 
 from ipseg.prompts import find_prompts
 from ipseg.vision.images import decode
 from ipseg.vision.masks import encode_rle
-from pipeline.labels.decisions import Decision, Session, mask_hash, read_decisions
-from pipeline.labels.review import Review
-
-pytest.importorskip("starlette", reason="the extra `review` is not installed")
-
-from starlette.testclient import TestClient
-
 from jobs.review.guard import Door
 from jobs.review.index import read_index
 from jobs.review.server import Server
+from pipeline.labels.decisions import Decision, Session, mask_hash, read_decisions
+from pipeline.labels.review import Review
 
 DOOR = Door("127.0.0.1", 8765)
 BASE = "http://127.0.0.1:8765"
