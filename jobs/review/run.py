@@ -57,6 +57,7 @@ def serve(
     settings = uvicorn.Config(
         server.app(door),
         log_config=None,
+        access_log=False,
         lifespan="off",
         server_header=False,
         timeout_graceful_shutdown=_PATIENCE_S,

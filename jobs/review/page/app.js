@@ -67,7 +67,7 @@ class Review {
 
   // Whether a decided item is offered again, to be part of a fair sample.
   redo(item) {
-    return Boolean(this.sampled(item).sampled) && !this.decisions.done.some((each) => each.before.some((b) => b.item === item));
+    return Boolean(this.sampled().sampled) && !item.drawn;
   }
 
   // Whether the grid proposes to reject an item. Not in a sample: there nothing may lead the eye.
@@ -151,8 +151,13 @@ class Review {
       this.say("Nothing to take back.");
       return;
     }
+    const done = () => this.say(`Taken back: ${last.ids.length === 1 ? "1 decision" : `${last.ids.length} decisions`}.`);
+    if (last.rule) {
+      this.again().then(done);
+      return;
+    }
     if (last.view !== this.view) this.setView(last.view);
-    this.show(last.at ?? 0).then(() => this.say(`Taken back: ${last.ids.length === 1 ? "1 decision" : `${last.ids.length} decisions`}.`));
+    this.show(last.at ?? 0).then(done);
   }
 
   restart(changes = {}) {
@@ -160,6 +165,13 @@ class Review {
     for (const name of ["concept", "order", "status", "least", "most", "key"]) part(name).value = this.wanted[name];
     this.feed = new Feed({ ...this.wanted, who: this.who }, this.about.version);
     return this.show(0);
+  }
+
+  // From the start, with what the server knows once it has everything.
+  async again() {
+    await this.outbox.settled();
+    await this.refresh();
+    await this.restart();
   }
 
   actions() {

@@ -2,7 +2,7 @@
 
 import { newId } from "./outbox.js";
 
-const KEPT = ["status", "label", "reason", "rule", "disputed", "skipped", "by"];
+const KEPT = ["status", "label", "reason", "rule", "disputed", "skipped", "by", "drawn"];
 const MOST_SECONDS = 120;
 const PAUSE_MS = 60_000;
 
@@ -36,13 +36,14 @@ export class Decisions {
   about(item, decision) {
     if (!item) return {};
     const { key, concept, instance, whole } = item, order = this.review.order;
-    const known = { key, concept, order, ...this.review.sampled(item) };
+    const known = { key, concept, order, ...this.review.sampled() };
     return decision === "reject" && item.absent ? known : { ...known, instance, mask: whole.mask };
   }
 
   change(item, decision, more) {
     const before = { item, values: Object.fromEntries(KEPT.map((name) => [name, item[name]])), repaired: item.whole?.repaired };
     before.wasOpen = open(item);
+    item.drawn ||= Boolean(this.review.sampled().sampled);
     if (decision === "skip") item.skipped = true;
     else {
       Object.assign(item, { skipped: false, rule: false, by: this.who, reason: more.reason ?? null });

@@ -135,16 +135,12 @@ async function sampled(review, concept, least, result) {
 
 // One decision for the rule, and one for each object that was looked at.
 function confirm(review, { concept, least, count, looked, wrong }) {
-  const { decisions, feed } = review, seen = looked.filter((each) => !each.broken);
+  const { decisions } = review, seen = looked.filter((each) => !each.broken);
   const rule = { concept, min_score: least, count, looked: seen.length, wrong: wrong.size };
   decisions.make(seen.map((item) => ({ item, decision: wrong.has(item.o) ? "reject" : "accept", order: "bulk", sampled: undefined })), review.current.at, 0);
-  const id = newId();
-  decisions.done.at(-1).ids.push(id);
+  const id = newId(), last = decisions.done.at(-1);
+  last.ids.push(id);
+  last.rule = true;
   decisions.send([{ id, decision: "accept", rule, order: "bulk" }]);
-  review.outbox.settled().then(async () => {
-    await review.refresh();
-    await review.restart();
-    review.say(`${(count - wrong.size).toLocaleString("en")} accepted; u takes all of it back.`);
-  });
-  feed.left = 0;
+  review.again().then(() => review.say(`${(count - wrong.size).toLocaleString("en")} accepted; u takes all of it back.`));
 }

@@ -32,8 +32,12 @@ export class Outbox {
   }
 
   keep() {
-    if (this.waiting.length) localStorage.setItem(this.own, JSON.stringify(this.waiting));
-    else localStorage.removeItem(this.own);
+    try {
+      if (this.waiting.length) localStorage.setItem(this.own, JSON.stringify(this.waiting));
+      else localStorage.removeItem(this.own);
+    } catch (error) {
+      this.problem = `kept in this tab alone (${error.name})`; // the browser has no room for more
+    }
     this.onChange(this.waiting.length, this.problem);
     if (!this.waiting.length) this.calls.splice(0).forEach((resolve) => resolve());
   }

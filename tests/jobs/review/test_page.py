@@ -230,8 +230,30 @@ def test_accept_above_a_score_and_take_it_back(page, run):
     assert (rule["concept"], rule["min_score"], rule["wrong"]) == ("cup", 0.7, 1)
     assert [each.decision for each in stored if not each.rule].count("reject") == 1
     page.press("u")
-    page.saved()
+    page.until("document.getElementById('message').textContent.startsWith('Taken back')")
     assert not new_ones(run, before)
+    assert page.ask("review.concept('cup').rule") == 0
+
+
+def test_a_random_order_makes_a_fair_sample(page, run):
+    before = decided(run)
+    page.page.select_option("#order", "random")
+    page.until("review.order === 'random' && review.grid.items.length && !review.feed.coming")
+    assert page.ask("document.querySelectorAll('.cell.wrong').length") == 0
+    item = page.decide("a")
+    page.saved()
+    (stored,) = new_ones(run, before)
+    assert stored.key == item["key"]
+    assert stored.sampled == {"how": "random", "p": pytest.approx(1 / 90)}
+    page.page.fill("#least", "0.5")
+    page.press("Tab")
+    page.until("review.wanted.least === '0.5' && review.single.item?.score >= 0.5")
+    page.decide("a")
+    page.saved()
+    unfair = [each for each in new_ones(run, before) if each.id != stored.id]
+    assert [each.sampled for each in unfair] == [None]
+    page.press("u", "u")
+    page.saved()
 
 
 def test_a_prompt_with_one_key(page, run):
