@@ -246,7 +246,7 @@ def test_a_random_order_makes_a_fair_sample(page, run):
     assert stored.key == item["key"]
     assert stored.sampled == {"how": "random", "p": pytest.approx(1 / 90)}
     page.page.fill("#least", "0.5")
-    page.press("Tab")
+    page.press("Enter")
     page.until("review.wanted.least === '0.5' && review.single.item?.score >= 0.5")
     page.decide("a")
     page.saved()
