@@ -147,6 +147,11 @@ def best_scores(objects: Iterable[Object]) -> dict[str, float]:
     return scores
 
 
+def best_confidence(objects: Iterable[Object]) -> float:
+    """The highest confidence among objects, 0 if there is none."""
+    return max((each.confidence for each in objects), default=0.0)
+
+
 NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
 
 
