@@ -19,11 +19,11 @@ from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import Judge
 from ipseg.storage.files import write_whole
 from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.labels.presence import quality_at
 from pipeline.labels.thresholds import suggested
 from pipeline.mask_use import MaskUse, ground_truth_in
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
-from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.sink import output_schema
@@ -104,7 +104,7 @@ def segment(request: Request) -> Run:
     if request.masks is not None and rows:
         step = ground_truth_in(request.masks, list(bank.categories))
         use = MaskUse.of(job.out, step)
-        metrics["quality"] = measure_quality(job.out)
+        metrics["quality"] = quality_at(job.out, metrics["suggested"])
         lines = [*use.lines(request.masks), *_without_masks(step, metrics["quality"])]
         metrics["ground_truth"] = {**use.record(), "warnings": lines}
         warnings += lines

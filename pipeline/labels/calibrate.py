@@ -165,7 +165,8 @@ def _taken_over(out: str, manifest: Manifest, of: str, labels: Labels | None) ->
         good = Sample.of(labels.objects).by(calibration.mask)
         images = Sample.of(labels.images)
         present = None if calibration.presence is None else images.by(calibration.presence)
-        measured = measure(labels, good, present)
+        least = [] if calibration.otherwise is None else [calibration.otherwise]
+        measured = measure(labels, good, present, least)
     if of != out:
         calibration.write(out)
     return Calibrated(calibration, measured, ())
