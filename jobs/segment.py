@@ -103,7 +103,7 @@ def quality_table(quality: Mapping[str, Any], suggested: Mapping[str, Mapping[st
         quality: what `pipeline.labels.presence.quality_at` found.
         suggested: concept -> `ipseg.scores.suggestion.Suggestion` as plain data.
     """
-    head = ("images with it", "mean IoU", "presence AP", "threshold", "precision", "recall")
+    head = ("with it", "mean IoU", "presence AP", "threshold", "precision", "recall")
     table = Table("concept", *head)
     for name, measured in quality["concepts"].items():
         least = suggested[name]["threshold"]

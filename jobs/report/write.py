@@ -21,10 +21,13 @@ from jobs.pages.charts import histogram, mirrored
 from jobs.pages.galleries import Gallery, galleries
 from jobs.pages.template import template, write_rendered
 from jobs.pages.views import css
+from jobs.report.calibration import calibration_of
 from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
 from jobs.report.survey import Survey, survey
 from jobs.report.tiles import row_tile
+from pipeline.labels.calibration import Calibration
+from pipeline.labels.review import Review
 from pipeline.labels.thresholds import suggest
 from pipeline.results import predictions
 from pipeline.runfolder.bank import bank_of
@@ -75,13 +78,17 @@ def _of_evaluation(manifest: Manifest) -> str:
 def _of_run(manifest: Manifest) -> str:
     out, about, runs = manifest.out, manifest.about, manifest.runs
     metrics, unfinished = how_far(manifest)
-    found = survey(out)
-    colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
+    review, calibration = Review.read(out), Calibration.read(out)
+    found = survey(out, review)
+    names = [*about["concepts"], *review.new_concepts(about["concepts"])]
+    colours = {name: colour_of(index) for index, name in enumerate(names)}
+    looked_for = {name: colours[name] for name in about["concepts"]}
     limits = ImageLimits(**about["config"]["images"])
 
     def tile(place: Place) -> dict[str, Any]:
         row = read_place(place)
-        return row_tile(row, lambda: originals(out, place, row, limits), colours)
+        drawn = (row, lambda: originals(out, place, row, limits), colours)
+        return row_tile(*drawn, review, calibration)
 
     quality = metrics["quality"]
     up = found.scores if quality is None else found.present_scores
@@ -95,8 +102,10 @@ def _of_run(manifest: Manifest) -> str:
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
-        concepts=_concepts(colours, quality, found, suggest(out, list(colours))),
-        prompts=prompts_of(bank_of(out, about), colours),
+        concepts=_concepts(looked_for, quality, found, suggest(out, list(looked_for))),
+        decided=dict(found.decided),
+        calibration=calibration_of(calibration),
+        prompts=prompts_of(bank_of(out, about), looked_for),
         galleries=_galleries(found, tile, measured=quality is not None),
         broken=[
             ("Failed", "row", found.failures),
