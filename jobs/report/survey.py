@@ -191,8 +191,8 @@ def survey(out: str, review: Review) -> Survey:
 
     Args:
         out: run folder.
-        review: of the run: what people rejected is not there, what they relabelled is the other
-            concept.
+        review: of the run: in rows without ground truth, what people rejected is not there, and
+            what they relabelled is the other concept.
 
     Raises:
         OutputError: there is no run at this place.
@@ -204,8 +204,8 @@ def survey(out: str, review: Review) -> Survey:
             objects = [Object.from_record(each) for each in row["objects"]]
             verdicts = (review.verdict(place.key, each) for each in objects)
             result.decided.update(each.status for each in verdicts if each.decided)
-            left = review.apply(place.key, objects)
-            result.add({**row, "objects": [each.record() for each in left]}, place)
-        else:
-            result.add(row, place)
+            if not row["metrics"]:  # with ground truth, scores are judged by that
+                left = review.apply(place.key, objects)
+                row["objects"] = [each.record() for each in left]
+        result.add(row, place)
     return result
