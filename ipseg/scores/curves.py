@@ -126,7 +126,10 @@ def threshold_for(confidence: Values, good: Outcomes, precision: float) -> float
     bound = np.zeros(len(kept))
     bound[some] = beta.ppf(1 - _SURE, right[some], kept[some] - right[some] + 1)
     there = np.flatnonzero(bound >= precision)
-    return float(EDGES[there[0]]) if len(there) else None
+    if not len(there):
+        return None
+    lowest = np.searchsorted(EDGES, confidence.min(), side="right") - 1  # below, nothing is known
+    return float(EDGES[max(there[0], lowest)])
 
 
 @dataclass(frozen=True)
