@@ -22,10 +22,10 @@ SMALL = str(Path(__file__).parents[1] / "small.yaml")
 
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
-    """80 images, a fifth without any concept; coins are prompted for and are in none."""
+    """80 images, a fifth without any concept; text is prompted for and is in none."""
     collection = write_collection(tmp_path_factory.mktemp("demo"), images=80)
-    Image.fromarray(data.coins()).convert("RGB").save(collection.prompts / "coins.jpg")
-    (collection.masks / "coins").mkdir()
+    Image.fromarray(data.text()).convert("RGB").save(collection.prompts / "text.jpg")
+    (collection.masks / "text").mkdir()
     request = Request(
         images=str(collection.images),
         out=str(collection.folder / "run"),
@@ -56,13 +56,13 @@ def test_presence_at_the_suggested_thresholds_is_printed(demo, capsys):
     print_run(run, as_json=False)
     printed = capsys.readouterr().out
     assert all(head in printed for head in ("threshold", "precision", "recall"))
-    assert "no image is convincing for 'coins'" in printed
+    assert "no image is convincing for 'text'" in printed
     quality = run.metrics["quality"]
     assert quality["precision"] > 0.9
     assert quality["recall"] > 0.3
     assert quality["average_precision"] > 0.7
-    assert run.metrics["suggested"]["coins"]["threshold"] is None
-    assert quality["concepts"]["coins"]["recall"] is None
+    assert run.metrics["suggested"]["text"]["threshold"] is None
+    assert quality["concepts"]["text"]["recall"] is None
     for name, each in run.metrics["suggested"].items():
         known = quality["concepts"][name]
         if each["convincing"]:
