@@ -105,13 +105,16 @@ def as_data(found: RunStatus, *, by_shard: bool = False) -> dict[str, Any]:
 def _calibration(out: str) -> str | None:
     """What the run's scores were calibrated on, None if they were not."""
     from pipeline.labels.calibration import Calibration
+    from pipeline.runfolder.manifest import Manifest
 
     calibration = Calibration.read(out)
     if calibration is None:
         return None
     labels, date = calibration.about["labels"], calibration.about["date"][:10]
     of = f"{counted(labels['objects'], 'object')} in {counted(labels['images'], 'image')}"
-    return f"on {of} of {labels['source']}, {date}"
+    manifest = Manifest.read(out)
+    stale = manifest is not None and not calibration.fits(manifest)
+    return f"on {of} of {labels['source']}, {date}" + (", before scores were changed" * stale)
 
 
 def _shard_data(shard: ShardStatus) -> dict[str, Any]:

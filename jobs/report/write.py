@@ -85,6 +85,8 @@ def _of_run(manifest: Manifest, since: str | None) -> str:
     metrics, unfinished = how_far(manifest)
     reviews = {run: Review.read(run) for run in (out, since) if run is not None}
     calibration = Calibration.read(out)
+    if calibration is not None and not calibration.fits(manifest):
+        calibration = None  # of scores that were changed since
     found = survey(out, reviews[out])
     new = (each.new_concepts(about["concepts"]) for each in reviews.values())
     names = dict.fromkeys([*about["concepts"], *chain.from_iterable(new)])

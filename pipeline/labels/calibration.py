@@ -152,6 +152,10 @@ class Calibration:
         text = json.dumps([self.mask.record(), presence], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()[:16]
 
+    def fits(self, manifest: Manifest) -> bool:
+        """Whether it is of the scores that a run has now; not after `ipseg rescore`."""
+        return all(self.about[name] == manifest.about[name] for name in SCORES)
+
     def probability(self, found: Object) -> float:
         """That the mask of an object is good."""
         return float(self.mask.of(found.concept)(found.confidence))
@@ -204,7 +208,8 @@ class Calibration:
         )
 
 
-_ABOUT = ("method", "config_sha256", "run", "labels", "date", "precision")
+SCORES = ("method", "config_sha256")  # equal where scores can be compared
+_ABOUT = (*SCORES, "run", "labels", "date", "precision")
 
 
 def probabilities(calibration: Calibration | None, objects: Sequence[Object]) -> list[float | None]:
@@ -217,8 +222,7 @@ def probabilities(calibration: Calibration | None, objects: Sequence[Object]) ->
 def about_labels(manifest: Manifest, labels: Labels, precision: float | None) -> dict[str, Any]:
     """What a calibration says of its origin."""
     return {
-        "method": manifest.about["method"],
-        "config_sha256": manifest.about["config_sha256"],
+        **{name: manifest.about[name] for name in SCORES},
         "run": manifest.out,
         "labels": {
             "source": labels.source,

@@ -133,6 +133,10 @@ def _thresholds(
             f"{manifest.out} is not calibrated; `ipseg calibrate {shlex.quote(manifest.out)} "
             f"--labels DIR` does it, on a few labelled images"
         )
+    if not calibration.fits(manifest):
+        raise OutputError(
+            f"{manifest.out} was calibrated before its scores were changed; calibrate it again"
+        )
     return {name: calibration.threshold(name) for name in concepts}
 
 

@@ -74,7 +74,7 @@ def test_the_calibration_is_drawn_and_probabilities_stand_beside_scores(maker, p
         presence=None,
         thresholds={},
         otherwise=0.625,
-        about={"method": "m", "config_sha256": "c", "run": out, "labels": numbers}
+        about={"method": "ipseg", "config_sha256": "ab" * 32, "run": out, "labels": numbers}
         | {"date": "2026-01-01T00:00:00+00:00", "precision": None},
         measured=measure(labels, probability, None),
     ).write(out)

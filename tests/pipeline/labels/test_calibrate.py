@@ -222,6 +222,15 @@ def test_thresholds_of_a_calibration_select_labels(world):
     assert select(world.out, threshold="calibrated").absent == list(CONCEPTS)
 
 
+def test_a_calibration_of_other_scores_selects_nothing(world):
+    calibrate(world.out, masks=world.masks(world.objects))
+    manifest = Manifest.read(world.out)
+    manifest.about["config_sha256"] = "rescored"
+    manifest.write()
+    with pytest.raises(OutputError, match="before its scores were changed"):
+        select(world.out, threshold="calibrated")
+
+
 def test_concepts_with_labels_have_functions_of_their_own(tmp_path):
     world = write(tmp_path, images=210)
     done = calibrate(world.out, masks=world.masks(world.objects))
@@ -235,7 +244,7 @@ def test_another_run_of_the_same_settings_takes_it_over(world, tmp_path):
     calibrate(same.out, of=world.out)
     assert Calibration.read(same.out) == Calibration.read(world.out)
     other = write(tmp_path / "other", config_sha256="d")
-    with pytest.raises(ConfigError, match="are of other settings"):
+    with pytest.raises(ConfigError, match="other settings than those"):
         calibrate(other.out, of=world.out)
     with pytest.raises(OutputError, match=r"has no calibration\.json"):
         calibrate(world.out, of=other.out)
