@@ -154,12 +154,10 @@ def _taken_over(out: str, manifest: Manifest, of: str, labels: Labels | None) ->
         raise OutputError(
             f"{of} has no {FILE}; `ipseg calibrate {shlex.quote(of)} --labels DIR` makes one"
         )
-    for name in ("method", "config_sha256"):
-        if calibration.about[name] != manifest.about[name]:
-            what = "another method" if name == "method" else "other settings"
-            raise ConfigError(
-                f"the scores in {of} are of {what}, and cannot be compared with {out}"
-            )
+    if not calibration.fits(manifest):
+        raise ConfigError(
+            f"{of} was calibrated for scores of another method or other settings than those in {out}"
+        )
     measured = None
     if labels is not None:
         good = Sample.of(labels.objects).by(calibration.mask)
