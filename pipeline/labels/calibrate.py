@@ -156,7 +156,7 @@ def _taken_over(out: str, manifest: Manifest, of: str, labels: Labels | None) ->
         )
     if not calibration.fits(manifest):
         raise ConfigError(
-            f"{of} was calibrated for scores of another method or other settings than those in {out}"
+            f"{of} was calibrated on scores of another method, or of other settings, than {out} has"
         )
     measured = None
     if labels is not None:

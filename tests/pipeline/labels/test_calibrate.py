@@ -244,7 +244,7 @@ def test_another_run_of_the_same_settings_takes_it_over(world, tmp_path):
     calibrate(same.out, of=world.out)
     assert Calibration.read(same.out) == Calibration.read(world.out)
     other = write(tmp_path / "other", config_sha256="d")
-    with pytest.raises(ConfigError, match="other settings than those"):
+    with pytest.raises(ConfigError, match="of other settings, than"):
         calibrate(other.out, of=world.out)
     with pytest.raises(OutputError, match=r"has no calibration\.json"):
         calibrate(world.out, of=other.out)
