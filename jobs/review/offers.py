@@ -17,6 +17,8 @@ from jobs.review.cache import Cache
 from jobs.review.index import Index
 from jobs.review.rows import crop_of
 from jobs.review.state import STATUSES, State
+from pipeline.labels.calibration import Calibration
+from pipeline.runfolder.manifest import Manifest
 
 ORDERS = ("uncertain", "random", "highest", "lowest", "newest")
 MOST = 240  # objects of one answer
@@ -145,16 +147,28 @@ class Offers:
         return np.asarray(found.to_numpy(zero_copy_only=False), bool)
 
 
-def suggested(index: Index) -> dict[str, float]:
-    """Concept -> the threshold that its own scores suggest, for concepts that have one."""
-    found: dict[str, float] = {}
-    for number, name in enumerate(index.concepts):
-        mine = index.concept == number
-        values = index.confidence[mine]
-        if len(values):
-            firsts = np.flatnonzero(np.diff(index.image[mine], prepend=-1))
-            best = np.maximum.reduceat(values, firsts)
-            counts = count_scores(values), count_scores(best)
-            threshold = suggestion(*counts, len(index.keys)).threshold
-            found |= {} if threshold is None else {name: threshold}
-    return found
+def middles(index: Index) -> dict[str, float]:
+    """Concept -> the confidence at which its objects are as likely right as wrong.
+
+    From the run's calibration where it has one, else the threshold that the concept's own scores
+    suggest. Concepts that have neither are left out.
+
+    Raises:
+        OutputError, OSError: the calibration cannot be read.
+    """
+    manifest, calibration = Manifest.read(index.out), Calibration.read(index.out)
+    if manifest and calibration and calibration.fits(manifest):
+        found = {name: calibration.mask.of(name).reaches(0.5) for name in index.concepts}
+    else:
+        found = {name: _suggested(index, number) for number, name in enumerate(index.concepts)}
+    return {name: middle for name, middle in found.items() if middle is not None}
+
+
+def _suggested(index: Index, concept: int) -> float | None:
+    mine = index.concept == concept
+    values = index.confidence[mine]
+    if not len(values):
+        return None
+    firsts = np.flatnonzero(np.diff(index.image[mine], prepend=-1))
+    counts = count_scores(values), count_scores(np.maximum.reduceat(values, firsts))
+    return suggestion(*counts, len(index.keys)).threshold

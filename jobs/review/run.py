@@ -12,7 +12,7 @@ import uvicorn
 from ipseg.errors import ConfigError, OutputError
 from jobs.review.guard import Door
 from jobs.review.index import read_index
-from jobs.review.offers import suggested
+from jobs.review.offers import middles
 from jobs.review.server import Server
 
 log = logging.getLogger("ipseg")
@@ -44,7 +44,7 @@ def serve(
     if concept and concept not in index.concepts:
         raise ConfigError(f"the run has no concept '{concept}'; it has {', '.join(index.concepts)}")
     start = {"order": order, "concept": concept}
-    server = Server(index, who or getpass.getuser(), suggested(index), start)
+    server = Server(index, who or getpass.getuser(), middles(index), start)
     listening = _listen(host, port)
     door = Door(host, listening.getsockname()[1])
     if not door.loopback:

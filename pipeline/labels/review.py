@@ -72,6 +72,7 @@ class Review:
         self._of_place: dict[_Place, list[Decision]] = {}
         self._rules: list[Decision] = []
         self._keys: set[str] | None = None
+        self._decisions: list[Decision] | None = None
         self.add(decisions)
 
     def add(self, decisions: Iterable[Decision]) -> list[Decision]:
@@ -87,7 +88,7 @@ class Review:
             if id in self._known:
                 continue
             self._known[id] = each
-            self._keys = self._numbers = None
+            self._keys = self._numbers = self._decisions = None
             if each.decision == "undo":
                 self._undone.add(each.undoes or "")
                 touched += [self._known[each.undoes]] if each.undoes in self._known else []
@@ -110,10 +111,10 @@ class Review:
     @property
     def decisions(self) -> list[Decision]:
         """Those that hold, in order: nothing that was taken back."""
-        return sorted(
-            (d for d in self._known.values() if d.decision != "undo" and d.id not in self._undone),
-            key=_when,
-        )
+        if self._decisions is None:
+            left = (each for each in self._known.values() if each.id not in self._undone)
+            self._decisions = sorted((e for e in left if e.decision != "undo"), key=_when)
+        return self._decisions
 
     @staticmethod
     def read(out: str) -> Review:
@@ -143,6 +144,11 @@ class Review:
                 concept, score = str(each.rule["concept"]), float(each.rule["min_score"])
                 least[concept] = min(score, least.get(concept, score))
         return least
+
+    def new_concepts(self, concepts: Sequence[str]) -> list[str]:
+        """Names that people gave beyond some, in the order in which they were first given."""
+        named = dict.fromkeys(each.relabel for each in self.decisions if each.relabel is not None)
+        return [name for name in named if name not in concepts]
 
     def verdict(self, key: str, found: Object) -> Verdict:
         """What holds for an object that the run found in an image."""

@@ -43,10 +43,10 @@ class Made:
     folder: Path
     size: tuple[int, int] = SIZE
 
-    def image(self, name: str = "photo.jpg") -> str:
+    def image(self, name: str = "photo.jpg", seed: int = 0) -> str:
         file = self.folder / name
         if not file.exists():
-            noise = np.random.default_rng(0).integers(0, 255, (*self.size, 3), np.uint8)
+            noise = np.random.default_rng(seed).integers(0, 255, (*self.size, 3), np.uint8)
             PIL.Image.fromarray(noise).save(file)
         return str(file)
 
@@ -76,7 +76,8 @@ class Made:
         return out
 
     def manifest(self, out: str, concepts: Sequence[str]) -> None:
-        about = {"bank": "bank", "concepts": list(concepts)}
+        known = {"method": "ipseg", "config_sha256": "ab" * 32, "bank": "bank"}
+        about: dict[str, Any] = {**known, "concepts": list(concepts)}
         about["config"] = load_config("classical", ["images.min_side=1"]).resolved
         Manifest(out, {}, about, [{"run_id": BY.run_id, "finished": "2026-01-01"}]).write()
 
