@@ -1,39 +1,34 @@
-"""Small runs to review, the server on them, and a browser."""
+"""Small runs to review, and the server on them as its page talks to it."""
 
 from __future__ import annotations
 
-import os
-import shutil
-import signal
-import subprocess
-import sys
-import time
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+import itertools
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 import PIL.Image
 import pyarrow as pa
 import pytest
-from playwright.sync_api import sync_playwright
+from starlette.testclient import TestClient
 
 from ipseg.config import load_config
 from ipseg.objects import Object
+from jobs.review.guard import Door
+from jobs.review.index import read_index
+from jobs.review.server import Server
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import write_part
 from pipeline.runfolder.sink import Provenance, ShardWriter
 from pipeline.sources.shard import key_hash
 
 BY = Provenance("20260101T000000-abcdef01", "ipseg/classical", "ab" * 32, ())
+DOOR = Door("127.0.0.1", 8765)
+BASE = "http://127.0.0.1:8765"
+NAMES = itertools.count()
 SIZE = (96, 128)  # height, width
-_CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-_FLAGS = (
-    *("--headless", "--no-sandbox", "--disable-gpu", "--disable-background-networking"),
-    *("--disable-component-update", "--disable-sync", "--no-first-run"),
-)
 
 
 @dataclass(frozen=True)
@@ -132,148 +127,56 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     return Made(tmp_path_factory.mktemp("review"))
 
 
-@dataclass
-class Serving:
-    """The command `ipseg review` in a process of its own."""
+class Client:
+    """The page's side of the talk."""
 
-    out: str
-    port: int
-    started: float = 0.0
-    address: str = ""
-    _process: subprocess.Popen[str] | None = field(default=None, repr=False)
+    def __init__(self, out, who="ann"):
+        self.out, self.who = out, who
+        self.server = Server(read_index(out), who)
+        self.door = DOOR
+        self.http = self.stranger()
+        self.http.headers["origin"] = BASE
+        self.http.get(f"/?token={DOOR.token}")
 
-    def start(self) -> None:
-        begun = time.monotonic()
-        words = [sys.executable, "-m", "jobs.cli", "review", self.out, "--port", str(self.port)]
-        words += ["--who", "ann"]
-        self._process = subprocess.Popen(
-            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-        )
-        self.address = self._process.stdout.readline().strip()
-        assert self.address, self._process.stderr.read()
-        self.port = int(self.address.rpartition(":")[2].partition("/")[0])
-        self.started = time.monotonic() - begun
+    def stranger(self):
+        """Somebody who has not come in by the token."""
+        return TestClient(self.server.app(DOOR), base_url=BASE, follow_redirects=False)
 
-    def kill(self) -> None:
-        self._process.kill()
-        self._end()
+    def get(self, route, **query):
+        return self.http.get(f"/api/{route}", params=query)
 
-    def stop(self) -> tuple[int, str]:
-        """Ctrl-C; exit code and what was logged."""
-        self._process.send_signal(signal.SIGINT)
-        return self._end()
+    def items(self, **query):
+        return self.get("items", **query).json()["items"]
 
-    def _end(self) -> tuple[int, str]:
-        _, errors = self._process.communicate(timeout=20)
-        code, self._process = self._process.returncode, None
-        return code, errors
+    def post(self, *decisions, who=None):
+        body = {"who": who or self.who, "decisions": list(decisions)}
+        return self.http.post("/api/decisions", json=body).json()
 
-    @property
-    def runs(self) -> bool:
-        return self._process is not None
+    def about(self, item, decision, **more):
+        (whole,) = self.get("objects", o=item["o"]).json()["objects"]
+        known = {name: item[name] for name in ("key", "concept", "instance")}
+        return {**new_decision(decision), **known, "mask": whole["mask"], **more}
+
+    def status(self, item):
+        return self.get("objects", o=item["o"]).json()["objects"][0]["status"]
+
+
+def new_decision(decision, **more):
+    return {"id": f"{next(NAMES):016x}", "decision": decision, **more}
 
 
 @pytest.fixture(scope="session")
-def serving() -> Iterator[Any]:
-    """Function: run folder -> its review being served."""
-    started: list[Serving] = []
-
-    def serve(out: str) -> Serving:
-        each = Serving(out, 0)
-        started.append(each)
-        each.start()
-        return each
-
-    yield serve
-    for each in started:
-        if each.runs:
-            each.kill()
+def new():
+    """Function: (decision, ...) -> a record of one, with an id."""
+    return new_decision
 
 
 @pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """Debian's Chromium, driven by Playwright."""
-    if _CHROMIUM is None:
-        pytest.skip("there is no Chromium on this machine: apt-get install chromium")
-    with sync_playwright() as driver:
-        home = tmp_path_factory.mktemp("home")
-        environment = {**os.environ, "HOME": str(home)}
-        chromium = driver.chromium.launch(
-            executable_path=_CHROMIUM, args=list(_FLAGS), env=environment
-        )
-        yield chromium
-        chromium.close()
-
-
-class Tab:
-    """A tab of the browser; it may talk to nobody but this machine, and log no error."""
-
-    def __init__(self, context: Any, address: str) -> None:
-        self.page = context.new_page()
-        self.hosts: set[str] = set()
-        self.errors: list[str] = []
-        self.page.on("request", lambda each: self.hosts.add(urlsplit(each.url).hostname or "blob"))
-        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
-        self.page.on("dialog", lambda dialog: self.errors.append(f"dialog {dialog.message}"))
-        self.page.on("console", lambda m: m.type == "error" and self.errors.append(m.text))
-        self.go(address)
-
-    def go(self, address: str) -> None:
-        self.page.goto(address)
-        self.until("document.body.dataset.ready")
-
-    def ask(self, expression: str, given: Any = None) -> Any:
-        return self.page.evaluate(expression, given)
-
-    def until(self, expression: str, seconds: float = 20) -> None:
-        # Not wait_for_function, whose `eval` the page's policy forbids.
-        end = time.monotonic() + seconds
-        while not self.ask(f"Boolean({expression})"):
-            assert time.monotonic() < end, f"{expression}: {self.errors}"
-            time.sleep(0.01)
-
-    def press(self, *keys: str) -> None:
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def saved(self) -> None:
-        """Waits until every decision is on disk."""
-        self.until("review.outbox.waiting.length === 0")
-
-    def text(self, selector: str) -> str:
-        return self.page.inner_text(selector)
-
-    def single(self) -> None:
-        """The single view, with an image that can be decided about."""
-        if self.ask("review.view") != "single":
-            self.press("v")
-        self.until("review.single.main && review.single.item?.whole && review.single.stage.image")
-
-    def decide(self, *keys: str) -> dict[str, Any]:
-        """Presses keys about the object that is seen; waits for the next one and returns it."""
-        self.single()
-        item = self.ask("({...review.single.item, mask: review.single.item.whole.mask})")
-        self.press(*keys)
-        self.until(f"review.single.item?.o !== {item['o']}")
-        return item
+def client_of():
+    """Function: (run folder, person) -> `Client`."""
+    return Client
 
 
 @pytest.fixture
-def tab(browser: Any) -> Iterator[Any]:
-    """Function: (address, options of the context) -> `Tab`; a context is a user of their own."""
-    tabs: list[Tab] = []
-    contexts: list[Any] = []
-
-    def open_tab(address: str, context: Any = None, **options: Any) -> Tab:
-        if context is None:
-            context = browser.new_context(**{"viewport": {"width": 1200, "height": 800}, **options})
-            contexts.append(context)
-        tabs.append(Tab(context, address))
-        return tabs[-1]
-
-    yield open_tab
-    for each in tabs:
-        assert each.hosts <= {"127.0.0.1", "blob"}
-        assert not each.errors
-    for context in contexts:
-        context.close()
+def client(made):
+    return Client(made.cups_and_hats(f"server-{next(NAMES)}"))

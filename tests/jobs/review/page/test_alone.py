@@ -111,6 +111,6 @@ def test_a_hundred_thousand_rows(made, serving, tab, capsys):
     with capsys.disabled():
         print(  # noqa: T201
             f"\n100,000 rows, 150,000 objects: server up after {server.started:.2f} s, first page "
-            f"after {first:.2f} s, its crops after {crops:.2f} s, another order after {changed:.2f} s"
+            f"after {first:.2f} s, its crops after {crops:.2f} s, another order in {changed:.2f} s"
         )
     assert first < 5
