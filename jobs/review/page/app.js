@@ -5,6 +5,7 @@ import { element } from "./cells.js";
 import { Decisions, open } from "./decide.js";
 import { ask, Feed } from "./feed.js";
 import { Grid } from "./grid.js";
+import { listen } from "./controls.js";
 import { keys } from "./keys.js";
 import { Outbox } from "./outbox.js";
 import { Single } from "./single.js";
@@ -175,12 +176,21 @@ class Review {
   }
 
   actions() {
-    const shown = keys(this).filter((each) => each.button);
-    part("actions").replaceChildren(...shown.map(({ key, button, act }) => {
+    const buttons = keys(this).filter((each) => each.button);
+    part("actions").replaceChildren(...buttons.map(({ key, button, act }) => {
       const made = element("button", { type: "button", textContent: button }, element("kbd", { textContent: key }));
-      made.addEventListener("click", act);
+      made.addEventListener("click", () => this.run(act));
       return made;
     }));
+  }
+
+  // What a key or a button does; what goes wrong is said on the page.
+  async run(act, key) {
+    try {
+      await act(key);
+    } catch (error) {
+      this.say(error instanceof TypeError ? "The server does not answer." : error.message);
+    }
   }
 
   async refresh() {
@@ -200,74 +210,6 @@ function span(minutes) {
   if (minutes < 1) return "less than 1 min";
   if (minutes < 90) return `${Math.round(minutes)} min`;
   return `${Math.floor(minutes / 60)} h ${Math.round(minutes % 60)} min`;
-}
-
-function fill(select, names, value, text = (name) => name) {
-  part(select).replaceChildren(...names.map((name) => element("option", { value: name, textContent: text(name) })));
-  part(select).value = value;
-}
-
-function listen(review) {
-  const { wanted } = review;
-  const concept = (name) => (name ? `${name} (${review.concept(name).objects.toLocaleString("en")})` : "all");
-  fill("concept", ["", ...review.concepts.keys()], wanted.concept, concept);
-  fill("order", review.about.orders, wanted.order, (name) => NAMES[name]);
-  fill("status", review.about.filters, wanted.status, (name) => NAMES[name]);
-  part("who").value = review.who;
-  for (const name of ["concept", "order", "status", "least", "most", "key"]) {
-    part(name).addEventListener("change", (event) => {
-      event.target.blur();
-      review.restart({ [name]: event.target.value });
-    });
-  }
-  part("who").addEventListener("change", (event) => {
-    review.who = event.target.value.trim() || review.about.who;
-    localStorage.setItem("ipseg-review-who", review.who);
-    event.target.blur();
-    review.restart();
-  });
-  part("filters").addEventListener("submit", (event) => event.preventDefault());
-  part("filters-toggle").addEventListener("click", (event) => {
-    const open = document.body.classList.toggle("filters-open");
-    event.currentTarget.setAttribute("aria-expanded", String(open));
-  });
-  for (const [id, act] of [["view-grid", () => review.setView("grid")], ["view-single", () => review.setView("single")], ["help-open", review.help]]) {
-    part(id).addEventListener("click", act);
-  }
-  // Behind a click of the mouse, the next key is meant for the page and not for the button.
-  document.addEventListener("click", (event) => {
-    if (event.detail && event.target.closest("button") && !part("dialog").open) document.activeElement.blur();
-  });
-  document.addEventListener("keydown", (event) => pressed(review, event));
-  document.addEventListener("keyup", (event) => {
-    if (event.key === " ") hide(review, false);
-  });
-  addEventListener("resize", () => review.view === "grid" && review.grid.size());
-}
-
-function hide(review, hidden) {
-  document.body.classList.toggle("hide-masks", hidden);
-  review.single.stage.hidden = hidden;
-  review.single.stage.draw();
-}
-
-function pressed(review, event) {
-  const { target } = event, typing = target.matches("input, select, textarea");
-  if (part("dialog").open || event.ctrlKey || event.metaKey || event.altKey) return;
-  if (typing) {
-    if (event.key === "Escape") target.blur();
-    return;
-  }
-  if (target.matches("button") && ["Enter", " "].includes(event.key)) return;
-  if (event.key === " " && !review.single.editor) {
-    event.preventDefault();
-    hide(review, true);
-    return;
-  }
-  const found = keys(review).find((each) => each.keys.includes(event.key));
-  if (!found || (event.repeat && !found.repeats)) return;
-  event.preventDefault();
-  found.act(event.key);
 }
 
 async function start() {

@@ -64,9 +64,9 @@ export function bulk(review) {
   const concept = element("select", {}, ...names.map((name) => element("option", { value: name, textContent: name })));
   concept.value = review.wanted.concept || (review.current.item ?? review.grid.current?.())?.concept || names[0];
   const score = element("input", { type: "number", min: 0, max: 1, step: 0.05, value: 0.8 });
-  const look = element("button", { type: "submit", textContent: "Look at some" });
+  const view = element("button", { type: "submit", textContent: "View a sample" });
   const form = element("form", { className: "row" },
-    element("label", {}, "Concept ", concept), element("label", {}, "Score from ", score), look);
+    element("label", {}, "Concept ", concept), element("label", {}, "Score from ", score), view);
   const result = element("div");
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
@@ -77,7 +77,7 @@ export function bulk(review) {
     }
   });
   open("Accept everything above a score", form, result).classList.add("wide");
-  look.focus();
+  view.focus();
 }
 
 async function sampled(review, concept, least, result) {

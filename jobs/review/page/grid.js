@@ -60,7 +60,7 @@ export class Grid {
     await feed.upTo(at + size);
     const next = feed.items.slice(at, at + size);
     for (const each of next) new Image().src = feed.cropAddress(each);
-    if (next.length) feed.withMasks(next).catch(() => null); // asked for again when it is shown
+    if (next.length) feed.withMasks(next).catch(() => null); // asked for again when it is displayed
   }
 
   draw(index) {

@@ -66,8 +66,9 @@ export class Single {
     this.similar = !this.similar;
     this.stage.similarity = null;
     this.stage.draw();
-    if (this.similar && this.item?.whole) this.similarity(this.item, this.turn);
-    else this.review.say("");
+    if (this.similar && this.item?.whole) return this.similarity(this.item, this.turn);
+    this.review.say("");
+    return null;
   }
 
   entry(item, { repaired, segmentation }) {
@@ -80,7 +81,7 @@ export class Single {
     await feed.upTo(at + 1 + AHEAD);
     const next = feed.items.slice(at + 1, at + 1 + AHEAD);
     next.forEach((each) => feed.image(each));
-    if (next.length) feed.withMasks(next).catch(() => null); // asked for again when it is shown
+    if (next.length) feed.withMasks(next).catch(() => null); // asked for again when it is displayed
   }
 
   describe() {
@@ -161,9 +162,9 @@ export class Single {
       headers: { "content-type": "application/json" },
       body: JSON.stringify({ who: review.who, key, concept, instance, mask, on }),
     });
-    const told = await answer.json();
-    if (answer.ok) item.whole.prompt = told.prompt;
-    review.say(answer.ok ? (told.prompt ? `Prompt: ${told.file}` : "No prompt any more.") : told.error);
+    const stored = await answer.json();
+    if (answer.ok) item.whole.prompt = stored.prompt;
+    review.say(answer.ok ? (stored.prompt ? `Prompt: ${stored.file}` : "No prompt any more.") : stored.error);
     if (item === this.item) this.describe();
   }
 
