@@ -36,6 +36,8 @@ class PerSense:
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
+        imrm: leaves masks out that are far larger than the usual ones and agree with no box of a
+            single object, as PerSense++ does.
         nms: masks that overlap a better one of their concept by more (IoU) are left out; 1 keeps
             all, as released.
     """
@@ -47,6 +49,7 @@ class PerSense:
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
+    imrm: bool = False
     nms: Annotated[float, Field(ge=0, le=1)] = 0.7
 
     @property

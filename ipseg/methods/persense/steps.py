@@ -20,6 +20,7 @@ from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
 from ipseg.methods.persense.idm import InstanceDetection, to_levels
 from ipseg.methods.persense.instances import distinct
+from ipseg.methods.persense.merging import without_merged
 from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.ppsm import PointSelection, inside
@@ -253,6 +254,7 @@ class SegmentInstances(NetworkStep):
     """A mask for each point."""
 
     segmenter: Segmenter
+    imrm: bool
     nms: float
 
     name: ClassVar[str] = "segment"
@@ -268,7 +270,10 @@ class SegmentInstances(NetworkStep):
         objects: list[Object] = []
         crowds = []
         for crowd in row["crowds"]:
-            found = distinct(list(self._instances(embedding, crowd)), self.nms)
+            found = list(self._instances(embedding, crowd))
+            if self.imrm:
+                found = without_merged(found, crowd.named)
+            found = distinct(found, self.nms)
             objects += [replace(each, instance=number) for number, each in enumerate(found)]
             empty = not found and not crowd.ended
             crowds.append(crowd.over("empty final union") if empty else crowd)

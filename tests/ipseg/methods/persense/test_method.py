@@ -155,6 +155,15 @@ def test_two_points_on_one_object_are_one_instance_unless_all_are_wanted():
     assert [each.instance for each in once] == [0, 1, 2]
 
 
+def test_a_mask_that_holds_many_is_left_out_if_that_is_wanted():
+    image = discs([(x, y) for x, y in PLACES if y < 100])
+    image[118:178, 2:238] = 220
+    every, usual = (found(method(imrm=how), image)["objects"] for how in (False, True))
+    largest = max(each.area for each in every)
+    assert largest == 60 * 236
+    assert [each.area for each in usual] == [each.area for each in every if each.area < largest]
+
+
 def test_a_row_that_asks_for_nothing_has_no_crowd():
     row = found(method(), asks=[])
     assert (row["objects"], row["crowds"]) == ([], [])
