@@ -68,12 +68,11 @@ class Correlation(WithoutNetwork):
         shape = (max(1, round(height * scale)), max(1, round(width * scale)))
         lab = cv2.cvtColor(image.astype(np.float32) / 255, cv2.COLOR_RGB2LAB)
         found = np.zeros(shape, np.float32)
-        colour = np.dstack(
-            [
-                cv2.GaussianBlur(resize_map(channel, shape, "area"), (0, 0), _SMOOTH)
-                for channel in np.moveaxis(lab, 2, 0)
-            ]
-        )
+        blurred = [
+            cv2.GaussianBlur(resize_map(channel, shape, "area"), (0, 0), _SMOOTH)
+            for channel in np.moveaxis(lab, 2, 0)
+        ]
+        colour = np.asarray(np.dstack(blurred), np.float32)
         for small in np.moveaxis(colour, 2, 0):
             x, y = (cv2.Sobel(small, cv2.CV_32F, *order) for order in ((1, 0), (0, 1)))
             found = np.maximum(found, np.asarray(np.hypot(x, y), np.float32))

@@ -41,7 +41,7 @@ def test_by_one_coin_nearly_all_are_found_and_little_else(tmp_path):
     assert (overlaps.max(axis=1) < 0.5).sum() <= 2
     assert abs(row["crowds"][0].count - 24) <= 1
     for each in row["objects"]:
-        assert 0 < each.score <= 1
+        assert 0 <= each.score <= 1
         assert each.bbox[2] * each.bbox[3] >= each.area
         x, y, _ = each.points[0]
         assert each.bbox[0] <= x <= each.bbox[0] + each.bbox[2]
