@@ -16,12 +16,23 @@ from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 from ipseg.segmenters.refinement import TOGETHER, again, only, refine
 
 
-def prompts_at(points: Points) -> list[PointPrompt]:
-    """One prompt of one point on the object for each of (n, 2) points."""
-    return [
-        PointPrompt(each[None].astype(np.float32), np.ones(1, np.int8))
-        for each in np.asarray(points)
-    ]
+def prompts_at(points: Points, neighbours: int = 0) -> list[PointPrompt]:
+    """One prompt of one point on the object for each of (n, 2) points.
+
+    Args:
+        points: x, y in pixels of the image.
+        neighbours: so many of the nearest other points, as far as there are, are off the object.
+    """
+    places = np.asarray(points, np.float32)
+    prompts = []
+    for index, each in enumerate(places):
+        distance = np.linalg.norm(places - each, axis=1)
+        distance[index] = -1
+        chosen = np.argsort(distance, kind="stable")[: 1 + neighbours]
+        labels = np.zeros(len(chosen), np.int8)
+        labels[0] = 1
+        prompts.append(PointPrompt(places[chosen], labels))
+    return prompts
 
 
 def refined(
@@ -51,9 +62,14 @@ def refined(
         yield from refine(segmenter, embedding, list(map(again, prompts, first)))
 
 
-def once(segmenter: Segmenter, embedding: Any, points: Points) -> Iterator[Decoded]:  # noqa: ANN401
+def once(
+    segmenter: Segmenter,
+    embedding: Any,  # noqa: ANN401
+    points: Points,
+    neighbours: int = 0,
+) -> Iterator[Decoded]:
     """Each point in one pass; the candidate with the highest predicted IoU, in order."""
-    for prompts in _chunks(prompts_at(points)):
+    for prompts in _chunks(prompts_at(points, neighbours)):
         yield from refine(segmenter, embedding, prompts)
 
 

@@ -92,7 +92,7 @@ class PerSenseMethod(Method):
             FeedBack(*looking, most=self.counter.exemplars),
             replace(count),
             Select(*looking, last=True),
-            SegmentInstances(self.segmenter, settings.imrm, settings.nms),
+            SegmentInstances(self.segmenter, settings.neighbours, settings.imrm, settings.nms),
         ]
 
     def _compare(self, bank: Bank) -> Step:

@@ -36,6 +36,8 @@ class PerSense:
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
+        neighbours: the nearest other points, so many, are given as points off an instance when it
+            is segmented; 0 as released.
         imrm: leaves masks out that are far larger than the usual ones and agree with no box of a
             single object, as PerSense++ does.
         nms: masks that overlap a better one of their concept by more (IoU) are left out; 1 keeps
@@ -49,6 +51,7 @@ class PerSense:
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
+    neighbours: Annotated[int, Field(ge=0)] = 0
     imrm: bool = False
     nms: Annotated[float, Field(ge=0, le=1)] = 0.7
 

@@ -254,6 +254,7 @@ class SegmentInstances(NetworkStep):
     """A mask for each point."""
 
     segmenter: Segmenter
+    neighbours: int
     imrm: bool
     nms: float
 
@@ -281,7 +282,7 @@ class SegmentInstances(NetworkStep):
 
     def _instances(self, embedding: Any, crowd: Crowd) -> Iterator[Object]:  # noqa: ANN401
         evidence = {"count": crowd.count, "density_sum": crowd.total}
-        decoded = once(self.segmenter, embedding, crowd.points)
+        decoded = once(self.segmenter, embedding, crowd.points, self.neighbours)
         for point, answer in zip(crowd.points, decoded, strict=True):
             if answer.masks[0].any():
                 predicted_iou = float(answer.predicted_iou[0])

@@ -10,6 +10,7 @@ import pytest
 from ipseg.columns import from_table, to_table
 from ipseg.errors import ConfigError
 from ipseg.methods.ipseg.matching import Matching
+from ipseg.methods.persense.decoding import prompts_at
 from ipseg.methods.persense.idm import InstanceDetection
 from ipseg.methods.persense.method import PerSenseMethod
 from ipseg.methods.persense.persense import PerSense
@@ -153,6 +154,16 @@ def test_two_points_on_one_object_are_one_instance_unless_all_are_wanted():
     every = found(method(idm=several, nms=1.0), image)["objects"]
     assert len(once) == 3 < len(every)
     assert [each.instance for each in once] == [0, 1, 2]
+
+
+def test_neighbours_are_points_off_an_instance_the_nearest_first():
+    points = np.array([[0, 0], [10, 0], [0, 3], [50, 50]])
+    first, second, *_ = prompts_at(points, neighbours=2)
+    assert (first.coords.tolist(), first.labels.tolist()) == ([[0, 0], [0, 3], [10, 0]], [1, 0, 0])
+    assert second.coords.tolist() == [[10, 0], [0, 0], [0, 3]]
+    (alone,) = prompts_at(points[:1], neighbours=2)
+    assert alone.labels.tolist() == [1]
+    assert [each.labels.tolist() for each in prompts_at(points)] == [[1]] * 4
 
 
 def test_a_mask_that_holds_many_is_left_out_if_that_is_wanted():
