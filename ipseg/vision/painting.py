@@ -1,0 +1,39 @@
+"""Several masks in one map, for formats in which a pixel belongs to one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from ipseg.objects import Object
+
+
+def painted(objects: Sequence[Object], height: int, width: int) -> npt.NDArray[np.int32]:
+    """(H, W): for each pixel the number of its object, counted from 1; 0 where there is none.
+
+    Where masks overlap, the object with the higher score has the pixel, among equals the smaller.
+
+    Args:
+        objects: with masks of (H, W).
+        height: H, pixels.
+        width: W, pixels.
+    """
+    canvas = np.zeros((height, width), np.int32)
+    order = sorted(range(len(objects)), key=lambda n: (objects[n].score, -objects[n].area, -n))
+    for number in order:
+        canvas[objects[number].mask] = number + 1
+    return canvas
+
+
+def palette(colours: int = 256) -> npt.NDArray[np.uint8]:
+    """(colours, 3) uint8 RGB: the colours of PASCAL VOC's maps; 0 is black, from 256 on they repeat.
+
+    Bits 0, 3 and 6 of an index become the upper bits of red, 1, 4 and 7 of green, 2 and 5 of blue.
+    """
+    index = np.arange(colours, dtype=np.uint16)
+    table = np.zeros((colours, 3), np.uint16)
+    for bit in range(8):
+        table[:, bit % 3] |= ((index >> bit) & 1) << (7 - bit // 3)
+    return table.astype(np.uint8)
