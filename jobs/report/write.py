@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ipseg.errors import OutputError
+from ipseg.scores.suggestion import Suggestion
 from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
 from ipseg.weights.finding import random_sentence
@@ -24,7 +25,7 @@ from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
 from jobs.report.survey import Survey, survey
 from jobs.report.tiles import row_tile
-from pipeline.convincing import count_convincing
+from pipeline.labels.thresholds import suggest
 from pipeline.results import predictions
 from pipeline.runfolder.bank import bank_of
 from pipeline.runfolder.folder import unreadable
@@ -94,7 +95,7 @@ def _of_run(manifest: Manifest) -> str:
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
-        concepts=_concepts(colours, quality, found, count_convincing(out, list(colours))),
+        concepts=_concepts(colours, quality, found, suggest(out, list(colours))),
         prompts=prompts_of(bank_of(out, about), colours),
         galleries=_galleries(found, tile, measured=quality is not None),
         broken=[
@@ -112,7 +113,7 @@ def _concepts(
     colours: Mapping[str, Colour],
     quality: Mapping[str, Any] | None,
     found: Survey,
-    convincing: Mapping[str, int],
+    suggestions: Mapping[str, Suggestion],
 ) -> list[dict[str, Any]]:
     """One line of the results table for each concept."""
     up = found.scores if quality is None else found.present_scores
@@ -122,7 +123,7 @@ def _concepts(
             "colour": css(colour),
             "quality": None if quality is None else quality["concepts"].get(name),
             "found": int(up[name].sum()),
-            "convincing": convincing[name],
+            "suggestion": suggestions[name],
             "spark": mirrored([up[name]], [found.absent_scores[name]] if quality else ()),
         }
         for name, colour in colours.items()
