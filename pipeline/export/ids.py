@@ -85,10 +85,13 @@ class Numbers:
         Raises:
             OutputError: it was not: the run has changed since.
         """
-        place = int(self._find(np.frombuffer(value, ">u8").astype(np.uint64).reshape(1, 2))[0])
-        if place < 0:
-            raise OutputError("the run has changed while it was exported; start the export again")
-        return int(self._ids[place])
+        high, low = (np.uint64(int.from_bytes(half)) for half in (value[:8], value[8:]))
+        place = int(self._high.searchsorted(high))
+        while place < len(self._high) and self._high[place] == high:
+            if self._hashes[place, 1] == low:
+                return int(self._ids[place])
+            place += 1
+        raise OutputError("the run has changed while it was exported; start the export again")
 
     def in_order(self) -> tuple[Hashes, npt.NDArray[np.int64]]:
         """Hashes and numbers, by number."""

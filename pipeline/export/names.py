@@ -28,15 +28,12 @@ class Names:
 
     Args:
         flat: all in one folder, without spaces.
-        many: spread over folders; not with `flat`.
         reserved: names that no folder of a key may have.
     """
 
-    def __init__(
-        self, *, flat: bool = False, many: bool = False, reserved: frozenset[str] = frozenset()
-    ) -> None:
+    def __init__(self, *, flat: bool = False, reserved: frozenset[str] = frozenset()) -> None:
         self._flat = flat
-        self._many = many and not flat
+        self._many = False
         self._reserved = reserved
         self._noted = bytearray()
         self._taken = np.empty(0, np.uint64)
@@ -46,7 +43,11 @@ class Names:
         self._noted += _hash(self._plain(key))
 
     def settle(self) -> None:
-        """Finds names that would be alike; to be called when all keys are noted."""
+        """Finds names that would be alike; to be called when all keys are noted.
+
+        More than `MANY` are spread over folders, where they may have folders.
+        """
+        self._many = len(self._noted) // 8 > MANY and not self._flat
         noted = np.sort(np.frombuffer(bytes(self._noted), np.uint64))
         self._noted = bytearray()
         self._taken = np.unique(noted[1:][noted[1:] == noted[:-1]])

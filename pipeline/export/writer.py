@@ -9,9 +9,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from types import TracebackType
-from typing import Any, ClassVar, Literal
+from typing import IO, Any, ClassVar, Literal
 
 from ipseg.objects import Object
+from ipseg.storage.streams import whole_file
 
 # What may be lost on the way, as reports say it.
 EMPTY_MASKS = "objects with an empty mask, left out"
@@ -56,6 +57,7 @@ class About:
         config_sha256: of the settings.
         score_kind: what the scores mean, in words.
         lost: what was lost, by kind; the writers add to it.
+        files: names of the files that are about many images; the writers add to them.
     """
 
     to: str
@@ -67,6 +69,7 @@ class About:
     config_sha256: str
     score_kind: str
     lost: Counter[str] = field(default_factory=Counter)
+    files: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True)
@@ -91,7 +94,9 @@ class Entry:
     Attributes:
         id: number, the same in every export of it.
         key: in the run; of a frame, with the frame's name behind it.
-        name: of its file below the folder of images, with forward slashes.
+        name: of its file below the folder of images, with forward slashes; where it is referred
+            to, its key if that is the end of its address, else the address.
+        stem: for further files about it: a safe path without ending.
         uri: where it comes from.
         width: pixels, upright.
         height: pixels.
@@ -102,17 +107,12 @@ class Entry:
     id: int
     key: str
     name: str
+    stem: str
     uri: str
     width: int
     height: int
     objects: Sequence[Annotation]
     data: bytes | None = None
-
-    @property
-    def stem(self) -> str:
-        """`name` without its ending."""
-        folder, slash, last = self.name.rpartition("/")
-        return f"{folder}{slash}{last.rpartition('.')[0] or last}"
 
 
 class Writer(ABC):
@@ -122,6 +122,7 @@ class Writer(ABC):
         name: of the format.
         owns: files and folders directly below the export that it writes.
         folder: of the images; `{side}` stands for the side. "" where the format holds them.
+        by_path: readers find the labels of an image by its path alone.
         jpeg: images have to be JPEG files.
         flat: images lie in one folder.
         reserved: names that no folder of images may have.
@@ -132,6 +133,7 @@ class Writer(ABC):
     name: ClassVar[str]
     owns: ClassVar[tuple[str, ...]]
     folder: ClassVar[str] = "images/{side}"
+    by_path: ClassVar[bool] = False
     jpeg: ClassVar[bool] = False
     flat: ClassVar[bool] = False
     reserved: ClassVar[frozenset[str]] = frozenset()
@@ -166,6 +168,11 @@ class Writer(ABC):
 
     def open(self) -> None:  # noqa: B027  (a format of one file for each image has nothing to open)
         """Opens files."""
+
+    def whole(self, name: str) -> IO[bytes]:
+        """Opens a file of the export, which appears when the writer is closed without an error."""
+        self.about.files.append(name)
+        return self.files.enter_context(whole_file(f"{self.about.to}/{name}"))
 
     @abstractmethod
     def add(self, entry: Entry) -> None:

@@ -10,7 +10,7 @@ import json
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ipseg.storage.streams import append_file, scratch_file, whole_file
+from ipseg.storage.streams import append_file, scratch_file
 from ipseg.vision.outlines import bridged, parts_of, simplified
 from pipeline.export.json_array import JsonArray
 from pipeline.export.rolling import RollingWriter
@@ -27,9 +27,9 @@ class Coco(RollingWriter):
 
     def begin(self) -> None:
         """Opens a file, and a temporary one for its objects."""
-        address = f"{self.about.to}/annotations/instances_{self.side}{self.suffix}.json"
-        self._file = self.files.enter_context(whole_file(address))
-        self._rest = self.files.enter_context(scratch_file(address))
+        name = f"annotations/instances_{self.side}{self.suffix}.json"
+        self._file = self.whole(name)
+        self._rest = self.files.enter_context(scratch_file(f"{self.about.to}/{name}"))
         start = json.dumps({"info": info(self.about), "licenses": []})[:-1]
         self._listed = JsonArray(self._file, start + ', "images": [')
         self._annotations = JsonArray(self._rest, "")

@@ -10,7 +10,6 @@ from xml.sax.saxutils import XMLGenerator
 import numpy as np
 
 from ipseg.rows import Mask
-from ipseg.storage.streams import whole_file
 from pipeline.export.markup import xml_text
 from pipeline.export.rolling import RollingWriter
 from pipeline.export.writer import About, Annotation, Entry
@@ -25,8 +24,7 @@ class Cvat(RollingWriter):
 
     def begin(self) -> None:
         """Opens a file and lists the labels."""
-        address = f"{self.about.to}/annotations/{self.side}{self.suffix}.xml"
-        file = self.files.enter_context(whole_file(address))
+        file = self.whole(f"annotations/{self.side}{self.suffix}.xml")
         self._xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         self._xml.startDocument()
         self._xml.startElement("annotations", {})

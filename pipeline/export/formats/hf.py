@@ -99,8 +99,9 @@ class HuggingFace(RollingWriter):
         self.files.close()
         count = self.number + 1
         for number in range(count):
-            final = f"{self.about.to}/data/{self._split}-{number:05d}-of-{count:05d}.parquet"
-            _rename(self._unfinished(number), final)
+            final = f"data/{self._split}-{number:05d}-of-{count:05d}.parquet"
+            self.about.files.append(final)
+            _rename(self._unfinished(number), f"{self.about.to}/{final}")
 
     def _write(self) -> None:
         self._writer.write_table(pa.Table.from_pylist(self._rows, self._schema))

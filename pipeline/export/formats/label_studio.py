@@ -12,7 +12,6 @@ from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
 from ipseg.storage.files import filesystem, is_local, write_whole
-from ipseg.storage.streams import whole_file
 from ipseg.vision.brush import encode_brush
 from pipeline.export.json_array import JsonArray
 from pipeline.export.markup import xml_text
@@ -31,8 +30,7 @@ class LabelStudio(RollingWriter):
 
     def begin(self) -> None:
         """Opens a file of tasks."""
-        address = f"{self.about.to}/tasks/{self.side}{self.suffix}.json"
-        self._tasks = JsonArray(self.files.enter_context(whole_file(address)))
+        self._tasks = JsonArray(self.whole(f"tasks/{self.side}{self.suffix}.json"))
 
     def put(self, entry: Entry) -> None:
         """Writes a task."""

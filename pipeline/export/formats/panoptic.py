@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from ipseg.storage.streams import append_file, scratch_file, whole_file, write_one
+from ipseg.storage.streams import append_file, scratch_file, write_one
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import encode_rle, rle_bbox
 from ipseg.vision.painting import painted, palette
@@ -30,7 +30,7 @@ class Panoptic(Writer):
     def open(self) -> None:
         """Opens the JSON, and a temporary file for its second list."""
         self._folder = f"{self.about.to}/annotations/panoptic_{self.side}"
-        self._file = self.files.enter_context(whole_file(f"{self._folder}.json"))
+        self._file = self.whole(f"annotations/panoptic_{self.side}.json")
         self._rest = self.files.enter_context(scratch_file(f"{self._folder}.json"))
         start = json.dumps({"info": info(self.about), "licenses": []})[:-1]
         self._images = JsonArray(self._file, start + ', "images": [')

@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image as PillowImage
 
 from ipseg.storage.files import write_whole
-from ipseg.storage.streams import whole_file, write_one
+from ipseg.storage.streams import write_one
 from ipseg.vision.painting import painted, palette
 from pipeline.export.json_array import compact
 from pipeline.export.writer import COVERED, HIDDEN, About, Entry, Writer
@@ -37,13 +37,12 @@ class Png(Writer):
         *("semantic", "instances", "images"),
         "classes.json",
     )
+    by_path: ClassVar[bool] = True
     most_categories: ClassVar[int | None] = MOST
 
     def open(self) -> None:
         """Opens the table of numbers."""
-        file = self.files.enter_context(
-            whole_file(f"{self.about.to}/instances/{self.side}.parquet")
-        )
+        file = self.whole(f"instances/{self.side}.parquet")
         self._table = self.files.enter_context(
             pq.ParquetWriter(file, _NUMBERS, compression="zstd")
         )

@@ -24,14 +24,14 @@ class Voc(Writer):
     name: ClassVar[str] = "voc"
     owns: ClassVar[tuple[str, ...]] = ("VOCdevkit",)
     folder: ClassVar[str] = f"{_ROOT}/JPEGImages"
+    by_path: ClassVar[bool] = True
     jpeg: ClassVar[bool] = True
     flat: ClassVar[bool] = True
     most_categories: ClassVar[int | None] = MOST
 
     def open(self) -> None:
         """Opens the list of names."""
-        address = f"{self.about.to}/{_LISTS}/{self.side}.txt"
-        self._list = self.files.enter_context(whole_file(address))
+        self._list = self.whole(f"{_LISTS}/{self.side}.txt")
 
     def add(self, entry: Entry) -> None:
         """Writes the maps of an image, and the boxes of its objects."""

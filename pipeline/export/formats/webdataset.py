@@ -7,7 +7,6 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from ipseg.storage.streams import whole_file
 from pipeline.export.formats.png import write_classes
 from pipeline.export.json_array import compact
 from pipeline.export.rolling import RollingWriter
@@ -33,9 +32,7 @@ class WebDataset(RollingWriter):
 
     def begin(self) -> None:
         """Opens a tar."""
-        file = self.files.enter_context(
-            whole_file(f"{self.about.to}/tars/{self.side}-{self.number:06d}.tar")
-        )
+        file = self.whole(f"tars/{self.side}-{self.number:06d}.tar")
         tar = tarfile.open(fileobj=file, mode="w", format=tarfile.USTAR_FORMAT)  # noqa: SIM115
         self._tar = self.files.enter_context(tar)
 

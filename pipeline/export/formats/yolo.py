@@ -33,6 +33,7 @@ class Yolo(Writer):
 
     name: ClassVar[str] = "yolo-seg"
     owns: ClassVar[tuple[str, ...]] = ("images", "labels", "data.yaml")
+    by_path: ClassVar[bool] = True
     # The last folder of this name in a path is replaced by `labels`.
     reserved: ClassVar[frozenset[str]] = frozenset({"images"})
 
