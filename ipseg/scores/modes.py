@@ -4,10 +4,11 @@ Scores are looked at as arcsin(sqrt(score)), the variance-stabilising transform 
 makes the crowd at 0 and the crowd at 1 as broad as the middle. Two modes need both:
 
 * Two normal components describe them better than one (EM on the histogram; the difference of the
-  Bayesian information criterion is above 10, "very strong" by Kass and Raftery, 1995). This needs
+  Bayesian information criterion is above 6, "strong" by Kass and Raftery, 1995). This needs
   numbers: what a few scores look like by chance is no mode.
-* Between the two a kernel density (Silverman's bandwidth for the smaller of them) falls below half
-  of the lower peak. This needs a shape: of a million scores any skew fits two components better.
+* Between the two a kernel density (1.5 times Silverman's bandwidth for the smaller of them, so that
+  chance digs no valleys) falls below half of the lower peak. This needs a shape: of a million
+  scores any skew fits two components better.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ import numpy.typing as npt
 from ipseg.scores.histogram import BINS, EDGES, Counts
 
 LEAST = 10  # scores below which no shape is looked for
-_BIC = 10.0
+_BIC = 6.0
+_SMOOTH = 1.5  # times Silverman's bandwidth
 _DEPTH = 0.5  # of the valley, as a share of the lower peak
 _FEWEST = 2.0  # scores of a mode
 _NARROWEST = 0.01  # deviation of a component, as transformed; a bin in the middle is 0.001
@@ -114,7 +116,7 @@ def _between(x: Values, n: Values, lower: _Component, upper: _Component) -> Vall
     """The valley of the kernel density between two components, if it is deep enough."""
     smaller = min(lower, upper, key=lambda each: each.weight)
     members = max(smaller.weight * n.sum(), 1.0)
-    bandwidth = max(0.9 * smaller.deviation * members**-0.2, _NARROWEST / 2)
+    bandwidth = max(_SMOOTH * 0.9 * smaller.deviation * members**-0.2, _NARROWEST / 2)
     edges = _transformed(EDGES)
     grid = edges[np.searchsorted(edges, lower.mean) : np.searchsorted(edges, upper.mean)]
     if len(grid) < 3:
@@ -126,8 +128,8 @@ def _between(x: Values, n: Values, lower: _Component, upper: _Component) -> Vall
     if density[place] >= _DEPTH * min(peaks):
         return None
     first = int(np.searchsorted(edges, lower.mean))
-    centres = (float(np.sin(each.mean) ** 2) for each in (lower, upper))
-    return Valley(*centres, at=float(EDGES[first + place]))
+    low, high = (float(np.sin(each.mean) ** 2) for each in (lower, upper))
+    return Valley(low, high, float(EDGES[first + place]))
 
 
 def median_and_end(counts: Counts) -> tuple[float, float]:

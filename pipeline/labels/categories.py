@@ -8,7 +8,7 @@ import pyarrow.compute as pc
 
 from ipseg.errors import PromptError
 from pipeline.labels.decisions import Decision
-from pipeline.runfolder.bank import StoredBank, bank_of
+from pipeline.runfolder.bank import bank_of, category_ids
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import part_files, read_batches
 
@@ -37,8 +37,8 @@ def categories(out: str, decisions: Iterable[Decision]) -> dict[str, int]:
 
 def _of_run(manifest: Manifest) -> dict[str, int]:
     try:
-        return dict(StoredBank(bank_of(manifest.out, manifest.about)).categories)
-    except (OSError, PromptError):  # a bank of another run may be gone; its numbers are in the rows
+        return category_ids(bank_of(manifest.out, manifest.about))
+    except PromptError:  # a bank of another run may be gone; its numbers are in the rows
         known = _in_rows(manifest.out)
         for name in manifest.about["concepts"]:
             known.setdefault(name, max(known.values(), default=0) + 1)

@@ -17,10 +17,7 @@ from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, read_placed
 
-COLUMNS = (
-    *("uri", "version", "width", "height", "orientation", "crop"),
-    *("row_status", "error_message", "objects"),
-)
+COLUMNS = ("uri", "version", "width", "height", "row_status", "error_message", "objects")
 
 
 Reviewed = Literal["only", "prefer"]
