@@ -1,10 +1,10 @@
 """Masks in Label Studio's run lengths for brush strokes.
 
-Four equal values for each pixel (red, green, blue, alpha), row by row, 0 or 255. A header of 32 bits
-says how many values there are, five bits their size (8 bits, less one), and four times four bits
-the sizes in which a length can be written (less one). Each run is a bit 1, two bits for the size of
-its length, the length less one, and the value. Zero bits fill the last byte; a full last byte is
-followed by a zero byte.
+Four equal values for each pixel (red, green, blue, alpha), row by row, 0 or 255. A header of 32
+bits says how many values there are, five bits their size (8 bits, less one), and four times four
+bits the sizes in which a length can be written (less one). Each run is a bit 1, two bits for the
+size of its length, the length less one, and the value. Zero bits fill the last byte; a full last
+byte is followed by a zero byte.
 """
 
 from __future__ import annotations

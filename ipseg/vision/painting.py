@@ -28,7 +28,7 @@ def painted(objects: Sequence[Object], height: int, width: int) -> npt.NDArray[n
 
 
 def palette(colours: int = 256) -> npt.NDArray[np.uint8]:
-    """(colours, 3) uint8 RGB: the colours of PASCAL VOC's maps; 0 is black, from 256 on they repeat.
+    """(colours, 3) uint8 RGB: the colours of PASCAL VOC's maps; from 256 on they repeat.
 
     Bits 0, 3 and 6 of an index become the upper bits of red, 1, 4 and 7 of green, 2 and 5 of blue.
     """

@@ -77,9 +77,7 @@ def _counts(about: About, tally: Tally) -> Iterator[str]:
     yield ""
 
 
-def _quality(
-    about: About, request: Request, manifest: Manifest, tally: Tally
-) -> Iterator[str]:
+def _quality(about: About, request: Request, manifest: Manifest, tally: Tally) -> Iterator[str]:
     yield "## How good it is\n"
     share = tally.reviewed / tally.images if tally.images else 0.0
     status = ", ".join(f"{number:,} {name}" for name, number in sorted(tally.statuses.items()))

@@ -127,6 +127,8 @@ class _Source:
         self._manifest = manifest
         self._frames = Frames(request.out, manifest.about.get("row_is") == "sequence")
         self._limits = ImageLimits(**manifest.about["config"]["images"])
+        # Reading the beginning of a local file takes less time than handing it to a thread.
+        self._waits = request.handling != "refer" or not is_local(manifest.about["images"])
         self._total = _rows_in(request.out)
         self.lost: dict[str, int] = {}
 
@@ -174,10 +176,8 @@ class _Source:
 
         by_name = about.refers and not request.writer.by_path
         with ExitStack() as stack:
-            writers = {
-                side: stack.enter_context(request.writer(side, about)) for side in sides
-            }
-            for (row, side, image), found in _ahead(images, taken, request.handling != "refer"):
+            writers = {side: stack.enter_context(request.writer(side, about)) for side in sides}
+            for (row, side, image), found in _ahead(images, taken, self._waits):
                 if isinstance(found, Exception):
                     tally.leave_out(image.key, found)
                     continue
@@ -212,9 +212,7 @@ class _Source:
         return Tally({} if splits.column is not None else {name: Side() for name in splits.shares})
 
 
-def _entry(
-    image: LabelledImage, taken: Taken, ids: Ids, stem: str, *, refers: bool
-) -> Entry:
+def _entry(image: LabelledImage, taken: Taken, ids: Ids, stem: str, *, refers: bool) -> Entry:
     key, original = image.key, image.original
     name = f"{stem}{taken.suffix}"
     if refers:

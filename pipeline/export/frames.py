@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 
+from ipseg.errors import OutputError
 from ipseg.objects import Object
 from pipeline.export.images import Original
 from pipeline.labels.selection import LabelledRow
-from pipeline.sources.listing import read_listed
+from pipeline.sources.listing import read_details
 
 
 @dataclass(frozen=True)
@@ -32,9 +34,9 @@ class LabelledImage:
     empty_masks: int
 
 
-@dataclass(frozen=True)
+@dataclass
 class Frames:
-    """Opens rows of a run.
+    """Opens rows of a run, which come shard after shard.
 
     Attributes:
         out: run folder.
@@ -43,20 +45,33 @@ class Frames:
 
     out: str
     sequences: bool
+    _shard: str = ""
+    _details: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def of(self, row: LabelledRow) -> Iterator[LabelledImage]:
-        """The images of a row that has not failed, in order."""
-        if not self.sequences:
-            yield self._image(row, row.key, 0, row.record["uri"])
-            return
-        listed = read_listed(self.out, row.place.shard, row.key)
-        for frame, uri in enumerate((listed or {}).get("frame_uris") or ()):
-            yield self._image(row, f"{row.key}/{uri.rpartition('/')[2]}", frame, uri)
+        """The images of a row that has not failed, in order.
 
-    def _image(self, row: LabelledRow, key: str, frame: int, uri: str) -> LabelledImage:
-        record = row.record
-        stored = None if self.sequences else record["orientation"]
-        original = Original(uri, record["crop"], record["width"], record["height"], stored)
-        here = [each for each in row.objects if each.frame == frame]
-        objects = tuple(each for each in here if each.area)
-        return LabelledImage(key, row.key, frame, original, objects, len(here) - len(objects))
+        Raises:
+            OutputError: it is a sequence, and the run no longer says of which frames.
+        """
+        if row.place.shard != self._shard:
+            self._shard = row.place.shard
+            self._details = read_details(self.out, self._shard)
+        details = self._details.get(row.key, {})
+        if not self.sequences:
+            yield _image(row, row.key, 0, Original.of(row.record, row.record["uri"], details))
+            return
+        if "frame_uris" not in details:
+            raise OutputError(
+                f"{row.key} is a sequence, but {self.out}/listing, which has its frames, is not "
+                f"there"
+            )
+        for frame, uri in enumerate(details["frame_uris"]):
+            key = f"{row.key}/{uri.rpartition('/')[2]}"
+            yield _image(row, key, frame, Original.of(row.record, uri, details))
+
+
+def _image(row: LabelledRow, key: str, frame: int, original: Original) -> LabelledImage:
+    here = [each for each in row.objects if each.frame == frame]
+    objects = tuple(each for each in here if each.area)
+    return LabelledImage(key, row.key, frame, original, objects, len(here) - len(objects))

@@ -38,7 +38,7 @@ def image_hash(key: str, frame: int = 0) -> bytes:
 
 
 def annotation_hash(key: str, found: Object) -> bytes:
-    """16 bytes for an object: by its image, frame, concept and number among those of the concept."""
+    """16 bytes for an object: image, frame, concept, and its number among those of the concept."""
     return _hash(key, found.frame, found.concept, found.instance)
 
 
@@ -49,7 +49,9 @@ def _hash(*names: str | int) -> bytes:
 class Numbers:
     """Hash -> number from 1, in 24 bytes each."""
 
-    def __init__(self, hashes: Hashes | None = None, ids: npt.NDArray[np.int64] | None = None):
+    def __init__(
+        self, hashes: Hashes | None = None, ids: npt.NDArray[np.int64] | None = None
+    ) -> None:
         self._hashes = np.empty((0, 2), np.uint64) if hashes is None else hashes
         self._ids = np.empty(0, np.int64) if ids is None else ids
         self._new = bytearray()
@@ -186,9 +188,7 @@ class Ids:
         return digest.hexdigest()
 
 
-def _batch(
-    kind: str, data: bytes, ids: npt.NDArray[np.int64], schema: pa.Schema
-) -> pa.RecordBatch:
+def _batch(kind: str, data: bytes, ids: npt.NDArray[np.int64], schema: pa.Schema) -> pa.RecordBatch:
     count = len(ids)
     hashes = pa.Array.from_buffers(pa.binary(16), count, [None, pa.py_buffer(data)])
     columns = [pa.array([kind] * count), hashes, pa.array(ids)]

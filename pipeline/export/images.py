@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import io
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import IO, Any, Literal
 
 import numpy as np
 
@@ -31,7 +31,6 @@ _KEPT = {"JPEG": ".jpg", "PNG": ".png", "WEBP": ".webp", "BMP": ".bmp"}
 _LOSSY = ("JPEG", "WEBP", "AVIF", "HEIF")
 _QUALITY = 95
 _IN_CONTAINER = ("#member=", "#row=")
-_WHY_TURNED = "is stored turned or cropped, which not every reader undoes; use --images copy"
 
 
 @dataclass(frozen=True)
@@ -43,14 +42,17 @@ class Original:
         crop: x0, y0, x1, y1 in stored pixels, None for all.
         width: pixels that the labels are for, upright.
         height: pixels.
-        orientation: EXIF orientation; None where the run does not say.
     """
 
     uri: str
     crop: Sequence[int] | None
     width: int
     height: int
-    orientation: int | None
+
+    @staticmethod
+    def of(record: Mapping[str, Any], uri: str, details: Mapping[str, Any]) -> Original:
+        """From columns of a row, the address, and what was listed of it."""
+        return Original(uri, details.get("crop"), record["width"], record["height"])
 
     @property
     def suffix(self) -> str:
@@ -156,15 +158,23 @@ def refer(original: Original) -> str:
 
     Raises:
         ImageError: its pixels are not as its labels see them.
-        OSError: it cannot be read, where the run does not say how it is stored.
+        SourceError, OSError: it cannot be read.
     """
-    orientation = original.orientation
-    if orientation is None and original.crop is None:
-        with io.BytesIO(fetch(original.uri)) as file:
-            orientation = read_header(file).orientation
-    if original.crop is not None or orientation != 1:
-        raise ImageError(f"{original.uri} {_WHY_TURNED}")
+    with _opened(original.uri) as file:
+        header = read_header(file)
+    if original.crop is not None or header.orientation != 1:
+        raise ImageError(
+            f"{original.uri} is stored turned or cropped, which not every reader undoes; "
+            f"use --images copy"
+        )
+    _check_size(original, header.width, header.height)
     return original.suffix
+
+
+def _opened(uri: str) -> IO[bytes]:
+    """A file of which the beginning is read; what is inside of a container is read whole."""
+    inside = any(mark in uri for mark in _IN_CONTAINER)
+    return io.BytesIO(fetch(uri)) if inside else open_input(uri)
 
 
 def place(

@@ -48,14 +48,10 @@ class Request:
             ConfigError: choices that do not go together.
             OutputError: there is no run, or one of another kind.
         """
-        if self.handling not in ("copy", "link", "refer"):
-            raise ConfigError(f"--images is copy, link or refer, not '{self.handling}'")
         if self.handling == "refer" and not self.writer.may_refer:
-            raise ConfigError(f"format {self.format} holds the images: --images refer is not for it")
-        if self.options.segmentation not in ("rle", "polygon"):
-            raise ConfigError(f"--segmentation is rle or polygon, not {self.options.segmentation!r}")
-        if self.options.parts not in ("join", "split"):
-            raise ConfigError(f"--parts is join or split, not '{self.options.parts}'")
+            raise ConfigError(
+                f"format {self.format} holds the images: --images refer is not for it"
+            )
         manifest = Manifest.read(self.out)
         if manifest is None:
             raise OutputError(f"no run at {self.out}: it has no manifest.json")

@@ -182,7 +182,7 @@ class Writer(ABC):
         """Writes what is left."""
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:  # noqa: B027
+    def finish(cls, about: About, sides: Sequence[str]) -> None:
         """Writes files that are about all sides."""
 
     @classmethod

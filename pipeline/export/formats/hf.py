@@ -58,9 +58,7 @@ class HuggingFace(RollingWriter):
     def begin(self) -> None:
         """Opens a file, whose name gets the number of all files at the end."""
         file = self.files.enter_context(whole_file(self._unfinished(self.number)))
-        writer = pq.ParquetWriter(
-            file, self._schema, compression="zstd", write_page_index=True
-        )
+        writer = pq.ParquetWriter(file, self._schema, compression="zstd", write_page_index=True)
         self._writer = self.files.enter_context(writer)
         self._rows: list[dict[str, Any]] = []
         self._bytes = self._written = 0

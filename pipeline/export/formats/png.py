@@ -43,9 +43,7 @@ class Png(Writer):
     def open(self) -> None:
         """Opens the table of numbers."""
         file = self.whole(f"instances/{self.side}.parquet")
-        self._table = self.files.enter_context(
-            pq.ParquetWriter(file, _NUMBERS, compression="zstd")
-        )
+        self._table = self.files.enter_context(pq.ParquetWriter(file, _NUMBERS, compression="zstd"))
         self._rows: list[dict[str, Any]] = []
 
     def add(self, entry: Entry) -> None:
@@ -99,9 +97,7 @@ def write_classes(about: About) -> None:
     write_whole(f"{about.to}/classes.json", compact(names) + b"\n")
 
 
-def maps_of(
-    entry: Entry, about: About
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
+def maps_of(entry: Entry, about: About) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
     """(H, W) each: numbers of concepts, and places of objects in their image, from 1; 0 is none."""
     found = [each.found for each in entry.objects]
     numbers = painted(found, entry.height, entry.width)
