@@ -110,7 +110,8 @@ def export(request: Request, to: str) -> Exported:
     ids_sha256 = ids.write(to, request.format)
     tally = source.written(ids, names, about, list(planned.sides))
     about.lost.update(source.lost)
-    writer.finish(about, list(tally.sides))
+    for name, data in writer.of_all_sides(about, list(tally.sides)).items():
+        write_whole(f"{to}/{name}", data)
     write_card(about, request, manifest, tally)
     if is_local(to):
         os.sync()  # the small files are safe before it is said that they are there

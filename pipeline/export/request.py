@@ -49,9 +49,7 @@ class Request:
             OutputError: there is no run, or one of another kind.
         """
         if self.handling == "refer" and not self.writer.may_refer:
-            raise ConfigError(
-                f"format {self.format} holds the images: --images refer is not for it"
-            )
+            raise ConfigError(f"format {self.format} holds the images; use --images copy")
         manifest = Manifest.read(self.out)
         if manifest is None:
             raise OutputError(f"no run at {self.out}: it has no manifest.json")

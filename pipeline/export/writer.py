@@ -182,8 +182,9 @@ class Writer(ABC):
         """Writes what is left."""
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes files that are about all sides."""
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """Name -> content of small files that are about all sides."""
+        return {}
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:

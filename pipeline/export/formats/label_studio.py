@@ -11,7 +11,7 @@ from typing import Any, ClassVar
 from urllib.parse import quote
 from xml.sax.saxutils import quoteattr
 
-from ipseg.storage.files import filesystem, is_local, write_whole
+from ipseg.storage.files import filesystem, is_local
 from ipseg.vision.brush import encode_brush
 from pipeline.export.json_array import JsonArray
 from pipeline.export.markup import xml_text
@@ -85,8 +85,8 @@ class LabelStudio(RollingWriter):
             }
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes the labelling configuration."""
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """The labelling configuration."""
         labels = "".join(
             f"    <Label value={quoteattr(xml_text(name))}/>\n" for name in about.categories
         )
@@ -94,7 +94,7 @@ class LabelStudio(RollingWriter):
             f'<View>\n  <Image name="{_TO}" value="$image" zoom="true"/>\n'
             f'  <BrushLabels name="{_FROM}" toName="{_TO}">\n{labels}  </BrushLabels>\n</View>\n'
         )
-        write_whole(f"{about.to}/label_config.xml", text.encode())
+        return {"label_config.xml": text.encode()}
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:

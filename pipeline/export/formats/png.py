@@ -12,12 +12,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from PIL import Image as PillowImage
 
-from ipseg.storage.files import write_whole
 from ipseg.storage.streams import write_one
 from ipseg.vision.painting import painted, palette
 from pipeline.export.json_array import compact
 from pipeline.export.writer import COVERED, HIDDEN, About, Entry, Writer
 
+CLASSES = "classes.json"
 MOST = 254  # concepts: 0 is background, 255 stands for pixels that do not count
 _MOST_OBJECTS = 255  # of an image in 8 bits
 _AT_ONCE = 10_000
@@ -35,7 +35,7 @@ class Png(Writer):
     name: ClassVar[str] = "png"
     owns: ClassVar[tuple[str, ...]] = (
         *("semantic", "instances", "images"),
-        "classes.json",
+        CLASSES,
     )
     by_path: ClassVar[bool] = True
     most_categories: ClassVar[int | None] = MOST
@@ -73,9 +73,9 @@ class Png(Writer):
         self._rows = []
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes classes.json: index -> concept."""
-        write_classes(about)
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """classes.json: index -> concept."""
+        return {CLASSES: classes_json(about)}
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:
@@ -91,10 +91,10 @@ class Png(Writer):
         )
 
 
-def write_classes(about: About) -> None:
-    """Writes classes.json: number -> concept."""
+def classes_json(about: About) -> bytes:
+    """JSON: number -> concept."""
     names = {0: "background", **{number: name for name, number in about.categories.items()}}
-    write_whole(f"{about.to}/classes.json", compact(names) + b"\n")
+    return compact(names) + b"\n"
 
 
 def maps_of(entry: Entry, about: About) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:

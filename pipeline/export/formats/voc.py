@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from xml.sax.saxutils import XMLGenerator
 
-from ipseg.storage.files import open_input, write_whole
-from ipseg.storage.streams import append_file, whole_file, write_one
+from ipseg.storage.files import read_bytes
+from ipseg.storage.streams import write_one
 from ipseg.vision.painting import palette
 from pipeline.export.formats.png import MOST, index_png, maps_of
 from pipeline.export.markup import xml_text
@@ -43,22 +43,20 @@ class Voc(Writer):
         self._list.write(f"{entry.stem}\n".encode())
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes labelmap.txt and, where there is none of that name, trainval.txt."""
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """labelmap.txt and, unless a side has this name, trainval.txt."""
         colours = palette().tolist()
         lines = ["# label:color_rgb:parts:actions", "background:0,0,0::"]
         for name, number in about.categories.items():
             red, green, blue = colours[number]
             label = xml_text(name).translate({ord(c): "_" for c in ":\r\n"})
             lines.append(f"{label}:{red},{green},{blue}::")
-        write_whole(f"{about.to}/{_ROOT}/labelmap.txt", ("\n".join(lines) + "\n").encode())
-        if "trainval" in sides:
-            return
-        with whole_file(f"{about.to}/{_LISTS}/trainval.txt") as file:
-            for side in sides:
-                if side in ("train", "val"):
-                    with open_input(f"{about.to}/{_LISTS}/{side}.txt") as names:
-                        append_file(file, names)
+        files = {f"{_ROOT}/labelmap.txt": ("\n".join(lines) + "\n").encode()}
+        if "trainval" not in sides:
+            known = [side for side in sides if side in ("train", "val")]
+            names = [read_bytes(f"{about.to}/{_LISTS}/{side}.txt") for side in known]
+            files[f"{_LISTS}/trainval.txt"] = b"".join(names)
+        return files
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:

@@ -7,7 +7,7 @@ import tarfile
 from collections.abc import Sequence
 from typing import Any, ClassVar
 
-from pipeline.export.formats.png import write_classes
+from pipeline.export.formats.png import CLASSES, classes_json
 from pipeline.export.json_array import compact
 from pipeline.export.rolling import RollingWriter
 from pipeline.export.writer import About, Entry
@@ -24,7 +24,7 @@ class WebDataset(RollingWriter):
     """
 
     name: ClassVar[str] = "webdataset"
-    owns: ClassVar[tuple[str, ...]] = ("tars", "classes.json")
+    owns: ClassVar[tuple[str, ...]] = ("tars", CLASSES)
     folder: ClassVar[str] = ""
     jpeg: ClassVar[bool] = True
     may_refer: ClassVar[bool] = False
@@ -75,9 +75,9 @@ class WebDataset(RollingWriter):
         self._tar.addfile(info, io.BytesIO(data))
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes classes.json."""
-        write_classes(about)
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """classes.json."""
+        return {CLASSES: classes_json(about)}
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:

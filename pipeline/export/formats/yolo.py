@@ -14,7 +14,6 @@ import numpy.typing as npt
 import yaml
 
 from ipseg.objects import Object
-from ipseg.storage.files import write_whole
 from ipseg.storage.streams import write_one
 from ipseg.vision.centre_outlines import centre_parts, relative
 from ipseg.vision.outlines import bridged
@@ -61,14 +60,14 @@ class Yolo(Writer):
         return (relative(part, entry.width, entry.height) for part in parts)
 
     @classmethod
-    def finish(cls, about: About, sides: Sequence[str]) -> None:
-        """Writes data.yaml; without a `path`, so that its own folder is the root."""
+    def of_all_sides(cls, about: About, sides: Sequence[str]) -> dict[str, bytes]:
+        """data.yaml; without a `path`, so that its own folder is the root."""
         folders = {side: f"images/{side}" for side in sides}
         folders.setdefault("train", folders[sides[0]])
         folders.setdefault("val", folders["train"])
         names = {number - 1: name for name, number in about.categories.items()}
         content = yaml.safe_dump({**folders, "names": names}, sort_keys=False, allow_unicode=True)
-        write_whole(f"{about.to}/data.yaml", content.encode())
+        return {"data.yaml": content.encode()}
 
     @classmethod
     def how_to_load(cls, about: About, sides: Sequence[str]) -> str:
