@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
+import fnmatch
+from typing import Any
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import exists, filesystem, is_folder, is_local, remove
+from ipseg.storage.files import exists, filesystem, is_folder
 from ipseg.storage.retry import with_retry
 from pipeline.export.ids import FILE as IDS
 from pipeline.export.writer import Writer
@@ -31,12 +32,13 @@ def make_room(to: str, writer: type[Writer]) -> None:
     check_writable(to)
     if not ours:
         return
-    for name in (EXPORT, CARD, *writer.owns):  # without the first it is not complete
-        address = f"{to}/{name}"
-        if is_folder(address):
-            with_retry(address, lambda path=f"{root}/{name}": fs.rm(path, recursive=True))
-        elif exists(address):
-            remove(address)
-    if is_local(to):
-        for left in Path(root).glob(".*.tmp"):  # of one that was killed
-            left.unlink()
+    listed = with_retry(to, lambda: fs.ls(root, detail=True))
+    names = {entry["name"].rstrip("/").rpartition("/")[2]: entry["type"] for entry in listed}
+    # Without the first it is not complete any more; the last is of an export that was killed.
+    for pattern in (EXPORT, CARD, *writer.owns, ".*.tmp"):
+        for name in fnmatch.filter(names, pattern):
+            _remove(fs, f"{root}/{name}", names[name] == "directory")
+
+
+def _remove(fs: Any, path: str, is_directory: bool) -> None:  # noqa: ANN401
+    with_retry(path, lambda: fs.rm(path, recursive=is_directory))

@@ -14,7 +14,10 @@ class RollingWriter(Writer):
 
     def open(self) -> None:
         """Opens the first file, so that there is one without any image too."""
-        self._most = self.about.options.per_file or self.per_file
+        asked = self.about.options.per_file
+        self._most = asked or self.per_file
+        enough = self._most is None or self.about.images[self.side] <= self._most
+        self._is_numbered = asked is not None or not enough
         self._number = self._images = 0
         self.begin()
 
@@ -44,8 +47,8 @@ class RollingWriter(Writer):
 
     @property
     def suffix(self) -> str:
-        """What the name of the open file has of its number; "" where there is one file for all."""
-        return "" if self._most is None else f"-{self._number:05d}"
+        """What the name of the open file has of its number; "" where one file is enough."""
+        return f"-{self._number:05d}" if self._is_numbered else ""
 
     @abstractmethod
     def begin(self) -> None:

@@ -120,7 +120,7 @@ class Writer(ABC):
 
     Attributes:
         name: of the format.
-        owns: files and folders directly below the export that it writes.
+        owns: files and folders directly below the export that it writes; patterns.
         folder: of the images; `{side}` stands for the side. "" where the format holds them.
         by_path: readers find the labels of an image by its path alone.
         jpeg: images have to be JPEG files.

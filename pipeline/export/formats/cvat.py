@@ -16,15 +16,19 @@ from pipeline.export.writer import About, Annotation, Entry
 
 
 class Cvat(RollingWriter):
-    """`annotations/SIDE-00000.xml` ...: one for each task of at most 2,000 images."""
+    """`SIDE.xml`, or `SIDE-00000.xml` ...: one for each task of at most 2,000 images.
+
+    Beside each is a list of its images, since a task must have all images of its XML.
+    """
 
     name: ClassVar[str] = "cvat"
-    owns: ClassVar[tuple[str, ...]] = ("annotations", "images")
+    owns: ClassVar[tuple[str, ...]] = ("*.xml", "*.txt", "images")
     per_file: int | None = 2000
 
     def begin(self) -> None:
         """Opens a file and lists the labels."""
-        file = self.whole(f"annotations/{self.side}{self.suffix}.xml")
+        file = self.whole(f"{self.side}{self.suffix}.xml")
+        self._names = self.whole(f"{self.side}{self.suffix}.txt")
         self._xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         self._xml.startDocument()
         self._xml.startElement("annotations", {})
@@ -46,6 +50,7 @@ class Cvat(RollingWriter):
             **{"id": str(entry.id), "name": xml_text(entry.name)},
             **{"width": str(entry.width), "height": str(entry.height)},
         }
+        self._names.write(f"{entry.name}\n".encode())
         self._xml.startElement("image", image)
         for each in entry.objects:
             self._line()
@@ -89,7 +94,8 @@ class Cvat(RollingWriter):
         return (
             f"Make a task with the labels of the XML and the images ({files}), then "
             "*Upload annotations*, format *CVAT 1.1*, with *Convert masks to polygons* off. Images "
-            "are matched by name."
+            "are matched by name. Where there are several XML files, each is for a task of its own "
+            "with the images that the list beside it names."
         )
 
 

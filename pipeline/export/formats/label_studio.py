@@ -22,7 +22,7 @@ _FROM, _TO = "mask", "image"  # names in the labelling configuration
 
 
 class LabelStudio(RollingWriter):
-    """`tasks/SIDE-00000.json` ... and `label_config.xml`."""
+    """`tasks/SIDE.json`, or `tasks/SIDE-00000.json` ..., and `label_config.xml`."""
 
     name: ClassVar[str] = "labelstudio"
     owns: ClassVar[tuple[str, ...]] = ("tasks", "images", "label_config.xml")

@@ -112,10 +112,11 @@ def test_the_sdk_accepts_predictions(exported):
 
 def test_cvat_has_every_mask_within_its_box(exported, labelled, masks):
     _, folder = exported("cvat")
-    root = parsed(folder / "annotations/train-00000.xml")
+    root = parsed(folder / "train.xml")
     assert root.findtext("version") == "1.1"
     assert [n.text for n in root.iter("name")] == ["cup", "ümlaut <b>"]
     images = {image.get("name"): image for image in root.iter("image")}
+    assert list(images) == (folder / "train.txt").read_text().splitlines()
     assert len(images) == len(labelled)
     for key, objects in labelled.items():
         image = next(i for n, i in images.items() if n.rpartition(".")[0] == key[:-4])
@@ -145,7 +146,7 @@ def test_datumaro_imports_it(exported, labelled, masks):
     from datumaro.components.dataset import Dataset
 
     _, folder = exported("cvat")
-    data = Dataset.import_from(str(folder / "annotations/train-00000.xml"), "cvat")
+    data = Dataset.import_from(str(folder / "train.xml"), "cvat")
     found = {item.id: item for item in data}
     assert len(found) == len(labelled)
     ring = next(item for name, item in found.items() if "ring" in name)
