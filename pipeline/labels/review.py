@@ -122,6 +122,8 @@ class Review:
         another concept gets a number behind those of that concept: the two still name it alone.
         """
         left, objects = [], list(objects)
+        if not self.decisions:
+            return objects
         numbers: dict[tuple[str, int, str], int] = {}
         for found in objects:
             verdict = self.verdict(key, found)
