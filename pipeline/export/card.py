@@ -10,6 +10,7 @@ import yaml
 from ipseg.storage.files import write_whole
 from ipseg.weights.catalogue import needs
 from ipseg.weights.finding import random_sentence
+from ipseg.wording import counted
 from pipeline.export.folder import CARD
 from pipeline.export.markup import markdown
 from pipeline.export.request import Request
@@ -34,8 +35,8 @@ def _card(about: About, request: Request, manifest: Manifest, tally: Tally) -> I
     concepts = ", ".join(markdown(name) for name in about.categories)
     yield f"# Masks of {concepts}\n"
     yield (
-        f"{tally.images:,} images with {tally.objects:,} objects, labelled by "
-        f"[ipseg](https://pypi.org/project/ipseg/) with profile {markdown(about.model)}: "
+        f"{counted(tally.images, 'image')} with {counted(tally.objects, 'object')}, labelled by "
+        f"ipseg with method and profile {markdown(about.model)}: "
         "pseudo labels, found by image prompts. Nobody has checked them except where it is said "
         "below.\n"
     )
@@ -65,14 +66,16 @@ def _counts(about: About, tally: Tally) -> Iterator[str]:
     yield "| without an object | | " + " | ".join(cells) + " |\n"
     lines = [f"{line}." for line in tally.warnings(list(about.categories))]
     if tally.failed:
-        lines.append(f"{tally.failed:,} rows of the run failed and are not in it.")
+        lines.append(f"{counted(tally.failed, 'row')} of the run failed, not in it.")
     if tally.left_out:
-        lines.append(f"{tally.left_out:,} images could not be exported; export.json names some.")
+        said = counted(tally.left_out, "image")
+        lines.append(f"{said} could not be exported; export.json names some.")
     lines += [f"{line}." for line in losses(about.lost)]
     if tally.vanished:
-        lines.append(f"{tally.vanished:,} objects of which surer ones took the pixels.")
+        said = counted(tally.vanished, "object")
+        lines.append(f"{said} left out, because surer ones took the pixels.")
     if tally.encoded_again:
-        lines.append(f"{tally.encoded_again:,} images were turned, cropped or converted.")
+        lines.append(f"{counted(tally.encoded_again, 'image')} turned, cropped or converted.")
     yield from (f"* {markdown(line)}" for line in lines)
     yield ""
 
@@ -126,8 +129,8 @@ def _how(request: Request, manifest: Manifest) -> Iterator[str]:
     by = request.splits.column or request.splits.by
     yield f"* settings sha256: {about['config_sha256']}"
     if request.splits.column is None:
-        yield f"* sides: {shares}, by the hash of {markdown(by)} with salt "
-        yield f"  {markdown(request.splits.salt)}"
+        salt = markdown(request.splits.salt)
+        yield f"* sides: {shares}, by the hash of {markdown(by)} with the salt {salt}"
     else:
         yield f"* sides: by the column {markdown(by)}"
     config = {name: each for name, each in about["config"].items() if name not in _SETTINGS}

@@ -84,6 +84,7 @@ class World:
 
     root: Path
     seen: dict
+    labels = OBJECTS
 
     @property
     def out(self):
