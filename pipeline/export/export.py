@@ -11,7 +11,7 @@ import json
 import logging
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -72,7 +72,7 @@ def preview(request: Request) -> Exported:
     """
     source = _Source(request, request.checked())
     tally, concepts = source.counted(Ids(), source.names()), source.concepts()
-    return Exported(None, tally, tuple(concepts), dict(source.lost))
+    return Exported(None, tally, tuple(concepts), _some(source.lost))
 
 
 def export(request: Request, to: str) -> Exported:
@@ -117,7 +117,7 @@ def export(request: Request, to: str) -> Exported:
         os.sync()  # the small files are safe before it is said that they are there
     said = _said(request, about, tally, ids_sha256)
     write_whole(f"{to}/{EXPORT}", (json.dumps(said, indent=1) + "\n").encode())
-    return Exported(to, tally, tuple(ids.categories), dict(about.lost))
+    return Exported(to, tally, tuple(ids.categories), _some(about.lost))
 
 
 class _Source:
@@ -278,6 +278,11 @@ def _check_number(writer: type[Writer], ids: Ids) -> None:
         )
 
 
+def _some(lost: Mapping[str, int]) -> dict[str, int]:
+    """What was lost at all."""
+    return {kind: number for kind, number in sorted(lost.items()) if number}
+
+
 def _said(request: Request, about: About, tally: Tally, ids_sha256: str) -> dict[str, Any]:
     """What export.json says; nothing that changes when it is made again."""
     return {
@@ -287,7 +292,7 @@ def _said(request: Request, about: About, tally: Tally, ids_sha256: str) -> dict
         "categories": dict(about.categories),
         "ids_sha256": ids_sha256,
         "counts": tally.record(),
-        "lost": dict(sorted((kind, number) for kind, number in about.lost.items() if number)),
+        "lost": _some(about.lost),
         "files": [
             {"name": name, "bytes": (info(f"{about.to}/{name}") or {}).get("size")}
             for name in sorted(about.files)

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from ipseg.errors import OutputError
@@ -29,7 +29,10 @@ _AT_ONCE = 65_536  # rows that are written at a time
 _MINE = b"ipseg_export"  # key of the metadata
 _KINDS = ("image", "annotation")
 
-Hashes = npt.NDArray[np.uint64]  # (n, 2)
+_Half = npt.NDArray[np.uint64]  # (n,)
+_Ids = npt.NDArray[np.int64]  # (n,)
+_NONE = np.empty(0, np.uint64)
+_NO_IDS = np.empty(0, np.int64)
 
 
 def image_hash(key: str, frame: int = 0) -> bytes:
@@ -49,13 +52,10 @@ def _hash(*names: str | int) -> bytes:
 class Numbers:
     """Hash -> number from 1, in 24 bytes each."""
 
-    def __init__(
-        self, hashes: Hashes | None = None, ids: npt.NDArray[np.int64] | None = None
-    ) -> None:
-        self._hashes = np.empty((0, 2), np.uint64) if hashes is None else hashes
-        self._ids = np.empty(0, np.int64) if ids is None else ids
+    def __init__(self, high: _Half = _NONE, low: _Half = _NONE, ids: _Ids = _NO_IDS) -> None:
+        self._high, self._low, self._ids = high, low, ids  # halves of hashes, in their order
+        self._order(np.lexsort([low, high]))
         self._new = bytearray()
-        self._sort()
 
     def __len__(self) -> int:
         """How many have a number."""
@@ -67,19 +67,23 @@ class Numbers:
 
     def assign(self) -> None:
         """Gives the next numbers to what was added and has none, in the order of the hashes."""
-        new = np.frombuffer(bytes(self._new), ">u8").astype(np.uint64).reshape(-1, 2)
+        high, low = halves(self._new)
         self._new = bytearray()
-        new = new[np.lexsort([new[:, 1], new[:, 0]])]
-        fresh = np.ones(len(new), bool)
-        fresh[1:] = (new[1:] != new[:-1]).any(axis=1)
+        order = np.lexsort([low, high])
+        high, low = high[order], low[order]
+        fresh = np.ones(len(high), bool)
+        fresh[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
         if len(self):
-            fresh &= self._find(new) < 0
-        new = new[fresh]
+            fresh &= ~self._known(high, low)
+        high, low = high[fresh], low[fresh]
         last = int(self._ids.max(initial=0))
-        ids = np.arange(last + 1, last + 1 + len(new), dtype=np.int64)
-        self._hashes = np.concatenate([self._hashes, new])
-        self._ids = np.concatenate([self._ids, ids])
-        self._sort()
+        ids = np.arange(last + 1, last + 1 + len(high), dtype=np.int64)
+        if not len(self):
+            self._high, self._low, self._ids = high, low, ids
+            return
+        self._high, self._low = np.append(self._high, high), np.append(self._low, low)
+        self._ids = np.append(self._ids, ids)
+        self._order(np.lexsort([self._low, self._high]))
 
     def of(self, value: bytes) -> int:
         """The number of one that was added.
@@ -90,37 +94,41 @@ class Numbers:
         high, low = (np.uint64(int.from_bytes(half)) for half in (value[:8], value[8:]))
         place = int(self._high.searchsorted(high))
         while place < len(self._high) and self._high[place] == high:
-            if self._hashes[place, 1] == low:
+            if self._low[place] == low:
                 return int(self._ids[place])
             place += 1
         raise OutputError("the run has changed while it was exported; start the export again")
 
-    def in_order(self) -> tuple[Hashes, npt.NDArray[np.int64]]:
-        """Hashes and numbers, by number."""
+    def in_order(self) -> Iterator[tuple[bytes, _Ids]]:
+        """Hashes, one behind the other, and numbers, by number, some at a time."""
         order = np.argsort(self._ids)
-        return self._hashes[order], self._ids[order]
+        for start in range(0, len(order), _AT_ONCE):
+            some = order[start : start + _AT_ONCE]
+            hashes = np.stack([self._high[some], self._low[some]], axis=1)
+            yield hashes.astype(">u8").tobytes(), self._ids[some]
 
-    def _sort(self) -> None:
-        order = np.lexsort([self._hashes[:, 1], self._hashes[:, 0]])
-        self._hashes, self._ids = self._hashes[order], self._ids[order]
-        self._high = np.ascontiguousarray(self._hashes[:, 0])
+    def _order(self, order: _Ids) -> None:
+        self._high, self._low, self._ids = self._high[order], self._low[order], self._ids[order]
 
-    def _find(self, wanted: Hashes) -> npt.NDArray[np.int64]:
-        """Place of each, -1 where it is not there."""
-        places = np.searchsorted(self._high, wanted[:, 0]).astype(np.int64)
-        found = np.full(len(wanted), -1, np.int64)
-        open_ = np.arange(len(wanted))
-        while len(open_):  # a second round only where two hashes agree in their first half
-            inside = places[open_] < len(self._high)
-            open_ = open_[inside]
-            here = places[open_]
-            open_ = open_[self._high[here] == wanted[open_, 0]]
-            here = places[open_]
-            same = self._hashes[here, 1] == wanted[open_, 1]
-            found[open_[same]] = here[same]
-            open_ = open_[~same]
-            places[open_] += 1
-        return found
+    def _known(self, high: _Half, low: _Half) -> npt.NDArray[np.bool_]:
+        """Whether each has a number."""
+        places = np.searchsorted(self._high, high)
+        known = np.zeros(len(high), bool)
+        left = np.arange(len(high))
+        while len(left):  # a second round only where two hashes agree in their first half
+            left = left[places[left] < len(self._high)]
+            left = left[self._high[places[left]] == high[left]]
+            same = self._low[places[left]] == low[left]
+            known[left[same]] = True
+            left = left[~same]
+            places[left] += 1
+        return known
+
+
+def halves(hashes: bytes | bytearray) -> tuple[_Half, _Half]:
+    """First and second 8 bytes of each of some hashes, as numbers."""
+    both = np.frombuffer(hashes, ">u8")
+    return both[0::2].astype(np.uint64), both[1::2].astype(np.uint64)
 
 
 @dataclass
@@ -179,12 +187,9 @@ class Ids:
             pq.ParquetWriter(file, schema, compression="zstd") as writer,
         ):
             for name, numbers in zip(_KINDS, (self.images, self.annotations), strict=True):
-                hashes, ids = numbers.in_order()
-                for start in range(0, len(ids), _AT_ONCE):
-                    some = slice(start, start + _AT_ONCE)
-                    data = hashes[some].astype(">u8").tobytes()
-                    digest.update(data + ids[some].tobytes())
-                    writer.write_batch(_batch(name, data, ids[some], schema))
+                for hashes, ids in numbers.in_order():
+                    digest.update(hashes + ids.tobytes())
+                    writer.write_batch(_batch(name, hashes, ids, schema))
         return digest.hexdigest()
 
 
@@ -196,7 +201,8 @@ def _batch(kind: str, data: bytes, ids: npt.NDArray[np.int64], schema: pa.Schema
 
 
 def _read(address: str, kind: str) -> Ids:
-    found: Mapping[str, list[Any]] = {name: [[], []] for name in _KINDS}
+    hashes = {name: bytearray() for name in _KINDS}
+    ids: dict[str, list[_Ids]] = {name: [_NO_IDS] for name in _KINDS}
     with open_input(address) as handle:
         file = pq.ParquetFile(handle)
         about = json.loads((file.schema_arrow.metadata or {})[_MINE])
@@ -207,13 +213,10 @@ def _read(address: str, kind: str) -> Ids:
             )
         for batch in file.iter_batches(_AT_ONCE):
             for name in _KINDS:
-                chosen = batch.filter(pa.compute.equal(batch["kind"], name))
-                raw = b"".join(chosen["hash"].to_pylist())
-                found[name][0].append(np.frombuffer(raw, ">u8").astype(np.uint64).reshape(-1, 2))
-                found[name][1].append(chosen["id"].to_numpy())
-    images, annotations = (_numbers(*found[name]) for name in _KINDS)
+                chosen = batch.filter(pc.equal(batch["kind"], name))
+                hashes[name] += b"".join(chosen["hash"].to_pylist())
+                ids[name].append(chosen["id"].to_numpy())
+    images, annotations = (
+        Numbers(*halves(hashes[name]), np.concatenate(ids[name])) for name in _KINDS
+    )
     return Ids(images, annotations, dict(about["categories"]))
-
-
-def _numbers(hashes: list[Hashes], ids: list[npt.NDArray[np.int64]]) -> Numbers:
-    return Numbers(np.concatenate(hashes), np.concatenate(ids)) if hashes else Numbers()

@@ -48,7 +48,7 @@ class Names:
         More than `MANY` are spread over folders, where they may have folders.
         """
         self._many = len(self._noted) // 8 > MANY and not self._flat
-        noted = np.sort(np.frombuffer(bytes(self._noted), np.uint64))
+        noted = np.sort(np.frombuffer(self._noted, np.uint64))
         self._noted = bytearray()
         self._taken = np.unique(noted[1:][noted[1:] == noted[:-1]])
 

@@ -166,7 +166,7 @@ def test_an_image_that_was_replaced_or_lost_is_left_out_and_said(world, said):
 
 
 def test_selections_and_warnings(world):
-    done, _ = world.export("coco", split=HALVES, chosen={"min_score": 0.9})
+    done, _ = world.export("coco", split=HALVES, chosen={"min_score": 0.85})
     assert done.tally.objects == 2
     assert any("has no object of" in line for line in done.tally.warnings(done.concepts))
     done, _ = world.export("coco", "exclusive", chosen={"exclusive": True})
