@@ -6,6 +6,8 @@ one polygon, so that holes and parts are joined by double lines.
 
 from __future__ import annotations
 
+from typing import Any
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -41,8 +43,8 @@ def centre_parts(mask: Mask) -> list[Ring]:
     return outlines[::-1]  # from top to bottom
 
 
-def _points(contour: npt.NDArray[np.int32]) -> Ring:
-    return contour[:, 0].astype(np.int64)
+def _points(contour: npt.NDArray[Any]) -> Ring:
+    return np.asarray(contour[:, 0], np.int64)
 
 
 def centre_outline(mask: Mask) -> Ring:

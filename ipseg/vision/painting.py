@@ -7,23 +7,26 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.objects import Object
+from ipseg.vision.masks import RLE, decode_rle, rle_area
 
 
-def painted(objects: Sequence[Object], height: int, width: int) -> npt.NDArray[np.int32]:
-    """(H, W): for each pixel the number of its object, counted from 1; 0 where there is none.
+def painted(
+    masks: Sequence[RLE], scores: Sequence[float], height: int, width: int
+) -> npt.NDArray[np.int32]:
+    """(H, W): for each pixel the number of its mask, counted from 1; 0 where there is none.
 
-    Where masks overlap, the object with the higher score has the pixel, among equals the smaller.
+    Where masks overlap, the one with the higher score has the pixel, among equals the smaller.
 
     Args:
-        objects: with masks of (H, W).
+        masks: of (H, W).
+        scores: of each.
         height: H, pixels.
         width: W, pixels.
     """
     canvas = np.zeros((height, width), np.int32)
-    order = sorted(range(len(objects)), key=lambda n: (objects[n].score, -objects[n].area, -n))
+    order = sorted(range(len(masks)), key=lambda n: (scores[n], -rle_area(masks[n]), -n))
     for number in order:
-        canvas[objects[number].mask] = number + 1
+        canvas[decode_rle(masks[number])] = number + 1
     return canvas
 
 

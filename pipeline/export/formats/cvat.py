@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from itertools import chain
 from typing import ClassVar
 from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 import numpy as np
 
@@ -13,6 +14,8 @@ from ipseg.rows import Mask
 from pipeline.export.markup import xml_text
 from pipeline.export.rolling import RollingWriter
 from pipeline.export.writer import About, Annotation, Entry
+
+_NONE: AttributesImpl[str] = AttributesImpl({})
 
 
 class Cvat(RollingWriter):
@@ -31,12 +34,12 @@ class Cvat(RollingWriter):
         self._names = self.whole(f"{self.side}{self.suffix}.txt")
         self._xml = XMLGenerator(file, "utf-8", short_empty_elements=True)
         self._xml.startDocument()
-        self._xml.startElement("annotations", {})
+        self._xml.startElement("annotations", _NONE)
         self._text("version", "1.1")
         for name in ("meta", "task", "labels"):
-            self._xml.startElement(name, {})
+            self._xml.startElement(name, _NONE)
         for concept in self.about.categories:
-            self._xml.startElement("label", {})
+            self._xml.startElement("label", _NONE)
             self._text("name", xml_text(concept))
             self._text("attributes", "")
             self._xml.endElement("label")
@@ -51,7 +54,7 @@ class Cvat(RollingWriter):
             **{"width": str(entry.width), "height": str(entry.height)},
         }
         self._names.write(f"{entry.name}\n".encode())
-        self._xml.startElement("image", image)
+        self._xml.startElement("image", AttributesImpl(image))
         for each in entry.objects:
             self._line()
             self._mask(each)
@@ -72,11 +75,11 @@ class Cvat(RollingWriter):
             **{"rle": ", ".join(map(str, row_runs(inside))), "left": str(left), "top": str(top)},
             **{"width": str(width), "height": str(height), "z_order": "0"},
         }
-        self._xml.startElement("mask", attributes)
+        self._xml.startElement("mask", AttributesImpl(attributes))
         self._xml.endElement("mask")
 
     def _text(self, name: str, text: str) -> None:
-        self._xml.startElement(name, {})
+        self._xml.startElement(name, _NONE)
         self._xml.characters(text)
         self._xml.endElement(name)
 

@@ -11,8 +11,9 @@ import numpy as np
 from ipseg.storage.streams import append_file, scratch_file, write_one
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import encode_rle, rle_bbox
-from ipseg.vision.painting import painted, palette
+from ipseg.vision.painting import palette
 from pipeline.export.formats.coco import categories, image_record, info
+from pipeline.export.formats.png import numbers_of
 from pipeline.export.json_array import JsonArray
 from pipeline.export.writer import COVERED, HIDDEN, About, Entry, Writer
 
@@ -38,7 +39,7 @@ class Panoptic(Writer):
 
     def add(self, entry: Entry) -> None:
         """Paints an image's objects over each other."""
-        numbers = painted([each.found for each in entry.objects], entry.height, entry.width)
+        numbers = numbers_of(entry)
         segments = []
         for number, each in enumerate(entry.objects, start=1):
             left = numbers == number

@@ -97,10 +97,17 @@ def classes_json(about: About) -> bytes:
     return compact(names) + b"\n"
 
 
+def numbers_of(entry: Entry) -> npt.NDArray[np.int32]:
+    """(H, W): places of objects in their image, from 1, as they hide each other; 0 is none."""
+    found = [each.found for each in entry.objects]
+    masks, scores = [each.segmentation for each in found], [each.score for each in found]
+    return painted(masks, scores, entry.height, entry.width)
+
+
 def maps_of(entry: Entry, about: About) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint16]]:
     """(H, W) each: numbers of concepts, and places of objects in their image, from 1; 0 is none."""
     found = [each.found for each in entry.objects]
-    numbers = painted(found, entry.height, entry.width)
+    numbers = numbers_of(entry)
     visible = np.bincount(numbers.ravel(), minlength=len(found) + 1)[1:]
     about.lost[COVERED] += sum(each.area for each in found) - int(visible.sum())
     about.lost[HIDDEN] += int(np.count_nonzero(visible == 0))

@@ -6,6 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
 from xml.sax.saxutils import XMLGenerator
+from xml.sax.xmlreader import AttributesImpl
 
 from ipseg.storage.files import read_bytes
 from ipseg.storage.streams import write_one
@@ -15,6 +16,7 @@ from pipeline.export.markup import xml_text
 from pipeline.export.writer import About, Entry, Writer
 
 _ROOT = "VOCdevkit/VOC2012"
+_NONE: AttributesImpl[str] = AttributesImpl({})
 _LISTS = f"{_ROOT}/ImageSets/Segmentation"
 
 
@@ -75,14 +77,14 @@ def _boxes(entry: Entry) -> bytes:
     buffer = io.BytesIO()
     xml = XMLGenerator(buffer, "utf-8", short_empty_elements=True)
     size = {"width": entry.width, "height": entry.height, "depth": 3}
-    xml.startElement("annotation", {})
+    xml.startElement("annotation", _NONE)
     _element(xml, "folder", "VOC2012")
     _element(xml, "filename", entry.name)
     _group(xml, "size", size)
     _element(xml, "segmented", int(bool(entry.objects)))
     for each in entry.objects:
         x, y, width, height = (int(v) for v in each.found.bbox)
-        xml.startElement("object", {})
+        xml.startElement("object", _NONE)
         _element(xml, "name", xml_text(each.found.concept))
         box = {"xmin": x + 1, "ymin": y + 1, "xmax": x + width, "ymax": y + height}
         _group(xml, "bndbox", box)
@@ -92,13 +94,13 @@ def _boxes(entry: Entry) -> bytes:
 
 
 def _group(xml: XMLGenerator, name: str, values: Mapping[str, object]) -> None:
-    xml.startElement(name, {})
+    xml.startElement(name, _NONE)
     for key, value in values.items():
         _element(xml, key, value)
     xml.endElement(name)
 
 
 def _element(xml: XMLGenerator, name: str, value: object) -> None:
-    xml.startElement(name, {})
+    xml.startElement(name, _NONE)
     xml.characters(str(value))
     xml.endElement(name)

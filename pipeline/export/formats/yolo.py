@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import ClassVar
 
+import numpy as np
 import numpy.typing as npt
 import yaml
 
@@ -51,7 +52,7 @@ class Yolo(Writer):
         text = "".join(f"{row}\n" for row in rows)
         write_one(f"{self.about.to}/labels/{self.side}/{entry.stem}.txt", text.encode())
 
-    def _outlines(self, found: Object, entry: Entry) -> Iterator[npt.NDArray]:
+    def _outlines(self, found: Object, entry: Entry) -> Iterator[npt.NDArray[np.float64]]:
         parts = centre_parts(found.mask)
         if len(parts) > 1 and self.about.options.parts == "join":
             self.about.lost[JOINED] += 1
