@@ -10,9 +10,8 @@ PROGRAM = Path(__file__).parents[2] / "million" / "run.py"
 
 
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("kind", ["coco", "yolo-seg"])
-def test_killed_and_made_again_it_has_the_same_bytes(tmp_path, kind):
-    command = [sys.executable, "-W", "ignore", PROGRAM, "--rows", "3000", "--formats", kind]
+def test_killed_and_made_again_it_has_the_same_bytes(tmp_path):
+    command = [sys.executable, "-W", "ignore", PROGRAM, "--rows", "2000", "--formats", "coco"]
     done = subprocess.run(
         [*command, "--folder", tmp_path], capture_output=True, text=True, check=False
     )
