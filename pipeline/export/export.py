@@ -10,18 +10,17 @@ from __future__ import annotations
 import json
 import logging
 import os
-from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import Any
 
 import pyarrow.parquet as pq
 
 from ipseg.errors import ConfigError
 from ipseg.storage.files import info, is_local, open_input, write_whole
 from ipseg.vision.images import ImageLimits
+from pipeline.export.ahead import made_ahead
 from pipeline.export.card import write_card
 from pipeline.export.folder import EXPORT, make_room
 from pipeline.export.frames import Frames, LabelledImage
@@ -39,12 +38,6 @@ from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import part_files
 
 log = logging.getLogger("ipseg")
-
-_READS_AT_ONCE = 8
-_AHEAD = 32  # images that are read before it is their turn
-
-_Given = TypeVar("_Given")
-_Made = TypeVar("_Made")
 
 
 @dataclass(frozen=True)
@@ -178,7 +171,7 @@ class _Source:
         by_name = about.refers and not request.writer.by_path
         with ExitStack() as stack:
             writers = {side: stack.enter_context(request.writer(side, about)) for side in sides}
-            for (row, side, image), found in _ahead(images, taken, self._waits):
+            for (row, side, image), found in made_ahead(images, taken, self._waits):
                 if isinstance(found, Exception):
                     tally.leave_out(image.key, found)
                     continue
@@ -236,29 +229,6 @@ def _entry(image: LabelledImage, taken: Taken, ids: Ids, stem: str, *, refers: b
         ),
         data=taken.data,
     )
-
-
-def _ahead(
-    items: Iterable[_Given], work: Callable[[_Given], _Made], in_threads: bool
-) -> Iterator[tuple[_Given, _Made]]:
-    """Each item with what was made of it, in order; some are worked on at a time."""
-    if not in_threads:
-        for item in items:
-            yield item, work(item)
-        return
-    waiting: deque[tuple[_Given, Future[_Made]]] = deque()
-    with ThreadPoolExecutor(_READS_AT_ONCE) as pool:
-        try:
-            for item in items:
-                waiting.append((item, pool.submit(work, item)))
-                if len(waiting) >= _AHEAD:
-                    first, made = waiting.popleft()
-                    yield first, made.result()
-            while waiting:
-                first, made = waiting.popleft()
-                yield first, made.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
 
 
 def _rows_in(out: str) -> int:
