@@ -119,13 +119,17 @@ class SiftGeometry(WithoutNetwork):
     ) -> Similarity:
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
+        placements = []
         for index, entry in enumerate(bank):
+            placed = [np.zeros((0, *grid), dtype=np.float32)]
             for view, mirrored, found in self._find(frames, descriptors, entry):
                 score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
                 cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
-                maps[index] = np.maximum(maps[index], score * cells)
+                placed.append((score * cells)[None])
+                maps[index] = np.maximum(maps[index], placed[-1][0])
                 presence[index] = max(presence[index], score)
-        return Similarity(maps=maps, presence=presence)
+            placements.append(np.concatenate(placed))
+        return Similarity(maps=maps, presence=presence, placements=tuple(placements))
 
     def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""

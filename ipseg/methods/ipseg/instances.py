@@ -1,0 +1,212 @@
+"""Where the instances of a concept are: places in a similarity map, each with points of its own.
+
+An extractor that tells instances apart by itself (local features in a consistent arrangement)
+places some. The others are peaks of the map that is left when these are taken off: the region
+around each is bounded by valleys (watershed), and counts as an instance if it looks as much like
+the prompt as the instances that are known do. There is no measure that would hold for all images
+and features, but in one image the same object looks the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import Annotated, Literal
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+from pydantic import Field
+from skimage.morphology import h_maxima
+from skimage.segmentation import watershed
+
+from ipseg.methods.ipseg.points import NEGATIVE, POSITIVE, PointSelection
+from ipseg.rows import Map, Mask
+from ipseg.saliency.foreground import otsu
+from ipseg.segmenters.prompt import PointPrompt
+from ipseg.vision.geometry import cell_centres
+
+_BLUR = 1.0  # cells
+_FEWEST = 4  # cells of an instance
+_OTHERS = 4  # nearest other instances that a prompt has a negative point on
+
+
+@dataclass(frozen=True)
+class Instances:
+    """How many objects of a concept are looked for in an image.
+
+    Attributes:
+        mode: 'one' takes the whole similarity map for one object, as published. 'each' looks for
+            every instance; `ipseg segment` and `ipseg.load` do that unless told otherwise.
+        max_instances: of one concept in one image.
+        likeness: an instance that the map alone has found is kept if its evidence of presence is at
+            least this share of that of the most certain one in the image.
+        valley: the map between two instances falls at least by this share of the lower one's height
+            above its surroundings; otherwise they are one.
+        repeated: a mask whose share of pixels in masks that are there already is at least this
+            is a repeat, and left out.
+    """
+
+    mode: Literal["one", "each"] = "one"
+    max_instances: Annotated[int, Field(ge=1)] = 40
+    likeness: Annotated[float, Field(ge=0, le=1)] = 0.85
+    valley: Annotated[float, Field(ge=0, le=1)] = 0.5
+    repeated: Annotated[float, Field(gt=0, le=1)] = 0.5
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where an instance may be.
+
+    Attributes:
+        cells: (gh, gw) bool, what it is thought to cover; never empty.
+        placed: its evidence in [0, 1] by an extractor that places instances, 0 if the map found it.
+    """
+
+    cells: Mask
+    placed: float = 0.0
+
+    def looks(self, local: Map) -> float:
+        """Evidence of presence in [0, 1] in its region."""
+        return region_evidence(local, self.cells)
+
+
+def region_evidence(local: Map, cells: Mask) -> float:
+    """Mean of the upper half of a region's cells; 0 for an empty one.
+
+    A region has cells at its outline that show something else as well.
+    """
+    inside = np.sort(local[cells])
+    return float(inside[len(inside) // 2 :].mean()) if len(inside) else 0.0
+
+
+def placed_places(placements: npt.NDArray[np.float32], settings: Instances) -> list[Place]:
+    """The placements, the most certain first, without repeats and without much weaker ones.
+
+    Args:
+        placements: (n, gh, gw) in [0, 1], evidence inside of each and 0 outside.
+        settings: of instances.
+    """
+    scores = placements.max(axis=(1, 2), initial=0)
+    kept: list[Place] = []
+    for index in np.argsort(-scores, kind="stable"):
+        cells = placements[index] > scores[index] / 2
+        if cells.sum() < _FEWEST or scores[index] < 0.5 * scores.max():
+            continue
+        if all(_repeats(cells, other.cells) < settings.repeated for other in kept):
+            kept.append(Place(cells, float(scores[index])))
+    return kept[: settings.max_instances]
+
+
+def _repeats(cells: Mask, other: Mask) -> float:
+    """Intersection over the smaller of two regions."""
+    return float((cells & other).sum() / min(cells.sum(), other.sum()))
+
+
+def peaks(similarity: Map, free: Mask, settings: Instances) -> list[Place]:
+    """Regions around the peaks of a map, the highest first.
+
+    Args:
+        similarity: (gh, gw), higher is more alike.
+        free: (gh, gw) bool, cells that are not taken by an instance yet.
+        settings: of instances.
+    """
+    if free.sum() < _FEWEST:
+        return []
+    low = float(similarity[free].min())
+    level = np.where(free, similarity, np.float32(low)).astype(np.float32)
+    level = cv2.GaussianBlur(level, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT_101)
+    threshold = otsu(level[free])
+    above = free & (level > threshold)
+    if not above.any():
+        return []
+    # In units of the logarithm of the height above the threshold, a valley of a given share has
+    # the same depth at all peaks.
+    height = np.log(np.maximum(level - threshold, 1e-6) / 1e-6)
+    depth = -np.log(max(1e-6, 1 - settings.valley))
+    tops = h_maxima(np.where(above, height, 0.0), depth)
+    markers, _ = _labels(tops.astype(bool) & above)
+    regions = watershed(-level, markers, mask=above)
+    found = [Place(regions == label) for label in range(1, markers.max() + 1)]
+    found = [place for place in found if place.cells.sum() >= _FEWEST]
+    return sorted(found, key=lambda place: -float(level[place.cells].max()))
+
+
+def _labels(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
+    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    return labels, count - 1
+
+
+def places(
+    similarity: Map,
+    local: Map,
+    placements: npt.NDArray[np.float32],
+    taken: Mask,
+    known: float,
+    settings: Instances,
+) -> list[Place]:
+    """Where the instances may be that are not found yet, the most certain first.
+
+    Args:
+        similarity: (gh, gw), higher is more alike.
+        local: (gh, gw) in [0, 1], evidence of presence at each cell.
+        placements: (n, gh, gw), see `placed_places`; none after the first round.
+        taken: (gh, gw) bool, cells of instances that are found.
+        known: evidence of the most certain instance that is found, in [0, 1]; 0 if there is none.
+        settings: of instances.
+    """
+    found = placed_places(placements, settings)
+    for place in found:
+        taken = taken | place.cells
+    grown = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
+    others = [place for place in peaks(similarity, ~grown, settings)]
+    looks = [place.looks(local) for place in others]
+    least = settings.likeness * max([known, *(p.looks(local) for p in found), *(looks if not found and not known else [])], default=0.0)
+    found += [place for place, look in zip(others, looks, strict=True) if look >= least]
+    return found[: settings.max_instances]
+
+
+def prompts(
+    found: Sequence[Place],
+    similarity: Map,
+    given: npt.NDArray[np.float32],
+    size: tuple[int, int],
+    selection: PointSelection,
+) -> Iterator[tuple[PointPrompt, Map]]:
+    """Points for each place, and the map without the other places.
+
+    Args:
+        found: places in the image.
+        similarity: (gh, gw).
+        given: (n, 3) points for the whole map: x, y, label; the negative ones serve all places.
+        size: width and height of the image, pixels.
+        selection: how cells become points.
+    """
+    low = np.float32(similarity.min())
+    centres = np.array([_middle(place.cells) for place in found])
+    middles = cell_centres(centres[:, ::-1], similarity.shape, *size)
+    background = given[given[:, 2] == NEGATIVE, :2]
+    for index, place in enumerate(found):
+        others = np.any([p.cells for p in found if p is not place] or [~place.cells & False], axis=0)
+        alone = np.where(others & ~place.cells, low, similarity)
+        within = np.where(place.cells & ~others, similarity, low - 1)
+        count = int((place.cells & ~others).sum()) or int(place.cells.sum())
+        if not (place.cells & ~others).any():
+            within = np.where(place.cells, similarity, low - 1)
+        chosen = replace(selection, k=min(selection.k, count), k_negative=0)
+        positive, _ = chosen.select(within.astype(np.float32), *size)
+        gap = np.square(centres - centres[index]).sum(axis=1).astype(np.float64)
+        gap[index] = np.inf
+        near = np.argsort(gap, kind="stable")[: min(_OTHERS, len(found) - 1)]
+        coords = np.concatenate([positive, background, middles[near]]).astype(np.float32)
+        labels = np.full(len(coords), NEGATIVE, np.int8)
+        labels[: len(positive)] = POSITIVE
+        yield PointPrompt(coords, labels), alone.astype(np.float32)
+
+
+def _middle(cells: Mask) -> tuple[int, int]:
+    """Row and column of the cell farthest from the outline of a region."""
+    padded = np.pad(cells.astype(np.uint8), 1)
+    depth = cv2.distanceTransform(padded, cv2.DIST_L2, 5)[1:-1, 1:-1]
+    row, column = np.unravel_index(int(depth.argmax()), depth.shape)
+    return int(row), int(column)
