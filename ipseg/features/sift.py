@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ipseg.features.placement import Placement, place
-from ipseg.features.similarity import Similarity
+from ipseg.features.similarity import FINER, Similarity
 from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
@@ -120,13 +120,14 @@ class SiftGeometry(WithoutNetwork):
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
         placements = []
+        fine = (FINER * grid[0], FINER * grid[1])
         for index, entry in enumerate(bank):
-            placed = [np.zeros((0, *grid), dtype=np.float32)]
+            placed = [np.zeros((0, *fine), dtype=np.float32)]
             for view, mirrored, found in self._find(frames, descriptors, entry):
                 score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
-                cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
-                placed.append((score * cells)[None])
-                maps[index] = np.maximum(maps[index], placed[-1][0])
+                warped = (entry, view, mirrored, found.matrix, shape)
+                maps[index] = np.maximum(maps[index], score * _warped_mask(*warped, grid))
+                placed.append(score * _warped_mask(*warped, fine)[None])
                 presence[index] = max(presence[index], score)
             placements.append(np.concatenate(placed))
         return Similarity(maps=maps, presence=presence, placements=tuple(placements))

@@ -16,6 +16,7 @@ from ipseg.rows import Map
 if TYPE_CHECKING:
     import torch
 
+FINER = 4  # cells of a placement along one of the map
 _BEST_CELLS = 32  # that vote for presence
 
 Array = TypeVar("Array", npt.NDArray[np.float32], "torch.Tensor")
@@ -32,8 +33,9 @@ class Similarity:
             between images.
         local: (P, gh, gw) float32 in [0, 1], the same evidence for what is at each cell, so that
             one of several instances can be judged by its own region. None: see `local_presence`.
-        placements: for each concept (n, gh, gw) float32 in [0, 1], instances that were told apart
-            already: evidence of presence inside of each, 0 outside. None: the extractor cannot.
+        placements: for each concept (n, 4 gh, 4 gw) float32 in [0, 1], instances that were told
+            apart already: evidence of presence inside of each, 0 outside, on a grid fine enough for
+            an outline. None: the extractor cannot.
     """
 
     maps: npt.NDArray[np.float32]

@@ -15,11 +15,15 @@ from ipseg.methods.ipseg.repeats import Distinct, numbered
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
 from ipseg.objects import PRESENCE, Object
 from ipseg.rows import Map, Mask, Row
+from ipseg.saliency.foreground import overlap
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.segmenters.refinement import Refinement
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
+
+_AGREED = 0.6  # least IoU of a mask and the placement that it was decoded from
+_PLACED = 0.6  # quality of the outline of a placement, which knows nothing of the image's edges
 
 Prompted = tuple[PointPrompt, Map]
 
@@ -96,43 +100,47 @@ class _Search:
         if left <= 0 or not (first or self.found.objects):
             return []
         placements = self.placements if first else self.placements[:0]
-        self.places = places(
+        found = places(
             self.similarity, self.local, placements, self.taken, self.known, settings
         )[:left]
-        if first and len(self.places) < 2:
-            self.places = self.places or [Place(np.ones_like(self.taken))]
+        if first and len(found) < 2:
+            self.places = found or [Place(np.ones_like(self.taken))]
             points = PointPrompt(self.points[:, :2], self.points[:, 2].astype(np.int8))
             return [(points, self.similarity)]
-        for place in self.places:
+        self.places = found
+        for place in found:
             self.taken = self.taken | place.cells
         return list(
-            prompts(self.places, self.similarity, self.points, self.size, self.step.selection)
+            prompts(found, self.similarity, self.points, self.size, self.step.selection)
         )
 
     def take(self, given: Sequence[Prompted], decoded: Iterator[Decoded]) -> None:
         """Keeps the instances among what was decoded, and takes them off the map."""
         candidates = []
         for (prompt, _), place in zip(given, self.places, strict=True):
-            found = self._object(prompt, next(decoded))
+            found = self._object(prompt, next(decoded), place)
             if found is None:
                 continue
             cells = _cells(found.mask, self.similarity.shape)
             look = region_evidence(self.local, cells)
-            if place.placed or look >= self.step.instances.likeness * self.known:
+            if place.placement is not None or look >= self.step.instances.likeness * self.known:
                 candidates.append(found)
         for kept in self.found.add(candidates):
             cells = _cells(kept.mask, self.similarity.shape)
             self.taken = self.taken | cells
             self.known = max(self.known, region_evidence(self.local, cells))
 
-    def _object(self, prompt: PointPrompt, decoded: Decoded) -> Object | None:
+    def _object(self, prompt: PointPrompt, decoded: Decoded, place: Place) -> Object | None:
         scoring = self.step.scoring
         best = scoring.best(decoded)
-        if best is None:
-            return None
         seen = decoded.frame_masks if self.step.refinement.frame == "segmenter" else None
-        mask = (decoded.masks if seen is None else seen)[best]
-        predicted_iou = float(decoded.predicted_iou[best])
+        masks = decoded.masks if seen is None else seen
+        mask = np.zeros(masks.shape[1:], bool) if best is None else masks[best]
+        predicted_iou = 0.0 if best is None else float(decoded.predicted_iou[best])
+        if place.placement is not None:
+            mask, predicted_iou = _as_placed(place.placement, mask, predicted_iou)
+        if not mask.any():
+            return None
         presence = self._presence(_cells(mask, self.similarity.shape))
         score = scoring.score(predicted_iou, presence)
         if score < scoring.min_score:
@@ -154,12 +162,22 @@ class _Search:
         return min(self.presence, 1.0 - absent)
 
 
+def _as_placed(placement: Map, mask: Mask, predicted_iou: float) -> tuple[Mask, float]:
+    """The mask, or the outline of the placement if the two do not agree."""
+    top = float(placement.max())
+    outline = resize_map(placement, (mask.shape[0], mask.shape[1])) > top / 2
+    agreed = overlap(outline, mask)
+    if agreed >= _AGREED or not outline.any():
+        return mask, predicted_iou
+    return outline, max(predicted_iou * agreed, _PLACED)
+
+
 def _agreement(placement: Map, cells: Mask) -> float:
     """Evidence of a placement for a region: all of it from a Dice coefficient of 2/3 on."""
     top = float(placement.max())
     if top <= 0:
         return 0.0
-    share = placement / top
+    share = resize_map(placement, (cells.shape[0], cells.shape[1]), "area") / top
     dice = 2 * float(share[cells].sum()) / float(share.sum() + cells.sum())
     return top * min(1.0, 1.5 * dice)
 

@@ -20,11 +20,12 @@ from pydantic import Field
 from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
+from ipseg.features.similarity import FINER
 from ipseg.methods.ipseg.points import NEGATIVE, POSITIVE, PointSelection
 from ipseg.rows import Map, Mask
 from ipseg.saliency.foreground import otsu
 from ipseg.segmenters.prompt import PointPrompt
-from ipseg.vision.geometry import cell_centres
+from ipseg.vision.geometry import cell_centres, resize_map
 
 _BLUR = 1.0  # cells
 _FEWEST = 4  # cells of an instance
@@ -41,6 +42,8 @@ class Instances:
         max_instances: of one concept in one image.
         likeness: an instance that the map alone has found is kept if its evidence of presence is at
             least this share of that of the most certain one in the image.
+        convincing: least evidence of presence of an instance that the map alone has found, beside
+            the first one.
         valley: the map between two instances falls at least by this share of the lower one's height
             above its surroundings; otherwise they are one.
         repeated: a mask whose share of pixels in masks that are there already is at least this
@@ -50,6 +53,7 @@ class Instances:
     mode: Literal["one", "each"] = "one"
     max_instances: Annotated[int, Field(ge=1)] = 40
     likeness: Annotated[float, Field(ge=0, le=1)] = 0.85
+    convincing: Annotated[float, Field(ge=0, le=1)] = 0.35
     valley: Annotated[float, Field(ge=0, le=1)] = 0.5
     repeated: Annotated[float, Field(gt=0, le=1)] = 0.5
 
@@ -60,11 +64,12 @@ class Place:
 
     Attributes:
         cells: (gh, gw) bool, what it is thought to cover; never empty.
-        placed: its evidence in [0, 1] by an extractor that places instances, 0 if the map found it.
+        placement: (4 gh, 4 gw) in [0, 1], its evidence inside of its outline, from an extractor that
+            places instances; None if the map found it.
     """
 
     cells: Mask
-    placed: float = 0.0
+    placement: Map | None = None
 
     def looks(self, local: Map) -> float:
         """Evidence of presence in [0, 1] in its region."""
@@ -84,17 +89,20 @@ def placed_places(placements: npt.NDArray[np.float32], settings: Instances) -> l
     """The placements, the most certain first, without repeats and without much weaker ones.
 
     Args:
-        placements: (n, gh, gw) in [0, 1], evidence inside of each and 0 outside.
+        placements: (n, 4 gh, 4 gw) in [0, 1], evidence inside of each and 0 outside.
         settings: of instances.
     """
     scores = placements.max(axis=(1, 2), initial=0)
     kept: list[Place] = []
     for index in np.argsort(-scores, kind="stable"):
-        cells = placements[index] > scores[index] / 2
-        if cells.sum() < _FEWEST or scores[index] < 0.5 * scores.max():
+        placement = placements[index]
+        rows, columns = placement.shape
+        share = resize_map(placement, (rows // FINER, columns // FINER), "area") / scores[index]
+        cells = share >= min(0.5, float(share.max()))
+        if scores[index] < 0.5 * scores.max() or scores[index] <= 0:
             continue
         if all(_repeats(cells, other.cells) < settings.repeated for other in kept):
-            kept.append(Place(cells, float(scores[index])))
+            kept.append(Place(cells, placement))
     return kept[: settings.max_instances]
 
 
@@ -150,7 +158,7 @@ def places(
     Args:
         similarity: (gh, gw), higher is more alike.
         local: (gh, gw) in [0, 1], evidence of presence at each cell.
-        placements: (n, gh, gw), see `placed_places`; none after the first round.
+        placements: (n, 4 gh, 4 gw), see `placed_places`; none after the first round.
         taken: (gh, gw) bool, cells of instances that are found.
         known: evidence of the most certain instance that is found, in [0, 1]; 0 if there is none.
         settings: of instances.
@@ -161,7 +169,10 @@ def places(
     grown = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     others = [place for place in peaks(similarity, ~grown, settings)]
     looks = [place.looks(local) for place in others]
-    least = settings.likeness * max([known, *(p.looks(local) for p in found), *(looks if not found and not known else [])], default=0.0)
+    best = max([known, *(place.looks(local) for place in found)])
+    if best == 0:
+        best = max(looks, default=0.0)
+    least = max(settings.convincing, settings.likeness * best)
     found += [place for place, look in zip(others, looks, strict=True) if look >= least]
     return found[: settings.max_instances]
 
@@ -182,6 +193,8 @@ def prompts(
         size: width and height of the image, pixels.
         selection: how cells become points.
     """
+    if not found:
+        return
     low = np.float32(similarity.min())
     centres = np.array([_middle(place.cells) for place in found])
     middles = cell_centres(centres[:, ::-1], similarity.shape, *size)

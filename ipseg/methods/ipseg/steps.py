@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ipseg.bank import Bank, Entry
 from ipseg.features import Extractor
-from ipseg.features.similarity import Similarity
+from ipseg.features.similarity import FINER, Similarity
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
@@ -126,7 +126,7 @@ class Match(NetworkStep):
             return {}
         absent = np.prod([1.0 - each.local_presence()[chosen] for each in compared], axis=0)
         placing = [each.placements for each in compared if each.placements is not None]
-        none = np.zeros((0, *absent.shape[1:]), np.float32)
+        none = np.zeros((0, *(FINER * side for side in absent.shape[1:])), np.float32)
         placements = [np.concatenate([none, *(each[c] for each in placing)]) for c in chosen]
         found = ((1.0 - absent).astype(np.float32), placements)
         return dict(zip(_APART, found, strict=True))
