@@ -8,7 +8,7 @@ is zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -27,6 +27,7 @@ Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
+_CROWD = 3  # so many times the keypoints where there may be many instances
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 # The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
@@ -58,6 +59,11 @@ class SiftGeometry(WithoutNetwork):
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
+
+    def for_many(self, most: int) -> SiftGeometry:
+        """With more keypoints of an image, because they are shared by more and smaller objects."""
+        points = min(most, _CROWD) * self.image_points
+        return replace(self, image_points=points, instances=max(most, self.instances))
 
     def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Keypoints on the object.

@@ -12,7 +12,7 @@ from typing import ClassVar
 
 from ipseg.bank import Bank
 from ipseg.errors import ConfigError
-from ipseg.features import Extractor
+from ipseg.features import Extractor, PlacingExtractor
 from ipseg.methods.ipseg.each import SegmentEach
 from ipseg.methods.ipseg.instances import Instances
 from ipseg.methods.ipseg.matching import Matching
@@ -94,10 +94,14 @@ class IPSeg(Method):
         """See `Method.image_steps`; one mask for each concept, or one for each instance."""
         weights = {kind: each.weight for kind, each in self.extractors.items()}
         own = self.saliency if self.matching.saliency_weight > 0 else None
-        each = self.instances.mode == "each"
+        each, most = self.instances.mode == "each", self.instances.max_instances
+        extractors = {
+            kind: part.for_many(most) if each and isinstance(part, PlacingExtractor) else part
+            for kind, part in self.extractors.items()
+        }
         shared = (self.segmenter, self.refinement, self.scoring)
         return [
-            Match(_unweighted(self.extractors), weights, self.matching, bank, own, apart=each),
+            Match(_unweighted(extractors), weights, self.matching, bank, own, apart=each),
             SelectPoints(self.points),
             SegmentEach(*shared, self.instances, self.points, bank)
             if each
