@@ -7,11 +7,10 @@ import io
 import json
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import skimage.data
 from pycocotools.coco import COCO
@@ -28,12 +27,13 @@ from ipseg.metrics.instances import Detections, matched
 from ipseg.objects import Object
 from ipseg.rows import Image, Mask
 from ipseg.vision.masks import encode_rle, rle_area
-from jobs.demo.copies import Copies, copies, demo_prompts
+from jobs.demo.copies import MOST_COPIES, Copies, copies, demo_prompts
 from jobs.output import write_file
 
 MODES = ("one", "each")
 THRESHOLD = 0.5  # of a score, at which recall and precision are given
 COINS = 24
+_PROMPT_COIN = 9  # in the order of the labels; from the middle of the photo
 _SMALLEST_COIN = 300  # pixels
 _MARGIN = 8  # pixels around the coin of the prompt
 
@@ -120,6 +120,71 @@ def coco_ap(
         evaluation.accumulate()
         evaluation.summarize()
     return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def run_instances(
+    profile: str, settings: Sequence[str], *, images: int, seed: int, as_json: bool, out: Path | None
+) -> None:
+    """Measures both settings on generated images, and the second one on the photo of coins.
+
+    Args:
+        profile: name or file.
+        settings: "section.key=value" each; `instances.mode` is set here.
+        images: generated, with 1 to 6 copies of an object each.
+        seed: of the images.
+        as_json: print JSON instead of tables.
+        out: file for the JSON; None for no file.
+
+    Raises:
+        ConfigError: the method has no `instances`, or a setting is wrong.
+        OutputError: `out` cannot be written.
+    """
+    collection = list(copies(images, seed=seed))
+    found: dict[str, Any] = {}
+    for mode in MODES:
+        model = ipseg.load(profile, [*settings, f"instances.mode={mode}"])
+        model.set_prompts(demo_prompts())
+        found[mode] = asdict(measure(model, collection))
+    right, false = find_coins(model)
+    data = {
+        **{"profile": profile, "images": images, "seed": seed},
+        "touching": sum(each.touching for each in collection),
+        **{"copies": found, "coins": {"of": COINS, "found": right, "false": false}},
+    }
+    text = json.dumps(data, indent=1)
+    if out is not None:
+        write_file(out, f"{text}\n".encode())
+    if as_json:
+        print(text)  # noqa: T201
+        return
+    _print(data)
+
+
+def _print(data: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    table = Table("", *(f"instances.mode={mode}" for mode in MODES))
+    for field in fields(Quality):
+        values = (data["copies"][mode][field.name] for mode in MODES)
+        texts = [str(v) if isinstance(v, int) else f"{v:.3f}" for v in values]
+        table.add_row(field.name.replace("_", " "), *texts)
+    console.print(
+        f"profile '{data['profile']}': {data['images']} generated images with 1 to {MOST_COPIES} "
+        f"copies of an object, {data['touching']} of them touching another",
+        soft_wrap=True,
+    )
+    console.print(table)
+    coins = data["coins"]
+    console.print(f"photo of {coins['of']} coins: {coins['found']} found, {coins['false']} false")
+
+
+def find_coins(model: ipseg.Model) -> tuple[int, int]:
+    """Coins found from one of them, and objects that are none, whatever their score."""
+    image, masks = coins()
+    model.set_prompts({"coin": coin_prompt(image, masks[_PROMPT_COIN])})
+    objects = model.segment(image).objects
+    truth = [encode_rle(mask) for mask in masks]
+    hits = matched([o.score for o in objects], [o.segmentation for o in objects], truth)
+    return int(hits.sum()), int((~hits).sum())
 
 
 def coins() -> tuple[Image, list[Mask]]:
