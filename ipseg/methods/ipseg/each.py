@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipseg.bank import Bank, Entry
-from ipseg.methods.ipseg.instances import Instances, Place, places, prompts, region_evidence
+from ipseg.methods.ipseg.instances import (
+    Instances,
+    Known,
+    Place,
+    places,
+    prompts,
+    region_evidence,
+)
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.repeats import Distinct, numbered
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
@@ -87,7 +94,7 @@ class _Search:
         self.size = (row["width"], row["height"])
         self.found = Distinct((row["height"], row["width"]), step.instances.repeated)
         self.taken: Mask = np.zeros(self.similarity.shape, bool)
-        self.known = 0.0  # evidence of the most certain instance by the map
+        self.known = Known()
         self.places: list[Place] = []
         self.rounds = 0
 
@@ -116,19 +123,22 @@ class _Search:
 
     def take(self, given: Sequence[Prompted], decoded: Iterator[Decoded]) -> None:
         """Keeps the instances among what was decoded, and takes them off the map."""
-        candidates = []
+        candidates, grid = [], self.similarity.shape
+        self.known = replace(self.known, placed=self.known.placed or self._any_placed())
         for (prompt, _), place in zip(given, self.places, strict=True):
             found = self._object(prompt, next(decoded), place)
             if found is None:
                 continue
-            cells = _cells(found.mask, self.similarity.shape)
-            look = region_evidence(self.local, cells)
-            if place.placement is not None or look >= self.step.instances.likeness * self.known:
+            sure = place.placement is not None or len(given) == 1 == self.rounds
+            if sure or self.known.like(_cells(found.mask, grid), self.local, self.step.instances):
                 candidates.append(found)
-        for kept in self.found.add(candidates):
-            cells = _cells(kept.mask, self.similarity.shape)
+        kept = [_cells(each.mask, grid) for each in self.found.add(candidates)]
+        for cells in kept:
             self.taken = self.taken | cells
-            self.known = max(self.known, region_evidence(self.local, cells))
+        self.known = self.known.and_of(kept, self.local, placed=False)
+
+    def _any_placed(self) -> bool:
+        return any(place.placement is not None for place in self.places)
 
     def _object(self, prompt: PointPrompt, decoded: Decoded, place: Place) -> Object | None:
         scoring = self.step.scoring

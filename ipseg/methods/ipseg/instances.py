@@ -29,6 +29,7 @@ from ipseg.vision.geometry import cell_centres, resize_map
 
 _BLUR = 1.0  # cells
 _FEWEST = 4  # cells of an instance
+_SIZES = 1.8  # ratio up to which two areas are alike
 _OTHERS = 4  # nearest other instances that a prompt has a negative point on
 
 
@@ -41,9 +42,10 @@ class Instances:
             every instance; `ipseg segment` and `ipseg.load` do that unless told otherwise.
         max_instances: of one concept in one image.
         likeness: an instance that the map alone has found is kept if its evidence of presence is at
-            least this share of that of the most certain one in the image.
-        convincing: least evidence of presence of an instance that the map alone has found, beside
-            the first one.
+            least this share of that of the most certain one in the image; the square of it is
+            enough where it is as large as one of them.
+        convincing: least evidence of presence of a further instance where nothing but the map says
+            that the concept is there at all.
         valley: the map between two instances falls at least by this share of the lower one's height
             above its surroundings; otherwise they are one.
         repeated: a mask whose share of pixels in masks that are there already is at least this
@@ -70,10 +72,6 @@ class Place:
 
     cells: Mask
     placement: Map | None = None
-
-    def looks(self, local: Map) -> float:
-        """Evidence of presence in [0, 1] in its region."""
-        return region_evidence(local, self.cells)
 
 
 def region_evidence(local: Map, cells: Mask) -> float:
@@ -145,12 +143,43 @@ def _labels(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
     return labels, count - 1
 
 
+@dataclass(frozen=True)
+class Known:
+    """What the instances that are known in an image look like, for others to be compared with.
+
+    Attributes:
+        evidence: of presence at the most certain one, in [0, 1]; 0 if there is none.
+        areas: cells that each covers.
+        placed: whether an extractor has placed one, so that the concept is there.
+    """
+
+    evidence: float = 0.0
+    areas: tuple[int, ...] = ()
+    placed: bool = False
+
+    def and_of(self, regions: Sequence[Mask], local: Map, *, placed: bool) -> Known:
+        """With those that cover these cells."""
+        evidence = [region_evidence(local, cells) for cells in regions]
+        areas = [int(cells.sum()) for cells in regions]
+        placed = self.placed or (placed and bool(regions))
+        return Known(max([self.evidence, *evidence]), (*self.areas, *areas), placed)
+
+    def like(self, cells: Mask, local: Map, settings: Instances) -> bool:
+        """Whether what the map has found is like them: sooner if it is of their size."""
+        size = max(1, int(cells.sum()))
+        alike = any(1 / _SIZES <= size / max(1, area) <= _SIZES for area in self.areas)
+        least = self.evidence * settings.likeness ** (2 if alike else 1)
+        if not self.placed:
+            least = max(least, settings.convincing)
+        return region_evidence(local, cells) >= least
+
+
 def places(
     similarity: Map,
     local: Map,
     placements: npt.NDArray[np.float32],
     taken: Mask,
-    known: float,
+    known: Known,
     settings: Instances,
 ) -> list[Place]:
     """Where the instances may be that are not found yet, the most certain first.
@@ -160,20 +189,19 @@ def places(
         local: (gh, gw) in [0, 1], evidence of presence at each cell.
         placements: (n, 4 gh, 4 gw), see `placed_places`; none after the first round.
         taken: (gh, gw) bool, cells of instances that are found.
-        known: evidence of the most certain instance that is found, in [0, 1]; 0 if there is none.
+        known: what was found.
         settings: of instances.
     """
     found = placed_places(placements, settings)
+    known = known.and_of([place.cells for place in found], local, placed=True)
     for place in found:
         taken = taken | place.cells
     grown = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    others = [place for place in peaks(similarity, ~grown, settings)]
-    looks = [place.looks(local) for place in others]
-    best = max([known, *(place.looks(local) for place in found)])
-    if best == 0:
-        best = max(looks, default=0.0)
-    least = max(settings.convincing, settings.likeness * best)
-    found += [place for place, look in zip(others, looks, strict=True) if look >= least]
+    others = peaks(similarity, ~grown, settings)
+    if not known.areas and others:  # they are compared with the best among them
+        best = max(others, key=lambda place: region_evidence(local, place.cells))
+        known = known.and_of([best.cells], local, placed=False)
+    found += [place for place in others if known.like(place.cells, local, settings)]
     return found[: settings.max_instances]
 
 
