@@ -171,8 +171,8 @@ def _same_colours(
 
 
 def _around(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
-    """Mean over the cells at most two away: (gh, gw, c), about as many as vote for presence."""
-    return np.asarray(uniform_filter(cells, size=(5, 5, 1), mode="nearest"))
+    """Mean over the cells at most one away: (gh, gw, c); single cells are noisy."""
+    return np.asarray(uniform_filter(cells, size=(3, 3, 1), mode="nearest"))
 
 
 def _blur(values: Array, sigma: float) -> Array:

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from ipseg.features.similarity import FINER
 from ipseg.methods.ipseg.instances import (
     Instances,
+    Known,
     Place,
     peaks,
     placed_places,
@@ -57,9 +58,9 @@ def test_each_hill_is_a_peak(tops, count):
 
 
 def test_how_deep_a_valley_parts_two_hills_is_a_setting():
-    near = hills((10, 10, 4.0), (18, 10, 4.0), width=3.5)
+    near = hills((10, 10, 4.0), (14, 10, 4.0), width=2.5)
     assert len(peaks(near, FREE, SETTINGS)) == 1
-    assert len(peaks(near, FREE, replace(SETTINGS, valley=0.05))) == 2
+    assert len(peaks(near, FREE, replace(SETTINGS, valley=0.0))) == 2
 
 
 def test_what_is_taken_has_no_peak():
@@ -93,23 +94,35 @@ def test_a_peak_counts_if_it_looks_like_what_was_found():
     similarity = hills((8, 10, 4.0), (28, 20, 3.0))
     local = hills((8, 10, 0.8), (28, 20, 0.5), width=20)
 
-    def count(known=0.0, settings=SETTINGS, evidence=local):
+    def count(known=Known(), settings=SETTINGS, evidence=local):  # noqa: B008
         return len(places(similarity, evidence, NONE, ~FREE, known, settings))
 
-    assert count() == 1
+    assert count(settings=replace(SETTINGS, likeness=0.95)) == 1
     assert count(settings=replace(SETTINGS, likeness=0.4)) == 2
-    assert count(known=1.0) == 0
+    assert count(Known(1.0, (5,))) == 0
     assert count(evidence=local / 10) == 0, "nothing is convincing"
+    assert count(Known(placed=True), evidence=local / 10) > 0, "it is known to be there"
     assert count(settings=replace(SETTINGS, convincing=0.9)) == 0
     flat = np.full(GRID, 0.6, np.float32)
     assert count(evidence=flat) == 2
     assert count(evidence=flat, settings=replace(SETTINGS, max_instances=1)) == 1
 
 
+def test_less_evidence_is_enough_for_an_area_like_that_of_the_others():
+    region = np.zeros(GRID, bool)
+    region[:10, :10] = True
+    local = np.full(GRID, 0.8, np.float32)
+    for evidence, area, like in ((0.9, 100, True), (0.9, 30, True), (1.0, 100, True)):
+        assert Known(evidence, (area,)).like(region, local, SETTINGS) == like
+    assert not Known(1.0, (30,)).like(region, local, SETTINGS)
+    assert not Known(1.0, (300,)).like(region, local, SETTINGS)
+    assert not Known(1.0, (100,)).like(region, local * 0.8, SETTINGS)
+
+
 def test_peaks_are_looked_for_beside_placements():
     similarity = hills((8, 10, 9.0), (28, 20, 3.0))
     placed = placement(4, 6, 8, 0.9)[None]
-    found = places(similarity, np.full(GRID, 0.6, np.float32), placed, ~FREE, 0.0, SETTINGS)
+    found = places(similarity, np.full(GRID, 0.6, np.float32), placed, ~FREE, Known(), SETTINGS)
     assert [place.placement is not None for place in found] == [True, False]
     assert found[1].cells[20, 28], "though it is much lower"
 
@@ -154,9 +167,9 @@ def test_points_lie_where_instances_do_not_overlap():
     assert all((prompt.labels == 1).any() for prompt, _ in covered), "even one that others cover"
 
 
-def test_evidence_is_that_of_the_better_half_of_a_region():
+def test_evidence_is_that_of_the_best_third_of_a_region():
     local = np.zeros(GRID, np.float32)
-    local[:5] = 0.8
+    local[:4] = 0.8
     region = np.zeros(GRID, bool)
     region[:10] = True
     assert region_evidence(local, region) == pytest.approx(0.8)
