@@ -77,7 +77,7 @@ class SeparatingSegmenter(Segmenter, Protocol):
         embedding: Any,  # noqa: ANN401
         prompts: Sequence[PointPrompt],
     ) -> Iterator[Decoded]:
-        """One candidate for each prompt; no pixel is in two of them."""
+        """One candidate for each prompt; they share pixels of their outline at most."""
 
 
 @runtime_checkable

@@ -153,7 +153,7 @@ class ClassicalSegmenter(OnRegions):
             prompts: for each object its points and, in `mask_input`, a map without the others.
 
         Yields:
-            One candidate for each prompt; no pixel is in two of them.
+            One candidate for each prompt; they share pixels of their outline at most.
         """
         work, pieces = embedding.work, embedding.pieces
         placed = [self._at_work(embedding, each.coords, each.labels) for each in prompts]

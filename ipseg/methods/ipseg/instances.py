@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from skimage.morphology import h_maxima
+from skimage.morphology import local_maxima, reconstruction
 from skimage.segmentation import watershed
 
 from ipseg.features.similarity import FINER
@@ -28,6 +28,7 @@ from ipseg.segmenters.prompt import PointPrompt
 from ipseg.vision.geometry import cell_centres, resize_map
 
 _BLUR = 1.0  # cells
+_LOWEST = 1e-6  # height above the threshold, in units of the map
 _FEWEST = 4  # cells of an instance
 _SIZES = 1.8  # ratio up to which two areas are alike
 _OTHERS = 4  # nearest other instances that a prompt has a negative point on
@@ -127,11 +128,11 @@ def peaks(similarity: Map, free: Mask, settings: Instances) -> list[Place]:
     if not above.any():
         return []
     # In units of the logarithm of the height above the threshold, a valley of a given share has
-    # the same depth at all peaks.
-    height = np.log(np.maximum(level - threshold, 1e-6) / 1e-6)
-    depth = -np.log(max(1e-6, 1 - settings.valley))
-    tops = h_maxima(np.where(above, height, 0.0), depth)
-    markers, _ = _labels(tops.astype(bool) & above)
+    # the same depth at all peaks. Cut off by that depth, peaks without such a valley are one plain.
+    height = np.where(above, np.log(np.maximum(level - threshold, _LOWEST) / _LOWEST), 0.0)
+    depth = -np.log(max(_LOWEST, 1 - settings.valley))
+    plains = local_maxima(reconstruction(np.maximum(height - depth, 0.0), height))
+    markers, _ = _labels(plains & above)
     regions = watershed(-level, markers, mask=above)
     found = [Place(regions == label) for label in range(1, markers.max() + 1)]
     found = [place for place in found if place.cells.sum() >= _FEWEST]

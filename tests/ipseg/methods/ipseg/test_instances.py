@@ -59,8 +59,8 @@ def test_each_hill_is_a_peak(tops, count):
 
 def test_how_deep_a_valley_parts_two_hills_is_a_setting():
     near = hills((10, 10, 4.0), (14, 10, 4.0), width=2.5)
-    assert len(peaks(near, FREE, SETTINGS)) == 1
-    assert len(peaks(near, FREE, replace(SETTINGS, valley=0.0))) == 2
+    assert len(peaks(near, FREE, replace(SETTINGS, valley=0.9))) == 1
+    assert len(peaks(near, FREE, replace(SETTINGS, valley=0.1))) == 2
 
 
 def test_what_is_taken_has_no_peak():
