@@ -93,7 +93,9 @@ class Refinement:
         """
         whole = isinstance(segmenter, SeparatingSegmenter)
         single = [each for group in groups for each in group if len(group) == 1 or not whole]
-        decoded = self.run_many(segmenter, embedding, [p for p, _ in single], [s for _, s in single])
+        decoded = self.run_many(
+            segmenter, embedding, [p for p, _ in single], [s for _, s in single]
+        )
         for group in groups:
             if isinstance(segmenter, SeparatingSegmenter) and len(group) > 1:
                 yield from segmenter.decode_apart(embedding, [self._given(*each) for each in group])

@@ -85,9 +85,7 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
     ap, ap50 = coco_ap(pairs)
     best = detections.best()
     at_half = detections.at(THRESHOLD)
-    return Quality(
-        detections.instances, len(detections.scores), ap, ap50, *at_half, *best, seconds
-    )
+    return Quality(detections.instances, len(detections.scores), ap, ap50, *at_half, *best, seconds)
 
 
 def coco_ap(
@@ -100,7 +98,8 @@ def coco_ap(
         images[image] = {"id": image, "height": height, "width": width}
         of = {"image_id": image, "category_id": categories.setdefault(concept, len(categories) + 1)}
         annotations += [
-            {**of, "id": 0, "iscrowd": 0, "segmentation": m, "area": float(rle_area(m))} for m in truth
+            {**of, "id": 0, "iscrowd": 0, "segmentation": m, "area": float(rle_area(m))}
+            for m in truth
         ]
         results += [{**of, "segmentation": o.segmentation, "score": o.score} for o in objects]
     for number, each in enumerate(annotations, start=1):
@@ -123,7 +122,13 @@ def coco_ap(
 
 
 def run_instances(
-    profile: str, settings: Sequence[str], *, images: int, seed: int, as_json: bool, out: Path | None
+    profile: str,
+    settings: Sequence[str],
+    *,
+    images: int,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
 ) -> None:
     """Measures both settings on generated images, and the second one on the photo of coins.
 

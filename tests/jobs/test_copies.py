@@ -48,7 +48,9 @@ def test_most_instances_are_found_with_each_and_few_with_one(made):
         model.set_prompts(demo_prompts())
         found[mode] = measure(model, made)
     one, each = found["one"], found["each"]
-    assert each.instances == one.instances == sum(len(m) for c in made for m in c.instances.values())
+    assert (
+        each.instances == one.instances == sum(len(m) for c in made for m in c.instances.values())
+    )
     assert each.best_recall >= 0.7
     assert each.best_precision >= 0.75
     assert each.ap50 > 3 * one.ap50

@@ -107,9 +107,9 @@ class _Search:
         if left <= 0 or not (first or self.found.objects):
             return []
         placements = self.placements if first else self.placements[:0]
-        found = places(
-            self.similarity, self.local, placements, self.taken, self.known, settings
-        )[:left]
+        found = places(self.similarity, self.local, placements, self.taken, self.known, settings)[
+            :left
+        ]
         if first and len(found) < 2:
             self.places = found or [Place(np.ones_like(self.taken))]
             points = PointPrompt(self.points[:, :2], self.points[:, 2].astype(np.int8))
@@ -117,9 +117,7 @@ class _Search:
         self.places = found
         for place in found:
             self.taken = self.taken | place.cells
-        return list(
-            prompts(found, self.similarity, self.points, self.size, self.step.selection)
-        )
+        return list(prompts(found, self.similarity, self.points, self.size, self.step.selection))
 
     def take(self, given: Sequence[Prompted], decoded: Iterator[Decoded]) -> None:
         """Keeps the instances among what was decoded, and takes them off the map."""

@@ -67,8 +67,8 @@ class Place:
 
     Attributes:
         cells: (gh, gw) bool, what it is thought to cover; never empty.
-        placement: (4 gh, 4 gw) in [0, 1], its evidence inside of its outline, from an extractor that
-            places instances; None if the map found it.
+        placement: (4 gh, 4 gw) in [0, 1], its evidence inside of its outline, from an extractor
+            that places instances; None if the map found it.
     """
 
     cells: Mask
@@ -121,8 +121,10 @@ def peaks(similarity: Map, free: Mask, settings: Instances) -> list[Place]:
     if free.sum() < _FEWEST:
         return []
     low = float(similarity[free].min())
-    level = np.where(free, similarity, np.float32(low)).astype(np.float32)
-    level = cv2.GaussianBlur(level, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT_101)
+    lowered = np.where(free, similarity, np.float32(low)).astype(np.float32)
+    level = np.asarray(
+        cv2.GaussianBlur(lowered, (0, 0), _BLUR, borderType=cv2.BORDER_REFLECT_101), np.float32
+    )
     threshold = otsu(level[free])
     above = free & (level > threshold)
     if not above.any():
@@ -132,16 +134,11 @@ def peaks(similarity: Map, free: Mask, settings: Instances) -> list[Place]:
     height = np.where(above, np.log(np.maximum(level - threshold, _LOWEST) / _LOWEST), 0.0)
     depth = -np.log(max(_LOWEST, 1 - settings.valley))
     plains = local_maxima(reconstruction(np.maximum(height - depth, 0.0), height))
-    markers, _ = _labels(plains & above)
+    _, markers = cv2.connectedComponents((plains & above).astype(np.uint8), connectivity=8)
     regions = watershed(-level, markers, mask=above)
     found = [Place(regions == label) for label in range(1, markers.max() + 1)]
     found = [place for place in found if place.cells.sum() >= _FEWEST]
     return sorted(found, key=lambda place: -float(level[place.cells].max()))
-
-
-def _labels(mask: Mask) -> tuple[npt.NDArray[np.int32], int]:
-    count, labels = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    return labels, count - 1
 
 
 @dataclass(frozen=True)
@@ -229,7 +226,9 @@ def prompts(
     middles = cell_centres(centres[:, ::-1], similarity.shape, *size)
     background = given[given[:, 2] == NEGATIVE, :2]
     for index, place in enumerate(found):
-        others = np.any([p.cells for p in found if p is not place] or [~place.cells & False], axis=0)
+        others = np.any(
+            [p.cells for p in found if p is not place] or [~place.cells & False], axis=0
+        )
         alone = np.where(others & ~place.cells, low, similarity)
         within = np.where(place.cells & ~others, similarity, low - 1)
         count = int((place.cells & ~others).sum()) or int(place.cells.sum())

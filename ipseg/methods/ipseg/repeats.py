@@ -20,7 +20,9 @@ class Distinct:
         taken: (H, W) bool, what they cover.
     """
 
-    def __init__(self, shape: tuple[int, int], repeated: float, known: Sequence[Object] = ()) -> None:
+    def __init__(
+        self, shape: tuple[int, int], repeated: float, known: Sequence[Object] = ()
+    ) -> None:
         self.objects: list[Object] = list(known)
         self.taken: Mask = np.zeros(shape, bool)
         self._repeated = repeated

@@ -64,7 +64,9 @@ def test_a_metric_says_what_was_asked_and_what_was_found():
         Object.of("cup", 1, box(slice(23, 24)), 0.25, predicted_iou=1.0, instance=2),
     ]
     (metric,) = judged(row(found, [ask("cup", box(slice(10, 20)))]))
-    assert counts(metric) == [100, 120, 100, 120], "all objects of the concept together, but one that is weak beside the best"
+    assert counts(metric) == [100, 120, 100, 120], (
+        "all objects of the concept together, but one that is weak beside the best"
+    )
     assert (metric["score"], metric["predicted_iou"]) == (0.75, 0.625), "of the best one"
     assert metric["pixels"] == HEIGHT * WIDTH
     assert {n: metric[n] for n in ("concept", "episode", "fold", "class_id", "variant")} == {

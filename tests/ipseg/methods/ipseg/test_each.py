@@ -98,9 +98,11 @@ def test_nothing_is_encoded_twice_however_many_there_are():
 def test_a_weak_repeat_does_not_inherit_the_presence_of_the_first():
     image, (strong, weak) = discs((40, 40), (130, 80))
     pale = np.where(weak[..., None], (image * 0.5 + np.array((90, 60, 60)) * 0.5), image)
-    objects = model("instances.likeness=0", "instances.convincing=0").segment(
-        pale.astype(np.uint8)
-    ).objects
+    objects = (
+        model("instances.likeness=0", "instances.convincing=0")
+        .segment(pale.astype(np.uint8))
+        .objects
+    )
     on = [each for each in objects if (each.mask & strong).any()]
     off = [each for each in objects if not (each.mask & strong).any()]
     assert off, "the pale one is among them"
@@ -110,9 +112,7 @@ def test_a_weak_repeat_does_not_inherit_the_presence_of_the_first():
 def test_scores_are_made_again_from_what_is_stored():
     image, _ = discs((40, 40), (130, 80))
     made = model()
-    method = replace(
-        made.config.method, scoring=replace(made.config.method.scoring, presence=0.5)
-    )
+    method = replace(made.config.method, scoring=replace(made.config.method.scoring, presence=0.5))
     for each in made.segment(image).objects:
         again = method.scored_again(type(each).from_record(each.record()))
         wanted = each.predicted_iou * (0.5 + 0.5 * each.evidence["presence"])
@@ -191,5 +191,3 @@ def test_extractors_without_local_evidence_have_it_from_their_map():
     placements = (np.zeros((1, FINER * 8, FINER * 8), np.float32),)
     placed = Similarity(maps, np.array([0.6], np.float32), placements=placements)
     assert not placed.local_presence().any()
-
-

@@ -163,7 +163,15 @@ def test_points_lie_where_instances_do_not_overlap():
     assert (first.coords[first.labels == 1][:, 0] < 12).all()
     assert (second.coords[second.labels == 1][:, 0] > 20).all()
     inside = np.ones(GRID, bool)
-    covered = list(prompts([Place(left), Place(inside)], hills(), np.zeros((0, 3), np.float32), (40, 30), PointSelection()))
+    covered = list(
+        prompts(
+            [Place(left), Place(inside)],
+            hills(),
+            np.zeros((0, 3), np.float32),
+            (40, 30),
+            PointSelection(),
+        )
+    )
     assert all((prompt.labels == 1).any() for prompt, _ in covered), "even one that others cover"
 
 
