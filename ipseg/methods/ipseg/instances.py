@@ -29,6 +29,7 @@ from ipseg.vision.geometry import cell_centres, resize_map
 
 _BLUR = 1.0  # cells
 _LOWEST = 1e-6  # height above the threshold, in units of the map
+_NEAR_BEST = 0.5  # least evidence of a placement as a share of the best one's
 _FEWEST = 4  # cells of an instance
 _SIZES = 1.8  # ratio up to which two areas are alike
 _OTHERS = 4  # nearest other instances that a prompt has a negative point on
@@ -94,12 +95,12 @@ def placed_places(placements: npt.NDArray[np.float32], settings: Instances) -> l
     scores = placements.max(axis=(1, 2), initial=0)
     kept: list[Place] = []
     for index in np.argsort(-scores, kind="stable"):
+        if scores[index] < _NEAR_BEST * scores.max() or scores[index] <= 0:
+            break
         placement = placements[index]
         rows, columns = placement.shape
         share = resize_map(placement, (rows // FINER, columns // FINER), "area") / scores[index]
         cells = share >= min(0.5, float(share.max()))
-        if scores[index] < 0.5 * scores.max() or scores[index] <= 0:
-            continue
         if all(_repeats(cells, other.cells) < settings.repeated for other in kept):
             kept.append(Place(cells, placement))
     return kept[: settings.max_instances]
