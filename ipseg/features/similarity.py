@@ -52,7 +52,8 @@ class Similarity:
             return self.local
         if self.placements is not None:
             return np.zeros_like(self.maps)
-        flat = self.maps.reshape(len(self.maps), -1)
+        concepts, rows, columns = self.maps.shape
+        flat = self.maps.reshape(concepts, rows * columns)
         top = np.sort(flat, axis=1)[:, -_BEST_CELLS:].mean(axis=1)
         middle = np.median(flat, axis=1)
         span = np.maximum(top - middle, 1e-6)[:, None, None]
