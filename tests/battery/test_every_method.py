@@ -21,7 +21,7 @@ def test_a_profile_passes_the_battery(profile, tiny_root, scenes, tmp_path, subt
 def test_so_does_a_profile_that_looks_for_each_instance(
     profile, tiny_root, scenes, tmp_path, subtests
 ):
-    each = ("instances.mode=each", "instances.likeness=0.5", "instances.convincing=0")
+    each = ("instances.mode=each", "instances.convincing=0", "instances.max_instances=4")
     check_method(Subject(profile, tiny_root, scenes, each), tmp_path, subtests)
 
 
