@@ -14,7 +14,7 @@ import pyarrow as pa
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
 
-CONVINCING = 0.5  # least score, and least evidence of presence
+CONVINCING = 0.5  # least confidence, where scores themselves suggest no other
 PRESENCE = "presence"  # name of this evidence
 
 RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
@@ -93,10 +93,14 @@ class Object:
         return decode_rle(self.segmentation)
 
     @property
-    def convincing(self) -> bool:
-        """Whether score and, where the method has it, evidence of presence are at least 0.5."""
+    def confidence(self) -> float:
+        """The score, or the evidence that the concept is there at all, whichever is lower.
+
+        What thresholds are compared with: a score of a published method can speak of the outline
+        alone. Where a method has no such evidence (None included), it is the score.
+        """
         presence = self.evidence.get(PRESENCE)
-        return self.score >= CONVINCING and (presence is None or presence >= CONVINCING)
+        return self.score if presence is None else min(self.score, presence)
 
     @property
     def area(self) -> int:
@@ -141,6 +145,17 @@ def best_scores(objects: Iterable[Object]) -> dict[str, float]:
     for each in objects:
         scores[each.concept] = max(each.score, scores.get(each.concept, each.score))
     return scores
+
+
+def confidence_of(record: Mapping[str, Any]) -> float:
+    """`Object.confidence` of an object as stored; segmentation and points need not be there."""
+    presence = (e["value"] for e in record["evidence"] or () if e["name"] == PRESENCE)
+    return min([record["score"], *(value for value in presence if value is not None)])
+
+
+def best_confidence(objects: Iterable[Object]) -> float:
+    """The highest confidence among objects, 0 if there is none."""
+    return max((each.confidence for each in objects), default=0.0)
 
 
 NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1

@@ -30,7 +30,7 @@ def print_run(run: Run, *, as_json: bool) -> None:
     console = Console(highlight=False)
     quality = run.metrics["quality"]
     if quality is not None:
-        console.print(quality_table(quality))
+        console.print(quality_table(quality, run.metrics["suggested"]))
     for line in summary_lines(run):
         console.print(plain(line), soft_wrap=True)
     if quality is not None and quality["failed"]:
@@ -59,18 +59,27 @@ def summary_lines(run: Run) -> Iterator[str]:
     if rows["failed"] + rows["poisoned"]:
         why = f" (why: `ipseg errors {shlex.quote(run.out)}`)"
     yield f"{counted(total, run.row_is)}{how}: {by_status}{why}"
-    yield from convincing_lines(run.metrics["convincing"], run.row_is)
+    yield from convincing_lines(run.metrics["suggested"], run.row_is)
     if ignored := ignored_line(run.metrics["ignored_files"]):
         yield ignored
 
 
-def convincing_lines(convincing: Mapping[str, int], row_is: str) -> Iterator[str]:
-    """Where concepts are convincing, the most frequent first; and those that are nowhere."""
-    ordered = sorted(convincing.items(), key=lambda each: -each[1])
-    there = [f"'{name}' in {counted(count, row_is)}" for name, count in ordered if count]
-    nowhere = [f"'{name}'" for name, count in ordered if not count]
+def convincing_lines(suggested: Mapping[str, Mapping[str, Any]], row_is: str) -> Iterator[str]:
+    """Where concepts are convincing, the most frequent first; and those that are nowhere.
+
+    Args:
+        suggested: concept -> `ipseg.scores.suggestion.Suggestion` as plain data.
+        row_is: "image" or "sequence".
+    """
+    ordered = sorted(suggested.items(), key=lambda each: -each[1]["convincing"])
+    there = [
+        f"'{name}' in {counted(each['convincing'], row_is)} (from {each['threshold']:g})"
+        for name, each in ordered
+        if each["threshold"] is not None
+    ]
+    nowhere = [f"'{name}'" for name, each in ordered if each["threshold"] is None]
     if there:
-        yield f"convincing: {_listed(there)}"
+        yield f"convincing, by thresholds that the scores suggest: {_listed(there)}"
     if nowhere:
         yield f"no {row_is} is convincing for {_listed(nowhere)}"
 
@@ -87,15 +96,25 @@ def where_lines(out: str) -> Iterator[str]:
     yield f"report: `ipseg report {run}` writes {out}/{REPORT}; `ipseg show {run} --sample 24`"
 
 
-def quality_table(quality: dict[str, Any]) -> Table:
-    """Mean IoU and average precision of presence, for each concept and overall."""
-    table = Table("concept", "images with it", "mean IoU", "presence AP")
+def quality_table(quality: Mapping[str, Any], suggested: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Mean IoU, average precision of presence, and presence at the suggested threshold.
+
+    Args:
+        quality: what `pipeline.labels.presence.quality_at` found.
+        suggested: concept -> `ipseg.scores.suggestion.Suggestion` as plain data.
+    """
+    head = ("with it", "mean IoU", "presence AP", "threshold", "precision", "recall")
+    table = Table("concept", *head)
     for name, measured in quality["concepts"].items():
+        least = suggested[name]["threshold"]
         table.add_row(
             plain(name),
             f"{measured['present']} of {measured['images']}",
             _number(measured["mean_iou"]),
             _number(measured["average_precision"]),
+            "absent" if least is None else f"{least:g}",
+            _number(measured["precision"]),
+            _number(measured["recall"]),
         )
     table.add_section()
     table.add_row(
@@ -103,6 +122,9 @@ def quality_table(quality: dict[str, Any]) -> Table:
         str(quality["pairs"]),
         _number(quality["mean_iou"]),
         _number(quality["average_precision"]),
+        "suggested",
+        _number(quality["precision"]),
+        _number(quality["recall"]),
     )
     return table
 

@@ -3,10 +3,13 @@
 import os
 import tarfile
 import time
+from collections import Counter
 from pathlib import Path
 
 import pytest
+from torch.nn.modules.module import register_module_forward_hook
 
+from ipseg.config import load_config
 from ipseg.errors import ConfigError
 from pipeline.runfolder.parts import read_rows
 from pipeline.runfolder.survey import survey_run
@@ -48,6 +51,34 @@ def test_an_added_concept_is_computed_alone(painted, engine):
     assert sum(first.values()) == sum(status.counts.values())
     again, _ = painted.segment("run", engine=engine)
     assert again.metrics["rows_before"] == len(before), "nothing is left to do"
+
+
+def test_an_added_concept_costs_one_pass_of_each_encoder_an_image(painted, tiny_root):
+    for number in range(55):
+        painted.image(f"more/{number}.png", ("red", number % 30, 4, 20, 20))
+    quick = ("features.dinov2.size=112", "support.saliency.size=112")
+    config = load_config("ipseg-light", [f"models.root={tiny_root}", "models.device=cpu", *quick])
+    passes = Counter[str]()
+
+    def count(network, inputs, _):
+        if type(network).__name__ in ("Dinov2Model", "ImageEncoderViT"):
+            (images, *_) = inputs or (None,)
+            passes[type(network).__name__] += 1 if images is None else len(images)
+
+    watching = register_module_forward_hook(count)
+    try:
+        _, before = painted.segment("run", config=config)
+        first = dict(passes)
+        painted.prompt("a-green", colour="green")
+        _, after = painted.segment("run", config=config)
+    finally:
+        watching.remove()
+    images, prompts = len(before), 2
+    assert images == 60
+    assert first == {"Dinov2Model": images + prompts, "ImageEncoderViT": images}
+    again = {name: number - first[name] for name, number in passes.items()}
+    assert again == {"Dinov2Model": images + 1, "ImageEncoderViT": images}
+    assert by_concept(after, "red") == by_concept(before, "red")
 
 
 def test_other_changes_of_the_prompts_are_refused(painted):
