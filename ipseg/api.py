@@ -159,8 +159,11 @@ class Model:
 
 
 def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model:
-    """Loads a profile; `overrides` are "section.key=value", as for `ipseg segment --set`."""
-    return Model(load_config(profile, overrides))
+    """Loads a profile as `ipseg segment` does; `overrides` are "section.key=value", as its `--set`.
+
+    Every instance of a concept is found; with "instances.mode=one" the whole map is one object.
+    """
+    return Model(load_config(profile, overrides, labelling=True))
 
 
 def _result(row: Row, concepts: tuple[str, ...], on_error: OnError) -> Segmentation:

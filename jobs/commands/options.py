@@ -75,6 +75,15 @@ Support = Annotated[
         "image); the same as --set support.kind=KIND.",
     ),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--instances",
+        metavar="one|each",
+        help="One object of a concept in an image, or each instance (the default, where the method "
+        "can); the same as --set instances.mode=MODE.",
+    ),
+]
 MethodName = Annotated[str | None, typer.Option("--method", help="Replaces the profile's method.")]
 KeyColumn = Annotated[
     str | None,
@@ -128,7 +137,9 @@ def config_of(given: Mapping[str, Any]) -> Config:
     overrides, kind = list(given["settings"] or ()), given["support"]
     if kind is not None:
         overrides.append(f"support.kind={kind}")
-    return load_config(given["profile"], overrides, given["method"])
+    if (mode := given.get("instances")) is not None:
+        overrides.insert(0, f"instances.mode={mode}")
+    return load_config(given["profile"], overrides, given["method"], labelling=True)
 
 
 def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN401

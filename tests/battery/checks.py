@@ -145,7 +145,13 @@ def refuses_supports_that_cannot_be_used(subject: Subject, folder: Path) -> None
     One pixel, a blank image and one that is all object are odd: they may be refused or used, but
     what is kept of them is finite, and images can be matched with it.
     """
-    config = replace(subject, more=("support=mask",)).config
+    config = replace(
+        subject,
+        more=(
+            *subject.more,
+            "support=mask",
+        ),
+    ).config
     good = next(row for row in find_prompts(str(subject.scenes.prompts)) if row["concept"] == "cup")
     mask = read_mask(Path(good["given_mask"].removesuffix("#object")).read_bytes())
     image = Path(good["uri"]).read_bytes()
@@ -257,7 +263,9 @@ def edits_nothing_in_place(subject: Subject, _: Path) -> None:
 
 def goes_on_where_it_was_ended(subject: Subject, folder: Path) -> None:
     """Ended in its middle and started again, it leaves what an undisturbed run leaves."""
-    config = replace(subject, more=("runtime.part_rows=2", "runtime.batch_size=1")).config
+    config = replace(
+        subject, more=(*subject.more, "runtime.part_rows=2", "runtime.batch_size=1")
+    ).config
     out = str(folder / "run")
     first, second = Ended(after=3), Ended(after=None)
 
