@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import typer
 
 from ipseg.errors import ConfigError
+from jobs.commands import options
 from jobs.commands.options import Json
 
 FORMATS = (
@@ -78,21 +79,10 @@ def export(
             help="only: what people accepted; prefer: in images that nobody reviewed the rest too.",
         ),
     ] = None,
-    split: Annotated[
-        str | None,
-        typer.Option(metavar="NAME=SHARE,...", help="Sides, e.g. train=0.8,val=0.2."),
-    ] = None,
-    split_by: Annotated[
-        str,
-        typer.Option(
-            metavar="WHAT",
-            help="Keep images together: key (each by itself), folder, or a column of the run.",
-        ),
-    ] = "key",
-    split_column: Annotated[
-        str | None, typer.Option(help="Column of the run that names the side of each image.")
-    ] = None,
-    salt: Annotated[str, typer.Option(help="Another text draws the sides anew.")] = "ipseg",
+    split: options.Split = None,
+    split_by: options.SplitBy = "key",
+    split_column: options.SplitColumn = None,
+    salt: options.Salt = "ipseg",
     images: Annotated[
         Literal["copy", "link", "refer"],
         typer.Option(
@@ -134,7 +124,6 @@ def export(
     from jobs.export import print_export
     from pipeline.export.export import export, preview
     from pipeline.export.request import Request
-    from pipeline.export.splits import Splits
     from pipeline.export.writer import Options
     from pipeline.labels.selection import select
 
@@ -142,8 +131,6 @@ def export(
         raise ConfigError("give either --to FOLDER or --dry-run")
     if min_score is not None and threshold is not None:
         raise ConfigError("--min-score and --threshold exclude each other")
-    if split is not None and split_column is not None:
-        raise ConfigError("--split and --split-column exclude each other")
     run = run.rstrip("/")
     selection = select(
         run,
@@ -157,7 +144,7 @@ def export(
         out=run,
         format=format,
         selection=selection,
-        splits=Splits.parse(split, salt=salt, by=split_by, column=split_column),
+        splits=options.splits_of(split, split_by, split_column, salt),
         handling=images,
         options=Options(
             segmentation=segmentation,

@@ -11,6 +11,7 @@ from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from ipseg.config import Config
+    from pipeline.export.splits import Splits
     from pipeline.segment import Request
 
 Profile = Annotated[
@@ -200,3 +201,33 @@ def checked_engine(name: str) -> str:
     if name not in ("auto", "ray", "local"):
         raise ConfigError(f"unknown engine '{name}'; use auto, ray or local")
     return name
+
+
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="NAME=SHARE,...", help="Sides, e.g. train=0.8,val=0.2."),
+]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        help="Keep images together: key (each by itself), folder, or a column of the run.",
+    ),
+]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="Column of the run that names the side of each image.")
+]
+Salt = Annotated[str, typer.Option(help="Another text draws the sides anew.")]
+
+
+def splits_of(split: str | None, by: str, column: str | None, salt: str) -> Splits:
+    """The sides that the options above name.
+
+    Raises:
+        ConfigError: they exclude each other, or are no split.
+    """
+    from pipeline.export.splits import Splits
+
+    if split is not None and column is not None:
+        raise ConfigError("--split and --split-column exclude each other")
+    return Splits.parse(split, salt=salt, by=by, column=column)
