@@ -113,13 +113,13 @@ class FeedForward(nn.Module):
 
     def after(self, tokens: Tensor) -> Tensor:
         """Normalised after it."""
-        return self.norm(tokens + self._apply(tokens))
+        return self.norm(tokens + self._through(tokens))
 
     def before(self, tokens: Tensor) -> Tensor:
         """Normalised before it."""
-        return tokens + self._apply(self.norm(tokens))
+        return tokens + self._through(self.norm(tokens))
 
-    def _apply(self, tokens: Tensor) -> Tensor:
+    def _through(self, tokens: Tensor) -> Tensor:
         return self.linear2(functional.relu(self.linear1(tokens)))
 
 
