@@ -81,7 +81,7 @@ def instances(prediction: Prediction, view: View, size: Size, limit: int) -> Ite
     probabilities = prediction.logits.softmax(dim=1)[:, :-1]
     classes = probabilities.shape[1]
     order = probabilities.flatten().argsort(descending=True, stable=True)[:limit]
-    for pairs in order.split(min(_at_once(size), _at_once(view.canvas))):
+    for pairs in torch.split(order, min(_at_once(size), _at_once(view.canvas))):
         queries = torch.div(pairs, classes, rounding_mode="floor")
         values = probabilities.flatten()[pairs]
         yield from _instances(prediction, queries, (pairs % classes, values), view, size)
@@ -97,7 +97,7 @@ def identities(prediction: Prediction, view: View, size: Size) -> Iterator[Insta
     """
     present = prediction.logits.softmax(dim=1)[:, 0]
     numbers = torch.arange(len(present), device=present.device)
-    for part in numbers.split(min(_at_once(size), _at_once(view.canvas))):
+    for part in torch.split(numbers, min(_at_once(size), _at_once(view.canvas))):
         yield from _instances(prediction, part, (part, present[part]), view, size)
 
 

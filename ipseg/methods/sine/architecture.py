@@ -111,6 +111,8 @@ def recognise(state: Mapping[str, Tensor], layers: int, encoder: int, path: str 
     Raises:
         WeightsError: this is no SINE; names the file.
     """
+    for names in _WHERE.values():
+        _check_twins(state, names, path)
     sizes = {name: _most(state, where, getattr(RELEASED, name)) for name, where in _WHERE.items()}
     if unknown := [name for name, size in sizes.items() if size is None]:
         missing = next(iter(_WHERE[unknown[0]]))
@@ -135,6 +137,17 @@ def _most(state: Mapping[str, Tensor], where: Mapping[str, int], released: int) 
         if name in state and state[name].dim() > axis
     )
     return max(seen, key=lambda size: (seen[size], size == released), default=None)
+
+
+def _check_twins(state: Mapping[str, Tensor], where: Mapping[str, int], path: str | Path) -> None:
+    """Refuses two tensors of which only each other says what their size should be."""
+    seen = [(name, tuple(state[name].shape)) for name in where if name in state]
+    if len(where) == 2 and len(seen) == 2 and seen[0][1] != seen[1][1]:
+        listed = " but ".join(
+            f"{name} {shape} instead of {other}"
+            for (name, shape), (_, other) in zip(seen, seen[::-1], strict=True)
+        )
+        raise WeightsError(f"weights file {path} is damaged: {listed}; get it again")
 
 
 def on_meta(sizes: Sizes) -> Sine:

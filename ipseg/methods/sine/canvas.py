@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ipseg.errors import ImageError
-from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised
+from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised, to_pixels
 from ipseg.rows import Image, Mask
 
 Fit = Literal["squash", "long_side", "video"]
@@ -117,7 +117,7 @@ class Canvas:
         if self.fit != "video":
             whole = PillowImage.fromarray(np.ascontiguousarray(image))
             image = np.asarray(whole.resize(inside[::-1], PillowImage.Resampling.BILINEAR))
-        pixels = torch.from_numpy(np.ascontiguousarray(image)).permute(2, 0, 1)[None].float() / 255
+        pixels = to_pixels([image])
         if self.fit == "video":
             for size in (self.between(*image.shape[:2]), inside):
                 pixels = functional.interpolate(pixels, size, mode="bilinear", align_corners=False)

@@ -11,7 +11,7 @@ Source: SINE (Liu et al., NeurIPS 2024), section 3 and released code.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, cast
 
 import torch
 from torch import Tensor, nn
@@ -104,6 +104,10 @@ class MFormer(nn.Module):
         self.neg_class_embed = nn.Embedding(1, width)
         self.mask_embed = Perceptron(width)
 
+    @property
+    def _fusion(self) -> FusionLayer:
+        return cast(FusionLayer, self.fusion_layers[0])
+
     def target(self, features: Tensor) -> Target:
         """An image, ready to be asked.
 
@@ -115,7 +119,7 @@ class MFormer(nn.Module):
         return Target(
             grid,
             tokens,
-            self.fusion_layers[0].alone(tokens),
+            self._fusion.alone(tokens),
             sine_code(grid, len(features)).to(features.device),
             self.mask_feat_layer(features[None])[0],
         )
@@ -132,7 +136,7 @@ class MFormer(nn.Module):
         Returns:
             (r, c) and (h * w, c).
         """
-        fusion = self.fusion_layers[0]
+        fusion = self._fusion
         fused = references + fusion(fusion.alone(references), target.tokens)
         return fused, target.tokens + fusion(target.alone, references)
 
@@ -240,7 +244,7 @@ class MFormer(nn.Module):
                 mode="bilinear",
                 align_corners=False,
             )[0]
-            for part in queries.split(_AT_ONCE)
+            for part in torch.split(queries, _AT_ONCE)
         ]
         blocked = torch.cat(parts).flatten(1).sigmoid() < 0.5
         return blocked & ~blocked.all(dim=1, keepdim=True)
