@@ -35,6 +35,7 @@ METHODS = {
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
     "sine": "ipseg.methods.sine.method:SineMethod",
+    "sine-video": "ipseg.methods.sine.video:SineVideo",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

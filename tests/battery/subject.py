@@ -41,7 +41,7 @@ _QUICK = {
     "persam.iterations": 10,
 }
 # What a sweep is made of beside another support: the first that a method has.
-_SWEPT = ("points.k=8", "persam.topk=2", "semantic.threshold=3", "identity.min_presence=0.4")
+_SWEPT = ("points.k=8", "persam.topk=2", "semantic.threshold=3", "memory.frames=1")
 
 # How far the same work may differ, done in another batch or by another process.
 _LAST_DIGITS = 1e-5

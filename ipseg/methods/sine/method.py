@@ -9,14 +9,12 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, fields
 
-import numpy as np
-
 from ipseg.bank import Bank
 from ipseg.methods.method import Method
 from ipseg.methods.sine.canvas import Canvas
 from ipseg.methods.sine.network import SineNetwork
 from ipseg.methods.sine.settings import Settings
-from ipseg.methods.sine.steps import DescribeReference, SegmentReferences
+from ipseg.methods.sine.steps import DescribeReference, SegmentReferences, kept_examples
 from ipseg.rows import Arrays, Step
 
 
@@ -42,8 +40,8 @@ class SineMethod(Settings, Method):
         return [DescribeReference(self.network, self.canvas)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`; all examples are kept, as the tasks pool them in different ways."""
-        return {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
+        """See `Method.merge`."""
+        return kept_examples(shots)
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

@@ -81,7 +81,7 @@ class Asking:
         if self.concepts == "apart":
             raise ConfigError(
                 f"asking.overlaps={self.overlaps} compares concepts, which asking.concepts=apart "
-                f"does not: set asking.concepts=together"
+                f"does not: set asking.concepts=together, or asking.overlaps=keep"
             )
         if task == "instance":
             raise ConfigError("asking.overlaps is for task=semantic and task=identity: set keep")

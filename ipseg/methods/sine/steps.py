@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import ClassVar
 
+import numpy as np
 import torch
 
 from ipseg.bank import Bank, Entry
@@ -57,6 +58,17 @@ class DescribeReference(NetworkStep):
                 f"the resolution of the network: cut the image to the object, or draw a larger mask"
             )
         return {"sums": pooled.sums.cpu().numpy(), "areas": pooled.areas.cpu().numpy()}
+
+
+def pooled_of(entry: Entry, device: torch.device) -> Pooled:
+    """What the bank keeps of the examples of a concept."""
+    features = entry.features
+    return Pooled(*(torch.from_numpy(features[n].copy()).to(device) for n in ("sums", "areas")))
+
+
+def kept_examples(shots: Sequence[Arrays]) -> Arrays:
+    """What the bank keeps of several examples: all, as tasks pool them in different ways."""
+    return {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
 
 
 @dataclass(frozen=True)
@@ -112,17 +124,8 @@ class SegmentReferences(NetworkStep):
         size = row["image"].shape[:2]
         return [o for group in groups for o in answer(group, Question(target, encoded, size))]
 
-    def _pooled(self, entries: Sequence[Entry], question: Question) -> list[Pooled]:
-        device = question.target.tokens.device
-        return [
-            Pooled(
-                *(torch.from_numpy(features[name].copy()).to(device) for name in ("sums", "areas"))
-            )
-            for features in (entry.features for entry in entries)
-        ]
-
     def _classes(self, entries: Sequence[Entry], question: Question) -> Iterator[Object]:
-        examples = self._pooled(entries, question)
+        examples = [pooled_of(entry, question.target.tokens.device) for entry in entries]
         prediction = self.network.mformer.classify(
             question.target,
             torch.cat([each.each for each in examples]),
@@ -151,7 +154,7 @@ class SegmentReferences(NetworkStep):
                 )
 
     def _instances(self, entries: Sequence[Entry], question: Question) -> Iterator[Object]:
-        examples = self._pooled(entries, question)
+        examples = [pooled_of(entry, question.target.tokens.device) for entry in entries]
         classes = torch.stack([each.together for each in examples])
         prediction = self.network.mformer.classify(
             question.target, classes[:0], classes, self.settings.asking.attention_mask
@@ -175,7 +178,7 @@ class SegmentReferences(NetworkStep):
             numbers[each.concept] += 1
 
     def _identities(self, entries: Sequence[Entry], question: Question) -> Iterator[Object]:
-        examples = self._pooled(entries, question)
+        examples = [pooled_of(entry, question.target.tokens.device) for entry in entries]
         prediction = self.network.mformer.identify(
             question.target,
             torch.stack([each.together for each in examples]),
