@@ -14,7 +14,7 @@ import pyarrow as pa
 from ipseg.rows import Mask
 from ipseg.vision.masks import RLE, decode_rle, encode_rle, rle_area, rle_bbox
 
-CONVINCING = 0.5  # least score, and least evidence of presence
+CONVINCING = 0.5  # least confidence, where scores themselves suggest no other
 PRESENCE = "presence"  # name of this evidence
 
 RLE_TYPE = pa.struct([("size", pa.list_(pa.int32(), 2)), ("counts", pa.string())])
@@ -93,10 +93,14 @@ class Object:
         return decode_rle(self.segmentation)
 
     @property
-    def convincing(self) -> bool:
-        """Whether score and, where the method has it, evidence of presence are at least 0.5."""
+    def confidence(self) -> float:
+        """The score, or the evidence that the concept is there at all, whichever is lower.
+
+        What thresholds are compared with: a score of a published method can speak of the outline
+        alone. Where a method has no such evidence (None included), it is the score.
+        """
         presence = self.evidence.get(PRESENCE)
-        return self.score >= CONVINCING and (presence is None or presence >= CONVINCING)
+        return self.score if presence is None else min(self.score, presence)
 
     @property
     def area(self) -> int:

@@ -59,18 +59,27 @@ def summary_lines(run: Run) -> Iterator[str]:
     if rows["failed"] + rows["poisoned"]:
         why = f" (why: `ipseg errors {shlex.quote(run.out)}`)"
     yield f"{counted(total, run.row_is)}{how}: {by_status}{why}"
-    yield from convincing_lines(run.metrics["convincing"], run.row_is)
+    yield from convincing_lines(run.metrics["suggested"], run.row_is)
     if ignored := ignored_line(run.metrics["ignored_files"]):
         yield ignored
 
 
-def convincing_lines(convincing: Mapping[str, int], row_is: str) -> Iterator[str]:
-    """Where concepts are convincing, the most frequent first; and those that are nowhere."""
-    ordered = sorted(convincing.items(), key=lambda each: -each[1])
-    there = [f"'{name}' in {counted(count, row_is)}" for name, count in ordered if count]
-    nowhere = [f"'{name}'" for name, count in ordered if not count]
+def convincing_lines(suggested: Mapping[str, Mapping[str, Any]], row_is: str) -> Iterator[str]:
+    """Where concepts are convincing, the most frequent first; and those that are nowhere.
+
+    Args:
+        suggested: concept -> `ipseg.scores.suggestion.Suggestion` as plain data.
+        row_is: "image" or "sequence".
+    """
+    ordered = sorted(suggested.items(), key=lambda each: -each[1]["convincing"])
+    there = [
+        f"'{name}' in {counted(each['convincing'], row_is)} (from {each['threshold']:g})"
+        for name, each in ordered
+        if each["threshold"] is not None
+    ]
+    nowhere = [f"'{name}'" for name, each in ordered if each["threshold"] is None]
     if there:
-        yield f"convincing: {_listed(there)}"
+        yield f"convincing, by thresholds that the scores suggest: {_listed(there)}"
     if nowhere:
         yield f"no {row_is} is convincing for {_listed(nowhere)}"
 

@@ -18,7 +18,7 @@ from ipseg.objects import Object
 from ipseg.rows import Row
 from ipseg.steps.judge import scores_of
 from ipseg.storage.files import read_bytes, write_whole
-from pipeline.convincing import count_convincing
+from pipeline.labels.thresholds import suggested
 from pipeline.results import measure_quality
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.folder import list_run, read_success
@@ -140,5 +140,5 @@ def _measure(manifest: Manifest) -> None:
     except FileNotFoundError:
         return
     metrics["quality"] = measure_quality(out)
-    metrics["convincing"] = count_convincing(out, manifest.about["concepts"])
+    metrics["suggested"] = suggested(out, manifest.about["concepts"])
     write_whole(f"{out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())

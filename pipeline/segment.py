@@ -19,8 +19,8 @@ from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import Judge
 from ipseg.storage.files import is_folder, write_whole
-from pipeline.convincing import count_convincing
 from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.labels.thresholds import suggested
 from pipeline.mask_use import MaskUse
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
@@ -97,7 +97,7 @@ def segment(request: Request) -> Run:
     bank = done.banks[""]
     rows = sum(done.outcome.counts.values())
     metrics = _metrics(done) | {
-        "convincing": count_convincing(job.out, list(bank.categories)) if rows else {},
+        "suggested": suggested(job.out, list(bank.categories)) if rows else {},
         "ignored_files": read_ignored(job.out),
         "random_weights": job.random_weights,
     }

@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from ipseg.errors import OutputError
+from ipseg.scores.suggestion import Suggestion
 from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
 from ipseg.weights.finding import random_sentence
@@ -22,9 +23,10 @@ from jobs.pages.template import template, write_rendered
 from jobs.pages.views import css
 from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
+from jobs.report.rounds import rounds_of
 from jobs.report.survey import Survey, survey
 from jobs.report.tiles import row_tile
-from pipeline.convincing import count_convincing
+from pipeline.labels.thresholds import suggest
 from pipeline.results import predictions
 from pipeline.runfolder.bank import bank_of
 from pipeline.runfolder.folder import unreadable
@@ -35,28 +37,31 @@ from pipeline.runfolder.parts import Place, read_place
 _GROUPS = 20  # of failures
 
 
-def write_report(out: str) -> str:
+def write_report(out: str, since: str | None = None) -> str:
     """Writes the report of a run, or of an evaluation; the run itself is left as it is.
 
     It may still be going on: then the report is of what is written so far, and says so.
 
     Args:
         out: run folder, path or fsspec URL.
+        since: an earlier run over the same images; the report then says what has changed.
 
     Returns:
         Address of the report.
 
     Raises:
-        OutputError: there is no run at this place, or nothing of it is written yet.
+        OutputError: there is no run at one of these places, or nothing of it is written yet.
     """
     out = out.rstrip("/")
     manifest = Manifest.read(out)
     if manifest is None:
         raise OutputError(f"no run at {out}: it has no manifest.json")
     if "episodes" in manifest.identity:
+        if since is not None:
+            raise OutputError(f"{out} is an evaluation: --since compares runs of `ipseg segment`")
         return _of_evaluation(manifest)
     try:
-        return _of_run(manifest)
+        return _of_run(manifest, None if since is None else since.rstrip("/"))
     except FileNotFoundError as error:
         raise OutputError(unreadable(str(error.filename or out), error)) from error
 
@@ -71,17 +76,21 @@ def _of_evaluation(manifest: Manifest) -> str:
     return write_page(summarise(manifest.out), predictions)
 
 
-def _of_run(manifest: Manifest) -> str:
+def _of_run(manifest: Manifest, since: str | None) -> str:
     out, about, runs = manifest.out, manifest.about, manifest.runs
     metrics, unfinished = how_far(manifest)
     found = survey(out)
     colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
     limits = ImageLimits(**about["config"]["images"])
 
-    def tile(place: Place) -> dict[str, Any]:
+    def tile_of(run: str, place: Place) -> dict[str, Any]:
         row = read_place(place)
-        return row_tile(row, lambda: originals(out, place, row, limits), colours)
+        return row_tile(row, lambda: originals(run, place, row, limits), colours)
 
+    def tile(place: Place) -> dict[str, Any]:
+        return tile_of(out, place)
+
+    rounds, changed = (None, None) if since is None else rounds_of(since, out, colours, tile_of)
     quality = metrics["quality"]
     up = found.scores if quality is None else found.present_scores
     return write_rendered(
@@ -94,9 +103,13 @@ def _of_run(manifest: Manifest) -> str:
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
-        concepts=_concepts(colours, quality, found, count_convincing(out, list(colours))),
+        concepts=_concepts(colours, quality, found, suggest(out, list(colours))),
         prompts=prompts_of(bank_of(out, about), colours),
-        galleries=_galleries(found, tile, measured=quality is not None),
+        rounds=rounds,
+        galleries=[
+            *([changed] if changed else []),
+            *_galleries(found, tile, measured=quality is not None),
+        ],
         broken=[
             ("Failed", "row", found.failures),
             ("Not compared", "comparison", found.not_compared),
@@ -112,7 +125,7 @@ def _concepts(
     colours: Mapping[str, Colour],
     quality: Mapping[str, Any] | None,
     found: Survey,
-    convincing: Mapping[str, int],
+    suggestions: Mapping[str, Suggestion],
 ) -> list[dict[str, Any]]:
     """One line of the results table for each concept."""
     up = found.scores if quality is None else found.present_scores
@@ -122,7 +135,7 @@ def _concepts(
             "colour": css(colour),
             "quality": None if quality is None else quality["concepts"].get(name),
             "found": int(up[name].sum()),
-            "convincing": convincing[name],
+            "suggestion": suggestions[name],
             "spark": mirrored([up[name]], [found.absent_scores[name]] if quality else ()),
         }
         for name, colour in colours.items()

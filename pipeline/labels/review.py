@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ipseg.objects import Object
 from ipseg.vision.masks import RLE
+from pipeline.labels.categories import categories
 from pipeline.labels.decisions import Decision, mask_hash, read_decisions
 
 Status = Literal["auto", "accepted", "rejected", "edited"]
@@ -54,9 +55,14 @@ class Review:
 
     Args:
         decisions: in the order in which they hold.
+        numbers: category ids of concepts, for `apply`, from the decisions that are left.
     """
 
-    def __init__(self, decisions: Iterable[Decision]) -> None:
+    def __init__(
+        self,
+        decisions: Iterable[Decision],
+        numbers: Callable[[Sequence[Decision]], Mapping[str, int]] = lambda _: {},
+    ) -> None:
         listed = list(decisions)
         undone = {each.undoes for each in listed if each.decision == "undo"}
         self.decisions = [
@@ -76,6 +82,8 @@ class Review:
             if each.mask is not None:
                 self._of_mask.setdefault((each.key, each.concept, each.mask), []).append(each)
             self._of_place.setdefault((each.key, each.concept, each.instance), []).append(each)
+        relabelled = [each for each in self.decisions if each.relabel is not None]
+        self._numbers = numbers(relabelled) if relabelled else {}
 
     @staticmethod
     def read(out: str) -> Review:
@@ -84,7 +92,7 @@ class Review:
         Raises:
             OutputError, OSError: as `read_decisions`.
         """
-        return Review(read_decisions(out))
+        return Review(read_decisions(out), lambda decisions: categories(out, decisions))
 
     @property
     def keys(self) -> set[str]:
@@ -116,11 +124,13 @@ class Review:
         for found in objects:
             verdict = self.verdict(key, found)
             if verdict.status != "rejected":
+                concept = verdict.concept or found.concept
                 left.append(
                     replace(
                         found,
                         status=verdict.status,
-                        concept=verdict.concept or found.concept,
+                        concept=concept,
+                        category_id=self._numbers.get(concept, found.category_id),
                         segmentation=verdict.segmentation or found.segmentation,
                     )
                 )

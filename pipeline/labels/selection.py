@@ -2,53 +2,150 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+import math
+import shlex
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
+from ipseg.errors import ConfigError, OutputError
 from ipseg.objects import Object
+from ipseg.vision.exclusive import without_overlap
 from pipeline.labels.review import Review
+from pipeline.labels.thresholds import suggest
 from pipeline.runfolder.finished import BROKEN
+from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import Place, read_placed
 
-COLUMNS = (
-    *("uri", "version", "width", "height", "orientation", "crop"),
-    *("row_status", "error_message", "objects"),
-)
+COLUMNS = ("uri", "version", "width", "height", "row_status", "error_message", "objects")
+
+
+Reviewed = Literal["only", "prefer"]
 
 
 @dataclass(frozen=True)
 class Selection:
     """Which objects of a run are labels.
 
+    What people accepted or repaired is a label whatever its score; what they rejected is none.
+
     Attributes:
-        thresholds: concept -> least score; a concept that is not in it has `min_score`.
-        min_score: least score.
+        thresholds: concept -> least confidence (`Object.confidence`); infinity for a concept that
+            is said to be absent. A concept that is not in it has none.
+        min_score: least score, of every concept.
         min_area: least number of pixels.
+        exclusive: objects share no pixel: the surer one keeps it.
         reviewed: "only": what people accepted, in images of which they decided something; "prefer":
-            the same there, and in other images all that has the score; None: what people rejected
-            is left out, what they accepted is in whatever its score.
+            the same there, and in other images all that passes; None: what nobody decided about is
+            a label wherever it passes.
     """
 
-    thresholds: Mapping[str, float]
+    thresholds: Mapping[str, float] = field(default_factory=dict)
     min_score: float = 0.0
     min_area: int = 0
-    reviewed: Literal["only", "prefer"] | None = None
+    exclusive: bool = False
+    reviewed: Reviewed | None = None
 
-    def of(self, key: str, objects: list[Object], review: Review) -> list[Object]:
+    @property
+    def absent(self) -> list[str]:
+        """Concepts that are said to be absent."""
+        return [name for name, least in self.thresholds.items() if math.isinf(least)]
+
+    def of(self, key: str, objects: Sequence[Object], review: Review) -> list[Object]:
         """The labels among the objects of one image."""
-        left = review.apply(key, objects)
-        if self.reviewed is not None and key in review.keys:
-            left = [each for each in left if each.status != "auto"]
-        return [
-            each
-            for each in left
-            if each.area >= self.min_area
-            and (
-                each.status != "auto"
-                or each.score >= self.thresholds.get(each.concept, self.min_score)
-            )
+        return self.split(key, objects, review)[0]
+
+    def split(
+        self, key: str, objects: Sequence[Object], review: Review
+    ) -> tuple[list[Object], list[Object]]:
+        """The labels among the objects of one image, and those that vanished below surer ones."""
+        left = [each for each in review.apply(key, objects) if each.area >= self.min_area]
+        by_people = self.reviewed is not None and key in review.keys
+        left = [
+            each for each in left if each.status != "auto" or (not by_people and self._passes(each))
         ]
+        if not self.exclusive:
+            return left, []
+        alone = exclusive(left)
+        kept = [each for each in alone if each is not None and each.area >= self.min_area]
+        there = [each is not None and each.area >= self.min_area for each in alone]
+        return kept, [each for each, stays in zip(left, there, strict=True) if not stays]
+
+    def _passes(self, found: Object) -> bool:
+        least = self.thresholds.get(found.concept, 0.0)
+        return found.score >= self.min_score and found.confidence >= least
+
+
+def select(
+    out: str,
+    *,
+    min_score: float = 0.0,
+    threshold: Literal["suggested"] | None = None,
+    exclusive: bool = False,
+    min_area: int = 0,
+    reviewed: Reviewed | None = None,
+) -> Selection:
+    """A selection for a run, checked.
+
+    Args:
+        out: run folder.
+        min_score: see `Selection`.
+        threshold: "suggested" from the shape of the scores (`pipeline.labels.thresholds`): a
+            concept of which no image is convincing is said to be absent.
+        exclusive: see `Selection`.
+        min_area: see `Selection`.
+        reviewed: see `Selection`.
+
+    Raises:
+        ConfigError: a value is out of range.
+        OutputError: there is no run at this place, or nobody has decided anything that "only"
+            could take.
+    """
+    out = out.rstrip("/")
+    if not 0 <= min_score <= 1:
+        raise ConfigError(f"a least score is between 0 and 1, not {min_score}")
+    if min_area < 0:
+        raise ConfigError(f"a least area is a number of pixels, not {min_area}")
+    manifest = Manifest.read(out)
+    if manifest is None:
+        raise OutputError(f"no run at {out}: it has no manifest.json")
+    if reviewed == "only" and not Review.read(out).keys:
+        raise OutputError(
+            f"nobody has decided anything about {out} yet, so no label is reviewed; "
+            f"`ipseg review {shlex.quote(out)}` opens the page for it"
+        )
+    thresholds: dict[str, float] = {}
+    if threshold == "suggested":
+        suggested = suggest(out, manifest.about["concepts"])
+        thresholds = {
+            name: math.inf if each.threshold is None else each.threshold
+            for name, each in suggested.items()
+        }
+    return Selection(thresholds, min_score, min_area, exclusive, reviewed)
+
+
+def exclusive(objects: Sequence[Object]) -> list[Object | None]:
+    """Objects of one image or sequence that share no pixel in any frame, in the same order.
+
+    Where several claim a pixel, what people accepted keeps it, then the surer one. None for an
+    object of which nothing is left.
+    """
+    left: list[Object | None] = [None] * len(objects)
+    for frame in dict.fromkeys(each.frame for each in objects):
+        ranked = sorted(
+            (place for place, each in enumerate(objects) if each.frame == frame),
+            key=lambda place: _rank(objects[place]),
+        )
+        masks = without_overlap([objects[place].segmentation for place in ranked])
+        for place, mask in zip(ranked, masks, strict=True):
+            left[place] = None if mask is None else replace(objects[place], segmentation=mask)
+    return left
+
+
+def _rank(each: Object) -> tuple[Any, ...]:
+    """Total, so that it does not matter in which order objects come."""
+    sure = (each.status == "auto", -each.confidence, -each.score)
+    return (*sure, each.concept, each.instance, each.area, each.segmentation["counts"])
 
 
 @dataclass(frozen=True)
@@ -60,6 +157,7 @@ class LabelledRow:
         place: of its row.
         failed: whether it was not processed; "no labels" says nothing then.
         objects: its labels; none in a row that failed.
+        vanished: objects of which exclusion left nothing, or less than the least area.
         record: the row's other columns, `COLUMNS`.
         reviewed: whether a person has decided something about it.
     """
@@ -68,6 +166,7 @@ class LabelledRow:
     place: Place
     failed: bool
     objects: tuple[Object, ...]
+    vanished: tuple[Object, ...]
     record: Mapping[str, Any]
     reviewed: bool
 
@@ -92,5 +191,5 @@ def read_labels(
             continue
         failed = record["row_status"] in BROKEN
         found = [] if failed else [Object.from_record(each) for each in record.pop("objects")]
-        labels = selection.of(key, found, review)
-        yield LabelledRow(key, place, failed, tuple(labels), record, reviewed)
+        labels, vanished = (tuple(each) for each in selection.split(key, found, review))
+        yield LabelledRow(key, place, failed, labels, vanished, record, reviewed)

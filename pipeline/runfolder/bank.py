@@ -88,7 +88,7 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
         }
     earlier = _read_entries(folder) if exists(f"{folder}/{ENTRIES}") else _SCHEMA.empty_table()
     # A concept that is added later does not change the ids of the others.
-    ids = dict(zip(*(earlier[n].to_pylist() for n in ("concept", "category_id")), strict=True))
+    ids = _numbers(earlier)
     for name in sorted(set(concepts) - set(ids)):
         ids[name] = max(ids.values(), default=0) + 1
     buffer = io.BytesIO()
@@ -106,6 +106,16 @@ def write_entries(folder: str, concepts: Mapping[str, Sequence[str]]) -> None:
             ]
             writer.write_table(pa.Table.from_pylist(records, schema))
     write_whole(f"{folder}/{ENTRIES}", buffer.getvalue())
+
+
+def category_ids(folder: str) -> dict[str, int]:
+    """Concept -> category id. Raises PromptError: the bank cannot be read."""
+    return _numbers(_read_entries(folder))
+
+
+def _numbers(entries: pa.Table) -> dict[str, int]:
+    columns = (entries[name].to_pylist() for name in ("concept", "category_id"))
+    return dict(zip(*columns, strict=True))
 
 
 def _read_entries(folder: str) -> pa.Table:
@@ -155,8 +165,7 @@ class StoredBank(Bank):
     @cached_property
     def categories(self) -> Mapping[str, int]:
         """See `Bank.categories`."""
-        columns = (self._entries[name].to_pylist() for name in ("concept", "category_id"))
-        return dict(zip(*columns, strict=True))
+        return _numbers(self._entries)
 
     def _prompts(self, concept: str) -> list[dict[str, Any]]:
         prompts: list[dict[str, Any]] = self._entries["prompts"][self._places[concept]].as_py()

@@ -126,6 +126,10 @@ class Found:
 
     def _instead(self) -> str:
         """What is there in place of images."""
+        if self.is_list:
+            return "the list is empty"
+        if self.ignored and self._url.lower().endswith(".zip"):
+            return f"an archive; its images are zip://**::{self._url}"
         if self.ignored:
             listed = ", ".join(f"{count:,} {what}" for what, count in self.ignored.most_common(5))
             return f"only {listed}{heif_hint(self.ignored)}"

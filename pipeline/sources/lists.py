@@ -85,7 +85,8 @@ def _lines(text: io.TextIOWrapper, address: str) -> Iterator[str]:
 
 
 def _paths(lines: Iterator[str]) -> Iterator[Record]:
-    return ({"path": line.strip("\r\n")} for line in lines)
+    """One path a line; lines that begin with # are comments, as wherever people list files."""
+    return ({"path": line.strip("\r\n")} for line in lines if not line.startswith("#"))
 
 
 def _json_lines(lines: Iterator[str]) -> Iterator[Record]:

@@ -10,9 +10,13 @@ def ended(
     convincing, *, rows=None, before=0, per_second=2.4, row_is="image", ignored=None, random=()
 ):
     rows = {"ok": 12, "empty": 0, "failed": 0, "poisoned": 0} | (rows or {})
+    suggested = {
+        name: {"convincing": number, "threshold": 0.53 if number else None}
+        for name, number in convincing.items()
+    }
     metrics = {
         **{"rows": rows, "rows_before": before, "seconds": 20.0, "images_per_second": per_second},
-        **{"convincing": convincing, "ignored_files": ignored or {}, "quality": None},
+        **{"suggested": suggested, "ignored_files": ignored or {}, "quality": None},
         "random_weights": random,
     }
     return Run("my run", rows, metrics, (), row_is)
@@ -30,7 +34,8 @@ def printed(capsys):
 def test_the_last_lines_say_what_came_of_it_and_where_to_look(printed):
     assert printed({"cat": 1, "cup": 7, "dog": 0}, ignored={".txt": 1}) == [
         "12 images in 20.0 s, 2.4 images/s: 12 ok",
-        "convincing: 'cup' in 7 images, 'cat' in 1 image",
+        "convincing, by thresholds that the scores suggest: 'cup' in 7 images (from 0.53), "
+        "'cat' in 1 image (from 0.53)",
         "no image is convincing for 'dog'",
         "1 file left out: 1 .txt",
         "masks: my run/data",

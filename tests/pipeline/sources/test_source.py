@@ -166,6 +166,9 @@ def test_missing_places_are_named(look, tmp_path):
         look(str(tmp_path / "missing"))
     with pytest.raises(SourceError, match="no image matched"):
         look(f"{tmp_path}/*.jpg")
+    (tmp_path / "some.zip").write_bytes(b"")
+    with pytest.raises(SourceError, match=r"its images are zip://\*\*::.*some\.zip"):
+        look(f"{tmp_path}/some.zip")
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")

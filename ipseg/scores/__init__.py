@@ -1,0 +1,1 @@
+"""What scores are worth: thresholds from their shape, and probabilities from labels."""
