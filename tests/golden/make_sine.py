@@ -27,7 +27,6 @@ PATCH = 14
 GRID = (8, 8)
 TARGETS = {"square": (8, 8), "wide": (5, 9), "tall": (9, 6)}
 STEP = 3  # every third row and column of a mask is kept
-THRESHOLD = 0.7
 
 Arrays = dict[str, np.ndarray]
 
@@ -75,18 +74,11 @@ def reference_masks() -> dict[str, np.ndarray]:
     }
 
 
-# The network.
-
-
-def channels(state: Arrays, name: str, cells: np.ndarray) -> np.ndarray:
-    return normalised(state, name, cells, 1e-6)
-
-
 def neck(state: Arrays, cells: np.ndarray) -> np.ndarray:
     """(h, w, e) -> (h, w, c)."""
     name = "image_encoder.neck"
     x = np.einsum("hwe,ce->hwc", cells, state[f"{name}.0.weight"][:, :, 0, 0])
-    x = np.pad(channels(state, f"{name}.1", x), ((1, 1), (1, 1), (0, 0)))
+    x = np.pad(normalised(state, f"{name}.1", x, 1e-6), ((1, 1), (1, 1), (0, 0)))
     rows, columns = cells.shape[:2]
     kernel = state[f"{name}.2.weight"]
     y = sum(
@@ -94,13 +86,13 @@ def neck(state: Arrays, cells: np.ndarray) -> np.ndarray:
         for i in range(3)
         for j in range(3)
     )
-    return channels(state, f"{name}.3", y)
+    return normalised(state, f"{name}.3", y, 1e-6)
 
 
 def mask_features(state: Arrays, cells: np.ndarray) -> np.ndarray:
     """(h, w, c) -> (4 h, 4 w, c)."""
     x = twice_as_fine(state, "mask_feat_layer.0", cells)
-    x = gelu(channels(state, "mask_feat_layer.1", x))
+    x = gelu(normalised(state, "mask_feat_layer.1", x, 1e-6))
     return twice_as_fine(state, "mask_feat_layer.3", x)
 
 
@@ -234,9 +226,6 @@ def decode(whole: Arrays, ids: np.ndarray, classes: np.ndarray, target: np.ndarr
             parts.append(part + feed(state, own, norm(state, f"{own}.norm", part)))
         tokens = np.concatenate(parts)
     return found | heads(state, tokens, m, fine)
-
-
-# The answers.
 
 
 def back(maps: np.ndarray, inside: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
