@@ -147,6 +147,17 @@ def best_scores(objects: Iterable[Object]) -> dict[str, float]:
     return scores
 
 
+def confidence_of(record: Mapping[str, Any]) -> float:
+    """`Object.confidence` of an object as stored; segmentation and points need not be there."""
+    presence = (e["value"] for e in record["evidence"] or () if e["name"] == PRESENCE)
+    return min([record["score"], *(value for value in presence if value is not None)])
+
+
+def best_confidence(objects: Iterable[Object]) -> float:
+    """The highest confidence among objects, 0 if there is none."""
+    return max((each.confidence for each in objects), default=0.0)
+
+
 NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
 
 

@@ -18,6 +18,7 @@ import ipseg
 from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
+    calibrate,
     data,
     demo,
     doctor,
@@ -78,6 +79,7 @@ app.command(epilog=evaluate.EPILOG)(with_verbosity(evaluate.evaluate))
 app.command(epilog=show.EPILOG)(with_verbosity(show.show))
 app.command(epilog=report.EPILOG)(with_verbosity(report.report))
 app.command(epilog=rescore.EPILOG)(with_verbosity(rescore.rescore))
+app.command(epilog=calibrate.EPILOG)(with_verbosity(calibrate.calibrate))
 app.command(epilog=settings.EPILOG)(with_verbosity(settings.settings))
 app.command(epilog=demo.EPILOG)(with_verbosity(demo.demo))
 app.add_typer(data.app, name="data")

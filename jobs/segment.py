@@ -30,7 +30,7 @@ def print_run(run: Run, *, as_json: bool) -> None:
     console = Console(highlight=False)
     quality = run.metrics["quality"]
     if quality is not None:
-        console.print(quality_table(quality))
+        console.print(quality_table(quality, run.metrics["suggested"]))
     for line in summary_lines(run):
         console.print(plain(line), soft_wrap=True)
     if quality is not None and quality["failed"]:
@@ -96,15 +96,25 @@ def where_lines(out: str) -> Iterator[str]:
     yield f"report: `ipseg report {run}` writes {out}/{REPORT}; `ipseg show {run} --sample 24`"
 
 
-def quality_table(quality: dict[str, Any]) -> Table:
-    """Mean IoU and average precision of presence, for each concept and overall."""
-    table = Table("concept", "images with it", "mean IoU", "presence AP")
+def quality_table(quality: Mapping[str, Any], suggested: Mapping[str, Mapping[str, Any]]) -> Table:
+    """Mean IoU, average precision of presence, and presence at the suggested threshold.
+
+    Args:
+        quality: what `pipeline.labels.presence.quality_at` found.
+        suggested: concept -> `ipseg.scores.suggestion.Suggestion` as plain data.
+    """
+    head = ("with it", "mean IoU", "presence AP", "threshold", "precision", "recall")
+    table = Table("concept", *head)
     for name, measured in quality["concepts"].items():
+        least = suggested[name]["threshold"]
         table.add_row(
             plain(name),
             f"{measured['present']} of {measured['images']}",
             _number(measured["mean_iou"]),
             _number(measured["average_precision"]),
+            "absent" if least is None else f"{least:g}",
+            _number(measured["precision"]),
+            _number(measured["recall"]),
         )
     table.add_section()
     table.add_row(
@@ -112,6 +122,9 @@ def quality_table(quality: dict[str, Any]) -> Table:
         str(quality["pairs"]),
         _number(quality["mean_iou"]),
         _number(quality["average_precision"]),
+        "suggested",
+        _number(quality["precision"]),
+        _number(quality["recall"]),
     )
     return table
 

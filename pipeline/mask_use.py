@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import heapq
 from array import array
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
@@ -19,9 +19,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from ipseg.benchmarks.mask_names import is_mask_file, spellings
+from ipseg.benchmarks.mask_names import MaskNames, is_mask_file, mask_paths, spellings
 from ipseg.errors import SourceError
 from ipseg.steps.find_ground_truth import FindGroundTruth
+from ipseg.storage.files import is_folder
 from ipseg.storage.walk import iterate_files
 from ipseg.wording import counted
 from pipeline.runfolder.finished import BROKEN
@@ -82,7 +83,7 @@ class MaskUse:
         if len(repeated):
             use._name_shared(out, step, repeated)
         claimed = np.sort(np.concatenate([taken, _claimed_by_failed(out, step)]))
-        for name in _mask_files(step):
+        for name in mask_files(step):
             use.masks += 1
             if not _among(_hash(name), claimed):
                 use.unused.add(name)
@@ -175,11 +176,11 @@ def _claimed_by_failed(out: str, step: FindGroundTruth) -> Hashes:
     return np.array(claimed, np.uint64)
 
 
-def _mask_files(step: FindGroundTruth) -> Iterator[str]:
+def mask_files(step: FindGroundTruth) -> Iterator[str]:
     """Names of the masks of the concepts that were looked for."""
     asked = {spelled for concept in step.concepts for spelled in spellings(concept)}
-    for name, _, is_folder, _ in iterate_files(step.root):
-        if is_folder or not is_mask_file(name):
+    for name, _, folder, _ in iterate_files(step.root):
+        if folder or not is_mask_file(name):
             continue
         if not step.by_concept or ("/" in name and name.partition("/")[0] in asked):
             yield name
@@ -192,3 +193,43 @@ def _hash(name: str) -> int:
 def _among(number: int, ordered: Hashes) -> bool:
     place = int(np.searchsorted(ordered, np.uint64(number)))
     return place < len(ordered) and int(ordered[place]) == number
+
+
+def ground_truth_in(masks: str, concepts: Sequence[str]) -> FindGroundTruth:
+    """What finds the masks of concepts in a folder of ground truth.
+
+    Raises:
+        SourceError: it is not there, or not as it has to be.
+    """
+    by_concept = _masks_by_concept(masks, concepts)
+    return FindGroundTruth(masks, concepts, by_concept, MaskNames.in_folder(masks))
+
+
+def concepts_in(masks: str, concepts: Sequence[str]) -> list[str]:
+    """The concepts that have a folder in a folder of ground truth.
+
+    Raises:
+        SourceError: it does not exist.
+    """
+    root = masks.rstrip("/")
+    if not is_folder(root):
+        raise SourceError(f"mask folder {masks} does not exist")
+    return [
+        name
+        for name in concepts
+        if any(is_folder(f"{root}/{spelled}") for spelled in spellings(name))
+    ]
+
+
+def _masks_by_concept(masks: str, concepts: Sequence[str]) -> bool:
+    """Whether the ground truth has a folder for each concept, or is flat for a single one."""
+    there = concepts_in(masks, concepts)
+    missing = [name for name in concepts if name not in there]
+    if not missing:
+        return True
+    if len(concepts) == 1:
+        return False
+    raise SourceError(
+        f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
+        f"{mask_paths(masks, f'{missing[0]}/a/b.jpg')[0]}"
+    )

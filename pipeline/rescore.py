@@ -18,8 +18,8 @@ from ipseg.objects import Object
 from ipseg.rows import Row
 from ipseg.steps.judge import scores_of
 from ipseg.storage.files import read_bytes, write_whole
+from pipeline.labels.presence import quality_at
 from pipeline.labels.thresholds import suggested
-from pipeline.results import measure_quality
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.folder import list_run, read_success
 from pipeline.runfolder.ledger import Ledger
@@ -139,6 +139,6 @@ def _measure(manifest: Manifest) -> None:
         metrics = json.loads(read_bytes(f"{out}/metrics.json"))
     except FileNotFoundError:
         return
-    metrics["quality"] = measure_quality(out)
     metrics["suggested"] = suggested(out, manifest.about["concepts"])
+    metrics["quality"] = quality_at(out, metrics["suggested"])
     write_whole(f"{out}/metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())

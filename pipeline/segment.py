@@ -9,7 +9,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from ipseg.bank import Bank
-from ipseg.benchmarks.mask_names import MaskNames, mask_paths, spellings
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
 from ipseg.errors import PromptError, SourceError
@@ -18,13 +17,13 @@ from ipseg.rows import Row, Step
 from ipseg.steps.find_ground_truth import FindGroundTruth
 from ipseg.steps.function import FunctionStep
 from ipseg.steps.judge import Judge
-from ipseg.storage.files import is_folder, write_whole
+from ipseg.storage.files import write_whole
 from pipeline.job import Done, Job, JudgeSteps, run_job
+from pipeline.labels.presence import quality_at
 from pipeline.labels.thresholds import suggested
-from pipeline.mask_use import MaskUse
+from pipeline.mask_use import MaskUse, ground_truth_in
 from pipeline.process import Start
 from pipeline.prompts import Prompts, bank_sha256, check_bank
-from pipeline.results import measure_quality
 from pipeline.runfolder.bank import bank_folder, bank_rows
 from pipeline.runfolder.ignored import ignored_line, read_ignored
 from pipeline.runfolder.sink import output_schema
@@ -103,9 +102,9 @@ def segment(request: Request) -> Run:
     }
     warnings = prompt_warnings(job.bank_folder)
     if request.masks is not None and rows:
-        step = _find_ground_truth(request.masks, list(bank.categories))
+        step = ground_truth_in(request.masks, list(bank.categories))
         use = MaskUse.of(job.out, step)
-        metrics["quality"] = measure_quality(job.out)
+        metrics["quality"] = quality_at(job.out, metrics["suggested"])
         lines = [*use.lines(request.masks), *_without_masks(step, metrics["quality"])]
         metrics["ground_truth"] = {**use.record(), "warnings": lines}
         warnings += lines
@@ -192,7 +191,7 @@ def prompt_warnings(folder: str) -> list[str]:
 def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
     if request.masks is None:
         return None
-    find = _find_ground_truth(request.masks, names)
+    find = ground_truth_in(request.masks, names)
 
     def steps(banks: dict[str, Bank]) -> list[Step]:
         asked = replace(find, bank=banks[""])
@@ -200,11 +199,6 @@ def _judge(request: Request, names: Sequence[str]) -> JudgeSteps | None:
         return [asked, Judge(Protocol(mask_orientation=orientation), banks)]
 
     return steps
-
-
-def _find_ground_truth(masks: str, names: Sequence[str]) -> FindGroundTruth:
-    by_concept = _masks_by_concept(masks, names)
-    return FindGroundTruth(masks, names, by_concept, MaskNames.in_folder(masks))
 
 
 def _metrics(done: Done) -> dict[str, Any]:
@@ -235,23 +229,3 @@ def _without_masks(step: FindGroundTruth, quality: dict[str, Any] | None) -> lis
         for name in step.concepts
         if name not in tried
     ]
-
-
-def _masks_by_concept(masks: str, concepts: Sequence[str]) -> bool:
-    """Whether the ground truth has a folder for each concept, or is flat for a single one."""
-    root = masks.rstrip("/")
-    if not is_folder(root):
-        raise SourceError(f"mask folder {masks} does not exist")
-    missing = [
-        name
-        for name in concepts
-        if not any(is_folder(f"{root}/{spelled}") for spelled in spellings(name))
-    ]
-    if not missing:
-        return True
-    if len(concepts) == 1:
-        return False
-    raise SourceError(
-        f"{masks} has no folder '{missing[0]}'; with several concepts, the mask of a/b.jpg is "
-        f"{mask_paths(masks, f'{missing[0]}/a/b.jpg')[0]}"
-    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any, ClassVar
@@ -56,7 +56,7 @@ class FindGroundTruth(Step):
             if asked and concept not in asked:
                 continue
             category_id = self.bank.categories[concept] if self.bank else ids[concept]
-            path = self._find(row, concept)
+            path = self.find(row, concept)
             if path is not None:
                 address = f"{path}#object"
             elif self.by_concept:
@@ -72,11 +72,18 @@ class FindGroundTruth(Step):
             )
         return asks
 
-    def _find(self, row: Row, concept: str) -> str | None:
+    def find(self, row: Row, concept: str, there: Callable[[str], bool] = exists) -> str | None:
+        """The mask of a concept in an image, None if it has none.
+
+        Args:
+            row: its `key`, and `uri` where it has one.
+            concept: one of `concepts`.
+            there: whether a file exists, for those who have listed them.
+        """
         whole, *short = self.places(row["key"], concept)
-        path = next(filter(exists, whole), None)
+        path = next(filter(there, whole), None)
         if path is None and short:
-            path = next(filter(exists, short[0]), None)
+            path = next(filter(there, short[0]), None)
             if path is not None and _has_owner(row):
                 return None
         return path

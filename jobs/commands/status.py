@@ -14,7 +14,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from ipseg.wording import speed
+from ipseg.wording import counted, speed
 from jobs.commands.options import Json
 from jobs.output import print_json
 from jobs.terminal import plain, print_problems
@@ -64,9 +64,11 @@ def status(
         _watch(out, watch, console, as_json=json)
     found = survey_run(out)
     if json:
-        print_json(as_data(found, by_shard=by_shard))
+        print_json({**as_data(found, by_shard=by_shard), "calibration": _calibration(found.out)})
     else:
         console.print(_overview(found))
+        if (calibrated := _calibration(found.out)) is not None:
+            console.print(plain(f"calibrated: {calibrated}"), soft_wrap=True)
         if by_shard:
             console.print(_shard_table(found.shards))
         print_problems(console, found.problems)
@@ -98,6 +100,21 @@ def as_data(found: RunStatus, *, by_shard: bool = False) -> dict[str, Any]:
         "problems": list(found.problems),
         **({"by_shard": [_shard_data(shard) for shard in found.shards]} if by_shard else {}),
     }
+
+
+def _calibration(out: str) -> str | None:
+    """What the run's scores were calibrated on, None if they were not."""
+    from pipeline.labels.calibration import Calibration
+    from pipeline.runfolder.manifest import Manifest
+
+    calibration = Calibration.read(out)
+    if calibration is None:
+        return None
+    labels, date = calibration.about["labels"], calibration.about["date"][:10]
+    of = f"{counted(labels['objects'], 'object')} in {counted(labels['images'], 'image')}"
+    manifest = Manifest.read(out)
+    stale = manifest is not None and not calibration.fits(manifest)
+    return f"on {of} of {labels['source']}, {date}" + (", before scores were changed" * stale)
 
 
 def _shard_data(shard: ShardStatus) -> dict[str, Any]:

@@ -17,7 +17,8 @@ from jobs.demo.baselines import baseline_ious
 from jobs.demo.collection import write_collection
 from jobs.output import print_json, write_file
 from jobs.report.write import write_report
-from jobs.segment import quality_table
+from jobs.segment import convincing_lines, quality_table
+from jobs.terminal import plain
 from pipeline.segment import Request, segment
 
 log = logging.getLogger("ipseg")
@@ -55,7 +56,9 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
         print_json({"out": run.out, "report": report, "total_seconds": seconds, **metrics})
         return
     console = Console()
-    console.print(quality_table(metrics["quality"]))
+    console.print(quality_table(metrics["quality"], metrics["suggested"]))
+    for line in convincing_lines(metrics["suggested"], "image"):
+        console.print(plain(line), soft_wrap=True)
     console.print(_compared_with_baselines(metrics))
     console.print(
         f"{images} images, {len(collection.concepts)} concepts in {seconds:.0f} s "

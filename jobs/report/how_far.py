@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import shlex
+from collections.abc import Sequence
 from typing import Any
 
 from ipseg.errors import OutputError
 from ipseg.wording import counted
-from pipeline.results import measure_quality
+from pipeline.labels.presence import quality_at
+from pipeline.labels.thresholds import suggested
 from pipeline.runfolder.folder import read_json
 from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.status import STATUSES, RunStatus
@@ -36,10 +38,11 @@ def how_far(manifest: Manifest) -> tuple[dict[str, Any], str]:
         raise OutputError(
             f"nothing is written to {out} yet; `ipseg status {shlex.quote(out)}` says how far it is"
         )
-    return _so_far(status), _sentence(status, manifest.about["row_is"])
+    return _so_far(status, manifest.about["concepts"]), _sentence(status, manifest.about["row_is"])
 
 
-def _so_far(status: RunStatus) -> dict[str, Any]:
+def _so_far(status: RunStatus, concepts: Sequence[str]) -> dict[str, Any]:
+    found = suggested(status.out, concepts)
     seconds = 0.0
     if status.started is not None and status.last_written is not None:
         seconds = max(0.0, (status.last_written - status.started).total_seconds())
@@ -48,7 +51,8 @@ def _so_far(status: RunStatus) -> dict[str, Any]:
         "seconds": seconds,
         "images_per_second": status.rows_per_second,
         "stages": [],
-        "quality": measure_quality(status.out),
+        "suggested": found,
+        "quality": quality_at(status.out, found),
         "baselines": None,
     }
 

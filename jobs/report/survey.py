@@ -1,7 +1,7 @@
 """One pass over the rows of a run: counts, histograms, and the few rows that a page has room for.
 
-Reads scores and metrics only, never masks or images, and keeps a fixed number of rows, so that a
-run of a million rows takes no more memory than one of sixty.
+Reads scores and metrics only, never images, and masks only where people decided; and keeps a fixed
+number of rows, so that a run of a million rows takes no more memory than one of sixty.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any
 
-from ipseg.objects import notable
+from ipseg.objects import Object, confidence_of, notable
 from jobs.failures import Groups
 from jobs.pages.charts import Counts, bin_of, no_counts
 from jobs.pages.galleries import chance, in_turn
+from pipeline.labels.review import Review
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import Place, read_placed
 
 _ROOM = 8  # rows of one gallery
-_HEAVY = tuple(
-    f"objects.list.element.{name}" for name in ("segmentation", "points", "bbox", "evidence")
-)
+_UNUSED = tuple(f"objects.list.element.{name}" for name in ("points", "bbox"))
+_MASKS = "objects.list.element.segmentation"
 _WANTED = ("row_status", "error_stage", "error_type", "error_message", "objects", "metrics")
 
 
@@ -94,12 +94,14 @@ class Survey:
         counts: rows by status.
         measured: rows that were compared with ground truth, by IoU of the concepts they have.
         unmeasured: the other rows, by score.
-        scores: concept -> histogram of its best score in rows without ground truth.
-        present_scores: concept -> histogram of its best score in rows that have it.
+        scores: concept -> histogram of its highest confidence (`Object.confidence`) in rows without
+            ground truth.
+        present_scores: concept -> the same in rows that have it.
         absent_scores: concept -> the same for rows that do not have it.
         ious: histogram of IoU over (row, concept present).
         failures: rows that failed or are poisoned.
         not_compared: comparisons that failed, in rows that did not.
+        decided: objects that people decided about, by status; those a rule accepted are not.
     """
 
     counts: Counter[str] = field(default_factory=Counter)
@@ -111,6 +113,7 @@ class Survey:
     ious: Counts = field(default_factory=no_counts)
     failures: Groups = field(default_factory=Groups)
     not_compared: Groups = field(default_factory=Groups)
+    decided: Counter[str] = field(default_factory=Counter)
     _quiet: Top = field(default_factory=Top)
     _loud: Top = field(default_factory=lambda: Top(_ROOM // 2))
     _nothing: Top = field(default_factory=lambda: Top(_ROOM // 2))
@@ -135,7 +138,7 @@ class Survey:
             return
         scores: dict[str, float] = {}
         for each in row["objects"]:
-            scores[each["concept"]] = max(each["score"], scores.get(each["concept"], 0.0))
+            scores[each["concept"]] = max(confidence_of(each), scores.get(each["concept"], 0.0))
         if not scores:
             self._nothing.add(chance(place.key), place.key, place)
         if row["metrics"]:
@@ -183,13 +186,26 @@ def ious_of(metrics: Iterable[Mapping[str, Any]]) -> dict[str, float | None]:
     return {name: sum(ious) / len(ious) if ious else None for name, ious in found.items()}
 
 
-def survey(out: str) -> Survey:
+def survey(out: str, review: Review) -> Survey:
     """Reads a run folder (any fsspec URL) once.
+
+    Args:
+        out: run folder.
+        review: of the run: in rows without ground truth, what people rejected is not there, and
+            what they relabelled is the other concept.
 
     Raises:
         OutputError: there is no run at this place.
     """
     result = Survey()
-    for place, row in read_placed(out, _WANTED, without=_HEAVY):
+    without = _UNUSED if review.keys else (*_UNUSED, _MASKS)  # decisions are about masks
+    for place, row in read_placed(out, _WANTED, without=without):
+        if place.key in review.keys and row["row_status"] not in BROKEN:
+            objects = [Object.from_record(each) for each in row["objects"]]
+            verdicts = (review.verdict(place.key, each) for each in objects)
+            result.decided.update(each.status for each in verdicts if each.decided)
+            if not row["metrics"]:  # with ground truth, scores are judged by that
+                left = review.apply(place.key, objects)
+                row["objects"] = [each.record() for each in left]
         result.add(row, place)
     return result

@@ -11,6 +11,8 @@ from ipseg.vision.images import thumbnail
 from ipseg.vision.overlay import Colour, draw
 from jobs.pages.views import View, css, drawn, view
 from jobs.report.survey import ious_of
+from pipeline.labels.calibration import Calibration, probabilities
+from pipeline.labels.review import Review
 
 LONG_SIDE = 460  # pixels of an image in the gallery; sharp enough on a phone
 
@@ -19,8 +21,10 @@ def row_tile(
     row: Mapping[str, Any],
     originals: Callable[[], Sequence[Image]],
     colours: Mapping[str, Colour],
+    review: Review,
+    calibration: Calibration | None,
 ) -> dict[str, Any]:
-    """A row with what was found in it.
+    """A row with what was found in it, and what people left of that.
 
     With ground truth, the concepts that are in the image are drawn, or the one with the highest
     score where none is. Without, those whose score comes near the highest.
@@ -29,16 +33,19 @@ def row_tile(
         row: all columns of a finished row.
         originals: opens the frames of the row, one for a still image.
         colours: concept -> colour.
+        review: of the run.
+        calibration: of the run, if it has one.
 
     Returns:
         `key` of the row; `views` (the image; of a sequence the first frame with objects and a
         middle one); how many `frames` and `instances` it has; `found`, the concepts that are drawn;
         `rival`, the one that scored highest without being there, if above all that are, else None;
         and `left_out`, those that are not drawn, the highest score first. Of each concept
-        `concept`, `colour`, its highest `score` and its `iou` (or None), and its `instances`; those
-        of a sequence each once, whatever its frames.
+        `concept`, `colour`, its highest `score`, the `probability` that this mask is good, and its
+        `iou` (each or None), and its `instances`; those of a sequence each once, whatever its
+        frames.
     """
-    objects = [Object.from_record(each) for each in row["objects"]]
+    objects = review.apply(row["key"], map(Object.from_record, row["objects"]))
     scores = best_scores(objects)
     ious = ious_of(row["metrics"])
     present = [concept for concept, iou in ious.items() if iou is not None]
@@ -49,12 +56,15 @@ def row_tile(
         chosen = notable(scores)
 
     def found(concept: str) -> dict[str, Any]:
+        mine = [each for each in objects if each.concept == concept]
+        likely = probabilities(calibration, mine)
         return {
             "concept": concept,
             "colour": css(colours[concept]),
             "score": scores.get(concept),
+            "probability": max((each for each in likely if each is not None), default=None),
             "iou": ious.get(concept),
-            "instances": len({each.instance for each in objects if each.concept == concept}),
+            "instances": len({each.instance for each in mine}),
         }
 
     kept = [each for each in objects if each.concept in chosen]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable, Mapping
 from functools import cache
+from itertools import chain
 from typing import Any
 
 import yaml
@@ -21,11 +22,14 @@ from jobs.pages.charts import histogram, mirrored
 from jobs.pages.galleries import Gallery, galleries
 from jobs.pages.template import template, write_rendered
 from jobs.pages.views import css
+from jobs.report.calibration import calibration_of
 from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
 from jobs.report.rounds import rounds_of
 from jobs.report.survey import Survey, survey
 from jobs.report.tiles import row_tile
+from pipeline.labels.calibration import Calibration
+from pipeline.labels.review import Review
 from pipeline.labels.thresholds import suggest
 from pipeline.results import predictions
 from pipeline.runfolder.bank import bank_of
@@ -79,18 +83,26 @@ def _of_evaluation(manifest: Manifest) -> str:
 def _of_run(manifest: Manifest, since: str | None) -> str:
     out, about, runs = manifest.out, manifest.about, manifest.runs
     metrics, unfinished = how_far(manifest)
-    found = survey(out)
-    colours = {name: colour_of(index) for index, name in enumerate(about["concepts"])}
+    reviews = {run: Review.read(run) for run in (out, since) if run is not None}
+    calibration = Calibration.read(out)
+    if calibration is not None and not calibration.fits(manifest):
+        calibration = None  # of scores that were changed since
+    found = survey(out, reviews[out])
+    new = (each.new_concepts(about["concepts"]) for each in reviews.values())
+    names = dict.fromkeys([*about["concepts"], *chain.from_iterable(new)])
+    colours = {name: colour_of(index) for index, name in enumerate(names)}
+    looked_for = {name: colours[name] for name in about["concepts"]}
     limits = ImageLimits(**about["config"]["images"])
 
     def tile_of(run: str, place: Place) -> dict[str, Any]:
         row = read_place(place)
-        return row_tile(row, lambda: originals(run, place, row, limits), colours)
+        drawn = (row, lambda: originals(run, place, row, limits), colours)
+        return row_tile(*drawn, reviews[run], calibration)
 
     def tile(place: Place) -> dict[str, Any]:
         return tile_of(out, place)
 
-    rounds, changed = (None, None) if since is None else rounds_of(since, out, colours, tile_of)
+    rounds, changed = (None, None) if since is None else rounds_of(since, out, looked_for, tile_of)
     quality = metrics["quality"]
     up = found.scores if quality is None else found.present_scores
     return write_rendered(
@@ -103,8 +115,10 @@ def _of_run(manifest: Manifest, since: str | None) -> str:
         ignored=ignored_line(read_ignored(out)),
         started=runs[0]["started"],
         finished=runs[-1]["finished"],
-        concepts=_concepts(colours, quality, found, suggest(out, list(colours))),
-        prompts=prompts_of(bank_of(out, about), colours),
+        concepts=_concepts(looked_for, quality, found, suggest(out, list(looked_for))),
+        decided=dict(found.decided),
+        calibration=calibration_of(calibration),
+        prompts=prompts_of(bank_of(out, about), looked_for),
         rounds=rounds,
         galleries=[
             *([changed] if changed else []),

@@ -99,6 +99,11 @@ class Review:
         """Keys of images of which a person has decided something."""
         return self._keys
 
+    def new_concepts(self, concepts: Sequence[str]) -> list[str]:
+        """Names that people gave beyond some, in the order in which they were first given."""
+        named = dict.fromkeys(each.relabel for each in self.decisions if each.relabel is not None)
+        return [name for name in named if name not in concepts]
+
     def verdict(self, key: str, found: Object) -> Verdict:
         """What holds for an object that the run found in an image."""
         mask = mask_hash(found.segmentation)

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from ipseg.errors import ConfigError, OutputError
 from ipseg.objects import Object
 from ipseg.vision.exclusive import without_overlap
+from pipeline.labels.calibration import Calibration
 from pipeline.labels.review import Review
 from pipeline.labels.thresholds import suggest
 from pipeline.runfolder.finished import BROKEN
@@ -80,7 +81,7 @@ def select(
     out: str,
     *,
     min_score: float = 0.0,
-    threshold: Literal["suggested"] | None = None,
+    threshold: Literal["suggested", "calibrated"] | None = None,
     exclusive: bool = False,
     min_area: int = 0,
     reviewed: Reviewed | None = None,
@@ -91,15 +92,16 @@ def select(
         out: run folder.
         min_score: see `Selection`.
         threshold: "suggested" from the shape of the scores (`pipeline.labels.thresholds`): a
-            concept of which no image is convincing is said to be absent.
+            concept of which no image is convincing is said to be absent. "calibrated": those of
+            the run's calibration; a concept that does not reach any is said to be absent.
         exclusive: see `Selection`.
         min_area: see `Selection`.
         reviewed: see `Selection`.
 
     Raises:
         ConfigError: a value is out of range.
-        OutputError: there is no run at this place, or nobody has decided anything that "only"
-            could take.
+        OutputError: there is no run at this place, nobody has decided anything that "only" could
+            take, or the run is not calibrated.
     """
     out = out.rstrip("/")
     if not 0 <= min_score <= 1:
@@ -114,14 +116,28 @@ def select(
             f"nobody has decided anything about {out} yet, so no label is reviewed; "
             f"`ipseg review {shlex.quote(out)}` opens the page for it"
         )
-    thresholds: dict[str, float] = {}
-    if threshold == "suggested":
-        suggested = suggest(out, manifest.about["concepts"])
-        thresholds = {
-            name: math.inf if each.threshold is None else each.threshold
-            for name, each in suggested.items()
-        }
+    known = {} if threshold is None else _thresholds(manifest, threshold)
+    thresholds = {name: math.inf if least is None else least for name, least in known.items()}
     return Selection(thresholds, min_score, min_area, exclusive, reviewed)
+
+
+def _thresholds(
+    manifest: Manifest, kind: Literal["suggested", "calibrated"]
+) -> dict[str, float | None]:
+    concepts = manifest.about["concepts"]
+    if kind == "suggested":
+        return {name: each.threshold for name, each in suggest(manifest.out, concepts).items()}
+    calibration = Calibration.read(manifest.out)
+    if calibration is None:
+        raise OutputError(
+            f"{manifest.out} is not calibrated; `ipseg calibrate {shlex.quote(manifest.out)} "
+            f"--labels DIR` does it, on a few labelled images"
+        )
+    if not calibration.fits(manifest):
+        raise OutputError(
+            f"{manifest.out} was calibrated before its scores were changed; calibrate it again"
+        )
+    return {name: calibration.threshold(name) for name in concepts}
 
 
 def exclusive(objects: Sequence[Object]) -> list[Object | None]:

@@ -19,7 +19,7 @@ from ipseg.scores.suggestion import Suggestion, suggestion
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.parts import part_files, read_batches
 
-_READS_AT_ONCE = 16
+_READS_AT_ONCE = 4  # each holds a batch of rows
 _COLUMNS = ("key_hash", "gone", "row_status", "objects")
 _HEAVY = tuple(f"objects.list.element.{name}" for name in ("segmentation", "points", "bbox"))
 

@@ -247,8 +247,10 @@ def test_what_is_not_drawn_is_said(report, maker):
     objects = [maker.found(concept, mask, score) for concept, score in scores.items()]
     page = report([maker.row("a", "moon", objects=objects)], list(scores))
     assert "left out: cup 0.20, hat 0.15, fan 0.05 and 1 more" in page.sections["Highest scores"]
-    assert re.findall(r'class="n">(\d+)</td>\s*<td class="spark"', page.sections["Results"]) == [
-        *("1", "0", "0", "0", "0")
+    row = r'class="n">(\d+)</td>\s*<td class="n" title="[^"]*">([\d.]+|absent)</td>'
+    assert re.findall(row, page.sections["Results"]) == [
+        *[("1", "0.500")],
+        *[("0", "absent")] * 4,
     ], "only the cat is convincing"
 
 

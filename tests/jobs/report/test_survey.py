@@ -8,13 +8,14 @@ from hypothesis import strategies as st
 from ipseg.errors import ImageError
 from ipseg.rows import failed
 from jobs.report.survey import Top, ious_of, survey
+from pipeline.labels.review import Review
 
 
 def test_rows_written_twice_count_once(maker, tmp_path):
     maker.write(str(tmp_path), maker.measured()[:7], ["cat", "cup"])
     part = next((tmp_path / "data/shard=0").iterdir())
     (tmp_path / "data/shard=0" / "part-again.parquet").write_bytes(part.read_bytes())
-    assert survey(str(tmp_path)).counts == {"ok": 7}
+    assert survey(str(tmp_path), Review([])).counts == {"ok": 7}
 
 
 def test_it_does_not_depend_on_order(maker, tmp_path):
@@ -22,7 +23,7 @@ def test_it_does_not_depend_on_order(maker, tmp_path):
     maker.write(str(tmp_path / "a"), rows, ["cat", "cup"])
     shuffled = [rows[i] for i in np.random.default_rng(0).permutation(len(rows))]
     maker.write(str(tmp_path / "b"), shuffled, ["cat", "cup"])
-    found = [survey(str(tmp_path / name)) for name in "ab"]
+    found = [survey(str(tmp_path / name), Review([])) for name in "ab"]
     picks = [
         [
             [place.key for place in places]
@@ -42,7 +43,7 @@ def test_what_is_counted(maker, tmp_path):
     rows[2]["metrics"][0] = maker.not_compared("cat", "no mask")
     rows.append(maker.row("none", "moon"))
     maker.write(str(tmp_path), rows, ["cat", "cup"])
-    found = survey(str(tmp_path))
+    found = survey(str(tmp_path), Review([]))
     assert found.counts == {"ok": 2, "failed": 1, "empty": 1}
     assert found.failures.count == found.not_compared.count == 1
     assert found.ious.sum() == 2, "a cat and a cup in the first row"
