@@ -28,6 +28,7 @@ from jobs.commands import (
     prompts,
     report,
     rescore,
+    review,
     segment,
     settings,
     show,
@@ -37,7 +38,11 @@ from jobs.commands import (
 from jobs.signals import stopped_in_order
 from jobs.verbosity import Quiet, Verbose, log_to_stderr, set_level, with_verbosity
 
-_MODELS = ("torch", "torchvision", "diffusers", "transformers", "segment_anything", "safetensors")
+_EXTRAS = {
+    **dict.fromkeys(("torch", "torchvision", "diffusers", "transformers"), "models"),
+    **dict.fromkeys(("segment_anything", "safetensors"), "models"),
+    **dict.fromkeys(("starlette", "uvicorn"), "review"),
+}
 
 app = typer.Typer(
     name="ipseg",
@@ -78,6 +83,7 @@ app.command(epilog=errors.EPILOG)(with_verbosity(errors.errors))
 app.command(epilog=evaluate.EPILOG)(with_verbosity(evaluate.evaluate))
 app.command(epilog=show.EPILOG)(with_verbosity(show.show))
 app.command(epilog=report.EPILOG)(with_verbosity(report.report))
+app.command(epilog=review.EPILOG)(with_verbosity(review.review))
 app.command(epilog=rescore.EPILOG)(with_verbosity(rescore.rescore))
 app.command(epilog=calibrate.EPILOG)(with_verbosity(calibrate.calibrate))
 app.command(epilog=settings.EPILOG)(with_verbosity(settings.settings))
@@ -104,9 +110,9 @@ def main() -> None:
         sys.exit(1)
     except ModuleNotFoundError as error:
         package = (error.name or "").partition(".")[0]
-        if package not in _MODELS:
+        if package not in _EXTRAS:
             raise
-        needs = f"this needs the package {package}: pip install 'ipseg[models]'"
+        needs = f"this needs the package {package}: pip install 'ipseg[{_EXTRAS[package]}]'"
         typer.secho(f"ipseg: {needs}", fg="red", err=True)
         sys.exit(1)
 

@@ -20,8 +20,8 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import read_bytes, write_whole
-from ipseg.storage.walk import list_files
+from ipseg.storage.files import is_folder, read_bytes, write_whole
+from ipseg.storage.walk import iterate_files
 from ipseg.vision.masks import RLE
 
 FOLDER = "review"
@@ -52,7 +52,7 @@ class Decision:
         order: in which objects were offered.
         sampled: how the object was drawn, {"how", "p"}; labels for a calibration are random ones.
         run_id: of the run whose object it was.
-        id: of the decision.
+        id: of the decision; whoever may have to store it twice, because no answer came, gives it.
         at: when, UTC, ISO 8601.
         who: decided.
         session: that it is of.
@@ -124,7 +124,7 @@ class Session:
                 Decision(
                     **{
                         **{name: getattr(each, name) for name in _FIELDS},
-                        **{"id": f"{self.name}-{self._seq + n}", "seq": self._seq + n},
+                        **{"id": each.id or f"{self.name}-{self._seq + n}", "seq": self._seq + n},
                         **{"at": at, "who": self.who, "session": self.name},
                     }
                 )
@@ -152,6 +152,35 @@ def _line(decision: Decision) -> str:
     return json.dumps({"v": VERSION, **said}) + "\n"
 
 
+class DecisionFiles:
+    """Reads the decisions about a run again and again, a file once as long as it stays the same.
+
+    Args:
+        out: run folder.
+    """
+
+    def __init__(self, out: str) -> None:
+        self._folder = f"{out.rstrip('/')}/{FOLDER}"
+        self._versions: dict[str, str] = {}
+
+    def changed(self) -> list[Decision]:
+        """All decisions in files that are new, or have changed, since the last call.
+
+        Raises:
+            OutputError, OSError: as `read_decisions`.
+        """
+        found: list[Decision] = []
+        if not is_folder(self._folder):
+            return found
+        for file in iterate_files(self._folder):
+            if file.name.endswith(".jsonl") and (
+                not file.version or self._versions.get(file.name) != file.version
+            ):
+                found += _read(file.address)
+                self._versions[file.name] = file.version
+        return found
+
+
 def read_decisions(out: str) -> list[Decision]:
     """All decisions about a run, in the order in which they hold: by time, then session.
 
@@ -159,8 +188,7 @@ def read_decisions(out: str) -> list[Decision]:
         OutputError: a file is not one of decisions, or of a newer ipseg; names it.
         OSError: one cannot be read.
     """
-    files = list_files(f"{out.rstrip('/')}/{FOLDER}", "*.jsonl")
-    found = [each for file in files for each in _read(file)]
+    found = DecisionFiles(out).changed()
     return sorted(found, key=lambda each: (each.at, each.session, each.seq))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 from ipseg.objects import Object
 from ipseg.vision.masks import RLE
@@ -47,6 +47,7 @@ class Verdict:
 
 
 _AUTO = Verdict()
+_K = TypeVar("_K")
 _Place = tuple[str, str, int | None]  # key, concept, instance
 
 
@@ -54,36 +55,66 @@ class Review:
     """All decisions about a run, ready to be looked up.
 
     Args:
-        decisions: in the order in which they hold.
-        numbers: category ids of concepts, for `apply`, from the decisions that are left.
+        decisions: in any order.
+        numbers: category ids of concepts, for `apply`, from the decisions that relabel.
     """
 
     def __init__(
         self,
-        decisions: Iterable[Decision],
+        decisions: Iterable[Decision] = (),
         numbers: Callable[[Sequence[Decision]], Mapping[str, int]] = lambda _: {},
     ) -> None:
-        listed = list(decisions)
-        undone = {each.undoes for each in listed if each.decision == "undo"}
-        self.decisions = [
-            each for each in listed if each.decision != "undo" and each.id not in undone
-        ]
+        self._number = numbers
+        self._numbers: Mapping[str, int] | None = None
+        self._known: dict[str, Decision] = {}
+        self._undone: set[str] = set()
         self._of_mask: dict[tuple[str, str, str], list[Decision]] = {}
         self._of_place: dict[_Place, list[Decision]] = {}
-        self._rules: dict[str, list[Decision]] = {}
-        self._keys: set[str] = set()
-        for each in self.decisions:
+        self._rules: list[Decision] = []
+        self._keys: set[str] | None = None
+        self._decisions: list[Decision] | None = None
+        self.add(decisions)
+
+    def add(self, decisions: Iterable[Decision]) -> list[Decision]:
+        """Takes in further decisions; one that is known by its id already changes nothing.
+
+        Returns:
+            Those whose objects, or rules, have another state now: the new ones, and those that are
+            taken back.
+        """
+        touched = []
+        for each in decisions:
+            id = each.id or f"{len(self._known)} without id"
+            if id in self._known:
+                continue
+            self._known[id] = each
+            self._keys = self._numbers = self._decisions = None
+            if each.decision == "undo":
+                self._undone.add(each.undoes or "")
+                touched += [self._known[each.undoes]] if each.undoes in self._known else []
+                continue
             if each.decision == "skip":
                 continue
+            touched.append(each)
             if each.rule is not None:
-                self._rules.setdefault(str(each.rule["concept"]), []).append(each)
+                self._rules.append(each)
                 continue
-            self._keys.add(each.key)
             if each.mask is not None:
-                self._of_mask.setdefault((each.key, each.concept, each.mask), []).append(each)
-            self._of_place.setdefault((each.key, each.concept, each.instance), []).append(each)
-        relabelled = [each for each in self.decisions if each.relabel is not None]
-        self._numbers = numbers(relabelled) if relabelled else {}
+                _insert(self._of_mask, (each.key, each.concept, each.mask), each)
+            _insert(self._of_place, (each.key, each.concept, each.instance), each)
+        return touched
+
+    def knows(self, id: str) -> bool:
+        """Whether there is a decision of this id, taken back or not."""
+        return id in self._known
+
+    @property
+    def decisions(self) -> list[Decision]:
+        """Those that hold, in order: nothing that was taken back."""
+        if self._decisions is None:
+            left = (each for each in self._known.values() if each.id not in self._undone)
+            self._decisions = sorted((e for e in left if e.decision != "undo"), key=_when)
+        return self._decisions
 
     @staticmethod
     def read(out: str) -> Review:
@@ -97,7 +128,22 @@ class Review:
     @property
     def keys(self) -> set[str]:
         """Keys of images of which a person has decided something."""
+        if self._keys is None:
+            self._keys = {
+                key
+                for (key, _, _), decisions in self._of_place.items()
+                if any(each.id not in self._undone for each in decisions)
+            }
         return self._keys
+
+    def rules(self) -> dict[str, float]:
+        """Concept -> the score from which on objects are accepted without being looked at."""
+        least: dict[str, float] = {}
+        for each in self._rules:
+            if each.rule and each.id not in self._undone:
+                concept, score = str(each.rule["concept"]), float(each.rule["min_score"])
+                least[concept] = min(score, least.get(concept, score))
+        return least
 
     def new_concepts(self, concepts: Sequence[str]) -> list[str]:
         """Names that people gave beyond some, in the order in which they were first given."""
@@ -107,9 +153,9 @@ class Review:
     def verdict(self, key: str, found: Object) -> Verdict:
         """What holds for an object that the run found in an image."""
         mask = mask_hash(found.segmentation)
-        own = self._of_mask.get((key, found.concept, mask), [])
-        absent = self._of_place.get((key, found.concept, None), [])
-        decided = sorted([*own, *absent], key=lambda each: (each.at, each.session, each.seq))
+        own = self._holding(self._of_mask.get((key, found.concept, mask), ()))
+        absent = self._holding(self._of_place.get((key, found.concept, None), ()))
+        decided = sorted([*own, *absent], key=_when)
         if not decided:
             return replace(self._by_rule(found), before=self._before(key, found, mask))
         verdict = _AUTO
@@ -135,25 +181,40 @@ class Review:
                         found,
                         status=verdict.status,
                         concept=concept,
-                        category_id=self._numbers.get(concept, found.category_id),
+                        category_id=self._category(concept, found),
                         segmentation=verdict.segmentation or found.segmentation,
                     )
                 )
         return left
 
+    def _category(self, concept: str, found: Object) -> int:
+        if self._numbers is None:
+            relabelled = [each for each in self.decisions if each.relabel is not None]
+            self._numbers = self._number(relabelled) if relabelled else {}
+        return self._numbers.get(concept, found.category_id)
+
+    def _holding(self, decisions: Iterable[Decision]) -> list[Decision]:
+        return [each for each in decisions if each.id not in self._undone]
+
     def _by_rule(self, found: Object) -> Verdict:
-        rules = self._rules.get(found.concept, [])
-        if any(found.score >= float(each.rule["min_score"]) for each in rules if each.rule):
-            return Verdict("accepted", rule=True)
-        return _AUTO
+        least = self.rules().get(found.concept)
+        return _AUTO if least is None or found.score < least else Verdict("accepted", rule=True)
 
     def _before(self, key: str, found: Object, mask: str) -> Status | None:
-        others = self._of_place.get((key, found.concept, found.instance), [])
+        others = self._holding(self._of_place.get((key, found.concept, found.instance), ()))
         verdict = _AUTO
-        for each in others:
+        for each in sorted(others, key=_when):
             if each.mask != mask:
                 verdict = _after(verdict, each)
         return None if verdict.status == "auto" else verdict.status
+
+
+def _when(decision: Decision) -> tuple[str, str, int]:
+    return decision.at, decision.session, decision.seq
+
+
+def _insert(lists: dict[_K, list[Decision]], place: _K, decision: Decision) -> None:
+    lists.setdefault(place, []).append(decision)
 
 
 def _after(verdict: Verdict, decision: Decision) -> Verdict:

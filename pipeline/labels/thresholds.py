@@ -100,7 +100,7 @@ _BROKEN = pa.array(BROKEN)
 def _count(lists: pa.Array, found: dict[str, Scores]) -> None:
     rows = pc.list_parent_indices(lists).to_numpy()
     objects = pc.list_flatten(lists)
-    confidence = _confidence(objects)
+    confidence = confidences(objects)
     concepts = pc.struct_field(objects, "concept").dictionary_encode()
     codes = concepts.indices.to_numpy()
     for code, name in enumerate(concepts.dictionary.to_pylist()):
@@ -112,8 +112,8 @@ def _count(lists: pa.Array, found: dict[str, Scores]) -> None:
         scores.best += count_scores(np.maximum.reduceat(values, starts))
 
 
-def _confidence(objects: pa.StructArray) -> npt.NDArray[np.float64]:
-    """`Object.confidence` of each."""
+def confidences(objects: pa.StructArray) -> npt.NDArray[np.float64]:
+    """`Object.confidence` of each of (n,) stored objects, of which score and evidence were read."""
     confidence: npt.NDArray[np.float64] = (
         pc.struct_field(objects, "score").to_numpy(zero_copy_only=False).astype(np.float64)
     )

@@ -210,16 +210,31 @@ def read_place(place: Place, columns: Sequence[str] | None = None) -> dict[str, 
         IndexError: the part has no such row.
         OSError, OutputError: as `read_batches`.
     """
-    with _opened(place.part, columns) as file:
+    table, first = read_group(place.part, place.index, columns)
+    row: dict[str, Any] = table.slice(place.index - first, 1).to_pylist()[0]
+    return row
+
+
+def read_group(part: str, index: int, columns: Sequence[str] | None = None) -> tuple[pa.Table, int]:
+    """The rows of a part that can only be read together with one row, and the first one's index.
+
+    Args:
+        part: its address.
+        index: of the row in it.
+        columns: to read, None for all.
+
+    Raises:
+        IndexError: the part has no such row.
+        OSError, OutputError: as `read_batches`.
+    """
+    with _opened(part, columns) as file:
         first = 0
         for group in range(file.num_row_groups):
             rows = file.metadata.row_group(group).num_rows
-            if place.index < first + rows:
-                table = file.read_row_group(group, columns=columns)
-                row: dict[str, Any] = table.slice(place.index - first, 1).to_pylist()[0]
-                return row
+            if index < first + rows:
+                return file.read_row_group(group, columns=columns), first
             first += rows
-    raise IndexError(f"{place.part} has no row {place.index}")
+    raise IndexError(f"{part} has no row {index}")
 
 
 def find_place(out: str, key: str) -> Place:

@@ -10,7 +10,13 @@ from hypothesis import strategies as st
 
 from ipseg.errors import OutputError
 from ipseg.objects import Object
-from pipeline.labels.decisions import Decision, Session, mask_hash, read_decisions
+from pipeline.labels.decisions import (
+    Decision,
+    DecisionFiles,
+    Session,
+    mask_hash,
+    read_decisions,
+)
 from pipeline.labels.review import Review
 
 
@@ -124,3 +130,56 @@ def test_people_who_disagree_are_noticed(review):
     verdict = after.verdict("a.jpg", cup())
     assert (verdict.status, verdict.by, verdict.disputed) == ("rejected", "bob", True)
     assert not review(about(cup(), "reject"), who="ann").verdict("a.jpg", cup()).disputed
+
+
+def test_an_id_that_is_given_is_kept_and_known_again(tmp_path):
+    out = str(tmp_path)
+    given = about(cup(), "reject", id="ab" * 8)
+    (stored,) = Session(out, "ann").add([given])
+    assert stored.id == "ab" * 8
+    review = Review([stored])
+    assert review.add([stored]) == []
+    assert review.knows("ab" * 8)
+    assert len(review.decisions) == 1
+
+
+def test_a_review_grows_as_decisions_come_in_whatever_their_order(tmp_path):
+    session = Session(str(tmp_path), "ann")
+    (accept,) = session.add([about(cup(), "accept")])
+    (reject,) = session.add([about(cup(), "reject")])
+    (undo,) = session.add([Decision("", "undo", undoes=reject.id)])
+    review = Review()
+    assert review.add([undo]) == []
+    assert review.add([reject]) == [reject]
+    assert not review.verdict("a.jpg", cup()).decided
+    assert not review.keys
+    assert review.add([accept]) == [accept]
+    assert review.verdict("a.jpg", cup()).status == "accepted"
+    assert review.keys == {"a.jpg"}
+    whole = Review([accept, reject, undo])
+    assert whole.verdict("a.jpg", cup()) == review.verdict("a.jpg", cup())
+    assert whole.decisions == review.decisions == [accept]
+
+
+def test_a_rule_that_is_taken_back_accepts_nothing(tmp_path):
+    session = Session(str(tmp_path), "ann")
+    rules = [
+        Decision("", "accept", rule={"concept": "cup", "min_score": score}) for score in (0.8, 0.5)
+    ]
+    high, low = session.add(rules)
+    review = Review([high, low])
+    assert review.rules() == {"cup": 0.5}
+    assert review.add([Decision("", "undo", undoes=low.id, id="x")]) == [low]
+    assert review.rules() == {"cup": 0.8}
+    assert review.verdict("a.jpg", cup()).status == "auto"
+
+
+def test_only_files_that_changed_are_read_again(tmp_path):
+    files = DecisionFiles(str(tmp_path))
+    assert files.changed() == []
+    ann, bob = (Session(str(tmp_path), who) for who in ("ann", "bob"))
+    ann.add([about(cup(), "accept")])
+    assert [each.who for each in files.changed()] == ["ann"]
+    assert files.changed() == []
+    bob.add([about(cup(), "reject")])
+    assert [each.who for each in files.changed()] == ["bob"]

@@ -1,0 +1,83 @@
+"""Prompts from review: accepted masks as further examples of their concepts, for a second round.
+
+    OUT/accepted/<concept>/<name>.jpg and <name>.mask.png
+
+This is the layout that `--prompts` reads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from pathlib import PurePosixPath
+
+import numpy as np
+
+from ipseg.objects import Object
+from ipseg.prompts import MASK_SUFFIX
+from ipseg.rows import Image
+from ipseg.storage.files import exists, remove, write_whole
+from ipseg.vision.images import encode_jpeg, encode_png
+from ipseg.vision.masks import decode_rle
+
+FOLDER = "accepted"
+_UNSAFE = re.compile(r"[^\w ()+.-]")
+_LONGEST = 60  # characters of a name, at most four bytes each; file systems take 255 bytes
+_QUALITY = 95
+
+
+def folder_name(concept: str) -> str:
+    """The name of a concept's folder: the concept itself where that is a safe name for a file.
+
+    Otherwise other characters are replaced, and hex digits keep it apart from similar names;
+    `--prompts` then takes the folder's name for the concept.
+    """
+    safe = _safe(concept)
+    return safe if safe == concept else f"{safe}-{_digits(concept)}"
+
+
+def prompt_stem(out: str, key: str, found: Object) -> str:
+    """Address of an object's prompt without suffix; objects of a run have one each."""
+    name = _safe(PurePosixPath(key).stem)
+    own = _digits(f"{key}\n{found.concept}\n{found.instance}\n{found.frame}")
+    return f"{out}/{FOLDER}/{folder_name(found.concept)}/{name}-{own}"
+
+
+def is_prompt(stem: str) -> bool:
+    """Whether a prompt was written.
+
+    Raises:
+        OSError: the storage does not answer.
+    """
+    return exists(f"{stem}.jpg")
+
+
+def add_prompt(stem: str, image: Image, found: Object) -> None:
+    """Writes an image and the mask of an object in it as a prompt.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    # The mask first: an image without one would be taken for a prompt of another kind.
+    mask = decode_rle(found.segmentation).astype(np.uint8) * np.uint8(255)
+    write_whole(f"{stem}{MASK_SUFFIX}", encode_png(mask))
+    write_whole(f"{stem}.jpg", encode_jpeg(image, _QUALITY))
+
+
+def remove_prompt(stem: str) -> None:
+    """Takes a prompt away again; one that is not there stays so.
+
+    Raises:
+        OSError: it cannot be removed.
+    """
+    for address in (f"{stem}.jpg", f"{stem}{MASK_SUFFIX}"):
+        if exists(address):
+            remove(address)
+
+
+def _safe(name: str) -> str:
+    return _UNSAFE.sub("_", name)[:_LONGEST].strip(" .") or "_"
+
+
+def _digits(name: str) -> str:
+    return hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()[:8]
