@@ -1,5 +1,7 @@
 """The network and its answers, against a restatement in NumPy of the whole of it."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -143,3 +145,19 @@ def test_a_mask_that_is_decided_before_each_layer_is_another_network(network, re
         mformer.classify(target, *references, mask).logits for mask in ("frozen", "each_layer")
     )
     assert (frozen - fresh).abs().max() > 0.01
+
+
+def test_a_token_without_a_mask_may_look_everywhere(network, target):
+    mformer = network.transformer_decoder
+    tokens = mformer.query_feat.weight[:1]
+    along = mformer.mask_embed(mformer.decoder_norm(tokens))[0][:, None, None]
+    rows, columns = target.mask_features.shape[1:]
+    side = torch.ones(rows, columns)
+    side[:, : columns // 8 * 4] = -1  # whole cells
+    for mask, expected in (
+        (side, side[::4, ::4].flatten() < 0),
+        (-torch.ones_like(side), torch.zeros(rows * columns // 16, dtype=torch.bool)),
+        (torch.ones_like(side), torch.zeros(rows * columns // 16, dtype=torch.bool)),
+    ):
+        blocked = mformer.blocked(tokens, replace(target, mask_features=along * mask))
+        assert torch.equal(blocked[0], expected)
