@@ -34,6 +34,8 @@ METHODS = {
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
+    "sine": "ipseg.methods.sine.method:SineMethod",
+    "sine-video": "ipseg.methods.sine.video:SineVideo",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

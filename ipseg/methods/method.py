@@ -38,6 +38,14 @@ class Method(ABC):
     row_is: ClassVar[Literal["image", "sequence"]] = "image"
     labels_with: ClassVar[tuple[str, ...]] = ()
 
+    @property
+    def concepts_compete(self) -> bool:
+        """Whether what is found of a concept depends on the others that a row is asked for.
+
+        If so, nothing can be added to a run: what it has found would change.
+        """
+        return False
+
     @abstractmethod
     def prompt_steps(self) -> list[Step]:
         """(image, support_mask, concept) -> `prompt_features`: array name -> array."""

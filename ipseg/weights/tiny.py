@@ -23,7 +23,14 @@ from ipseg.errors import OutputError
 from ipseg.features.odise import ODISE_PREFIX, odise_shapes
 from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from ipseg.networks.pretrained import quiet
-from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+from ipseg.weights.architectures import (
+    CORNET_FILE,
+    FOLDERS,
+    SAM_FILES,
+    SAM_FOLDERS,
+    SINE_FILE,
+    networks,
+)
 from ipseg.weights.finding import TINY_MARK
 
 _SEED = 2310
@@ -35,12 +42,18 @@ _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
-    1.0: ("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
+    1.0: (
+        *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
+        *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
+    ),
     0.3: (
         *("position", "pos_embed", "rel_pos", "token"),
         *("point_embed", "not_a_point", "no_mask_embed"),
     ),
 }
+
+# Numbers that a training starts from.
+_SCALARS = {"temp": 30.0, "logit_scale": math.log(1 / 0.07)}
 
 Make: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], float], Tensor]
 
@@ -94,7 +107,7 @@ def _write_all(folder: Path) -> None:
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     )
     scheduler.save_pretrained(folder / _DIFFUSION / "scheduler")
-    for name in [*SAM_FILES, CORNET_FILE]:
+    for name in [*SAM_FILES, CORNET_FILE, SINE_FILE]:
         with torch.device("meta"):
             network = networks(name, tiny=True)[""]
         torch.save(random_state(network, name), folder / name)
@@ -112,7 +125,9 @@ def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
     """
     make = _filters if name == CORNET_FILE else _normal
     return {
-        key: _random_tensor(f"{name} {key}", tensor, make)
+        key: torch.tensor(_SCALARS[key.rpartition(".")[2]])
+        if key.endswith(tuple(_SCALARS))
+        else _random_tensor(f"{name} {key}", tensor, make)
         for key, tensor in network.state_dict().items()
     }
 

@@ -28,7 +28,14 @@ from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.saliency.cornet_network import INPUT_SIDE
 from ipseg.saliency.tokencut import TokenCut
 from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
-from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+from ipseg.weights.architectures import (
+    CORNET_FILE,
+    FOLDERS,
+    SAM_FILES,
+    SAM_FOLDERS,
+    SINE_FILE,
+    networks,
+)
 
 META = torch.device("meta")
 CONDITIONING = "CLIP of the ODISE term"  # key in what `operations` gives for Stable Diffusion
@@ -201,7 +208,7 @@ def published(name: str) -> dict[str, Any]:
         with META:
             return {part: each.requires_grad_(False) for part, each in networks(name).items()}
     except KeyError:
-        known = [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE]
+        known = [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, SINE_FILE]
         raise ConfigError(
             f"the sizes of {name} are not known, so its operations cannot be counted; "
             f"known: {', '.join(known)}"
