@@ -135,11 +135,11 @@ class Model:
             return self._run(image_rows(images), on_error)
         return next(self._run(image_rows(images), on_error))
 
-    def segment_sequence(self, frames: Sequence[str | Path]) -> Segmentation:
+    def segment_sequence(self, frames: str | Path | Sequence[str | Path]) -> Segmentation:
         """Finds every concept in the frames of a sequence.
 
         Args:
-            frames: paths or URLs, in order.
+            frames: paths or URLs, in order; or that of a video file.
 
         Raises:
             PromptError: no prompts were given.
@@ -147,7 +147,8 @@ class Model:
         """
         if self.config.method.row_is != "sequence":
             raise ImageError("this method takes single images: use segment")
-        uris = [str(frame) for frame in frames]
+        paths = [frames] if isinstance(frames, (str, Path)) else frames
+        uris = [str(path) for path in paths]
         return next(self._run([{"key": uris[0], "uri": uris[0], "frame_uris": uris}], "raise"))
 
     def _run(self, rows: Iterable[Row], on_error: OnError) -> Iterator[Segmentation]:
@@ -159,8 +160,11 @@ class Model:
 
 
 def load(profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = ()) -> Model:
-    """Loads a profile; `overrides` are "section.key=value", as for `ipseg segment --set`."""
-    return Model(load_config(profile, overrides))
+    """Loads a profile as `ipseg segment` does; `overrides` are "section.key=value", as its `--set`.
+
+    Every instance of a concept is found; with "instances.mode=one" the whole map is one object.
+    """
+    return Model(load_config(profile, overrides, labelling=True))
 
 
 def _result(row: Row, concepts: tuple[str, ...], on_error: OnError) -> Segmentation:

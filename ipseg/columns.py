@@ -150,6 +150,13 @@ COLUMNS: dict[str, Column] = {
     "asks": Column("what a row is asked for; null: every concept", pa.list_(ASK)),
     "similarity": _tensor("(P, gh, gw) float32, fused, for the P concepts a row is asked for"),
     "presence": _tensor("(P,) float32 in [0, 1]: evidence that the concept is in the image"),
+    "local_presence": _tensor("(P, gh, gw) float32 in [0, 1]: evidence at each cell"),
+    "placements": Column(
+        "for each of P concepts (n, 4 gh, 4 gw) float32 in [0, 1]: instances told apart already",
+        pa.list_(_TENSOR),
+        lambda placements: [_encode_tensor(each) for each in placements],
+        lambda items: [_decode_tensor(each) for each in items],
+    ),
     "points": Column(
         "for each of P concepts its point prompts, (n, 3): x, y in pixels, label",
         pa.list_(pa.list_(POINT)),

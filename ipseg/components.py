@@ -43,6 +43,8 @@ METHODS = {
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
     "persense": "ipseg.methods.persense.method:PerSenseMethod",
+    "sine": "ipseg.methods.sine.method:SineMethod",
+    "sine-video": "ipseg.methods.sine.video:SineVideo",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

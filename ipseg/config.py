@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -145,7 +145,11 @@ def profiles() -> list[str]:
 
 
 def load_config(
-    profile: str = DEFAULT_PROFILE, overrides: Sequence[str] = (), method: str | None = None
+    profile: str = DEFAULT_PROFILE,
+    overrides: Sequence[str] = (),
+    method: str | None = None,
+    *,
+    labelling: bool = False,
 ) -> Config:
     """Reads a profile and applies overrides.
 
@@ -153,6 +157,8 @@ def load_config(
         profile: name of a shipped profile, or path of a YAML file in the same form.
         overrides: "section.key=value" each; the value is read as YAML, `null` removes a key.
         method: replaces the profile's method; sections that it has no use for are left out.
+        labelling: start from what the method labels collections with, `Method.labels_with`, where
+            the profile says nothing else; otherwise as in benchmarks.
 
     Raises:
         ConfigError: an unknown profile, key or kind (with the nearest match), or a bad value.
@@ -161,9 +167,21 @@ def load_config(
     if method is not None and method != settings.get("method", _DEFAULT_METHOD):
         settings["method"] = method
         settings = _for_method(settings)
-    for override in overrides:
+    usual = _method_class(settings.get("method", _DEFAULT_METHOD)).labels_with if labelling else ()
+    for override in (*_unsaid(settings, usual), *overrides):
         _apply(settings, override)
     return build_config(name, settings)
+
+
+def _unsaid(settings: Mapping[str, Any], usual: Sequence[str]) -> Iterator[str]:
+    """Those of the usual settings of which a profile says nothing."""
+    for each in usual:
+        *sections, key = each.partition("=")[0].split(".")
+        at: Any = settings
+        for section in sections:
+            at = (at.get(section) if isinstance(at, Mapping) else None) or {}
+        if key not in at:
+            yield each
 
 
 def config_again(resolved: Mapping[str, Any], overrides: Sequence[str] = ()) -> Config:

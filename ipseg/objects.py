@@ -102,12 +102,12 @@ class Object:
         presence = self.evidence.get(PRESENCE)
         return self.score if presence is None else min(self.score, presence)
 
-    @property
+    @cached_property
     def area(self) -> int:
         """Pixels of the mask."""
         return rle_area(self.segmentation)
 
-    @property
+    @cached_property
     def bbox(self) -> list[float]:
         """[x, y, width, height] in pixels, zeros if the mask is empty."""
         return rle_bbox(self.segmentation)

@@ -15,6 +15,7 @@ from ipseg.rows import Image, Mask
 from ipseg.steps.decode import Frames
 from ipseg.vision.images import encode_png, thumbnail
 from ipseg.vision.overlay import Drawn, colour_of, draw
+from ipseg.vision.video import VideoFrames
 
 if TYPE_CHECKING:
     import supervision
@@ -166,7 +167,9 @@ def to_coco(results: Iterable[Segmentation]) -> dict[str, Any]:
     for result in results:
         categories |= {name: number for number, name in enumerate(result.concepts, start=1)}
         frames = result.images
-        names = frames.uris if isinstance(frames, Frames) else [result.key] * len(frames)
+        names = (
+            frames.uris if isinstance(frames, (Frames, VideoFrames)) else [result.key] * len(frames)
+        )
         first = len(images) + 1
         for name, image in zip(names, frames, strict=True):
             height, width = image.shape[:2]

@@ -24,6 +24,7 @@ from jobs.commands import (
     doctor,
     errors,
     evaluate,
+    export,
     plan,
     prompts,
     report,
@@ -85,6 +86,7 @@ app.command(epilog=show.EPILOG)(with_verbosity(show.show))
 app.command(epilog=report.EPILOG)(with_verbosity(report.report))
 app.command(epilog=review.EPILOG)(with_verbosity(review.review))
 app.command(epilog=rescore.EPILOG)(with_verbosity(rescore.rescore))
+app.command(epilog=export.EPILOG)(with_verbosity(export.export))
 app.command(epilog=calibrate.EPILOG)(with_verbosity(calibrate.calibrate))
 app.command(epilog=settings.EPILOG)(with_verbosity(settings.settings))
 app.command(epilog=demo.EPILOG)(with_verbosity(demo.demo))

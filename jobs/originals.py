@@ -7,7 +7,7 @@ from typing import Any
 
 from ipseg.errors import OutputError
 from ipseg.rows import Image
-from ipseg.steps.decode import Decode, Frames, Read
+from ipseg.steps.decode import Decode, Read, open_frames
 from ipseg.vision.images import ImageLimits
 from pipeline.runfolder.parts import Place
 from pipeline.sources.listing import read_listed
@@ -31,7 +31,7 @@ def originals(
     """
     listed = read_listed(out, place.shard, place.key)
     if listed and "frame_uris" in listed:
-        return Frames(tuple(listed["frame_uris"]), limits)
+        return open_frames(listed["frame_uris"], limits)
     if any(each["frame"] for each in row["objects"]):
         raise OutputError(
             f"{place.key} is a sequence, but {out}/listing, which has its frames, is not there"

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 
 from ipseg.bank import Bank
 from ipseg.config import Config
+from ipseg.errors import ConfigError
 from ipseg.methods.chain import PromptChains, image_chain
 from ipseg.rows import Step, check_chain
 from ipseg.weights.finding import random_weights
@@ -33,7 +34,7 @@ from pipeline.prompts import Prompts, banks_of, chains_of, describe
 from pipeline.runfolder.bank import bank_rows
 from pipeline.runfolder.folder import BANK
 from pipeline.runfolder.manifest import weights_identity
-from pipeline.runfolder.open_run import open_run
+from pipeline.runfolder.open_run import OpenRun, open_run
 from pipeline.runfolder.sink import CROWDS, KEPT, OBJECTS, ShardWriter
 from pipeline.sources.source import Source
 from pipeline.stages.stage import build_stages
@@ -138,6 +139,7 @@ def run_job(job: Job) -> Done:
     identity = run_identity(job)
     clock = time.perf_counter()
     with job.listing as listed, open_run(job.out, identity, overwrite=job.overwrite) as run:
+        _check_added(job, run)
         source = listed.write(job.out, earlier_shard_count(job.out))
         write_shards(job.out, source.shards)
         banks = banks_of(job.bank_folder, job.variants, job.chains)
@@ -180,6 +182,18 @@ def run_job(job: Job) -> Done:
             outcome = process(engine, work, job.budget)
             run.finish(outcome.counts, outcome.rows_per_second)
     return Done(outcome, banks, time.perf_counter() - clock)
+
+
+def _check_added(job: Job, run: OpenRun) -> None:
+    """Refuses concepts that were added to a run in which they would change what was found."""
+    compete = [c.method_name for c in job.variants.values() if c.method.concepts_compete]
+    added = {name for names in run.missing(job.looks_for).values() for name in names}
+    if compete and added:
+        raise ConfigError(
+            f"{job.out} was made without the prompts of {', '.join(sorted(added))}: its method "
+            f"'{compete[0]}' looks for all concepts together, so what it found of the others would "
+            f"change; choose another --out, or start over with --overwrite"
+        )
 
 
 def run_identity(job: Job) -> dict[str, Any]:

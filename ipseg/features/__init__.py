@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Protocol, Self, runtime_checkable
 
 from ipseg.features.similarity import Similarity
 from ipseg.networks.shared import Part
@@ -32,3 +32,11 @@ class Extractor(Part, Protocol):
         self, images: Sequence[Image], bank: Sequence[Arrays], grids: Sequence[tuple[int, int]]
     ) -> list[Similarity]:
         """Compares each image with all P entries, on its (gh, gw) grid; encodes it once."""
+
+
+@runtime_checkable
+class PlacingExtractor(Extractor, Protocol):
+    """An extractor that tells the instances of a concept apart (`Similarity.placements`)."""
+
+    def for_many(self, most: int) -> Self:
+        """The same for images with up to `most` instances; prompts are described alike."""

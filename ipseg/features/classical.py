@@ -13,6 +13,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
+from scipy.ndimage import uniform_filter
 
 from ipseg.features.similarity import Similarity, cosine_similarity, standardise, unit
 from ipseg.networks.shared import LastBatch, WithoutNetwork
@@ -106,6 +107,8 @@ class ClassicalDescriptors(WithoutNetwork):
         square = (cells**2).mean(axis=(0, 1))
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
+        around = _around(cells[..., _HISTOGRAM])
+        local = np.zeros_like(maps)
         for index, entry in enumerate(bank):
             centre = (mean + entry["mean"]) / 2
             variance = (square + entry["square"]) / 2 - centre**2
@@ -114,7 +117,8 @@ class ClassicalDescriptors(WithoutNetwork):
             cosine = cosine_similarity((cells - centre) * scale, target[None])[0]
             maps[index] = standardise(cosine)
             presence[index] = _colour_presence(cells, maps[index], entry["object"])
-        return Similarity(maps=maps, presence=presence)
+            local[index] = _same_colours(around, entry["object"][_HISTOGRAM])
+        return Similarity(maps=maps, presence=presence, local=local)
 
     def _cells(self, image: Image, grid: tuple[int, int]) -> Array:
         return cell_descriptors(work_image(image, self.long_side), grid)
@@ -153,9 +157,22 @@ def _colour_presence(
     """
     best = np.argsort(-scores.ravel(), kind="stable")[:_BEST_CELLS]
     found = cells.reshape(-1, cells.shape[2])[best].mean(axis=0)[_HISTOGRAM]
-    histogram = wanted[_HISTOGRAM].astype(np.float64)
-    lengths = np.sqrt((found**2).sum() * (histogram**2).sum())
-    return float(0.5 * ((found * histogram).sum() / max(lengths, 1e-9)) ** _PRESENCE_POWER)
+    return float(_same_colours(found, wanted[_HISTOGRAM]))
+
+
+def _same_colours(
+    found: npt.NDArray[np.float64], wanted: npt.NDArray[np.floating]
+) -> npt.NDArray[np.float64]:
+    """Evidence in [0, 1/2] of histograms (..., 27), square roots, against that of the object."""
+    histogram = wanted.astype(np.float64)
+    lengths = np.sqrt((found**2).sum(axis=-1) * (histogram**2).sum())
+    products = (found * histogram).sum(axis=-1)
+    return np.asarray(0.5 * (products / np.maximum(lengths, 1e-9)) ** _PRESENCE_POWER)
+
+
+def _around(cells: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean over the cells at most one away: (gh, gw, c); single cells are noisy."""
+    return np.asarray(uniform_filter(cells, size=(3, 3, 1), mode="nearest"))
 
 
 def _blur(values: Array, sigma: float) -> Array:

@@ -143,9 +143,10 @@ class DenseExtractor(ABC):
             best = maps.flatten(1).topk(min(_BEST_CELLS, self.cells**2)).values.mean(1)
             presence = (best / reach).clamp(0, 1)
             on_grid = np.stack([resize_map(m, grid, "nearest") for m in maps.cpu().numpy()])
+            local = np.clip(on_grid / reach.cpu().numpy()[:, None, None], 0, 1)
             if self.standardise_map:
                 on_grid = np.stack([standardise(each) for each in on_grid])
-            found.append(Similarity(maps=on_grid, presence=presence.cpu().numpy()))
+            found.append(Similarity(on_grid, presence.cpu().numpy(), local.astype(np.float32)))
         return found
 
     def _layers(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:

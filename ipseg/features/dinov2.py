@@ -47,35 +47,54 @@ class Dinov2(VitExtractor):
 
     def adapt(self, network: Network, cells: int) -> None:
         """Removes the final norm and interpolates the position embeddings once."""
+        del cells
         network.layernorm = nn.Identity()
-        embeddings = network.embeddings
         # Networks with registers were released with the interpolation of transformers.
         if self.interpolation == "reference" and isinstance(network, Dinov2Model):
-            interpolated = reference_positions(embeddings.position_embeddings, cells)
-            # A table of the requested size is used as it is.
-            embeddings.position_embeddings = nn.Parameter(interpolated, requires_grad=False)
+            use_reference_positions(network)
 
 
-def reference_positions(table: Tensor, cells: int) -> Tensor:
-    """Position embeddings interpolated to another grid as in the released DINOv2.
+def use_reference_positions(network: Network) -> None:
+    """Has a Dinov2Model interpolate its position embeddings as in the released DINOv2.
 
-    Bicubic without antialiasing, with a scale factor of (cells + 0.1) / grid instead of a size, so
-    that samples are slightly off the centres of cells.
+    For canvases of any shape; the table of each shape is made once.
 
     Args:
-        table: (1, 1 + grid * grid, c): CLS, then the grid in reading order.
-        cells: side of the new grid.
+        network: of the transformers library; its weights stay as they are.
+    """
+    embeddings = network.embeddings
+    patch = int(network.config.patch_size)
+    tables: dict[tuple[int, int, torch.device], Tensor] = {}
+
+    def interpolated(tokens: Tensor, height: int, width: int) -> Tensor:
+        shape = (height // patch, width // patch, tokens.device)
+        if shape not in tables:
+            tables[shape] = reference_positions(embeddings.position_embeddings, shape[:2])
+        return tables[shape]
+
+    embeddings.interpolate_pos_encoding = interpolated
+
+
+def reference_positions(table: Tensor, cells: tuple[int, int]) -> Tensor:
+    """Position embeddings interpolated to another grid as in the released DINOv2.
+
+    Bicubic without antialiasing, with a scale factor of (cells + 0.1) / grid for each axis instead
+    of a size, so that samples are slightly off the centres of cells.
+
+    Args:
+        table: (1, 1 + grid * grid, c): CLS, then the square grid in reading order.
+        cells: rows and columns of the new grid.
 
     Returns:
-        (1, 1 + cells * cells, c); the table itself if the grid already has that size.
+        (1, 1 + rows * columns, c); the table itself if the grid already has that shape.
     """
     positions = table.detach()
     grid = round((positions.shape[1] - 1) ** 0.5)
-    if grid == cells:
+    if cells == (grid, grid):
         return positions
     plane = positions[:, 1:].reshape(1, grid, grid, -1).permute(0, 3, 1, 2).float()
-    scale = (cells + _INTERPOLATION_OFFSET) / grid
+    scale = tuple((count + _INTERPOLATION_OFFSET) / grid for count in cells)
     plane = functional.interpolate(
-        plane, scale_factor=(scale, scale), mode="bicubic", align_corners=False, antialias=False
+        plane, scale_factor=scale, mode="bicubic", align_corners=False, antialias=False
     )
     return torch.cat([positions[:, :1], plane.flatten(2).transpose(1, 2)], dim=1)

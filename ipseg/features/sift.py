@@ -8,7 +8,7 @@ is zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import cv2
@@ -17,7 +17,7 @@ import numpy.typing as npt
 from pydantic import Field
 
 from ipseg.features.placement import Placement, place
-from ipseg.features.similarity import Similarity
+from ipseg.features.similarity import FINER, Similarity
 from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
@@ -27,6 +27,7 @@ Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
+_CROWD = 3  # so many times the keypoints where there may be many instances
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 # The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
@@ -58,6 +59,11 @@ class SiftGeometry(WithoutNetwork):
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
+
+    def for_many(self, most: int) -> SiftGeometry:
+        """With more keypoints of an image, because they are shared by more and smaller objects."""
+        points = min(most, _CROWD) * self.image_points
+        return replace(self, image_points=points, instances=max(most, self.instances))
 
     def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Keypoints on the object.
@@ -119,13 +125,18 @@ class SiftGeometry(WithoutNetwork):
     ) -> Similarity:
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
+        placements = []
+        fine = (FINER * grid[0], FINER * grid[1])
         for index, entry in enumerate(bank):
+            placed = [np.zeros((0, *fine), dtype=np.float32)]
             for view, mirrored, found in self._find(frames, descriptors, entry):
                 score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
-                cells = _warped_mask(entry, view, mirrored, found.matrix, shape, grid)
-                maps[index] = np.maximum(maps[index], score * cells)
+                warped = (entry, view, mirrored, found.matrix, shape)
+                maps[index] = np.maximum(maps[index], score * _warped_mask(*warped, grid))
+                placed.append(score * _warped_mask(*warped, fine)[None])
                 presence[index] = max(presence[index], score)
-        return Similarity(maps=maps, presence=presence)
+            placements.append(np.concatenate(placed))
+        return Similarity(maps=maps, presence=presence, placements=tuple(placements))
 
     def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""

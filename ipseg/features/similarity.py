@@ -16,6 +16,9 @@ from ipseg.rows import Map
 if TYPE_CHECKING:
     import torch
 
+FINER = 4  # cells of a placement along one of the map
+_BEST_CELLS = 32  # that vote for presence
+
 Array = TypeVar("Array", npt.NDArray[np.float32], "torch.Tensor")
 
 
@@ -28,10 +31,34 @@ class Similarity:
             similar. Comparable only within an image.
         presence: (P,) float32 in [0, 1], evidence that the concept is in the image; comparable
             between images.
+        local: (P, gh, gw) float32 in [0, 1], the same evidence for what is at each cell, so that
+            one of several instances can be judged by its own region. None: see `local_presence`.
+        placements: for each concept (n, 4 gh, 4 gw) float32 in [0, 1], instances that were told
+            apart already: evidence of presence inside of each, 0 outside, on a grid fine enough for
+            an outline. None: the extractor cannot.
     """
 
     maps: npt.NDArray[np.float32]
     presence: npt.NDArray[np.float32]
+    local: npt.NDArray[np.float32] | None = None
+    placements: tuple[npt.NDArray[np.float32], ...] | None = None
+
+    def local_presence(self) -> npt.NDArray[np.float32]:
+        """`local`; or presence, where the map is as high as in its best cells, and less elsewhere.
+
+        Zero for an extractor with placements, which say it better.
+        """
+        if self.local is not None:
+            return self.local
+        if self.placements is not None:
+            return np.zeros_like(self.maps)
+        concepts, rows, columns = self.maps.shape
+        flat = self.maps.reshape(concepts, rows * columns)
+        top = np.sort(flat, axis=1)[:, -_BEST_CELLS:].mean(axis=1)
+        middle = np.median(flat, axis=1)
+        span = np.maximum(top - middle, 1e-6)[:, None, None]
+        share = np.clip((self.maps - middle[:, None, None]) / span, 0, 1)
+        return np.asarray(self.presence[:, None, None] * share, np.float32)
 
 
 def cosine_similarity(features: Array, embeddings: Array) -> Array:

@@ -30,10 +30,21 @@ class Method(ABC):
         prompted_by: "image": a concept is given by images; "name": by its name alone.
         row_is: "image", or "sequence": a row is the frames of a folder, in order (`frame_uris`,
             `frames`, `width`, `height`).
+        labels_with: settings, as for `--set`, with which a collection is labelled (`ipseg segment`,
+            `ipseg.load`) where nothing else is said; benchmarks are run without them.
     """
 
     prompted_by: ClassVar[Literal["image", "name"]] = "image"
     row_is: ClassVar[Literal["image", "sequence"]] = "image"
+    labels_with: ClassVar[tuple[str, ...]] = ()
+
+    @property
+    def concepts_compete(self) -> bool:
+        """Whether what is found of a concept depends on the others that a row is asked for.
+
+        If so, nothing can be added to a run: what it has found would change.
+        """
+        return False
 
     @abstractmethod
     def prompt_steps(self) -> list[Step]:

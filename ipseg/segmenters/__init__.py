@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
 import numpy as np
@@ -66,6 +66,18 @@ class BatchedSegmenter(Segmenter, Protocol):
         multimask: bool = True,
     ) -> list[Decoded]:
         """The results of `decode` for each prompt."""
+
+
+@runtime_checkable
+class SeparatingSegmenter(Segmenter, Protocol):
+    """A segmenter that decodes several objects of one kind together, so that it can part them."""
+
+    def decode_apart(
+        self,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+    ) -> Iterator[Decoded]:
+        """One candidate for each prompt; they share pixels of their outline at most."""
 
 
 @runtime_checkable

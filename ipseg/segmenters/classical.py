@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, ClassVar
 
@@ -17,7 +17,7 @@ from ipseg.rows import Image, Map, Mask
 from ipseg.saliency.background import Vector, centre_prior, diffuse
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap
 from ipseg.saliency.regions import OnRegions
-from ipseg.segmenters.prompt import Decoded
+from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.superpixels import Superpixels
 
@@ -126,17 +126,11 @@ class ClassicalSegmenter(OnRegions):
         """
         if boxes is not None:
             raise ValueError("the classical segmenter takes points and a dense map, not a box")
-        height, width = embedding.work.shape[:2]
-        scale = np.array([width, height]) / np.array([embedding.shape[1], embedding.shape[0]])
-        points = np.asarray(point_coords, dtype=np.float64).reshape(-1, 2) * scale
-        cells = np.clip(points.astype(np.int64), 0, np.array([width, height]) - 1)
-        positive = np.asarray(point_labels).ravel() == 1
+        cells, positive = self._at_work(embedding, point_coords, point_labels)
         evidence = self._evidence(embedding, cells, positive, mask_input)
         trust = evidence.sum(axis=0) + _WEAK_TRUST
         probability = diffuse(embedding.links, evidence[1] / trust, trust)
-        soft = np.asarray(
-            cv2.GaussianBlur(embedding.pieces.paint(probability), (0, 0), 1.0), dtype=np.float32
-        )
+        soft = _smooth(embedding.pieces, probability)
 
         fitted = clean(grabcut(embedding.work, soft, iterations=self.iterations))
         masks = [_components_at(mask, cells[positive]) for mask in (fitted, clean(soft > 0.5))]
@@ -146,16 +140,78 @@ class ClassicalSegmenter(OnRegions):
         if not multimask:
             best = int(np.argmax(quality))
             masks, quality = [masks[best]], [quality[best]]
-        clipped = np.clip(soft, 1e-4, 1 - 1e-4)
-        return Decoded(
-            masks=np.stack(
-                [resize_map(m.astype(np.float32), embedding.shape, "area") >= 0.5 for m in masks]
-            ),
-            predicted_iou=np.asarray(quality, dtype=np.float32),
-            low_res_logits=np.stack([np.log(clipped / (1 - clipped))] * len(masks)).astype(
-                np.float32
-            ),
+        return _decoded(embedding, masks, quality, soft)
+
+    def decode_apart(self, embedding: Encoded, prompts: Sequence[PointPrompt]) -> Iterator[Decoded]:
+        """Masks of several objects that look alike: a random walker with a label for each.
+
+        The outline of all of them together is refined by GrabCut; each pixel within belongs to the
+        object that its superpixel is nearest to.
+
+        Args:
+            embedding: of the image, from `encode`.
+            prompts: for each object its points and, in `mask_input`, a map without the others.
+
+        Yields:
+            One candidate for each prompt; they share pixels of their outline at most.
+        """
+        work, pieces = embedding.work, embedding.pieces
+        placed = [self._at_work(embedding, each.coords, each.labels) for each in prompts]
+        own = np.stack(
+            [
+                self._evidence(embedding, *at, each.mask_input)
+                for at, each in zip(placed, prompts, strict=True)
+            ]
         )
+        # What speaks against one object may speak for another; what speaks against all of them is
+        # background.
+        against, of_each = own[:, 0].min(axis=0), own[:, 1]
+        evidence = np.stack([against, of_each.max(axis=0)])
+        trust = evidence.sum(axis=0) + _WEAK_TRUST
+        soft = _smooth(pieces, diffuse(embedding.links, evidence[1] / trust, trust))
+        fitted = grabcut(work, soft, iterations=self.iterations)
+        shared = self.border_prior * embedding.contrast
+        claims = np.maximum(of_each - shared, 0)
+        trust = claims.sum(axis=0) + _WEAK_TRUST
+        shares = np.stack(
+            [_smooth(pieces, diffuse(embedding.links, each / trust, trust)) for each in claims]
+        )
+        owner = shares.argmax(axis=0)
+        for n, at in enumerate(placed):
+            yield self._part(embedding, fitted & (owner == n), soft, shares[n], owner == n, *at)
+
+    def _part(
+        self,
+        embedding: Encoded,
+        fitted: Mask,
+        soft: Map,
+        share: Map,
+        own: Mask,
+        cells: npt.NDArray[np.int64],
+        positive: npt.NDArray[np.bool_],
+    ) -> Decoded:
+        """The better one of the two candidates of one object, as in `decode`."""
+        soft = np.where(own, soft, np.minimum(soft, share))
+        masks = [clean(_components_at(fitted, cells[positive]))]
+        masks.append(clean(_components_at(own & (soft > 0.5), cells[positive])))
+        stable = overlap(*masks)
+        quality = [stable * _agreement(mask, soft, cells, positive) for mask in masks]
+        quality[1] *= _UNFITTED
+        best = int(np.argmax(quality))
+        return _decoded(embedding, [masks[best]], [quality[best]], soft)
+
+    def _at_work(
+        self,
+        embedding: Encoded,
+        point_coords: npt.NDArray[np.float32],
+        point_labels: npt.NDArray[np.integer],
+    ) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.bool_]]:
+        """Points in whole pixels of the work image, (n, 2), and which of them are positive."""
+        height, width = embedding.work.shape[:2]
+        scale = np.array([width, height]) / np.array([embedding.shape[1], embedding.shape[0]])
+        points = np.asarray(point_coords, dtype=np.float64).reshape(-1, 2) * scale
+        cells = np.clip(points.astype(np.int64), 0, np.array([width, height]) - 1)
+        return cells, np.asarray(point_labels).ravel() == 1
 
     def _evidence(
         self,
@@ -174,6 +230,25 @@ class ClassicalSegmenter(OnRegions):
             logit = pieces.mean(resize_map(mask_input, shape, "area")) - otsu(mask_input)
             evidence += self.map_weight * np.stack([np.maximum(-logit, 0), np.maximum(logit, 0)])
         return evidence
+
+
+def _smooth(pieces: Superpixels, values: Vector) -> Map:
+    """Values of superpixels as a map, (h, w), softened at their outlines."""
+    return np.asarray(cv2.GaussianBlur(pieces.paint(values), (0, 0), 1.0), dtype=np.float32)
+
+
+def _decoded(
+    embedding: Encoded, masks: Sequence[Mask], quality: Sequence[float], soft: Map
+) -> Decoded:
+    """Candidates of the work image at the size of the original."""
+    clipped = np.clip(soft, 1e-4, 1 - 1e-4)
+    return Decoded(
+        masks=np.stack(
+            [resize_map(m.astype(np.float32), embedding.shape, "area") >= 0.5 for m in masks]
+        ),
+        predicted_iou=np.asarray(quality, dtype=np.float32),
+        low_res_logits=np.stack([np.log(clipped / (1 - clipped))] * len(masks)).astype(np.float32),
+    )
 
 
 def _cover(pieces: Superpixels, cells: npt.NDArray[np.int64]) -> Vector:

@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.rows import Map
-from ipseg.segmenters import BatchedSegmenter, Segmenter
+from ipseg.segmenters import BatchedSegmenter, Segmenter, SeparatingSegmenter
 from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 TOGETHER = 16  # prompts; larger batches are not faster on a GPU
@@ -68,11 +68,43 @@ class Refinement:
             All candidates of the only pass, or the best one of the third pass; that one may be
             empty.
         """
-        if self.prior == "similarity":
-            pairs = zip(prompts, similarities, strict=True)
-            prompts = [replace(prompt, mask_input=similarity) for prompt, similarity in pairs]
-        for start in range(0, len(prompts), TOGETHER):
-            yield from self._run(segmenter, embedding, prompts[start : start + TOGETHER])
+        given = [self._given(*each) for each in zip(prompts, similarities, strict=True)]
+        for start in range(0, len(given), TOGETHER):
+            yield from self._run(segmenter, embedding, given[start : start + TOGETHER])
+
+    def run_groups(
+        self,
+        segmenter: Segmenter,
+        embedding: Any,  # noqa: ANN401
+        groups: Sequence[Sequence[tuple[PointPrompt, Map]]],
+    ) -> Iterator[Decoded]:
+        """As `run_many`, for objects in groups: those of a group look alike, and may touch.
+
+        A segmenter that can part them decodes each group as a whole.
+
+        Args:
+            segmenter: made `embedding`.
+            embedding: of the image.
+            groups: prompts, each with the similarity map of its object.
+
+        Yields:
+            For each prompt what `run_many` has for it; or, of a group that was decoded as a whole,
+            its one candidate.
+        """
+        whole = isinstance(segmenter, SeparatingSegmenter)
+        single = [each for group in groups for each in group if len(group) == 1 or not whole]
+        decoded = self.run_many(
+            segmenter, embedding, [p for p, _ in single], [s for _, s in single]
+        )
+        for group in groups:
+            if isinstance(segmenter, SeparatingSegmenter) and len(group) > 1:
+                yield from segmenter.decode_apart(embedding, [self._given(*each) for each in group])
+            else:
+                yield from (next(decoded) for _ in group)
+
+    def _given(self, prompt: PointPrompt, similarity: Map) -> PointPrompt:
+        """The prompt as the first pass gets it."""
+        return replace(prompt, mask_input=similarity) if self.prior == "similarity" else prompt
 
     def _run(
         self,

@@ -14,6 +14,7 @@ from ipseg.rows import Image, Resources, Row, Step
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, decode_oriented
 from ipseg.vision.orientation import cropped
+from ipseg.vision.video import VideoFrames, is_video
 
 
 def content_hash(data: bytes) -> str:
@@ -94,6 +95,18 @@ class Frames(Sequence[Image]):
         return decode(fetch(self.uris[index]), self.limits)
 
 
+def open_frames(uris: Sequence[str], limits: ImageLimits) -> Frames | VideoFrames:
+    """The frames of a sequence: images, or those of the one video file.
+
+    Raises:
+        ImageError: the video cannot be read.
+        OSError: the same.
+    """
+    if len(uris) == 1 and is_video(uris[0]):
+        return VideoFrames(uris[0], limits)
+    return Frames(tuple(uris), limits)
+
+
 @dataclass
 class OpenFrames(Step):
     """Opens sequences; only addresses travel, so a long one takes no more memory than a short."""
@@ -105,10 +118,10 @@ class OpenFrames(Step):
     provides: ClassVar[tuple[str, ...]] = ("frames", "width", "height")
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `frames` (a `Frames`), `width` and `height` of the first one."""
+        """Adds `frames` (see `open_frames`), `width` and `height` of the first one."""
         opened = []
         for row in rows:
-            frames = Frames(tuple(row["frame_uris"]), self.limits)
+            frames = open_frames(row["frame_uris"], self.limits)
             height, width = frames[0].shape[:2]
             opened.append({**row, "frames": frames, "width": width, "height": height})
         return opened

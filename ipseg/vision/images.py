@@ -190,6 +190,23 @@ def encode_png(image: npt.NDArray[np.uint8]) -> bytes:
     return _encode(image, "PNG")
 
 
+def encode_film(
+    images: Sequence[npt.NDArray[np.uint8]], seconds: float, quality: int = 60
+) -> bytes:
+    """An animated WebP file that plays again and again.
+
+    Args:
+        images: (H, W, 3) RGB, at least one, all of one size.
+        seconds: for which each stands.
+        quality: from 1 to 100.
+    """
+    first, *others = map(PillowImage.fromarray, images)
+    buffer = io.BytesIO()
+    options = {"duration": round(1000 * seconds), "loop": 0, "quality": quality}
+    first.save(buffer, "WEBP", save_all=True, append_images=others, **options)
+    return buffer.getvalue()
+
+
 def thumbnail(image: npt.NDArray[np.uint8], long_side: int) -> npt.NDArray[np.uint8]:
     """A copy of (H, W, 3) with a longer side of at most `long_side` pixels; not enlarged."""
     small = PillowImage.fromarray(image)

@@ -35,6 +35,7 @@ from transformers import (
     ViTMAEForPreTraining,
 )
 
+from ipseg.methods.sine.architecture import RELEASED, Sizes
 from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.counters import COUNTER_FILES, counter
@@ -79,8 +80,8 @@ def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
     }
 
 
-def _dinov2(width: int, heads: int, registers: int = 0) -> Architecture:
-    real = _vit(width, 12, heads) | {"image_size": 518, "patch_size": 14}
+def _dinov2(width: int, heads: int, registers: int = 0, depth: int = 12) -> Architecture:
+    real = _vit(width, depth, heads) | {"image_size": 518, "patch_size": 14}
     tiny = _vit(32, 2, 2)
     for numbers in (real, tiny):
         del numbers["intermediate_size"]  # it has a ratio instead
@@ -120,6 +121,7 @@ _SAM_SIDE = 256
 FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/dinov2-small": {"": _dinov2(384, 6)},
     "facebook/dinov2-base": {"": _dinov2(768, 12)},
+    "facebook/dinov2-large": {"": _dinov2(1024, 16, depth=24)},
     "facebook/dinov2-with-registers-base": {"": _dinov2(768, 12, registers=4)},
     "facebook/dinov3-vits16-pretrain-lvd1689m": {
         "": Architecture(
@@ -215,6 +217,8 @@ SAM_FILES = {
     "sam_vit_h_4b8939.pth": "vit_h",
 }
 CORNET_FILE = "cornet_rgb_duts_tr.pth"
+SINE_FILE = "sine_vitl14.pth"  # without the DINOv2 that it is used with
+_SINE_TINY = Sizes(encoder=32, width=32, hidden=64, between=16, queries=20)
 # The same networks in transformers: hub id -> file.
 SAM_FOLDERS = {
     "facebook/sam-vit-base": "sam_vit_b_01ec64.pth",
@@ -271,6 +275,8 @@ def networks(name: str, *, tiny: bool = False) -> dict[str, Network]:
         found: dict[str, Network] = {"": CorNet()}
     elif name in COUNTER_FILES:
         found = {"": counter(name, tiny=tiny)}
+    elif name == SINE_FILE:
+        found = {"": (_SINE_TINY if tiny else RELEASED).build()}
     elif name in SAM_FILES:
         found = {"": sam(name, tiny=tiny).build()}
     elif name in SAM_FOLDERS:

@@ -34,7 +34,8 @@ _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
 _ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
 _DSALVANET = "https://github.com/kadvinj/DSALVANet"
 _COUNTR = "https://github.com/Verg-Avesta/CounTR"
-_SETTINGS = ("weights", "odise")  # settings of components with the name of weights
+# Settings of components with the name of weights.
+_SETTINGS = ("weights", "odise", "encoder")
 
 
 @dataclass(frozen=True)
@@ -77,6 +78,7 @@ CATALOGUE: dict[str, Source] = {
     "IDEA-Research/grounding-dino-tiny": Source("Apache-2.0", True, 690, "grounding"),
     "facebook/dinov2-small": Source("Apache-2.0", True, 88),
     "facebook/dinov2-base": Source("Apache-2.0", True, 346),
+    "facebook/dinov2-large": Source("Apache-2.0", True, 1217),
     "facebook/dinov2-with-registers-base": Source("Apache-2.0", True, 346),
     "facebook/dinov3-vits16-pretrain-lvd1689m": Source("DINOv3 License (to be accepted)", True, 86),
     "openai/clip-vit-base-patch16": Source("MIT", True, 599),
@@ -87,6 +89,13 @@ CATALOGUE: dict[str, Source] = {
     ),
     "odise_label_coco_50e-b67d2efc.pth": Source(
         "NVIDIA source code licence", False, None, "file", _ODISE, "b67d2efc"
+    ),
+    "sine_vitl14.pth": Source(
+        "BSD-2-Clause (its repository's, whose README says: for academic use)",
+        None,
+        None,
+        "file",
+        "https://github.com/aim-uofa/SINE",
     ),
     "sam_vit_h_4b8939.pth": _sam(
         2565, "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e"

@@ -28,6 +28,7 @@ from ipseg.weights.architectures import (
     FOLDERS,
     SAM_FILES,
     SAM_FOLDERS,
+    SINE_FILE,
     networks,
 )
 from ipseg.weights.counters import COUNTER_FILES
@@ -44,12 +45,18 @@ _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
-    1.0: ("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
+    1.0: (
+        *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
+        *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
+    ),
     0.3: (
         *("position", "pos_embed", "rel_pos", "token"),
         *("point_embed", "not_a_point", "no_mask_embed"),
     ),
 }
+
+# Numbers that a training starts from.
+_SCALARS = {"temp": 30.0, "logit_scale": math.log(1 / 0.07)}
 
 Make: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], float], Tensor]
 
@@ -103,7 +110,7 @@ def _write_all(folder: Path) -> None:
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
     )
     scheduler.save_pretrained(folder / _DIFFUSION / "scheduler")
-    for name in [*SAM_FILES, CORNET_FILE]:
+    for name in [*SAM_FILES, CORNET_FILE, SINE_FILE]:
         with torch.device("meta"):
             network = networks(name, tiny=True)[""]
         torch.save(random_state(network, name), folder / name)
@@ -127,7 +134,9 @@ def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
     # These have a ResNet, which has one size.
     make = _filters if name == CORNET_FILE or name in COUNTER_FILES else _normal
     return {
-        key: _random_tensor(f"{name} {key}", tensor, make)
+        key: torch.tensor(_SCALARS[key.rpartition(".")[2]])
+        if key.endswith(tuple(_SCALARS))
+        else _random_tensor(f"{name} {key}", tensor, make)
         for key, tensor in network.state_dict().items()
     }
 

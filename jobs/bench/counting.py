@@ -33,6 +33,7 @@ from ipseg.weights.architectures import (
     FOLDERS,
     SAM_FILES,
     SAM_FOLDERS,
+    SINE_FILE,
     networks,
 )
 from ipseg.weights.counters import COUNTER_FILES
@@ -208,7 +209,7 @@ def published(name: str) -> dict[str, Any]:
         with META:
             return {part: each.requires_grad_(False) for part, each in networks(name).items()}
     except KeyError:
-        known = [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, *COUNTER_FILES]
+        known = [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, SINE_FILE, *COUNTER_FILES]
         raise ConfigError(
             f"the sizes of {name} are not known, so its operations cannot be counted; "
             f"known: {', '.join(known)}"

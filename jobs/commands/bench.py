@@ -31,6 +31,10 @@ What the engine costs by itself, with larger blocks:
 
     ipseg bench --engine --rows 20000 --match 0 --points 0 --segment 0 --set runtime.block_rows=1024
 
+How many of several objects in an image are found, with a profile:
+
+    ipseg bench --instances --images 60
+
 With --engine the real pipeline runs (listing, read tasks, pools, parts, success files) without
 images or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
 assumes 100,000 rows, steps that sleep 2 ms (match), 0.1 ms (points) and 4 ms (segment) for a row,
@@ -50,6 +54,17 @@ def bench(
         bool,
         typer.Option("--engine", help="Run the pipeline on steps of known cost, without models."),
     ] = False,
+    instances: Annotated[
+        bool,
+        typer.Option(
+            "--instances",
+            help="Count instances that are found in generated images with several copies of an "
+            "object, with instances.mode one and each, and in a photo of coins.",
+        ),
+    ] = False,
+    images: Annotated[
+        int | None, typer.Option(min=1, help="With --instances: how many (60).")
+    ] = None,
     rows: Annotated[
         int | None, typer.Option(min=1, max=1_000_000, help="With --engine: how many.")
     ] = None,
@@ -63,9 +78,22 @@ def bench(
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure cost: FLOPs and seconds by part, the number of concepts, or the engine by itself."""
+    """Measure cost: FLOPs and seconds by part, the number of concepts, or the engine by itself.
+
+    With --instances: how many instances are found.
+    """
     options = {"rows": rows, "match": match, "points": points, "segment": segment, "kind": kind}
     given = {name: value for name, value in options.items() if value is not None}
+    if instances:
+        if given or flops or engine:
+            raise ConfigError("--instances is measured alone: leave the other options out")
+        from jobs.bench.instances import run_instances
+
+        of = {"images": 60 if images is None else images, "seed": 0}
+        run_instances(profile, settings or [], **of, as_json=json, out=out)
+        return
+    if images is not None:
+        raise ConfigError("--images is about instances; add --instances")
     if engine:
         _bench_engine(given, settings or [], flops=flops, out=out, as_json=json)
         return

@@ -11,6 +11,7 @@ from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from ipseg.config import Config
+    from pipeline.export.splits import Splits
     from pipeline.segment import Request
 
 Profile = Annotated[
@@ -75,6 +76,15 @@ Support = Annotated[
         "image); the same as --set support.kind=KIND.",
     ),
 ]
+Mode = Annotated[
+    str | None,
+    typer.Option(
+        "--instances",
+        metavar="one|each",
+        help="One object of a concept in an image, or each instance (the default, where the method "
+        "can); the same as --set instances.mode=MODE.",
+    ),
+]
 MethodName = Annotated[str | None, typer.Option("--method", help="Replaces the profile's method.")]
 KeyColumn = Annotated[
     str | None,
@@ -128,7 +138,9 @@ def config_of(given: Mapping[str, Any]) -> Config:
     overrides, kind = list(given["settings"] or ()), given["support"]
     if kind is not None:
         overrides.append(f"support.kind={kind}")
-    return load_config(given["profile"], overrides, given["method"])
+    if (mode := given.get("instances")) is not None:
+        overrides.insert(0, f"instances.mode={mode}")
+    return load_config(given["profile"], overrides, given["method"], labelling=True)
 
 
 def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN401
@@ -189,3 +201,33 @@ def checked_engine(name: str) -> str:
     if name not in ("auto", "ray", "local"):
         raise ConfigError(f"unknown engine '{name}'; use auto, ray or local")
     return name
+
+
+Split = Annotated[
+    str | None,
+    typer.Option(metavar="NAME=SHARE,...", help="Sides, e.g. train=0.8,val=0.2."),
+]
+SplitBy = Annotated[
+    str,
+    typer.Option(
+        metavar="WHAT",
+        help="Keep images together: key (each by itself), folder, or a column of the run.",
+    ),
+]
+SplitColumn = Annotated[
+    str | None, typer.Option(help="Column of the run that names the side of each image.")
+]
+Salt = Annotated[str, typer.Option(help="Another text draws the sides anew.")]
+
+
+def splits_of(split: str | None, by: str, column: str | None, salt: str) -> Splits:
+    """The sides that the options above name.
+
+    Raises:
+        ConfigError: they exclude each other, or are no split.
+    """
+    from pipeline.export.splits import Splits
+
+    if split is not None and column is not None:
+        raise ConfigError("--split and --split-column exclude each other")
+    return Splits.parse(split, salt=salt, by=by, column=column)

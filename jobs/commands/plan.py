@@ -50,6 +50,7 @@ def plan(
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
+    instances: options.Mode = None,
     profile: Profile = DEFAULT_PROFILE,
     method: options.MethodName = None,
     settings: Settings = None,

@@ -55,6 +55,7 @@ def segment(
     prompt_point: options.PromptPoints = None,
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
+    instances: options.Mode = None,
     masks: Annotated[
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),

@@ -34,7 +34,7 @@ SCHEMA = pa.schema([("key", pa.string()), ("image", IMAGE_TYPE)])
 
 # In these photos saliency selects a detail instead of the object, which `ipseg prompts` reveals. So
 # these prompts come with a mask, as a user would provide; the others do not.
-_MASK_GIVEN = ("astronaut", "motorcycle")
+MASK_GIVEN = ("astronaut", "motorcycle")
 _ROWS_PER_SHARD = 16
 _TRIES = 400
 
@@ -130,7 +130,7 @@ def write_collection(folder: Path, *, seed: int = 0, images: int = 60) -> Collec
         left, top, right, bottom = photo.prompt
         prompt = np.ascontiguousarray(photo.image[top:bottom, left:right])
         (folder / "prompts" / f"{concept}.jpg").write_bytes(encode_jpeg(prompt, quality=95))
-        if concept in _MASK_GIVEN:
+        if concept in MASK_GIVEN:
             outline = photo.alpha[top:bottom, left:right] > 0.5
             (folder / "prompts" / f"{concept}{MASK_SUFFIX}").write_bytes(_png(outline))
         (folder / "masks" / concept).mkdir(parents=True, exist_ok=True)
@@ -199,7 +199,8 @@ def _view(name: str, rng: np.random.Generator, angle: float = 0.0, flip: bool = 
     return framed_scene(name, photo, place)
 
 
-def _background(rng: np.random.Generator) -> Scene:
+def background(rng: np.random.Generator) -> Scene:
+    """Part of a photo or texture without any of the concepts."""
     images = backgrounds()
     image = images[str(rng.choice(sorted(images)))]
     place = framed(image, draw_size(rng), rng, flip=bool(rng.random() < 0.5))
@@ -227,7 +228,7 @@ def _several(order: Sequence[str], rng: np.random.Generator) -> Scene:
     if rng.random() < 0.4:
         views = [_view(name, rng, flip=bool(rng.random() < 0.5)) for name in order[:2]]
         return side_by_side(views, stacked=bool(rng.random() < 0.3))
-    scene = _background(rng)
+    scene = background(rng)
     for name in order[:count]:
         scene = _pasted(name, scene, rng, smaller=0.6)
     return scene
@@ -241,9 +242,9 @@ def _none(order: Sequence[str], rng: np.random.Generator) -> Scene:
         place = framed(image, draw_size(rng), rng, flip=bool(rng.random() < 0.5))
         return Scene(relight(place.apply(image), rng, strength=0.5))
     if chance < 0.6:
-        pair = [_background(rng), _background(rng)]
+        pair = [background(rng), background(rng)]
         return side_by_side(pair, stacked=bool(rng.random() < 0.5))
-    return _background(rng)
+    return background(rng)
 
 
 Recipe = Callable[[Sequence[str], np.random.Generator], Scene]
@@ -252,7 +253,7 @@ KINDS: dict[str, Recipe] = {
     "flip": lambda order, rng: _view(order[0], rng, flip=True),
     "rotation": _rotation,
     "light": _light,
-    "pasted": lambda order, rng: _pasted(order[0], _background(rng), rng),
+    "pasted": lambda order, rng: _pasted(order[0], background(rng), rng),
     "several": _several,
     "none": _none,
 }

@@ -31,7 +31,7 @@ def run_demo(out: Path, *, images: int, seed: int, as_json: bool) -> None:
         OutputError: OUT cannot be written to.
     """
     started = time.perf_counter()
-    config = load_config()
+    config = load_config(labelling=True)
     log.info("making a collection of %d images in %s", images, out)
     write_file(out / "README.txt", _README)  # fails early if the folder is not writable
     collection = write_collection(out, seed=seed, images=images)

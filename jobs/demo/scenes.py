@@ -156,6 +156,7 @@ def paste(
     *,
     share: tuple[float, float],
     turn: float,
+    at: Point | None = None,
 ) -> Scene:
     """Pastes the object of a photo in front of a scene, with a soft edge.
 
@@ -166,6 +167,7 @@ def paste(
         rng: for size, angle, mirroring and position; a part of the object can be outside.
         share: range of the area of the object, as a share of the image.
         turn: largest angle, degrees.
+        at: where its middle comes to lie, pixels; None for anywhere but the margins.
 
     Raises:
         Unsuitable: too little of it, or of an earlier object, is visible.
@@ -177,7 +179,8 @@ def paste(
     zoom = math.sqrt(rng.uniform(*share) * width * height / area)
     zoom = min(zoom, _LARGEST_ZOOM, 1.05 * max(width, height) / extent)
     middle = (columns.min() + columns.max() + 1) / 2, (rows.min() + rows.max() + 1) / 2
-    target = width * rng.uniform(0.15, 0.85), height * rng.uniform(0.15, 0.85)
+    anywhere = width * rng.uniform(0.15, 0.85), height * rng.uniform(0.15, 0.85)
+    target = anywhere if at is None else at
     angle, flip = rng.uniform(-turn, turn), bool(rng.random() < 0.5)
     place = Placement.of(middle, target, scene.size, zoom, angle=angle, flip=flip)
 

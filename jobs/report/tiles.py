@@ -9,11 +9,12 @@ from ipseg.objects import Object, best_scores, highest, notable
 from ipseg.rows import Image
 from ipseg.vision.images import thumbnail
 from ipseg.vision.overlay import Colour, draw
-from jobs.pages.views import View, css, drawn, view
+from jobs.pages.views import View, css, drawn, film, view
 from jobs.report.survey import ious_of
 from pipeline.labels.calibration import Calibration, probabilities
 from pipeline.labels.review import Review
 
+_PLAYED = 16  # frames of a sequence, about
 LONG_SIDE = 460  # pixels of an image in the gallery; sharp enough on a phone
 
 
@@ -37,13 +38,13 @@ def row_tile(
         calibration: of the run, if it has one.
 
     Returns:
-        `key` of the row; `views` (the image; of a sequence the first frame with objects and a
-        middle one); how many `frames` and `instances` it has; `found`, the concepts that are drawn;
-        `rival`, the one that scored highest without being there, if above all that are, else None;
-        and `left_out`, those that are not drawn, the highest score first. Of each concept
-        `concept`, `colour`, its highest `score`, the `probability` that this mask is good, and its
-        `iou` (each or None), and its `instances`; those of a sequence each once, whatever its
-        frames.
+        `key` of the row; `views` (the image; of a sequence the first frame with objects, and those
+        up to the last such frame as a film); how many `frames` and `instances` it has; `found`, the
+        concepts that are drawn; `rival`, the one that scored highest without being there, if above
+        all that are, else None; and `left_out`, those that are not drawn, the highest score first.
+        Of each concept `concept`, `colour`, its highest `score`, the `probability` that this mask
+        is good, and its `iou` (each or None), and its `instances`; those of a sequence each once,
+        whatever its frames.
     """
     objects = review.apply(row["key"], map(Object.from_record, row["objects"]))
     scores = best_scores(objects)
@@ -93,15 +94,19 @@ def _views(
         reason = error  # the row is still worth its scores
         return (view("", lambda: _raise(reason)),), 1
     busy = sorted({each.frame for each in objects}) or [0]
-    frames = list(dict.fromkeys([busy[0], busy[len(busy) // 2]]))
-    views = tuple(
-        view(
-            f"frame {frame}" if count > 1 else "",
-            lambda frame=frame: _drawn(images[frame], objects, frame, colours),
-        )
-        for frame in frames
-    )
-    return views, count
+    first, last = busy[0], busy[-1]
+
+    def paint(frame: int) -> Image:
+        return _drawn(images[frame], objects, frame, colours)
+
+    still = view(f"frame {first}" if count > 1 else "", lambda: paint(first))
+    if first == last:
+        return (still,), count
+    step = max(1, round((last - first) / (_PLAYED - 1)))
+    played = range(first, last + 1, step)
+    often = "" if step == 1 else f", one in {step}"
+    moving = film(f"frames {first} to {last}{often}", lambda: [*map(paint, played)])
+    return (still, moving), count
 
 
 def _raise(error: Exception) -> Image:

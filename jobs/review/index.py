@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from ipseg.errors import OutputError
+from pipeline.export.splits import Splits
 from pipeline.labels.thresholds import confidences
 from pipeline.runfolder.finished import BROKEN
 from pipeline.runfolder.manifest import Manifest
@@ -56,6 +57,8 @@ class Index:
         confidence: of each object (`Object.confidence`), what thresholds are compared with.
         area: of each object, pixels.
         box: (objects, 4) x, y, width, height.
+        sides: of a split, names; none where there is no split.
+        side: of each image, a number in `sides`.
     """
 
     out: str
@@ -82,6 +85,8 @@ class Index:
     confidence: Numbers
     area: Numbers
     box: Numbers
+    sides: tuple[str, ...]
+    side: Numbers
 
     def __len__(self) -> int:
         """Number of objects."""
@@ -112,11 +117,17 @@ class Index:
         return None
 
 
-def read_index(out: str) -> Index:
+def read_index(out: str, splits: Splits | None = None) -> Index:
     """Reads the light columns of a run once, however many rows it has; it may be going on.
 
+    Args:
+        out: run folder.
+        splits: to tell the sides of images by; None if that is not wanted.
+
     Raises:
-        OutputError: there is no run at this place, nothing of it is written, or a part is damaged.
+        ConfigError: a column of the split names no side.
+        OutputError: there is no run at this place, nothing of it is written, or a part is damaged
+            or has no such column.
         OSError: it cannot be read.
     """
     out = out.rstrip("/")
@@ -124,7 +135,7 @@ def read_index(out: str) -> Index:
     if manifest is None:
         raise OutputError(f"no run at {out}: it has no manifest.json")
     parts = part_files(out)
-    read = _Reading(list(manifest.about["concepts"]))
+    read = _Reading(list(manifest.about["concepts"]), splits)
     for number, part in enumerate(parts):
         read.part(number, part)
     return read.index(out, parts, manifest)
@@ -133,7 +144,9 @@ def read_index(out: str) -> Index:
 class _Reading:
     """Arrays of one part after the other."""
 
-    def __init__(self, concepts: list[str]) -> None:
+    def __init__(self, concepts: list[str], splits: Splits | None) -> None:
+        self._splits = splits
+        self.sides: dict[str, int] = {}
         self.concepts = {name: number for number, name in enumerate(concepts)}
         self.rows = self.failed = 0
         self.columns: dict[str, list[Any]] = {}
@@ -145,7 +158,8 @@ class _Reading:
         if shard != self._shard:  # a key has one shard, so no more need be remembered
             self._shard, self._seen = shard, set()
         first = 0
-        for batch in read_batches(address, _WANTED, without=_HEAVY):
+        wanted = (*_WANTED, *(self._splits.carried if self._splits else ()))
+        for batch in read_batches(address, wanted, without=_HEAVY):
             self._batch(number, first, batch)
             first += len(batch)
 
@@ -171,6 +185,7 @@ class _Reading:
         sizes = [_numbers(kept[name]) for name in ("width", "height")]
         self._add("size", np.stack(sizes, axis=1).astype(np.int32))
         self._add("run", kept["run_id"])
+        self._add("side", self._sides(kept))
         self._add("count", _numbers(pc.list_value_length(objects)).astype(np.int64))
         self._add("concept", self._concepts(found.field("concept")))
         for name, kind in _FIELDS.items():
@@ -181,6 +196,14 @@ class _Reading:
 
     def _add(self, name: str, values: Any) -> None:  # noqa: ANN401  (of Arrow or NumPy)
         self.columns.setdefault(name, []).append(values)
+
+    def _sides(self, batch: pa.RecordBatch) -> Numbers:
+        if self._splits is None:
+            return np.zeros(len(batch), np.int16)
+        records = batch.select(["key", *self._splits.carried]).to_pylist()
+        names = (self._splits.side(record["key"], record) for record in records)
+        numbers = [self.sides.setdefault(name, len(self.sides)) for name in names]
+        return np.array(numbers, np.int16)
 
     def _concepts(self, names: pa.Array) -> Numbers:
         coded = names.dictionary_encode()
@@ -203,7 +226,9 @@ class _Reading:
         ordinal = {run_id: number for number, run_id in enumerate(sorted(set(runs)))}
         rows = "\n".join(part.rpartition("/data/")[2] for part in parts)
         return Index(
-            **{name: joined[name] for name in ("part", "place", "size", "concept", "box")},
+            **{name: joined[name] for name in ("part", "place", "size", "side")},
+            **{name: joined[name] for name in ("concept", "box")},
+            sides=tuple(self.sides),
             confidence=joined["confidence"],
             **{name: joined[name] for name in _FIELDS},
             out=out,

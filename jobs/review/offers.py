@@ -35,6 +35,7 @@ class Wanted:
         least: score.
         most: score.
         key: part of the key of the image; "" for all.
+        side: of a split; "" for all.
         who: the person; objects in random order come in another order to everybody.
     """
 
@@ -44,6 +45,7 @@ class Wanted:
     least: float = 0.0
     most: float = 1.0
     key: str = ""
+    side: str = ""
     who: str = ""
 
 
@@ -101,6 +103,8 @@ class Offers:
             fits &= index.concept == index.concepts.index(wanted.concept)
         if wanted.key:
             fits &= self._named(wanted.key)[index.image]
+        if wanted.side:
+            fits &= (index.side == index.sides.index(wanted.side))[index.image]
         return fits
 
     def item(self, number: int) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from jobs.review.guard import Door
 from jobs.review.index import read_index
 from jobs.review.offers import middles
 from jobs.review.server import Server
+from pipeline.export.splits import Splits
 
 log = logging.getLogger("ipseg")
 
@@ -22,7 +23,14 @@ _PATIENCE_S = 2  # for requests under way when it ends; decisions are on disk be
 
 
 def serve(
-    out: str, *, host: str, port: int | None, who: str | None, order: str, concept: str
+    out: str,
+    *,
+    host: str,
+    port: int | None,
+    who: str | None,
+    order: str,
+    concept: str,
+    splits: Splits | None = None,
 ) -> None:
     """Serves the review of a run until a signal ends it.
 
@@ -33,12 +41,13 @@ def serve(
         who: name of the person; None for the user.
         order: to start with.
         concept: to start with, "" for all.
+        splits: whose sides are a filter.
 
     Raises:
         OutputError: there is no run, or nothing in it, or the address cannot be listened on.
         ConfigError: the run has no such concept.
     """
-    index = read_index(out)
+    index = read_index(out, splits)
     if not len(index):
         raise OutputError(f"{index.out} has no objects to review")
     if concept and concept not in index.concepts:

@@ -104,7 +104,7 @@ class Server:
             **{"run": index.out, "run_id": index.run_id, "version": index.version},
             **{"who": self.who, "start": self.start, "images": len(index.keys)},
             **{"rows": index.rows, "failed": index.failed, "objects": len(index)},
-            **{"orders": ORDERS, "filters": FILTERS, "reasons": REASONS},
+            **{"orders": ORDERS, "filters": FILTERS, "reasons": REASONS, "sides": index.sides},
             "concepts": [
                 {
                     **{"name": name, "colour": css(colour_of(number)), **counts},
@@ -214,8 +214,11 @@ class Server:
             raise RefusedError("no such concept or order")
         if status not in FILTERS:
             raise RefusedError("no such status")
+        if (side := query.get("side", "")) and side not in self.index.sides:
+            raise RefusedError("no such side of a split")
         least, most = (float(query.get(n) or d) for n, d in (("least", 0), ("most", 1)))
-        return Wanted(concept, order, status, least, most, query.get("key", ""), _name(query))
+        part = query.get("key", "")
+        return Wanted(concept, order, status, least, most, part, side, _name(query))
 
     def _person(self, body: Any) -> str:  # noqa: ANN401
         if not isinstance(body, dict):

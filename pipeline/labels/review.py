@@ -169,9 +169,13 @@ class Review:
     def apply(self, key: str, objects: Iterable[Object]) -> list[Object]:
         """Objects as people left them: relabelled, repaired, without those they rejected.
 
-        `status` is "accepted" or "edited" where somebody decided, else "auto".
+        `status` is "accepted" or "edited" where somebody decided, else "auto". An object that gets
+        another concept gets a number behind those of that concept: the two still name it alone.
         """
-        left = []
+        left, objects = [], list(objects)
+        if not self.decisions:
+            return objects
+        numbers: dict[tuple[str, int, str], int] = {}
         for found in objects:
             verdict = self.verdict(key, found)
             if verdict.status != "rejected":
@@ -181,6 +185,7 @@ class Review:
                         found,
                         status=verdict.status,
                         concept=concept,
+                        instance=_instance(found, concept, objects, numbers),
                         category_id=self._category(concept, found),
                         segmentation=verdict.segmentation or found.segmentation,
                     )
@@ -207,6 +212,20 @@ class Review:
             if each.mask != mask:
                 verdict = _after(verdict, each)
         return None if verdict.status == "auto" else verdict.status
+
+
+def _instance(
+    found: Object,
+    concept: str,
+    objects: Sequence[Object],
+    numbers: dict[tuple[str, int, str], int],
+) -> int:
+    """The number of an object; one behind all others where it gets another concept."""
+    if concept == found.concept:
+        return found.instance
+    others = sum(name == concept for _, _, name in numbers)
+    last = max((each.instance for each in objects if each.concept == concept), default=-1)
+    return numbers.setdefault((found.concept, found.instance, concept), last + 1 + others)
 
 
 def _when(decision: Decision) -> tuple[str, str, int]:

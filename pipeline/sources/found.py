@@ -17,6 +17,7 @@ from ipseg.storage.tars import TAR_SUFFIXES
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.heif import heif_hint
 from ipseg.vision.images import IMAGE_SUFFIXES
+from ipseg.vision.video import is_video, video_hint
 from pipeline.sources.lists import LIST_SUFFIXES, read_list
 from pipeline.sources.parquet import Columns
 from pipeline.sources.tar import WITHOUT_SUFFIX
@@ -41,7 +42,15 @@ class Found:
         containers: (kind, name, address) of container files.
     """
 
-    def __init__(self, url: str, out: str) -> None:
+    def __init__(self, url: str, out: str, *, sequences: bool = False) -> None:
+        """Looks at nothing yet.
+
+        Args:
+            url: of the source.
+            out: run folder.
+            sequences: a row is a sequence, so a video file is one, too.
+        """
+        self._sequences = sequences
         self.ignored: Counter[str] = Counter()
         self.containers: list[tuple[ContainerKind, str, str]] = []
         self._suffixes: Counter[str] = Counter()  # of images
@@ -86,6 +95,8 @@ class Found:
                 yield {"key": name, "uri": address}
         elif kind == "images":
             self._suffixes[PurePosixPath(name).suffix] += 1
+            yield {"key": name, "uri": address, "version": version}
+        elif self._sequences and is_video(name):
             yield {"key": name, "uri": address, "version": version}
         elif kind is None:
             self.ignored[PurePosixPath(name).suffix.lower() or WITHOUT_SUFFIX] += 1
@@ -132,7 +143,8 @@ class Found:
             return f"an archive; its images are zip://**::{self._url}"
         if self.ignored:
             listed = ", ".join(f"{count:,} {what}" for what, count in self.ignored.most_common(5))
-            return f"only {listed}{heif_hint(self.ignored)}"
+            hint = video_hint(self.ignored) if self._sequences else ""
+            return f"only {listed}{heif_hint(self.ignored)}{hint}"
         return "the folder is empty" if is_folder(self._url) else "no file has such a name"
 
     def _drop_tables_of_tars(self) -> None:

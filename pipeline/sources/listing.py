@@ -29,6 +29,7 @@ ROWS_PER_SHARD = 4096
 MOST_SHARDS = 4096  # more would only make more files
 _CHUNK = 65_536
 _ORDER = [("key", "ascending"), ("uri", "ascending")]
+_DETAILS = ("crop", "frame_uris")  # what rows of the output do not have
 _HASH = "hash"  # first 64 bits of the key's hash; a shard is a range of them
 
 
@@ -146,6 +147,31 @@ def read_listed(out: str, shard: str, key: str) -> Row | None:
     except FileNotFoundError:
         return None
     return next(iter(from_table(table)), None)
+
+
+def read_details(out: str, shard: str) -> dict[str, Row]:
+    """Key -> `crop` and `frame_uris` of the rows of a shard, as they were listed.
+
+    Args:
+        out: run folder.
+        shard: id.
+
+    Returns:
+        Nothing where no row of the shard has either, as for rows of container files.
+
+    Raises:
+        OSError: the listing cannot be read.
+    """
+    try:
+        with open_input(_address(out, shard)) as handle:
+            file = pq.ParquetFile(handle)
+            wanted = [name for name in _DETAILS if name in file.schema_arrow.names]
+            if not wanted:
+                return {}
+            rows = from_table(file.read(["key", *wanted]))
+    except FileNotFoundError:
+        return {}
+    return {row["key"]: row for row in rows}
 
 
 def _address(out: str, shard: str) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from ipseg.rows import Row, is_failed
+from ipseg.vision.video import is_video
 
 
 def as_sequences(rows: Iterable[Row]) -> list[Row]:
@@ -15,16 +16,19 @@ def as_sequences(rows: Iterable[Row]) -> list[Row]:
 
     Args:
         rows: images (key, uri, maybe asks); the folder is all of a key but its last part. What an
-            image is asked for is asked of its frame. Failed rows stay as they are.
+            image is asked for is asked of its frame. A video file is a sequence by itself. Failed
+            rows stay as they are.
     """
     folders: dict[str, list[Row]] = {}
-    broken: list[Row] = []
+    others: list[Row] = []
     for row in rows:
         if is_failed(row):
-            broken.append(row)
+            others.append(row)
+        elif is_video(row["uri"]):
+            others.append({**row, "frame_uris": [row["uri"]]})
         else:
             folders.setdefault(sequence_of(row["key"]), []).append(row)
-    return [*broken, *(_sequence(key, frames) for key, frames in folders.items())]
+    return [*others, *(_sequence(key, frames) for key, frames in folders.items())]
 
 
 def sequence_of(key: str) -> str:

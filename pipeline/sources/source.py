@@ -112,12 +112,12 @@ def list_source(
             text); local path or any fsspec URL.
         out: run folder; what lies below it is no input.
         columns: for Parquet, tars and lists.
-        sequences: the images of each folder are one row, the frames of a sequence.
+        sequences: the images of each folder are one row, the frames of a sequence; so is a video.
 
     Raises:
         SourceError: it does not exist, holds nothing usable, or holds several kinds of things.
     """
-    found = Found(url, out)
+    found = Found(url, out, sequences=sequences)
     with Spool(("key", "uri", "version", "frame_uris", "carried")) as spool:
         images = map(with_valid_names, found.images(columns))
         spool.add(as_sequences(images) if sequences else images)

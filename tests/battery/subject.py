@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from scenes import Scenes
 
-from ipseg.bank import PromptsInMemory
+from ipseg.bank import Bank, PromptsInMemory
 from ipseg.columns import from_table, to_table
 from ipseg.config import Config, load_config
 from ipseg.errors import ConfigError
@@ -19,7 +19,7 @@ from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.metrics import Counts
 from ipseg.objects import Object
 from ipseg.prompts import find_prompts
-from ipseg.rows import Row, Step
+from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
@@ -35,6 +35,7 @@ _QUICK = {
     "features.dinov2.size": 112,
     "features.stable_diffusion.size": 128,
     "features.stable_diffusion.crop": 128,
+    "canvas.side": 112,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
@@ -42,7 +43,10 @@ _QUICK = {
     "detector.short_side": 96,
 }
 # What a sweep is made of beside another support: the first that a method has.
-_SWEPT = ("points.k=8", "persam.topk=2", "persense.idm.hybrid=true")
+_SWEPT = (
+    *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
+    *("semantic.threshold=3", "memory.frames=1"),
+)
 
 # How far the same work may differ, done in another batch or by another process.
 _LAST_DIGITS = 1e-5
@@ -120,6 +124,43 @@ class Subject:
     def usual(self) -> Found:
         """What it finds in all images, for all concepts."""
         return found(run_local(self.steps, self.images))
+
+    def found_of(self, *concepts: str) -> Found:
+        """What it finds in all images if these are all the concepts that there are.
+
+        For a method whose concepts do not compete that is what it usually finds of them.
+        """
+        if self.config.method.concepts_compete:
+            return found(run_local(self.steps_for(Only(self.bank, concepts)), self.images))
+        return {
+            name: {
+                **row,
+                "objects": [o for c in concepts for o in row["objects"] if o["concept"] == c],
+            }
+            for name, row in self.usual.items()
+        }
+
+
+@dataclass
+class Only(Bank):
+    """Some concepts of a bank."""
+
+    whole: Bank
+    concepts: Sequence[str]
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        return (*self.whole.identity, *self.concepts)
+
+    @property
+    def categories(self) -> dict[str, int]:
+        return {name: self.whole.categories[name] for name in self.concepts}
+
+    def features(self, concept: str) -> Arrays:
+        return self.whole.features(concept)
+
+    def failure(self, concept: str) -> str | None:
+        return self.whole.failure(concept)
 
 
 def _has(settings: Mapping[str, Any], path: str) -> bool:

@@ -17,6 +17,14 @@ def test_a_profile_passes_the_battery(profile, tiny_root, scenes, tmp_path, subt
     check_method(Subject(profile, tiny_root, scenes), tmp_path, subtests)
 
 
+@pytest.mark.parametrize("profile", ["classical", "dinov2", "ipseg-light"])
+def test_so_does_a_profile_that_looks_for_each_instance(
+    profile, tiny_root, scenes, tmp_path, subtests
+):
+    each = ("instances.mode=each", "instances.convincing=0", "instances.max_instances=4")
+    check_method(Subject(profile, tiny_root, scenes, each), tmp_path, subtests)
+
+
 def test_so_does_a_method_of_ones_own_and_of_sequences(tiny_root, scenes, tmp_path, subtests):
     check_method(Subject(OWN, tiny_root, scenes), tmp_path, subtests)
 

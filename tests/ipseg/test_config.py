@@ -261,3 +261,24 @@ def test_the_profiles_own_method_drops_nothing(caplog):
         same = load_config("classical", method="ipseg")
     assert same == load_config("classical")
     assert not caplog.records
+
+
+def test_labelling_starts_from_what_the_method_labels_with_and_benchmarks_do_not(tmp_path):
+    def mode(*given, labelling=True):
+        config = load_config(*given, labelling=labelling)
+        assert config.resolved["instances"]["mode"] == config.method.instances.mode
+        return config.method.instances.mode
+
+    assert mode("classical", labelling=False) == "one"
+    assert mode("classical") == mode("ipseg-light") == "each"
+    assert mode("classical", ["instances.mode=one"]) == "one", "what is said counts"
+    own = tmp_path / "own.yaml"
+    own.write_text("method: ipseg\nfeatures: {sift: {}}\nsegmenter: {kind: classical}\n")
+    assert mode(str(own)) == "each"
+    own.write_text(own.read_text() + "instances: {max_instances: 3}\n")
+    assert mode(str(own)) == "each"
+    own.write_text(own.read_text().replace("{max_instances", "{mode: one, max_instances"))
+    assert mode(str(own)) == "one"
+    assert "instances" not in load_config("persam", labelling=True).resolved
+    plain, each = load_config("classical"), load_config("classical", labelling=True)
+    assert plain.sha256 != each.sha256, "a run of the other mode is refused"

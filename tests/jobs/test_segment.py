@@ -2,6 +2,8 @@
 
 import pytest
 
+from ipseg.errors import ConfigError
+from jobs.commands.options import config_of
 from jobs.segment import print_run
 from pipeline.segment import Run
 
@@ -68,3 +70,26 @@ def test_sequences_are_called_so_and_many_concepts_are_cut(printed):
     assert lines[0].startswith("12 sequences in ")
     assert lines[1].startswith("no sequence is convincing for 'c00', 'c01',")
     assert lines[1].endswith("'c19' and 5 more")
+
+
+@pytest.mark.parametrize(
+    ("instances", "settings", "mode"),
+    [
+        (None, None, "each"),
+        ("one", None, "one"),
+        ("each", None, "each"),
+        (None, ["instances.mode=one"], "one"),
+        ("each", ["instances.mode=one"], "one"),
+    ],
+)
+def test_each_instance_is_looked_for_unless_told_otherwise(instances, settings, mode):
+    given = {"profile": "classical", "method": None, "support": None}
+    config = config_of({**given, "settings": settings, "instances": instances})
+    assert config.method.instances.mode == mode
+
+
+def test_a_method_without_instances_says_so():
+    given = {"profile": "persam", "method": None, "support": None, "settings": None}
+    assert config_of({**given, "instances": None}).method_name == "persam"
+    with pytest.raises(ConfigError, match="unknown setting 'instances'"):
+        config_of({**given, "instances": "each"})

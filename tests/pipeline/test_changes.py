@@ -81,6 +81,23 @@ def test_an_added_concept_costs_one_pass_of_each_encoder_an_image(painted, tiny_
     assert by_concept(after, "red") == by_concept(before, "red")
 
 
+def test_nothing_is_added_where_concepts_compete(painted, tiny_root):
+    quick = ("canvas.side=112", f"models.root={tiny_root}", "models.device=cpu")
+    config = load_config("sine-instances", quick)
+    _, before = painted.segment("run", config=config)
+    painted.prompt("a-green", colour="green")
+    with pytest.raises(ConfigError, match="without the prompts of a-green: its method 'sine'"):
+        painted.segment("run", config=config)
+    apart = load_config("sine-instances", [*quick, "asking.concepts=apart"])
+    (painted.root / "prompts/a-green.png").unlink()
+    (painted.root / "prompts/a-green.mask.png").unlink()
+    painted.segment("apart", config=apart)
+    painted.prompt("a-green", colour="green")
+    _, after = painted.segment("apart", config=apart)
+    assert set(after) == set(before)
+    assert any(by_concept(after, "a-green").values())
+
+
 def test_other_changes_of_the_prompts_are_refused(painted):
     painted.segment("run")
     painted.prompt("red", colour="blue")

@@ -8,10 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
+from typing import ClassVar
 
 from ipseg.bank import Bank
 from ipseg.errors import ConfigError
-from ipseg.features import Extractor
+from ipseg.features import Extractor, PlacingExtractor
+from ipseg.methods.ipseg.each import SegmentEach
+from ipseg.methods.ipseg.instances import Instances
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring
@@ -36,7 +39,10 @@ class IPSeg(Method):
         points: which cells become point prompts.
         refinement: how often a prompt is decoded.
         scoring: of masks.
+        instances: one object of a concept in an image, or each.
     """
+
+    labels_with: ClassVar[tuple[str, ...]] = ("instances.mode=each",)
 
     features: dict[str, Extractor]
     segmenter: Segmenter
@@ -45,6 +51,7 @@ class IPSeg(Method):
     points: PointSelection = field(default_factory=PointSelection)
     refinement: Refinement = field(default_factory=Refinement)
     scoring: Scoring = field(default_factory=Scoring)
+    instances: Instances = field(default_factory=Instances)
 
     def __post_init__(self) -> None:
         if not self.extractors:
@@ -84,13 +91,21 @@ class IPSeg(Method):
         return self.scoring.again(found)
 
     def image_steps(self, bank: Bank) -> list[Step]:
-        """See `Method.image_steps`; one mask for each concept."""
+        """See `Method.image_steps`; one mask for each concept, or one for each instance."""
         weights = {kind: each.weight for kind, each in self.extractors.items()}
         own = self.saliency if self.matching.saliency_weight > 0 else None
+        each, most = self.instances.mode == "each", self.instances.max_instances
+        extractors = {
+            kind: part.for_many(most) if each and isinstance(part, PlacingExtractor) else part
+            for kind, part in self.extractors.items()
+        }
+        shared = (self.segmenter, self.refinement, self.scoring)
         return [
-            Match(_unweighted(self.extractors), weights, self.matching, bank, own),
+            Match(_unweighted(extractors), weights, self.matching, bank, own, apart=each),
             SelectPoints(self.points),
-            Segment(self.segmenter, self.refinement, self.scoring, bank),
+            SegmentEach(*shared, self.instances, self.points, bank)
+            if each
+            else Segment(*shared, bank),
         ]
 
 

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from ipseg.bank import Bank, Entry
 from ipseg.features import Extractor
-from ipseg.features.similarity import Similarity
+from ipseg.features.similarity import FINER, Similarity
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
@@ -70,6 +70,7 @@ class Match(NetworkStep):
         matching: how maps are fused.
         bank: what to look for.
         saliency: of the image itself, where the fused map takes it in; else None.
+        apart: also say where the evidence lies, so that instances can be told apart.
     """
 
     extractors: dict[str, Extractor]
@@ -77,11 +78,16 @@ class Match(NetworkStep):
     matching: Matching
     bank: Bank
     saliency: Saliency | None = None
+    apart: bool = False
 
     name: ClassVar[str] = "match"
     requires: ClassVar[tuple[str, ...]] = ("image", "width", "height")
     provides: ClassVar[tuple[str, ...]] = ("similarity", "presence")
     uses: ClassVar[tuple[str, ...]] = ("asks",)
+
+    def __post_init__(self) -> None:
+        if self.apart:
+            self.provides = (*type(self).provides, *_APART)  # type: ignore[misc]
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `similarity` (P, gh, gw) and `presence` (P,) for the P concepts of each row."""
@@ -110,9 +116,23 @@ class Match(NetworkStep):
                     **row,
                     "similarity": self.matching.fuse(maps, weights, saliency),
                     "presence": (1.0 - absent).astype(np.float32),
+                    **(self._apart([each[index] for each in compared.values()], chosen)),
                 }
             )
         return done
+
+    def _apart(self, compared: Sequence[Similarity], chosen: list[int]) -> dict[str, Any]:
+        if not self.apart:
+            return {}
+        absent = np.prod([1.0 - each.local_presence()[chosen] for each in compared], axis=0)
+        placing = [each.placements for each in compared if each.placements is not None]
+        none = np.zeros((0, *(FINER * side for side in absent.shape[1:])), np.float32)
+        placements = [np.concatenate([none, *(each[c] for each in placing)]) for c in chosen]
+        found = ((1.0 - absent).astype(np.float32), placements)
+        return dict(zip(_APART, found, strict=True))
+
+
+_APART = ("local_presence", "placements")
 
 
 def _of_nothing(grid: tuple[int, int]) -> Similarity:

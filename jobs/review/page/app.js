@@ -24,7 +24,7 @@ class Review {
     this.names = NAMES;
     this.part = part;
     this.who = localStorage.getItem("ipseg-review-who") || about.who;
-    this.wanted = { concept: about.start.concept ?? "", order: about.start.order ?? "uncertain", status: "undecided", least: 0, most: 1, key: "" };
+    this.wanted = { concept: about.start.concept ?? "", order: about.start.order ?? "uncertain", status: "undecided", least: 0, most: 1, key: "", side: "" };
     this.take(about);
     part("run").textContent = about.run.split("/").filter(Boolean).at(-1) ?? about.run;
     part("run").title = about.run;
@@ -60,8 +60,8 @@ class Review {
 
   // How an item was drawn, where it was by lot: then its decision may calibrate scores.
   sampled() {
-    const { order, status, least, most, key } = this.wanted;
-    const fair = order === "random" && status === "undecided" && least <= 0 && most >= 1 && !key;
+    const { order, status, least, most, key, side } = this.wanted;
+    const fair = order === "random" && status === "undecided" && least <= 0 && most >= 1 && !key && !side;
     const objects = this.chosen().reduce((sum, each) => sum + each.objects, 0);
     return fair ? { sampled: { how: "random", p: 1 / objects } } : {};
   }
@@ -163,7 +163,7 @@ class Review {
 
   restart(changes = {}) {
     Object.assign(this.wanted, changes);
-    for (const name of ["concept", "order", "status", "least", "most", "key"]) part(name).value = this.wanted[name];
+    for (const name of ["concept", "order", "status", "least", "most", "key", "side"]) part(name).value = this.wanted[name];
     this.feed = new Feed({ ...this.wanted, who: this.who }, this.about.version);
     return this.show(0);
   }

@@ -16,8 +16,10 @@ export function listen(review) {
   fill("concept", ["", ...review.concepts.keys()], wanted.concept, concept);
   fill("order", review.about.orders, wanted.order, (name) => review.names[name]);
   fill("status", review.about.filters, wanted.status, (name) => review.names[name]);
+  fill("side", ["", ...review.about.sides], wanted.side, (name) => name || "all");
+  part("sides").hidden = !review.about.sides.length;
   part("who").value = review.who;
-  for (const name of ["concept", "order", "status", "least", "most", "key"]) {
+  for (const name of ["concept", "order", "status", "least", "most", "key", "side"]) {
     part(name).addEventListener("change", (event) => {
       event.target.blur();
       review.restart({ [name]: event.target.value });

@@ -17,7 +17,7 @@ from transformers import (
 )
 
 from ipseg.errors import ConfigError, WeightsError
-from ipseg.features.dinov2 import Dinov2, reference_positions
+from ipseg.features.dinov2 import Dinov2, reference_positions, use_reference_positions
 from ipseg.networks.models import Models
 from ipseg.vision.letterbox import letterbox
 
@@ -103,7 +103,7 @@ def test_transformers_interpolation_is_that_of_the_network(plain, images):
     torch.testing.assert_close(found, expected, atol=1e-5, rtol=0)
 
 
-def cubic(plane, cells, scale):
+def cubic(plane, cells, scales):
     """Bicubic with a = -0.75 along both axes of (g, g, c), samples at (i + 0.5) / scale - 0.5."""
 
     def weight(distance):
@@ -113,31 +113,50 @@ def cubic(plane, cells, scale):
         return np.where(d <= 1, near, np.where(d < 2, far, 0))
 
     grid = len(plane)
-    matrix = np.zeros((cells, grid))
-    for i in range(cells):
-        at = (i + 0.5) / scale - 0.5
-        for tap in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
-            matrix[i, min(max(tap, 0), grid - 1)] += weight(at - tap)
-    return np.einsum("ia,jb,abc->ijc", matrix, matrix, plane)
+    matrices = []
+    for count, scale in zip(cells, scales, strict=True):
+        matrix = np.zeros((count, grid))
+        for i in range(count):
+            at = (i + 0.5) / scale - 0.5
+            for tap in range(int(np.floor(at)) - 1, int(np.floor(at)) + 3):
+                matrix[i, min(max(tap, 0), grid - 1)] += weight(at - tap)
+        matrices.append(matrix)
+    return np.einsum("ia,jb,abc->ijc", *matrices, plane)
 
 
-@pytest.mark.parametrize("cells", [3, 8, 60])
+def released(grid, *cells):
+    """The table of a plane (g, g, c) for rows x columns, by the released rule."""
+    scales = [(count + 0.1) / len(grid) for count in cells]
+    return cubic(grid, cells, scales).reshape(cells[0] * cells[1], -1)
+
+
+@pytest.mark.parametrize("cells", [(3, 3), (8, 8), (60, 60), (4, 7), (7, 4), (5, 9)])
 def test_reference_positions_are_the_released_rule(plain, cells):
     table = load_file(plain / "model.safetensors")["embeddings.position_embeddings"]
     found = reference_positions(table, cells)
     grid = table[0, 1:].double().numpy().reshape(GRID, GRID, -1)
-    expected = cubic(grid, cells, (cells + 0.1) / GRID).reshape(cells * cells, -1)
+    expected = released(grid, *cells)
     np.testing.assert_allclose(found[0, 1:].numpy(), expected, atol=1e-5)
     assert torch.equal(found[:, 0], table[:, 0])
-    without_offset = cubic(grid, cells, cells / GRID).reshape(cells * cells, -1)
-    assert np.abs(expected - without_offset).max() > 1e-3
+    without_offset = cubic(grid, cells, [count / GRID for count in cells])
+    assert np.abs(expected - without_offset.reshape(expected.shape)).max() > 1e-3
+
+
+def test_positions_of_the_grid_that_was_trained_are_used_as_they_are(plain):
+    table = load_file(plain / "model.safetensors")["embeddings.position_embeddings"]
+    assert torch.equal(reference_positions(table, (GRID, GRID)), table)
+    network = Dinov2Model.from_pretrained(plain)
+    use_reference_positions(network)
+    tokens = network.embeddings(torch.zeros(1, 3, PATCH, PATCH * GRID * GRID))
+    wide = network.embeddings.interpolate_pos_encoding(tokens, PATCH, PATCH * GRID * GRID)
+    assert not torch.equal(wide, table), "as many cells in one row are another grid"
 
 
 def test_reference_interpolation_reaches_the_features(plain, images):
     network = Dinov2Model.from_pretrained(plain)
     table = network.embeddings.position_embeddings.detach()
     grid = table[0, 1:].double().numpy().reshape(GRID, GRID, -1)
-    stretched = torch.from_numpy(cubic(grid, 8, 8.1 / GRID)).float().reshape(1, 64, -1)
+    stretched = torch.from_numpy(released(grid, 8, 8)).float().reshape(1, 64, -1)
     positions = torch.cat([table[:, :1], stretched], 1)
     network.embeddings.interpolate_pos_encoding = lambda embeddings, height, width: positions
     expected = as_grid(last_block(network, images[0], PATCH * 8), 8)

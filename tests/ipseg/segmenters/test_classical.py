@@ -5,6 +5,7 @@ from skimage import data
 
 from ipseg.saliency.foreground import overlap
 from ipseg.segmenters.classical import ClassicalSegmenter
+from ipseg.segmenters.prompt import PointPrompt
 
 
 def disc(centre=(100, 80), radius=40, shape=(160, 240)):
@@ -107,3 +108,47 @@ def test_hard_cases_have_their_shapes_and_ranges(shape, labels):
             assert decoded.masks.shape == (2, *shape)
             assert np.isfinite(decoded.low_res_logits).all()
             assert ((decoded.predicted_iou >= 0) & (decoded.predicted_iou <= 1)).all()
+
+
+def prompt(x, *others, mask_input=None):
+    coords = points((x, 80), *((other, 80) for other in others), (10, 10))
+    labels = np.array([1] + [0] * (len(coords) - 1))
+    return PointPrompt(coords, labels, mask_input=mask_input)
+
+
+@pytest.mark.parametrize(("left", "right"), [(60, 180), (85, 145), (91, 149)])
+def test_objects_that_look_alike_are_parted_even_if_they_touch(left, right):
+    one, truth_left = disc(centre=(left, 80), radius=30)
+    other, truth_right = disc(centre=(right, 80), radius=30)
+    image = np.where(truth_right[..., None], other, one)
+    segmenter = ClassicalSegmenter()
+    prompts = [prompt(left, right), prompt(right, left)]
+    found = [answer(each) for each in segmenter.decode_apart(segmenter.encode([image])[0], prompts)]
+    assert overlap(found[0], truth_left) > 0.8
+    assert overlap(found[1], truth_right) > 0.8
+    assert (found[0] & found[1]).mean() < 0.001
+
+
+def test_each_of_several_has_its_own_quality_and_map():
+    image, truth = disc(centre=(60, 80), radius=30)
+    segmenter = ClassicalSegmenter()
+    embedding = segmenter.encode([image])[0]
+    maps = [np.zeros((16, 24), np.float32) for _ in range(2)]
+    maps[0][5:11, 3:9], maps[1][5:11, 16:20] = 5, 1
+    on, off = segmenter.decode_apart(
+        embedding, [prompt(60, 180, mask_input=maps[0]), prompt(180, 60, mask_input=maps[1])]
+    )
+    assert on.masks.shape == off.masks.shape == (1, *image.shape[:2])
+    assert overlap(on.masks[0], truth) > 0.8
+    assert on.predicted_iou[0] > off.predicted_iou[0]
+
+
+@pytest.mark.parametrize("shape", [(16, 16), (1, 1), (2, 300)])
+def test_hard_cases_can_be_parted_as_well(shape):
+    image = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
+    segmenter = ClassicalSegmenter(long_side=160)
+    corner = PointPrompt(points((0, 0)), np.array([1]))
+    for decoded in segmenter.decode_apart(segmenter.encode([image])[0], [corner, corner]):
+        assert decoded.masks.shape == (1, *shape)
+        assert 0 <= decoded.predicted_iou[0] <= 1
+        assert np.isfinite(decoded.low_res_logits).all()

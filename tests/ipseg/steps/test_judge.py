@@ -59,11 +59,14 @@ def counts(metric):
 
 def test_a_metric_says_what_was_asked_and_what_was_found():
     found = [
-        Object.of("cup", 1, box(slice(10, 15)), 0.25, predicted_iou=0.5),
+        Object.of("cup", 1, box(slice(10, 15)), 0.375, predicted_iou=0.5),
         Object.of("cup", 1, box(slice(15, 22)), 0.75, predicted_iou=0.625, instance=1),
+        Object.of("cup", 1, box(slice(23, 24)), 0.25, predicted_iou=1.0, instance=2),
     ]
     (metric,) = judged(row(found, [ask("cup", box(slice(10, 20)))]))
-    assert counts(metric) == [100, 120, 100, 120], "all objects of the concept together"
+    assert counts(metric) == [100, 120, 100, 120], (
+        "all objects of the concept together, but one that is weak beside the best"
+    )
     assert (metric["score"], metric["predicted_iou"]) == (0.75, 0.625), "of the best one"
     assert metric["pixels"] == HEIGHT * WIDTH
     assert {n: metric[n] for n in ("concept", "episode", "fold", "class_id", "variant")} == {

@@ -12,7 +12,14 @@ from ipseg.components import COUNTERS, FEATURES, SALIENCY, SEGMENTERS, load_clas
 from ipseg.errors import OutputError
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement
-from ipseg.weights.architectures import CORNET_FILE, FOLDERS, SAM_FILES, SAM_FOLDERS, networks
+from ipseg.weights.architectures import (
+    CORNET_FILE,
+    FOLDERS,
+    SAM_FILES,
+    SAM_FOLDERS,
+    SINE_FILE,
+    networks,
+)
 from ipseg.weights.catalogue import CATALOGUE
 from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
@@ -58,7 +65,9 @@ def test_a_read_only_folder_is_one_error(tmp_path):
         write_tiny(tmp_path / "file" / "tiny")
 
 
-@pytest.mark.parametrize("name", [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, *COUNTER_FILES])
+@pytest.mark.parametrize(
+    "name", [*FOLDERS, *SAM_FOLDERS, *SAM_FILES, CORNET_FILE, SINE_FILE, *COUNTER_FILES]
+)
 def test_tiny_and_published_networks_have_the_same_form(name):
     """The same class, and tensors of as many axes under the same names, block by block."""
     with torch.device("meta"):
@@ -84,6 +93,7 @@ def test_tiny_and_published_networks_have_the_same_form(name):
         ("sam_vit_h_4b8939.pth", "", 641.091),
         (CORNET_FILE, "", 28.398),
         ("IDEA-Research/grounding-dino-tiny", "", 172.251),
+        (SINE_FILE, "", 18.777),  # the neck 852,992, the M-Former 17,924,228
     ],
 )
 def test_published_networks_have_as_many_parameters_as_published(name, part, millions):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import io
 import json
 import re
 import shutil
@@ -106,12 +108,22 @@ def test_every_instance_is_drawn_and_counted(report, maker):
     assert "× 4" in page.sections["Highest scores"]
 
 
-def test_a_sequence_has_its_first_and_a_middle_frame(report, maker, tmp_path):
+def test_a_sequence_plays_beside_its_first_frame(report, maker, tmp_path):
     rows = [maker.sequence(str(tmp_path / "run"))]
     page = report(rows, ["cat"], row_is="sequence")
     tiles = page.sections["Highest scores"]
-    assert re.findall(r'class="what">([^<]*)<', tiles) == ["frame 0", "frame 5"]
-    assert len(page.images("Highest scores")) == 2
+    assert re.findall(r'class="what">([^<]*)<', tiles) == ["frame 0", "frames 0 to 8"]
+    (still,) = page.images("Highest scores")
+    (encoded,) = re.findall(r'src="data:image/webp;base64,([^"]+)"', tiles)
+    film = PIL.Image.open(io.BytesIO(base64.b64decode(encoded)))
+    assert film.n_frames == 3, "equal ones that follow each other are one"
+    film.seek(0)
+    assert film.size == still.shape[1::-1]
+    first = np.asarray(film.convert("RGB")).astype(int)
+    assert np.abs(first - still).mean() < 8
+    film.seek(1)
+    bare = np.asarray(film.convert("RGB")).astype(int)
+    assert np.abs(bare - first).max() > 40, "nothing is drawn in the third frame"
     assert "9 frames, 2 instances" in tiles
     assert "× 2" in tiles
     assert "in 1 sequence</h1>" in page.html

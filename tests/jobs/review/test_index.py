@@ -8,8 +8,10 @@ import pytest
 from ipseg.errors import OutputError
 from ipseg.scores.calibrator import Calibrator
 from jobs.review.index import read_index
-from jobs.review.offers import middles
+from jobs.review.offers import Offers, Wanted, middles
 from jobs.review.rows import Rows, crop_of
+from jobs.review.state import State
+from pipeline.export.splits import Splits
 from pipeline.labels.calibration import SCORES, Calibration, Fitted
 from pipeline.runfolder.manifest import Manifest
 from pipeline.sources.listing import Spool
@@ -43,6 +45,21 @@ def test_a_key_that_was_written_twice_comes_once(made):
 def test_a_concept_that_the_manifest_lacks_is_there_all_the_same(made):
     out = made.write("more", [made.row("a", [made.found("bowl", 0.5)])], ["cup"])
     assert read_index(out).concepts == ("cup", "bowl")
+
+
+def test_sides_of_a_split_are_those_of_an_export(made):
+    out = made.cups_and_hats("sides")
+    splits = Splits.parse("train=0.5,val=0.5")
+    index = read_index(out, splits)
+    for image, key in enumerate(index.keys.to_pylist()):
+        assert index.sides[index.side[image]] == splits.side(key, {})
+    offers = Offers(index, State(index, Rows(index)), {})
+    val = offers.fitting(Wanted(side="val"))
+    assert 0 < val.sum() < len(index)
+    assert not (val & offers.fitting(Wanted(side="train"))).any()
+    assert read_index(out).sides == ()
+    with pytest.raises(OutputError, match="no column 'nowhere'"):
+        read_index(out, Splits.parse(None, column="nowhere"))
 
 
 def test_no_run_says_so(tmp_path):

@@ -44,6 +44,14 @@ def test_names_that_differ_in_zeros_alone_have_one_order_however_they_were_liste
         assert frames(row) == names
 
 
+def test_a_video_is_a_sequence_by_itself():
+    rows = {row["key"]: row for row in as_sequences(map(image, ["v/1.jpg", "v/a.mp4", "v/2.jpg"]))}
+    assert {key: frames(row) for key, row in rows.items()} == {
+        "v": ["v/1.jpg", "v/2.jpg"],
+        "v/a.mp4": ["v/a.mp4"],
+    }
+
+
 @given(st.lists(st.text(st.sampled_from("a1²٣0.-"), min_size=1), unique=True, min_size=1))
 def test_any_names_can_be_ordered_and_none_is_lost(names):
     (row,) = as_sequences(image(f"v/{name}") for name in names)

@@ -1,0 +1,109 @@
+"""Video files as sequences of frames, where the package av (FFmpeg) is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from ipseg.errors import ImageError
+from ipseg.rows import Image
+from ipseg.storage.files import open_input
+from ipseg.vision.images import ImageLimits
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+
+_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
+VIDEO_SUFFIXES: frozenset[str] = _SUFFIXES if find_spec("av") else frozenset()
+
+
+def is_video(name: str) -> bool:
+    """Whether a file is read as a video, by its suffix; none is where av is not installed."""
+    return PurePosixPath(name).suffix.lower() in VIDEO_SUFFIXES
+
+
+def video_hint(left_out: Iterable[str]) -> str:
+    """How files of these suffixes can be read, if they are videos and nothing here reads them."""
+    if VIDEO_SUFFIXES or not _SUFFIXES.intersection(left_out):
+        return ""
+    return "; for videos: pip install 'ipseg[video]'"
+
+
+class VideoFrames(Sequence[Image]):
+    """The frames of a video file, upright, each decoded when it is asked for.
+
+    Going forward decodes each frame once; going back begins again at the start. One frame is held,
+    so a long video takes no more memory than a short one.
+    """
+
+    def __init__(self, uri: str, limits: ImageLimits) -> None:
+        """Counts the frames, without decoding them.
+
+        Args:
+            uri: path or fsspec URL of the file.
+            limits: of the frames.
+
+        Raises:
+            ImageError: it is no video; names the file.
+            OSError: it cannot be read.
+        """
+        self.uri, self._limits = uri, limits
+        with self._opened() as video:
+            packets = video.demux(video.streams.video[0])
+            self._length = sum(packet.size > 0 for packet in packets)
+        self._frames: Iterator[Image] = iter(())
+        self._index = len(self)  # of the frame that is held; at first before them all
+        self._image: Image | None = None
+
+    @property
+    def uris(self) -> tuple[str, ...]:
+        """A name for each frame: URI#frame=INDEX."""
+        return tuple(f"{self.uri}#frame={index}" for index in range(len(self)))
+
+    def __len__(self) -> int:
+        return self._length
+
+    def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            IndexError: there are not so many frames.
+            ImageError: it cannot be decoded, or is out of limits; names the file.
+            OSError: the file cannot be read.
+        """
+        if not 0 <= index < len(self):
+            raise IndexError(f"{self.uri} has {len(self)} frames, not {index + 1}")
+        if index < self._index:
+            self._frames, self._index = self._decoded(), -1
+        while self._index < index:
+            self._image = next(self._frames, None)
+            self._index += 1
+        if self._image is None:
+            self._index = len(self)
+            raise ImageError(f"{self.uri} ends before frame {index} of {len(self)}: it is damaged")
+        return self._image
+
+    def _decoded(self) -> Iterator[Image]:
+        with self._opened() as video:
+            for frame in video.decode(video.streams.video[0]):
+                self._limits.check(frame.width, frame.height)
+                # Counter-clockwise, in degrees: phones store how they were held.
+                turns = round(frame.rotation / 90) % 4
+                yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+    @contextmanager
+    def _opened(self) -> Iterator[InputContainer]:
+        import av
+
+        try:
+            with open_input(self.uri) as file, av.open(file, "r") as video:
+                if not video.streams.video:
+                    raise ImageError(f"{self.uri} has no video in it, only sound")
+                yield video
+        except av.FFmpegError as error:
+            raise ImageError(f"{self.uri} is no video, or damaged: {error.strerror}") from error

@@ -1,0 +1,219 @@
+"""`ipseg bench --instances`: how many instances are found, and how many of those are there."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import skimage.data
+from pycocotools.coco import COCO
+from pycocotools.cocoeval import COCOeval
+from rich.console import Console
+from rich.table import Table
+from scipy import ndimage
+from skimage.filters import sobel
+from skimage.segmentation import watershed
+
+import ipseg
+from ipseg.inputs import Prompt
+from ipseg.metrics.instances import Detections, matched
+from ipseg.objects import Object
+from ipseg.rows import Image, Mask
+from ipseg.vision.masks import encode_rle, rle_area
+from jobs.demo.copies import MOST_COPIES, Copies, copies, demo_prompts
+from jobs.output import write_file
+
+MODES = ("one", "each")
+THRESHOLD = 0.5  # of a score, at which recall and precision are given
+COINS = 24
+_PROMPT_COIN = 9  # in the order of the labels; from the middle of the photo
+_SMALLEST_COIN = 300  # pixels
+_MARGIN = 8  # pixels around the coin of the prompt
+
+
+@dataclass(frozen=True)
+class Quality:
+    """Of one setting on one collection.
+
+    Attributes:
+        instances: that are there.
+        found: objects with any score.
+        ap: average precision of COCO over IoU 0.5 to 0.95.
+        ap50: at IoU 0.5.
+        recall: at the score 0.5; a mask counts from IoU 0.5 on, each instance once.
+        precision: of the same masks.
+        best_threshold: score with the highest F1.
+        best_recall: at it.
+        best_precision: at it.
+        seconds: for an image.
+    """
+
+    instances: int
+    found: int
+    ap: float
+    ap50: float
+    recall: float
+    precision: float
+    best_threshold: float
+    best_recall: float
+    best_precision: float
+    seconds: float
+
+
+def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
+    """Looks for every concept of the model in every image, and compares instance by instance."""
+    started = time.perf_counter()
+    results = list(model.segment([each.image for each in collection]))
+    seconds = (time.perf_counter() - started) / len(collection)
+    detections = Detections()
+    pairs = []
+    for number, (each, result) in enumerate(zip(collection, results, strict=True), start=1):
+        for concept in result.concepts:
+            objects = [found for found in result.objects if found.concept == concept]
+            truth = [encode_rle(mask) for mask in each.instances.get(concept, ())]
+            scores = [found.score for found in objects]
+            hits = matched(scores, [found.segmentation for found in objects], truth)
+            detections.add(scores, hits, len(truth))
+            pairs.append((number, each.image.shape[:2], concept, objects, truth))
+    ap, ap50 = coco_ap(pairs)
+    best = detections.best()
+    at_half = detections.at(THRESHOLD)
+    return Quality(detections.instances, len(detections.scores), ap, ap50, *at_half, *best, seconds)
+
+
+def coco_ap(
+    pairs: Iterable[tuple[int, tuple[int, int], str, Sequence[Object], Sequence[Any]]],
+) -> tuple[float, float]:
+    """AP and AP50 of masks by pycocotools: (image, its size, concept, objects, ground truth)."""
+    images, annotations, results = {}, [], []
+    categories: dict[str, int] = {}
+    for image, (height, width), concept, objects, truth in pairs:
+        images[image] = {"id": image, "height": height, "width": width}
+        of = {"image_id": image, "category_id": categories.setdefault(concept, len(categories) + 1)}
+        annotations += [
+            {**of, "id": 0, "iscrowd": 0, "segmentation": m, "area": float(rle_area(m))}
+            for m in truth
+        ]
+        results += [{**of, "segmentation": o.segmentation, "score": o.score} for o in objects]
+    for number, each in enumerate(annotations, start=1):
+        each["id"] = number
+    truth_set = COCO()
+    truth_set.dataset = {
+        "images": list(images.values()),
+        "annotations": annotations,
+        "categories": [{"id": n, "name": name} for name, n in categories.items()],
+    }
+    with contextlib.redirect_stdout(io.StringIO()):
+        truth_set.createIndex()
+        if not results:
+            return 0.0, 0.0
+        evaluation = COCOeval(truth_set, truth_set.loadRes(results), "segm")
+        evaluation.evaluate()
+        evaluation.accumulate()
+        evaluation.summarize()
+    return float(evaluation.stats[0]), float(evaluation.stats[1])
+
+
+def run_instances(
+    profile: str,
+    settings: Sequence[str],
+    *,
+    images: int,
+    seed: int,
+    as_json: bool,
+    out: Path | None,
+) -> None:
+    """Measures both settings on generated images, and the second one on the photo of coins.
+
+    Args:
+        profile: name or file.
+        settings: "section.key=value" each; `instances.mode` is set here.
+        images: generated, with 1 to 6 copies of an object each.
+        seed: of the images.
+        as_json: print JSON instead of tables.
+        out: file for the JSON; None for no file.
+
+    Raises:
+        ConfigError: the method has no `instances`, or a setting is wrong.
+        OutputError: `out` cannot be written.
+    """
+    collection = list(copies(images, seed=seed))
+    found: dict[str, Any] = {}
+    for mode in MODES:
+        model = ipseg.load(profile, [*settings, f"instances.mode={mode}"])
+        model.set_prompts(demo_prompts())
+        found[mode] = asdict(measure(model, collection))
+    right, false = find_coins(model)
+    data = {
+        **{"profile": profile, "images": images, "seed": seed},
+        "touching": sum(each.touching for each in collection),
+        **{"copies": found, "coins": {"of": COINS, "found": right, "false": false}},
+    }
+    text = json.dumps(data, indent=1)
+    if out is not None:
+        write_file(out, f"{text}\n".encode())
+    if as_json:
+        print(text)  # noqa: T201
+        return
+    _print(data)
+
+
+def _print(data: dict[str, Any]) -> None:
+    console = Console(highlight=False)
+    table = Table("", *(f"instances.mode={mode}" for mode in MODES))
+    for field in fields(Quality):
+        values = (data["copies"][mode][field.name] for mode in MODES)
+        texts = [str(v) if isinstance(v, int) else f"{v:.3f}" for v in values]
+        table.add_row(field.name.replace("_", " "), *texts)
+    console.print(
+        f"profile '{data['profile']}': {data['images']} generated images with 1 to {MOST_COPIES} "
+        f"copies of an object, {data['touching']} of them touching another",
+        soft_wrap=True,
+    )
+    console.print(table)
+    coins = data["coins"]
+    console.print(f"photo of {coins['of']} coins: {coins['found']} found, {coins['false']} false")
+
+
+def find_coins(model: ipseg.Model) -> tuple[int, int]:
+    """Coins found from one of them, and objects that are none, whatever their score."""
+    image, masks = coins()
+    model.set_prompts({"coin": coin_prompt(image, masks[_PROMPT_COIN])})
+    objects = model.segment(image).objects
+    truth = [encode_rle(mask) for mask in masks]
+    hits = matched([o.score for o in objects], [o.segmentation for o in objects], truth)
+    return int(hits.sum()), int((~hits).sum())
+
+
+def coins() -> tuple[Image, list[Mask]]:
+    """The photo of 24 coins in scikit-image, (H, W, 3) uint8, and the mask of each of them.
+
+    The masks are found by a watershed of its edges from what is surely dark and surely bright,
+    which works for this photo and few others.
+    """
+    grey = skimage.data.coins()
+    markers = np.where(grey < 30, 1, np.where(grey > 150, 2, 0))
+    regions = watershed(sobel(grey), markers) == 2
+    labels, count = ndimage.label(ndimage.binary_fill_holes(regions))
+    masks = [labels == number for number in range(1, count + 1)]
+    masks = [mask for mask in masks if mask.sum() >= _SMALLEST_COIN]
+    if len(masks) != COINS:
+        raise AssertionError(f"the photo of coins gave {len(masks)} masks")
+    return np.dstack([grey] * 3), masks
+
+
+def coin_prompt(image: Image, mask: Mask) -> Prompt:
+    """One coin with some of what is around it."""
+    rows, columns = np.nonzero(mask)
+    part = (
+        slice(max(0, int(rows.min()) - _MARGIN), int(rows.max()) + 1 + _MARGIN),
+        slice(max(0, int(columns.min()) - _MARGIN), int(columns.max()) + 1 + _MARGIN),
+    )
+    return Prompt(np.ascontiguousarray(image[part]), mask=np.ascontiguousarray(mask[part]))

@@ -1,0 +1,1 @@
+"""Labels of a run as data sets that other people's tools load."""

@@ -1,0 +1,113 @@
+"""Video files as sequences of frames."""
+
+import av
+import numpy as np
+import pytest
+
+from ipseg.errors import ImageError
+from ipseg.steps.decode import Frames, OpenFrames, open_frames
+from ipseg.vision.images import ImageLimits, encode_png
+from ipseg.vision.video import VideoFrames, is_video, video_hint
+
+SIZE = (48, 64)  # rows, columns
+COUNT = 30
+LIMITS = ImageLimits()
+# Of an mp4: as it is, and turned by 90 degrees clockwise; 16.16 and 2.30 fixed point.
+_UPRIGHT = np.array([[1 << 16, 0, 0], [0, 1 << 16, 0], [0, 0, 1 << 30]], ">i4").tobytes()
+_TURNED = np.array([[0, 1 << 16, 0], [-(1 << 16), 0, 0], [0, 0, 1 << 30]], ">i4").tobytes()
+
+
+def scene(index):
+    """A bright bar that goes to the right, by a pixel a frame, in the upper half."""
+    image = np.full((*SIZE, 3), 40, np.uint8)
+    image[: SIZE[0] // 2, index : index + 16] = (230, 60, 40)
+    return image
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    path = tmp_path_factory.mktemp("video") / "clip.mp4"
+    with av.open(path, "w") as video:
+        stream = video.add_stream("mpeg4", rate=10)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
+        for index in range(COUNT):
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(scene(index), format="rgb24")))
+        video.mux(stream.encode(None))
+    return path
+
+
+def close(image, expected):
+    return np.abs(image.astype(int) - expected).mean() < 6
+
+
+def test_frames_are_what_was_filmed_in_any_order(clip):
+    frames = VideoFrames(str(clip), LIMITS)
+    assert len(frames) == COUNT
+    for index in (0, 1, 5, 29, 3, 3, 0):
+        assert frames[index].shape == (*SIZE, 3)
+        assert frames[index].dtype == np.uint8
+        assert close(frames[index], scene(index)), index
+    assert not close(frames[0], scene(25))
+    assert sum(1 for _ in frames) == COUNT
+    assert frames.uris[7] == f"{clip}#frame=7"
+    for wrong in (COUNT, -1):
+        with pytest.raises(IndexError, match=f"has {COUNT} frames"):
+            frames[wrong]
+
+
+def test_going_forward_decodes_each_frame_once(clip, monkeypatch):
+    frames = VideoFrames(str(clip), LIMITS)
+    begun = []
+    decoded = VideoFrames._decoded
+    monkeypatch.setattr(VideoFrames, "_decoded", lambda self: begun.append(1) or decoded(self))
+    for index in range(COUNT):
+        frames[index]
+    assert begun == [1]
+    frames[3]
+    assert begun == [1, 1]
+
+
+def test_what_was_filmed_with_the_phone_on_its_side_is_upright(clip, tmp_path):
+    data = clip.read_bytes()
+    place = data.index(_UPRIGHT, data.index(b"tkhd"))
+    turned = tmp_path / "turned.mp4"
+    turned.write_bytes(data[:place] + _TURNED + data[place + len(_TURNED) :])
+    frames = VideoFrames(str(turned), LIMITS)
+    assert frames[4].shape == (SIZE[1], SIZE[0], 3)
+    assert close(frames[4], np.rot90(scene(4), -1)), "by 90 degrees clockwise"
+
+
+def test_a_row_is_a_folder_or_a_video(clip, tmp_path):
+    assert isinstance(open_frames([str(clip)], LIMITS), VideoFrames)
+    assert isinstance(open_frames([str(clip), str(clip)], LIMITS), Frames)
+    (tmp_path / "0.png").write_bytes(encode_png(scene(0)))
+    rows = OpenFrames()([{"frame_uris": [str(clip)]}, {"frame_uris": [f"{tmp_path}/0.png"]}])
+    assert [(row["width"], row["height"]) for row in rows] == [(64, 48)] * 2
+
+
+def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
+    (tmp_path / "text.mp4").write_text("no video")
+    with pytest.raises(ImageError, match=r"text\.mp4 is no video, or damaged"):
+        VideoFrames(f"{tmp_path}/text.mp4", LIMITS)
+    with pytest.raises(FileNotFoundError):
+        VideoFrames(f"{tmp_path}/gone.mp4", LIMITS)
+    with pytest.raises(ImageError, match=r"below images\.min_side"):
+        VideoFrames(str(clip), ImageLimits(min_side=60))[0]
+    with av.open(tmp_path / "sound.mkv", "w") as sound:
+        stream = sound.add_stream("pcm_s16le", rate=8000)
+        noise = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), layout="mono")
+        noise.rate = 8000
+        sound.mux(stream.encode(noise))
+    with pytest.raises(ImageError, match="has no video in it"):
+        VideoFrames(f"{tmp_path}/sound.mkv", LIMITS)
+
+
+def test_suffixes_decide(monkeypatch):
+    assert is_video("a/B.MP4")
+    assert not is_video("a/b.png")
+    assert video_hint({".mp4": 1}) == ""
+    monkeypatch.setattr("ipseg.vision.video.VIDEO_SUFFIXES", frozenset())
+    assert not is_video("a/b.mp4")
+    assert "ipseg[video]" in video_hint({".mp4": 1})
+    assert video_hint({".txt": 1}) == ""
