@@ -161,6 +161,24 @@ def best_confidence(objects: Iterable[Object]) -> float:
 NOTABLE_SHARE, NOTABLE_SCORE = 0.5, 0.1
 
 
+def without_weak(objects: Iterable[Object]) -> list[Object]:
+    """Objects with at least half of the best score of their concept in their frame.
+
+    Methods that look for instances keep weak ones too, so that a threshold can be chosen later.
+    What people accepted is not weak.
+    """
+    listed = list(objects)
+    best: dict[tuple[str, int], float] = {}
+    for each in listed:
+        place = (each.concept, each.frame)
+        best[place] = max(each.score, best.get(place, each.score))
+    return [
+        each
+        for each in listed
+        if each.status != "auto" or each.score >= NOTABLE_SHARE * best[each.concept, each.frame]
+    ]
+
+
 def highest(scores: Mapping[str, float]) -> str | None:
     """The concept with the highest score, the last by name among equals; None if there is none."""
     return max(scores, key=lambda concept: (scores[concept], concept), default=None)

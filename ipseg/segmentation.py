@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.errors import ImageError
-from ipseg.objects import Object, best_scores, notable
+from ipseg.objects import Object, best_scores, notable, without_weak
 from ipseg.rows import Image, Mask
 from ipseg.steps.decode import Frames
 from ipseg.vision.images import encode_png, thumbnail
@@ -87,14 +87,15 @@ class Segmentation:
         """(H, W, 3) uint8: the image with masks, points and scores drawn on it.
 
         Args:
-            min_score: objects below are left out; None leaves out concepts far from the best.
+            min_score: objects below are left out; None leaves out concepts far from the best, and
+                weak objects of the others.
             frame: of a sequence.
         """
         kept = notable(self.scores, min_score)
+        here = self.of_frame(frame)
+        strong = without_weak(here) if min_score is None else here
         objects = [
-            each
-            for each in self.of_frame(frame)
-            if each.concept in kept and (min_score is None or each.score >= min_score)
+            each for each in strong if each.concept in kept and each.score >= (min_score or 0)
         ]
         drawn = [
             Drawn(

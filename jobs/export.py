@@ -73,6 +73,9 @@ def _lines(tally: Tally) -> list[str]:
         lines.append(f"{counted(tally.failed, 'row')} of the run failed, and are in no side")
     if tally.vanished:
         lines.append(f"{counted(tally.vanished, 'object')} lost all pixels to surer ones")
+    if tally.undecided:
+        undecided = counted(tally.undecided, "object")
+        lines.append(f"{undecided} that nobody decided about left out, where people did decide")
     if tally.encoded_again:
         lines.append(f"{counted(tally.encoded_again, 'image')} turned, cropped or converted")
     return lines

@@ -13,7 +13,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ipseg.errors import ImageError, OutputError, SourceError, StorageError
-from ipseg.objects import Object, best_scores, notable
+from ipseg.objects import Object, best_scores, notable, without_weak
 from ipseg.rows import Image
 from ipseg.vision.images import ImageLimits, encode_png
 from ipseg.vision.overlay import Drawn, Tile, colour_of, draw, grid
@@ -166,10 +166,9 @@ def _seen(run: str, place: Place, limits: ImageLimits, drawing: Drawing) -> Seen
     ]
     kept = notable(best_scores(objects), drawing.min_score)
     here = [each for each in objects if each.frame == drawing.frame]
+    strong = without_weak(here) if drawing.min_score is None else here
     there = [
-        each
-        for each in here
-        if each.concept in kept and (drawing.min_score is None or each.score >= drawing.min_score)
+        each for each in strong if each.concept in kept and each.score >= (drawing.min_score or 0)
     ]
     drawn_ones = {each.concept for each in there}
     left = best_scores(each for each in here if each.concept not in drawn_ones)

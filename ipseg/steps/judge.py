@@ -14,7 +14,7 @@ from ipseg.benchmarks.ground_truth import LabelMaps, file_of, ground_truth_at
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
-from ipseg.objects import NOTABLE_SHARE, Object
+from ipseg.objects import Object, without_weak
 from ipseg.rows import Mask, Row, Step
 
 
@@ -59,19 +59,14 @@ class Judge(Step):
         return metrics
 
     def _masks(self, objects: Sequence[Object], row: Row) -> dict[tuple[str, int], Mask]:
-        """(concept, frame) -> mask of all its objects that are notable beside the best one.
-
-        What a method keeps of weak repeats, so that a threshold can be chosen later, is no part.
-        """
+        """(concept, frame) -> mask of all its objects but the weak ones."""
         masks: dict[tuple[str, int], Mask] = {}
         scores: dict[tuple[str, int], float] = {}
-        for each in objects:
-            scores[_place(each)] = max(scores.get(_place(each), 0.0), each.score)
-        for each in objects:
+        for each in without_weak(objects):
             place = _place(each)
-            if each.score >= NOTABLE_SHARE * scores[place]:
-                known = masks.get(place)
-                masks[place] = each.mask if known is None else known | each.mask
+            scores[place] = max(scores.get(place, 0.0), each.score)
+            known = masks.get(place)
+            masks[place] = each.mask if known is None else known | each.mask
         if self.protocol.assign != "argmax":
             return masks
         frames = dict.fromkeys(frame for _, frame in masks)

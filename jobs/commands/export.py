@@ -127,8 +127,8 @@ def export(
     from pipeline.export.writer import Options
     from pipeline.labels.selection import select
 
-    if (to is None) != dry_run:
-        raise ConfigError("give either --to FOLDER or --dry-run")
+    if to is None and not dry_run:
+        raise ConfigError("give --to FOLDER, or --dry-run to see what would be in it")
     if min_score is not None and threshold is not None:
         raise ConfigError("--min-score and --threshold exclude each other")
     run = run.rstrip("/")
@@ -154,7 +154,7 @@ def export(
             per_file=per_file,
         ),
     )
-    done = preview(request) if to is None else export(request, to)
+    done = preview(request) if dry_run or to is None else export(request, to)
     print_export(done, as_json=json)
     if done.tally.left_out:
         raise typer.Exit(3)

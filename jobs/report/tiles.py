@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from ipseg.objects import Object, best_scores, highest, notable
+from ipseg.objects import Object, best_scores, highest, notable, without_weak
 from ipseg.rows import Image
 from ipseg.vision.images import thumbnail
 from ipseg.vision.overlay import Colour, draw
@@ -46,7 +46,7 @@ def row_tile(
         is good, and its `iou` (each or None), and its `instances`; those of a sequence each once,
         whatever its frames.
     """
-    objects = review.apply(row["key"], map(Object.from_record, row["objects"]))
+    objects = without_weak(review.apply(row["key"], map(Object.from_record, row["objects"])))
     scores = best_scores(objects)
     ious = ious_of(row["metrics"])
     present = [concept for concept, iou in ious.items() if iou is not None]

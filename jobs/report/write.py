@@ -89,7 +89,9 @@ def _of_run(manifest: Manifest, since: str | None) -> str:
         calibration = None  # of scores that were changed since
     found = survey(out, reviews[out])
     new = (each.new_concepts(about["concepts"]) for each in reviews.values())
-    names = dict.fromkeys([*about["concepts"], *chain.from_iterable(new)])
+    earlier = Manifest.read(since) if since is not None else None
+    before = earlier.about["concepts"] if earlier is not None else ()
+    names = dict.fromkeys([*about["concepts"], *before, *chain.from_iterable(new)])
     colours = {name: colour_of(index) for index, name in enumerate(names)}
     looked_for = {name: colours[name] for name in about["concepts"]}
     limits = ImageLimits(**about["config"]["images"])

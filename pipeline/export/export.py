@@ -15,10 +15,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow.parquet as pq
-
-from ipseg.errors import ConfigError
-from ipseg.storage.files import info, is_local, open_input, write_whole
+from ipseg.errors import ConfigError, OutputError
+from ipseg.storage.files import info, is_local, write_whole
 from ipseg.vision.images import ImageLimits
 from pipeline.export.ahead import made_ahead
 from pipeline.export.card import write_card
@@ -35,7 +33,7 @@ from pipeline.labels.categories import categories
 from pipeline.labels.review import Review
 from pipeline.labels.selection import LabelledRow, read_labels
 from pipeline.runfolder.manifest import Manifest
-from pipeline.runfolder.parts import part_files
+from pipeline.runfolder.parts import column_names, count_rows, part_files
 
 log = logging.getLogger("ipseg")
 
@@ -83,6 +81,7 @@ def export(request: Request, to: str) -> Exported:
     """
     to, writer = to.rstrip("/"), request.writer
     manifest = request.checked()
+    _check_place(to, request.out)
     source = _Source(request, manifest)
     ids = Ids.read(to, request.format)
     make_room(to, writer)
@@ -123,7 +122,8 @@ class _Source:
         self._limits = ImageLimits(**manifest.about["config"]["images"])
         # Reading the beginning of a local file takes less time than handing it to a thread.
         self._waits = request.handling != "refer" or not is_local(manifest.about["images"])
-        self._total = _rows_in(request.out)
+        _check_columns(request.out, request.splits.carried)
+        self._total = sum(map(count_rows, part_files(request.out)))
         self.lost: dict[str, int] = {}
 
     def concepts(self) -> list[str]:
@@ -196,6 +196,7 @@ class _Source:
         rows = read_labels(request.out, request.selection, request.splits.carried)
         for row in followed(label, rows, self._total):
             tally.vanished += len(row.vanished)
+            tally.undecided += row.undecided
             if row.failed:
                 tally.failed += 1
             else:
@@ -203,7 +204,8 @@ class _Source:
 
     def _empty_tally(self) -> Tally:
         splits = self._request.splits
-        return Tally({} if splits.column is not None else {name: Side() for name in splits.shares})
+        sides = {} if splits.column is not None else {name: Side() for name in splits.shares}
+        return Tally(sides, unfinished=not self._manifest.runs[-1].get("finished", True))
 
 
 def _entry(image: LabelledImage, taken: Taken, ids: Ids, stem: str, *, refers: bool) -> Entry:
@@ -231,13 +233,19 @@ def _entry(image: LabelledImage, taken: Taken, ids: Ids, stem: str, *, refers: b
     )
 
 
-def _rows_in(out: str) -> int:
-    """Rows that the parts hold, by their footers."""
-    total = 0
-    for part in part_files(out):
-        with open_input(part) as handle:
-            total += pq.ParquetFile(handle).metadata.num_rows
-    return total
+def _check_columns(out: str, names: tuple[str, ...]) -> None:
+    (first, *_) = part_files(out)
+    for name in names:
+        if name not in column_names(first):
+            raise ConfigError(
+                f"the run has no column '{name}'; take it along with `ipseg segment --carry {name}`"
+            )
+
+
+def _check_place(to: str, out: str) -> None:
+    places = [os.path.abspath(each) if is_local(each) else each for each in (to, out)]  # noqa: PTH100
+    if f"{places[0]}/".startswith(f"{places[1]}/"):
+        raise OutputError(f"{to} is in the run folder {out}; choose a folder of its own")
 
 
 def _check_number(writer: type[Writer], ids: Ids) -> None:

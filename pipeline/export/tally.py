@@ -44,6 +44,8 @@ class Tally:
         reviewed: images of which somebody decided something.
         statuses: objects by status.
         vanished: objects of which surer ones took every pixel.
+        undecided: objects that pass, but are left to people who have not decided about them.
+        unfinished: whether the run was still to write some of its rows.
         scores: (BINS,) histogram.
         encoded_again: images that had to be turned, cropped or converted.
     """
@@ -55,6 +57,8 @@ class Tally:
     reviewed: int = 0
     statuses: Counter[str] = field(default_factory=Counter)
     vanished: int = 0
+    undecided: int = 0
+    unfinished: bool = False
     scores: list[int] = field(default_factory=lambda: [0] * BINS)
     encoded_again: int = 0
 
@@ -91,6 +95,8 @@ class Tally:
     def warnings(self, concepts: Sequence[str]) -> list[str]:
         """What somebody who trains with it should know before."""
         found = []
+        if self.unfinished:
+            found.append("the run is not finished: these are the rows that it has written so far")
         for name, side in self.sides.items():
             lacking = [c for c in concepts if not side.objects[c] and self._anywhere(c)]
             if lacking and side.images:
@@ -121,7 +127,7 @@ class Tally:
             },
             **{"failed": self.failed, "left_out": self.left_out, "examples": self.examples},
             **{"reviewed": self.reviewed, "statuses": dict(sorted(self.statuses.items()))},
-            **{"vanished": self.vanished, "scores": self.scores},
+            **{"vanished": self.vanished, "undecided": self.undecided, "scores": self.scores},
             "encoded_again": self.encoded_again,
         }
 

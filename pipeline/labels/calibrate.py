@@ -94,7 +94,10 @@ def _manifest(out: str) -> Manifest:
 def _fitted(out: str, manifest: Manifest, labels: Labels, precision: float | None) -> Calibrated:
     objects, images = Sample.of(labels.objects), Sample.of(labels.images)
     warnings = [f"left out: {number} {why}" for why, number in labels.left_out.items()]
-    check(objects.confidence, objects.outcomes)
+    try:
+        check(objects.confidence, objects.outcomes)
+    except ConfigError as error:
+        raise ConfigError("; ".join([str(error), *warnings])) from error
     mask, good = objects.fitted(), objects.held_out()
     presence, present = None, None
     try:

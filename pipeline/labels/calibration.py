@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from ipseg.config import config_sha256
 from ipseg.errors import ConfigError, OutputError
 from ipseg.objects import Object
 from ipseg.scores.calibrator import Calibrator, Outcomes, Values, check, fit, folds
@@ -133,7 +134,7 @@ class Calibration:
             of its objects there, 0 if there is none; None where labels did not suffice.
         thresholds: concept -> least confidence of a label; None for one that no object reaches.
         otherwise: the same for concepts that had no labels.
-        about: where it comes from: "method", "config_sha256", "labels" (source, images, numbers),
+        about: where it comes from: "method", "scores_sha256", "labels" (source, images, numbers),
             "date", "precision" that was wanted or None, "run".
         measured: what `pipeline.labels.measure` found.
     """
@@ -154,7 +155,7 @@ class Calibration:
 
     def fits(self, manifest: Manifest) -> bool:
         """Whether it is of the scores that a run has now; not after `ipseg rescore`."""
-        return all(self.about[name] == manifest.about[name] for name in SCORES)
+        return all(self.about[name] == value for name, value in origin_of_scores(manifest).items())
 
     def probability(self, found: Object) -> float:
         """That the mask of an object is good."""
@@ -208,8 +209,14 @@ class Calibration:
         )
 
 
-SCORES = ("method", "config_sha256")  # equal where scores can be compared
-_ABOUT = (*SCORES, "run", "labels", "date", "precision")
+_ABOUT = ("method", "scores_sha256", "run", "labels", "date", "precision")
+_ELSEWHERE = ("prompts", "source", "ground_truth")  # of an identity: other images, same scores
+
+
+def origin_of_scores(manifest: Manifest) -> dict[str, Any]:
+    """Method and settings of a run; equal ones make scores that can be compared."""
+    settings = {k: v for k, v in manifest.identity.items() if k not in _ELSEWHERE}
+    return {"method": manifest.about["method"], "scores_sha256": config_sha256(settings)}
 
 
 def probabilities(calibration: Calibration | None, objects: Sequence[Object]) -> list[float | None]:
@@ -222,7 +229,7 @@ def probabilities(calibration: Calibration | None, objects: Sequence[Object]) ->
 def about_labels(manifest: Manifest, labels: Labels, precision: float | None) -> dict[str, Any]:
     """What a calibration says of its origin."""
     return {
-        **{name: manifest.about[name] for name in SCORES},
+        **origin_of_scores(manifest),
         "run": manifest.out,
         "labels": {
             "source": labels.source,

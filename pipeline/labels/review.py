@@ -71,7 +71,7 @@ class Review:
         self._of_mask: dict[tuple[str, str, str], list[Decision]] = {}
         self._of_place: dict[_Place, list[Decision]] = {}
         self._rules: list[Decision] = []
-        self._keys: set[str] | None = None
+        self._decided: set[tuple[str, str]] | None = None
         self._decisions: list[Decision] | None = None
         self.add(decisions)
 
@@ -88,7 +88,7 @@ class Review:
             if id in self._known:
                 continue
             self._known[id] = each
-            self._keys = self._numbers = self._decisions = None
+            self._decided = self._numbers = self._decisions = None
             if each.decision == "undo":
                 self._undone.add(each.undoes or "")
                 touched += [self._known[each.undoes]] if each.undoes in self._known else []
@@ -128,13 +128,18 @@ class Review:
     @property
     def keys(self) -> set[str]:
         """Keys of images of which a person has decided something."""
-        if self._keys is None:
-            self._keys = {
-                key
-                for (key, _, _), decisions in self._of_place.items()
+        return {key for key, _ in self.decided}
+
+    @property
+    def decided(self) -> set[tuple[str, str]]:
+        """(key, concept) of which a person has decided something: people look concept by concept."""
+        if self._decided is None:
+            self._decided = {
+                (key, concept)
+                for (key, concept, _), decisions in self._of_place.items()
                 if any(each.id not in self._undone for each in decisions)
             }
-        return self._keys
+        return self._decided
 
     def rules(self) -> dict[str, float]:
         """Concept -> the score from which on objects are accepted without being looked at."""

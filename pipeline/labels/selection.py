@@ -25,6 +25,21 @@ Reviewed = Literal["only", "prefer"]
 
 
 @dataclass(frozen=True)
+class Chosen:
+    """What is left of the objects of one image.
+
+    Attributes:
+        labels: the objects that are labels.
+        vanished: those that vanished below surer ones.
+        undecided: number of those that pass, but that nobody decided about where people decide.
+    """
+
+    labels: list[Object]
+    vanished: list[Object]
+    undecided: int
+
+
+@dataclass(frozen=True)
 class Selection:
     """Which objects of a run are labels.
 
@@ -37,8 +52,8 @@ class Selection:
         min_area: least number of pixels.
         exclusive: objects share no pixel: the surer one keeps it.
         reviewed: "only": what people accepted, in images of which they decided something; "prefer":
-            the same there, and in other images all that passes; None: what nobody decided about is
-            a label wherever it passes.
+            of each concept the same in images where they decided something about it, and elsewhere
+            all that passes; None: what nobody decided about is a label wherever it passes.
     """
 
     thresholds: Mapping[str, float] = field(default_factory=dict)
@@ -54,23 +69,31 @@ class Selection:
 
     def of(self, key: str, objects: Sequence[Object], review: Review) -> list[Object]:
         """The labels among the objects of one image."""
-        return self.split(key, objects, review)[0]
+        return self.chosen(key, objects, review).labels
 
-    def split(
-        self, key: str, objects: Sequence[Object], review: Review
-    ) -> tuple[list[Object], list[Object]]:
-        """The labels among the objects of one image, and those that vanished below surer ones."""
-        left = [each for each in review.apply(key, objects) if each.area >= self.min_area]
-        by_people = self.reviewed is not None and key in review.keys
+    def chosen(self, key: str, objects: Sequence[Object], review: Review) -> Chosen:
+        """The labels among the objects of one image, and what else would have been some."""
+        large = [each for each in review.apply(key, objects) if each.area >= self.min_area]
+        candidates = [each for each in large if each.status != "auto" or self._passes(each)]
         left = [
-            each for each in left if each.status != "auto" or (not by_people and self._passes(each))
+            each
+            for each in candidates
+            if each.status != "auto" or not self._left_to_people(key, each, review)
         ]
+        undecided = len(candidates) - len(left)
         if not self.exclusive:
-            return left, []
+            return Chosen(left, [], undecided)
         alone = exclusive(left)
         kept = [each for each in alone if each is not None and each.area >= self.min_area]
         there = [each is not None and each.area >= self.min_area for each in alone]
-        return kept, [each for each, stays in zip(left, there, strict=True) if not stays]
+        vanished = [each for each, stays in zip(left, there, strict=True) if not stays]
+        return Chosen(kept, vanished, undecided)
+
+    def _left_to_people(self, key: str, found: Object, review: Review) -> bool:
+        """Whether people have decided which objects of this kind are labels in this image."""
+        return self.reviewed == "only" or (
+            self.reviewed == "prefer" and (key, found.concept) in review.decided
+        )
 
     def _passes(self, found: Object) -> bool:
         least = self.thresholds.get(found.concept, 0.0)
@@ -174,6 +197,7 @@ class LabelledRow:
         failed: whether it was not processed; "no labels" says nothing then.
         objects: its labels; none in a row that failed.
         vanished: objects of which exclusion left nothing, or less than the least area.
+        undecided: number of objects that pass, but are left to people who have not decided.
         record: the row's other columns, `COLUMNS`.
         reviewed: whether a person has decided something about it.
     """
@@ -183,6 +207,7 @@ class LabelledRow:
     failed: bool
     objects: tuple[Object, ...]
     vanished: tuple[Object, ...]
+    undecided: int
     record: Mapping[str, Any]
     reviewed: bool
 
@@ -207,5 +232,7 @@ def read_labels(
             continue
         failed = record["row_status"] in BROKEN
         found = [] if failed else [Object.from_record(each) for each in record.pop("objects")]
-        labels, vanished = (tuple(each) for each in selection.split(key, found, review))
-        yield LabelledRow(key, place, failed, labels, vanished, record, reviewed)
+        chosen = selection.chosen(key, found, review)
+        labels, vanished = tuple(chosen.labels), tuple(chosen.vanished)
+        undecided = chosen.undecided
+        yield LabelledRow(key, place, failed, labels, vanished, undecided, record, reviewed)

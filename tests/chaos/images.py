@@ -72,7 +72,7 @@ def undisturbed() -> Contents:
 
 
 def _request(images: str, prompts: str, out: str, engine: EngineName, **more: object) -> Request:
-    config = load_config(PROFILE, SETTINGS)
+    config = load_config(PROFILE, SETTINGS, labelling=True)
     return Request(images=images, out=out, config=config, prompts=prompts, engine=engine, **more)
 
 

@@ -12,7 +12,7 @@ from jobs.review.offers import Offers, Wanted, middles
 from jobs.review.rows import Rows, crop_of
 from jobs.review.state import State
 from pipeline.export.splits import Splits
-from pipeline.labels.calibration import SCORES, Calibration, Fitted
+from pipeline.labels.calibration import Calibration, Fitted, origin_of_scores
 from pipeline.runfolder.manifest import Manifest
 from pipeline.sources.listing import Spool
 
@@ -86,8 +86,7 @@ def test_the_doubtful_middle_comes_from_the_scores_and_from_a_calibration(made):
     assert name == "cup"
     assert 0.3 < middles(index)["cup"] < 0.9
     curve = Calibrator("isotonic", knots=((0.0, 0.0), (0.7, 0.5), (1.0, 1.0)))
-    scores = {name: Manifest.read(out).about[name] for name in SCORES}
-    about = {**scores, "run": out, "labels": {}, "date": "", "precision": None}
+    about = {**origin_of_scores(Manifest.read(out)), "run": out, "labels": {}, "date": "", "precision": None}
     Calibration(Fitted(curve), None, {}, None, about).write(out)
     assert middles(index) == {"cup": 0.7, "hat": 0.7}
 

@@ -66,7 +66,7 @@ class World:
         )
 
 
-def write(root, images=80, seed=0, **about):
+def write(root, images=80, seed=0, scoring=1):
     """One object of each concept in each image; it is right as often as the square of its score."""
     draw = np.random.default_rng(seed)
     objects, present = {}, {}
@@ -89,7 +89,8 @@ def write(root, images=80, seed=0, **about):
     writer.write(rows[: images // 2])
     writer.write(rows[images // 2 :])
     known = {"method": "m", "config_sha256": "c", "concepts": list(CONCEPTS), "bank": "bank"}
-    Manifest(str(root / "run"), {}, known | about, [{"run_id": "r"}]).write()
+    identity = {"scoring": scoring, "source": str(root), "prompts": {}}
+    Manifest(str(root / "run"), identity, known, [{"run_id": "r"}]).write()
     return World(root, objects, present)
 
 
@@ -225,7 +226,7 @@ def test_thresholds_of_a_calibration_select_labels(world):
 def test_a_calibration_of_other_scores_selects_nothing(world):
     calibrate(world.out, masks=world.masks(world.objects))
     manifest = Manifest.read(world.out)
-    manifest.about["config_sha256"] = "rescored"
+    manifest.identity["scoring"] = "rescored"
     manifest.write()
     with pytest.raises(OutputError, match="before its scores were changed"):
         select(world.out, threshold="calibrated")
@@ -243,7 +244,7 @@ def test_another_run_of_the_same_settings_takes_it_over(world, tmp_path):
     same = write(tmp_path / "same", seed=1)
     calibrate(same.out, of=world.out)
     assert Calibration.read(same.out) == Calibration.read(world.out)
-    other = write(tmp_path / "other", config_sha256="d")
+    other = write(tmp_path / "other", scoring=2)
     with pytest.raises(ConfigError, match="of other settings, than"):
         calibrate(other.out, of=world.out)
     with pytest.raises(OutputError, match=r"has no calibration\.json"):

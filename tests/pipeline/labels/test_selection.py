@@ -59,11 +59,12 @@ def test_the_surer_one_keeps_what_both_claim():
     weak, sure = square(0, 5, score=0.5), square(3, 8, "dog", score=0.9)
     inside, other = square(4, 6, "cat", score=0.3), square(0, 8, "cup", score=0.1, frame=1)
     objects = [weak, inside, sure, other]
-    kept, vanished = Selection(exclusive=True).split("a", objects, NOBODY)
+    chosen = Selection(exclusive=True).chosen("a", objects, NOBODY)
+    kept, vanished = chosen.labels, chosen.vanished
     assert [(each.concept, each.area) for each in kept] == [("cup", 18), ("dog", 30), ("cup", 48)]
     assert vanished == [inside]
-    kept, vanished = Selection(exclusive=True, min_area=19).split("a", objects, NOBODY)
-    assert (len(kept), vanished) == (2, [weak])
+    chosen = Selection(exclusive=True, min_area=19).chosen("a", objects, NOBODY)
+    assert (len(chosen.labels), chosen.vanished) == (2, [weak])
 
 
 def test_what_people_accepted_keeps_its_pixels():
