@@ -20,7 +20,7 @@ Colours = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
 _ROUNDS = 3
-_TOLERANCE = 14.0  # Lab units, distance at which colours agree by exp(-1/2)
+_TOLERANCE = 9.0  # Lab units, distance at which colours agree by exp(-1/2)
 _GAIN = (0.6, 1.6)  # of contrast between prompt and image
 _REACH = 3  # cells, side of the square in which a colour may be found
 _AROUND = 5  # cells, side of the square over which agreement is averaged
