@@ -7,7 +7,7 @@ is zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -19,7 +19,7 @@ from pydantic import Field
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import FINER, Similarity
 from ipseg.features.verification import verified
-from ipseg.features.warping import Warp
+from ipseg.features.warping import Plane, Warp
 from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
@@ -27,11 +27,14 @@ from ipseg.vision.superpixels import to_lab, work_image
 
 Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
+Detected = tuple[Vector, Descriptors, Image]  # see `SiftGeometry._detect`
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
 _FEWEST = 4  # inliers of a placement
 _AS_INLIERS = 6.0  # that a perfect correlation of brightness counts as
 _CROWD = 3  # so many times the keypoints where there may be many instances
+_MANY, _SURE = 2, 0.5  # placements and their evidence that call for a closer look
+_CLOSER = 1.5  # times the resolution
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 # The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
@@ -125,46 +128,61 @@ class SiftGeometry(WithoutNetwork):
         detected = self._last.get(
             images, lambda: [self._detect(image, self.image_points) for image in images]
         )
-        return [
-            self._similarity(*each, bank, grid) for each, grid in zip(detected, grids, strict=True)
-        ]
+        return [self._similarity(*each, bank) for each in zip(images, detected, grids, strict=True)]
 
     def _similarity(
-        self,
-        frames: Vector,
-        descriptors: Descriptors,
-        work: Image,
-        bank: Sequence[Arrays],
-        grid: tuple[int, int],
+        self, image: Image, detected: Detected, grid: tuple[int, int], bank: Sequence[Arrays]
     ) -> Similarity:
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
         placements = []
         fine = (FINER * grid[0], FINER * grid[1])
-        seen = _colours(work, (fine[1], fine[0])) if self.verify else None
+        seen = _colours(detected[2], (fine[1], fine[0])) if self.verify else None
+        closer: Detected | None = None
         for index, entry in enumerate(bank):
-            placed = [np.zeros((0, *fine), dtype=np.float32)]
-            for view, mirrored, found in self._find(frames, descriptors, entry):
-                extent = entry["extents"][view].astype(np.float64)
-                shape = (work.shape[0], work.shape[1])
-                warp = Warp(found.matrix, mirrored, (extent[0], extent[1]), shape)
-                mask = entry["masks"][view].astype(np.float32) / np.float32(255)
-                outline, inliers = np.clip(warp(mask, fine), 0, 1), float(found.support)
-                coarse = np.clip(warp(mask, grid), 0, 1)
-                if seen is not None:
-                    expected = warp(_colours(entry["patches"][view]), fine, extend=True)
-                    checked = verified(expected, outline, seen)
-                    inliers += _AS_INLIERS * checked.correlation
-                    outline = outline * checked.agreement
-                    coarse = resize_map(outline, grid, "area")
-                score = float(1 - 2 ** (-max(0.0, inliers - 3) / self.half_sure))
+            placed = list(self._placed(detected, entry, grid, seen))
+            if self.verify and sum(score >= _SURE for score, _, _ in placed) >= _MANY:
+                closer = closer or self._closer(image)
+                placed += self._placed(closer, entry, grid, seen)
+            for score, coarse, _ in placed:
                 maps[index] = np.maximum(maps[index], score * coarse)
-                placed.append(score * outline[None])
                 presence[index] = max(presence[index], score)
-            placements.append(np.concatenate(placed))
+            none = np.zeros((0, *fine), dtype=np.float32)
+            placements.append(
+                np.concatenate([none, *(s * outline[None] for s, _, outline in placed)])
+            )
         return Similarity(maps=maps, presence=presence, placements=tuple(placements))
 
-    def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, Image]:
+    def _closer(self, image: Image) -> Detected:
+        """Keypoints for another look: of several copies some are too small for the first one."""
+        finer = replace(self, long_side=round(_CLOSER * self.long_side))
+        return finer._detect(image, round(_CLOSER * self.image_points))
+
+    def _placed(
+        self, detected: Detected, entry: Arrays, grid: tuple[int, int], seen: Plane | None
+    ) -> Iterator[tuple[float, Map, Map]]:
+        """Presence of each placement, and its outline on the grid and on a finer one.
+
+        `seen`: (4 gh, 4 gw, 3) colours of the image, to verify it.
+        """
+        frames, descriptors, work = detected
+        fine = (FINER * grid[0], FINER * grid[1])
+        for view, mirrored, found in self._find(frames, descriptors, entry):
+            extent = entry["extents"][view].astype(np.float64)
+            shape = (work.shape[0], work.shape[1])
+            warp = Warp(found.matrix, mirrored, (extent[0], extent[1]), shape)
+            mask = entry["masks"][view].astype(np.float32) / np.float32(255)
+            coarse, outline = (np.clip(warp(mask, shape), 0, 1) for shape in (grid, fine))
+            inliers = float(found.support)
+            if seen is not None:
+                expected = warp(_colours(entry["patches"][view]), fine, extend=True)
+                checked = verified(expected, outline, seen)
+                inliers += _AS_INLIERS * checked.correlation
+                outline = outline * checked.agreement
+                coarse = resize_map(outline, grid, "area")
+            yield float(1 - 2 ** (-max(0.0, inliers - 3) / self.half_sure)), coarse, outline
+
+    def _detect(self, image: Image, most: int) -> Detected:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), and the work image."""
         work = work_image(image, self.long_side)
         gray = cv2.cvtColor(work, cv2.COLOR_RGB2GRAY)
@@ -209,7 +227,7 @@ class SiftGeometry(WithoutNetwork):
 def _colours(image: Image, size: tuple[int, int] | None = None) -> npt.NDArray[np.float32]:
     """CIELAB of an image, at another (width, height) if one is given."""
     if size is not None:
-        image = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
     return to_lab(np.ascontiguousarray(image))
 
 

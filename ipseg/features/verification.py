@@ -74,4 +74,4 @@ def verified(expected: Colours, weight: Map, seen: Colours) -> Verified:
 
 def _correlation(x: Values, y: Values) -> float:
     x, y = x - x.mean(), y - y.mean()
-    return max(0.0, float(x @ y / max(1e-9, np.sqrt((x @ x) * (y @ y)))))
+    return max(0.0, float(x @ y / max(1e-9, float(np.sqrt((x @ x) * (y @ y))))))
