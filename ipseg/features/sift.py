@@ -172,7 +172,7 @@ class SiftGeometry(WithoutNetwork):
             shape = (work.shape[0], work.shape[1])
             warp = Warp(found.matrix, mirrored, (extent[0], extent[1]), shape)
             mask = entry["masks"][view].astype(np.float32) / np.float32(255)
-            coarse, outline = (np.clip(warp(mask, shape), 0, 1) for shape in (grid, fine))
+            coarse, outline = (np.clip(warp(mask, cells), 0, 1) for cells in (grid, fine))
             inliers = float(found.support)
             if seen is not None:
                 expected = warp(_colours(entry["patches"][view]), fine, extend=True)
