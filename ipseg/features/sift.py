@@ -7,7 +7,7 @@ is zero.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Annotated
 
@@ -18,16 +18,23 @@ from pydantic import Field
 
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import FINER, Similarity
+from ipseg.features.verification import verified
+from ipseg.features.warping import Plane, Warp
 from ipseg.networks.shared import LastBatch, WithoutNetwork
 from ipseg.rows import Arrays, Image, Map
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.superpixels import work_image
+from ipseg.vision.superpixels import to_lab, work_image
 
 Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
+Detected = tuple[Vector, Descriptors, Image]  # see `SiftGeometry._detect`
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
+_FEWEST = 4  # inliers of a placement
+_AS_INLIERS = 6.0  # that a perfect correlation of brightness counts as
 _CROWD = 3  # so many times the keypoints where there may be many instances
+_MANY, _SURE = 2, 0.5  # placements and their evidence that call for a closer look
+_CLOSER = 1.5  # times the resolution
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 # The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
@@ -47,6 +54,8 @@ class SiftGeometry(WithoutNetwork):
         ratio: largest ratio of the distances to the nearest and the second nearest descriptor.
         half_sure: inliers at which presence is 1/2, in addition to three that can be chance.
         instances: maximum number of instances in an image.
+        verify: compare the colours where the prompt is placed: what agrees counts like further
+            inliers, so three are enough, and the outline is that of the cells that agree.
     """
 
     weight: Annotated[float, Field(ge=0)] = 8.0
@@ -56,14 +65,19 @@ class SiftGeometry(WithoutNetwork):
     ratio: Annotated[float, Field(gt=0, le=1)] = 0.85
     half_sure: Annotated[float, Field(gt=0)] = 3.0
     instances: Annotated[int, Field(ge=1)] = 4
+    verify: bool = False
 
     def __post_init__(self) -> None:
         self._last = LastBatch()
 
     def for_many(self, most: int) -> SiftGeometry:
-        """With more keypoints of an image, because they are shared by more and smaller objects."""
-        points = min(most, _CROWD) * self.image_points
-        return replace(self, image_points=points, instances=max(most, self.instances))
+        """To tell instances apart.
+
+        With more keypoints of an image, because they are shared by more and smaller objects, and
+        with verification.
+        """
+        points, most = min(most, _CROWD) * self.image_points, max(most, self.instances)
+        return replace(self, image_points=points, instances=most, verify=True)
 
     def prompt_features(self, image: Image, mask: Map) -> Arrays:
         """Keypoints on the object.
@@ -75,9 +89,11 @@ class SiftGeometry(WithoutNetwork):
         Returns:
             `descriptors` (n, 128) uint8; `frames` (n, 5) float32: index of the view, x, y, scale,
             direction in degrees, in pixels of the work image; `masks` (1, 64, 64) uint8, 0-255;
-            `extents` (1, 2) float32, width and height of the work image. n may be 0.
+            `patches` (1, 64, 64, 3) uint8, the image; `extents` (1, 2) float32, width and height of
+            the work image. n may be 0.
         """
-        frames, descriptors, (height, width) = self._detect(image, 4 * self.image_points)
+        frames, descriptors, work = self._detect(image, 4 * self.image_points)
+        height, width = work.shape[:2]
         inside = resize_map(mask, (height, width), "area")
         x = np.clip(frames[:, 0].astype(np.int64), 0, width - 1)
         y = np.clip(frames[:, 1].astype(np.int64), 0, height - 1)
@@ -89,6 +105,7 @@ class SiftGeometry(WithoutNetwork):
             "masks": np.round(255 * resize_map(mask, (_MASK_SIDE, _MASK_SIDE), "area"))
             .clip(0, 255)
             .astype(np.uint8)[None],
+            "patches": cv2.resize(work, (_MASK_SIDE,) * 2, interpolation=cv2.INTER_AREA)[None],
             "extents": np.array([[width, height]], dtype=np.float32),
         }
 
@@ -111,53 +128,81 @@ class SiftGeometry(WithoutNetwork):
         detected = self._last.get(
             images, lambda: [self._detect(image, self.image_points) for image in images]
         )
-        return [
-            self._similarity(*each, bank, grid) for each, grid in zip(detected, grids, strict=True)
-        ]
+        return [self._similarity(*each, bank) for each in zip(images, detected, grids, strict=True)]
 
     def _similarity(
-        self,
-        frames: Vector,
-        descriptors: Descriptors,
-        shape: tuple[int, int],
-        bank: Sequence[Arrays],
-        grid: tuple[int, int],
+        self, image: Image, detected: Detected, grid: tuple[int, int], bank: Sequence[Arrays]
     ) -> Similarity:
         maps = np.zeros((len(bank), *grid), dtype=np.float32)
         presence = np.zeros(len(bank), dtype=np.float32)
         placements = []
         fine = (FINER * grid[0], FINER * grid[1])
+        seen = _colours(detected[2], (fine[1], fine[0])) if self.verify else None
+        closer: Detected | None = None
         for index, entry in enumerate(bank):
-            placed = [np.zeros((0, *fine), dtype=np.float32)]
-            for view, mirrored, found in self._find(frames, descriptors, entry):
-                score = float(1 - 2 ** (-max(0, found.support - 3) / self.half_sure))
-                warped = (entry, view, mirrored, found.matrix, shape)
-                maps[index] = np.maximum(maps[index], score * _warped_mask(*warped, grid))
-                placed.append(score * _warped_mask(*warped, fine)[None])
+            placed = list(self._placed(detected, entry, grid, seen))
+            if self.verify and sum(score >= _SURE for score, _, _ in placed) >= _MANY:
+                closer = closer or self._closer(image)
+                placed += self._placed(closer, entry, grid, seen)
+            for score, coarse, _ in placed:
+                maps[index] = np.maximum(maps[index], score * coarse)
                 presence[index] = max(presence[index], score)
-            placements.append(np.concatenate(placed))
+            none = np.zeros((0, *fine), dtype=np.float32)
+            placements.append(
+                np.concatenate([none, *(s * outline[None] for s, _, outline in placed)])
+            )
         return Similarity(maps=maps, presence=presence, placements=tuple(placements))
 
-    def _detect(self, image: Image, most: int) -> tuple[Vector, Descriptors, tuple[int, int]]:
-        """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), work image (h, w)."""
-        gray = cv2.cvtColor(work_image(image, self.long_side), cv2.COLOR_RGB2GRAY)
+    def _closer(self, image: Image) -> Detected:
+        """Keypoints for another look: of several copies some are too small for the first one."""
+        finer = replace(self, long_side=round(_CLOSER * self.long_side))
+        return finer._detect(image, round(_CLOSER * self.image_points))
+
+    def _placed(
+        self, detected: Detected, entry: Arrays, grid: tuple[int, int], seen: Plane | None
+    ) -> Iterator[tuple[float, Map, Map]]:
+        """Presence of each placement, and its outline on the grid and on a finer one.
+
+        `seen`: (4 gh, 4 gw, 3) colours of the image, to verify it.
+        """
+        frames, descriptors, work = detected
+        fine = (FINER * grid[0], FINER * grid[1])
+        for view, mirrored, found in self._find(frames, descriptors, entry):
+            extent = entry["extents"][view].astype(np.float64)
+            shape = (work.shape[0], work.shape[1])
+            warp = Warp(found.matrix, mirrored, (extent[0], extent[1]), shape)
+            mask = entry["masks"][view].astype(np.float32) / np.float32(255)
+            coarse, outline = (np.clip(warp(mask, cells), 0, 1) for cells in (grid, fine))
+            inliers = float(found.support)
+            if seen is not None:
+                expected = warp(_colours(entry["patches"][view]), fine, extend=True)
+                checked = verified(expected, outline, seen)
+                inliers += _AS_INLIERS * checked.correlation
+                outline = outline * checked.agreement
+                coarse = resize_map(outline, grid, "area")
+            yield float(1 - 2 ** (-max(0.0, inliers - 3) / self.half_sure)), coarse, outline
+
+    def _detect(self, image: Image, most: int) -> Detected:
+        """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), and the work image."""
+        work = work_image(image, self.long_side)
+        gray = cv2.cvtColor(work, cv2.COLOR_RGB2GRAY)
         sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
         points, raw = sift.detectAndCompute(gray, None)
-        shape = (gray.shape[0], gray.shape[1])
         if raw is None or len(points) == 0:
-            return np.zeros((0, 4)), np.zeros((0, 128), dtype=np.float32), shape
+            return np.zeros((0, 4)), np.zeros((0, 128), dtype=np.float32), work
         frames = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], dtype=np.float64)
         order = np.lexsort((frames[:, 3], frames[:, 1], frames[:, 0], -frames[:, 4]))[:most]
         # Square roots make Euclidean distance the Hellinger distance (Arandjelovic, CVPR 2012);
         # integers make distances exact, so they are the same on all machines.
         share = raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6)
-        return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), shape
+        return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), work
 
     def _find(
         self, frames: Vector, descriptors: Descriptors, entry: Arrays
     ) -> list[tuple[int, bool, Placement]]:
         """All accepted placements of each view and of its mirror image."""
         found = []
+        least = _FEWEST - 1 if self.verify else _FEWEST
         stored = entry["frames"].astype(np.float64)
         for mirrored in (False, True):
             codes = entry["descriptors"].astype(np.float32)
@@ -171,12 +216,19 @@ class SiftGeometry(WithoutNetwork):
                 diameter = _diameter(entry, view)
                 for _ in range(self.instances):
                     placement = place(source, target, diameter)
-                    if placement is None or placement.support < 4:
+                    if placement is None or placement.support < least:
                         break
                     found.append((view, mirrored, placement))
                     rest = np.setdiff1d(np.arange(len(source)), placement.inliers)
                     source, target = source[rest], target[rest]
         return found
+
+
+def _colours(image: Image, size: tuple[int, int] | None = None) -> npt.NDArray[np.float32]:
+    """CIELAB of an image, at another (width, height) if one is given."""
+    if size is not None:
+        image = np.asarray(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+    return to_lab(np.ascontiguousarray(image))
 
 
 def _mirror_frames(frames: Vector, width: float) -> Vector:
@@ -207,29 +259,3 @@ def _diameter(entry: Arrays, view: int) -> float:
     width, height = entry["extents"][view].astype(np.float64)
     share = float(entry["masks"][view].astype(np.float64).mean()) / 255
     return float(np.sqrt(max(share, 1e-4) * width * height))
-
-
-def _warped_mask(
-    entry: Arrays,
-    view: int,
-    mirrored: bool,
-    matrix: Vector,
-    shape: tuple[int, int],
-    grid: tuple[int, int],
-) -> Map:
-    """The stored mask warped to the grid of the image: (gh, gw) float32 in [0, 1]."""
-    mask = entry["masks"][view].astype(np.float32) / np.float32(255)
-    if mirrored:
-        mask = np.ascontiguousarray(mask[:, ::-1])
-    width, height = entry["extents"][view].astype(np.float64)
-    to_prompt = _scaling(width / _MASK_SIDE, height / _MASK_SIDE)
-    to_grid = np.linalg.inv(_scaling(shape[1] / grid[1], shape[0] / grid[0]))
-    motion = np.vstack([matrix, [0, 0, 1]])
-    whole = (to_grid @ motion @ to_prompt)[:2]
-    warped = cv2.warpAffine(mask, whole, (grid[1], grid[0]), flags=cv2.INTER_LINEAR)
-    return np.clip(warped, 0, 1)
-
-
-def _scaling(x: float, y: float) -> Vector:
-    """Transforms indices of a coarse grid to pixel indices, aligning the corners of cells."""
-    return np.array([[x, 0, x / 2 - 0.5], [0, y, y / 2 - 0.5], [0, 0, 1]])

@@ -26,6 +26,8 @@ from ipseg.inputs import Prompt
 from ipseg.metrics.instances import Detections, matched
 from ipseg.objects import Object
 from ipseg.rows import Image, Mask
+from ipseg.scores.histogram import count_scores
+from ipseg.scores.suggestion import suggest_threshold
 from ipseg.vision.masks import encode_rle, rle_area
 from jobs.demo.copies import MOST_COPIES, Copies, copies, demo_prompts
 from jobs.output import write_file
@@ -33,9 +35,31 @@ from jobs.output import write_file
 MODES = ("one", "each")
 THRESHOLD = 0.5  # of a score, at which recall and precision are given
 COINS = 24
+_SUGGESTED = ("threshold", "recall", "precision")
 _PROMPT_COIN = 9  # in the order of the labels; from the middle of the photo
 _SMALLEST_COIN = 300  # pixels
 _MARGIN = 8  # pixels around the coin of the prompt
+
+
+@dataclass(frozen=True)
+class OfConcept:
+    """One concept at the threshold that its own scores suggest.
+
+    Attributes:
+        instances: that are there.
+        found: objects with any score.
+        threshold: suggested, see `ipseg.scores.suggestion`; None: no image is convincing.
+        why: this one.
+        recall: at the threshold.
+        precision: at it.
+    """
+
+    instances: int
+    found: int
+    threshold: float | None
+    why: str
+    recall: float
+    precision: float
 
 
 @dataclass(frozen=True)
@@ -47,12 +71,15 @@ class Quality:
         found: objects with any score.
         ap: average precision of COCO over IoU 0.5 to 0.95.
         ap50: at IoU 0.5.
-        recall: at the score 0.5; a mask counts from IoU 0.5 on, each instance once.
+        recall: at the confidence 0.5; a mask counts from IoU 0.5 on, each instance once.
         precision: of the same masks.
-        best_threshold: score with the highest F1.
+        suggested_recall: at the thresholds that the scores suggest, each concept its own.
+        suggested_precision: at them.
+        best_threshold: confidence with the highest F1; it takes the ground truth to find.
         best_recall: at it.
         best_precision: at it.
         seconds: for an image.
+        concepts: the same by concept, at the suggested thresholds.
     """
 
     instances: int
@@ -61,10 +88,13 @@ class Quality:
     ap50: float
     recall: float
     precision: float
+    suggested_recall: float
+    suggested_precision: float
     best_threshold: float
     best_recall: float
     best_precision: float
     seconds: float
+    concepts: dict[str, OfConcept]
 
 
 def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
@@ -72,20 +102,47 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
     started = time.perf_counter()
     results = list(model.segment([each.image for each in collection]))
     seconds = (time.perf_counter() - started) / len(collection)
-    detections = Detections()
+    detections: dict[str, Detections] = {}
     pairs = []
     for number, (each, result) in enumerate(zip(collection, results, strict=True), start=1):
         for concept in result.concepts:
             objects = [found for found in result.objects if found.concept == concept]
             truth = [encode_rle(mask) for mask in each.instances.get(concept, ())]
-            scores = [found.score for found in objects]
-            hits = matched(scores, [found.segmentation for found in objects], truth)
-            detections.add(scores, hits, len(truth))
+            hits = matched([o.score for o in objects], [o.segmentation for o in objects], truth)
+            own = detections.setdefault(concept, Detections())
+            own.add([found.confidence for found in objects], hits, len(truth))
             pairs.append((number, each.image.shape[:2], concept, objects, truth))
     ap, ap50 = coco_ap(pairs)
-    best = detections.best()
-    at_half = detections.at(THRESHOLD)
-    return Quality(detections.instances, len(detections.scores), ap, ap50, *at_half, *best, seconds)
+    together, convincing, concepts = Detections(), Detections(), {}
+    for concept, own in detections.items():
+        concepts[concept] = _of_concept(own)
+        together.add(own.scores, own.hits, own.instances)
+        convincing.add(*_at_least(own, concepts[concept].threshold), own.instances)
+    return Quality(
+        together.instances,
+        len(together.scores),
+        ap,
+        ap50,
+        *together.at(THRESHOLD),
+        *convincing.at(0.0),
+        *together.best(),
+        seconds,
+        concepts,
+    )
+
+
+def _of_concept(found: Detections) -> OfConcept:
+    threshold, why = suggest_threshold(count_scores(found.scores))
+    recall, precision = found.at(np.inf if threshold is None else threshold)
+    of = (found.instances, len(found.scores))
+    return OfConcept(*of, threshold, why, recall, precision)
+
+
+def _at_least(found: Detections, threshold: float | None) -> tuple[list[float], list[bool]]:
+    """Scores and hits from a threshold on; nothing for None."""
+    pairs = zip(found.scores, found.hits, strict=True)
+    kept = [pair for pair in pairs if threshold is not None and pair[0] >= threshold]
+    return [score for score, _ in kept], [hit for _, hit in kept]
 
 
 def coco_ap(
@@ -169,6 +226,8 @@ def _print(data: dict[str, Any]) -> None:
     console = Console(highlight=False)
     table = Table("", *(f"instances.mode={mode}" for mode in MODES))
     for field in fields(Quality):
+        if field.name == "concepts":
+            continue
         values = (data["copies"][mode][field.name] for mode in MODES)
         texts = [str(v) if isinstance(v, int) else f"{v:.3f}" for v in values]
         table.add_row(field.name.replace("_", " "), *texts)
@@ -178,6 +237,11 @@ def _print(data: dict[str, Any]) -> None:
         soft_wrap=True,
     )
     console.print(table)
+    by_concept = Table("", "threshold", "recall", "precision", "why", title="each, as suggested")
+    for name, own in data["copies"]["each"]["concepts"].items():
+        numbers = ("-" if own[n] is None else f"{own[n]:.3f}" for n in _SUGGESTED)
+        by_concept.add_row(name, *numbers, own["why"])
+    console.print(by_concept)
     coins = data["coins"]
     console.print(f"photo of {coins['of']} coins: {coins['found']} found, {coins['false']} false")
 

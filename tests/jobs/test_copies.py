@@ -51,10 +51,27 @@ def test_most_instances_are_found_with_each_and_few_with_one(made):
     assert (
         each.instances == one.instances == sum(len(m) for c in made for m in c.instances.values())
     )
-    assert each.best_recall >= 0.7
-    assert each.best_precision >= 0.75
+    assert each.suggested_recall >= 0.75
+    assert each.suggested_precision >= 0.85
+    assert each.best_recall >= 0.75
+    assert each.best_precision >= 0.85
     assert each.ap50 > 3 * one.ap50
     assert one.best_recall < 0.3, "it takes all copies for one object"
+
+
+def test_concepts_have_thresholds_of_their_own_and_add_up(made):
+    model = ipseg.load("classical")
+    model.set_prompts(demo_prompts())
+    found = measure(model, made[:4])
+    own = found.concepts.values()
+    assert set(found.concepts) == set(concepts())
+    assert sum(each.instances for each in own) == found.instances
+    assert sum(each.found for each in own) == found.found
+    right = sum(each.recall * each.instances for each in own)
+    assert right == pytest.approx(found.suggested_recall * found.instances)
+    absent = [each for each in own if not each.instances]
+    assert absent
+    assert all(each.threshold is None for each in absent), "so that none of it counts"
 
 
 def test_coins_are_found_from_one_of_them():

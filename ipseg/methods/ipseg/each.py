@@ -30,7 +30,7 @@ from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
 
 _AGREED = 0.6  # least IoU of a mask and the placement that it was decoded from
-_PLACED = 0.6  # quality of the outline of a placement, which knows nothing of the image's edges
+_PLACED = 0.85  # quality of the outline of a placement, which knows nothing of the image's edges
 
 Prompted = tuple[PointPrompt, Map]
 
@@ -177,7 +177,8 @@ def _as_placed(placement: Map, mask: Mask, predicted_iou: float) -> tuple[Mask, 
     agreed = overlap(outline, mask)
     if agreed >= _AGREED or not outline.any():
         return mask, predicted_iou
-    return outline, max(predicted_iou * agreed, _PLACED)
+    certainty = float(resize_map(placement, outline.shape)[outline].mean()) / top
+    return outline, max(predicted_iou * agreed, _PLACED * certainty)
 
 
 def _agreement(placement: Map, cells: Mask) -> float:

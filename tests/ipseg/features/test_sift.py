@@ -99,3 +99,27 @@ def test_images_without_keypoints_are_not_an_error(extractor, entry, shape):
     assert not found.maps.any()
     assert not found.presence.any()
     assert compared(extractor, data.coffee(), [nothing], (2, 3)).presence[0] == 0
+
+
+def test_verification_leaves_out_what_is_hidden_and_what_the_prompt_shows_too_much(extractor):
+    photo, mask = coffee()
+    generous = cv2.dilate(mask, np.ones((91, 91), np.uint8))  # saliency took in the table
+    entry = extractor.prompt_features(photo, generous)
+    image, inside = transformed(0.8, 20, False, (600, 450))
+    image[:, 330:400] = (20, 200, 40)
+    inside[:, 330:400] = 0
+    overlaps = []
+    for each in (extractor, extractor.for_many(4)):
+        found = compared(each, image, [entry], (45, 60)).placements[0]
+        best = found[found.max(axis=(1, 2)).argmax()]
+        truth, answer = grid_mask(inside, best.shape), best > best.max() / 2
+        overlaps.append((truth & answer).sum() / (truth | answer).sum())
+    assert overlaps[0] < 0.7
+    assert overlaps[1] > 0.85
+
+
+@pytest.mark.parametrize("name", ["astronaut", "chelsea", "rocket", "camera", "grass", "page"])
+def test_verification_does_not_find_more_in_unrelated_photos(extractor, entry, name):
+    image = getattr(data, name)()
+    image = image if image.ndim == 3 else np.dstack([image] * 3)
+    assert compared(extractor.for_many(4), image, [entry], (30, 40)).presence[0] < 0.45
