@@ -16,6 +16,7 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
+from ipseg.errors import PromptError
 from ipseg.features.placement import Placement, place
 from ipseg.features.similarity import FINER, Similarity
 from ipseg.features.verification import verified
@@ -175,6 +176,11 @@ class SiftGeometry(WithoutNetwork):
             coarse, outline = (np.clip(warp(mask, cells), 0, 1) for cells in (grid, fine))
             inliers = float(found.support)
             if seen is not None:
+                if "patches" not in entry:
+                    raise PromptError(
+                        "the prompts were described by an earlier version of ipseg; give their "
+                        "images again, or set instances.mode=one"
+                    )
                 expected = warp(_colours(entry["patches"][view]), fine, extend=True)
                 checked = verified(expected, outline, seen)
                 inliers += _AS_INLIERS * checked.correlation

@@ -39,7 +39,7 @@ Images = Annotated[
     ),
 ]
 PROMPTS_HELP = "Folder (DIR/<concept>.jpg or DIR/<concept>/*.jpg), one image, or a glob."
-Prompts = Annotated[str | None, typer.Option(help=PROMPTS_HELP)]
+Prompts = Annotated[list[str] | None, typer.Option(help=PROMPTS_HELP)]
 NamedPrompts = Annotated[
     list[str] | None,
     typer.Option(
@@ -157,7 +157,12 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
     from pipeline.sources.parquet import Columns
 
     bank, boxes, points = (given[name] for name in ("prompt_bank", "prompt_box", "prompt_point"))
-    if (given["prompts"] is None and not given["prompt"]) == (bank is None):
+    prompts = given["prompts"] or [None]
+    if len(prompts) > 1:
+        raise ConfigError(
+            "give --prompts once: a folder, a glob or one file; more files by --prompt NAME=FILE"
+        )
+    if (prompts == [None] and not given["prompt"]) == (bank is None):
         raise ConfigError(
             "give prompts: either --prompts or --prompt-bank, or images by --prompt NAME=FILE"
         )
@@ -169,7 +174,7 @@ def request_of(given: Mapping[str, Any], **more: Any) -> Request:  # noqa: ANN40
     return Request(
         images=given["images"],
         config=config_of(given),
-        prompts=given["prompts"],
+        prompts=prompts[0],
         named=given["prompt"] or (),
         boxes=boxes or (),
         points=points or (),

@@ -132,7 +132,7 @@ class Review:
 
     @property
     def decided(self) -> set[tuple[str, str]]:
-        """(key, concept) of which a person has decided something: people look concept by concept."""
+        """(key, concept) that a person has decided about: people look concept by concept."""
         if self._decided is None:
             self._decided = {
                 (key, concept)

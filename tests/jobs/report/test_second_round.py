@@ -15,10 +15,14 @@ def test_what_a_second_round_has_changed(maker, page, tmp_path):
     cat = maker.found("cat", maker.disc(size, (150, 120), 60), 0.9)
     first, second = str(tmp_path / "one"), str(tmp_path / "two")
     keys = ("kept", "lost", "never")
+    cup = maker.found("cup", maker.disc(size, (150, 300), 40), 0.8)  # of the first round alone
     maker.write(
         first,
-        [maker.row(k, "chelsea", objects=[cat] if k != "never" else [], metrics=[]) for k in keys],
-        ["cat"],
+        [
+            maker.row(k, "chelsea", objects=[cat, cup] if k != "never" else [], metrics=[])
+            for k in keys
+        ],
+        ["cat", "cup"],
     )
     maker.write(
         second,

@@ -86,7 +86,13 @@ def test_the_doubtful_middle_comes_from_the_scores_and_from_a_calibration(made):
     assert name == "cup"
     assert 0.3 < middles(index)["cup"] < 0.9
     curve = Calibrator("isotonic", knots=((0.0, 0.0), (0.7, 0.5), (1.0, 1.0)))
-    about = {**origin_of_scores(Manifest.read(out)), "run": out, "labels": {}, "date": "", "precision": None}
+    about = {
+        **origin_of_scores(Manifest.read(out)),
+        "run": out,
+        "labels": {},
+        "date": "",
+        "precision": None,
+    }
     Calibration(Fitted(curve), None, {}, None, about).write(out)
     assert middles(index) == {"cup": 0.7, "hat": 0.7}
 

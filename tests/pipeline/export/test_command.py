@@ -54,7 +54,7 @@ def test_images_that_cannot_be_read_end_with_3(world, run):
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--format", "coco"], "--to FOLDER or --dry-run"),
+        (["--format", "coco"], "give --to FOLDER, or --dry-run"),
         (["--format", "tfrecord", "--dry-run"], "unknown format 'tfrecord'"),
         (["--format", "coco", "--dry-run", "--split", "train"], "NAME=SHARE"),
         (

@@ -53,6 +53,11 @@ def test_what_people_said_holds_whatever_the_score():
     assert other in Selection({"cup": 0.5}).of("a.jpg", [low, other], review)
     assert other not in Selection(reviewed="prefer").of("a.jpg", [low, other], review)
     assert other in Selection(reviewed="prefer").of("b.jpg", [low, other], review)
+    dog = square(4, 6, "dog", score=0.8)
+    chosen = Selection(reviewed="prefer").chosen("a.jpg", [low, other, dog], review)
+    assert ([each.concept for each in chosen.labels], chosen.undecided) == (["cup", "dog"], 1)
+    chosen = Selection(reviewed="only").chosen("a.jpg", [low, other, dog], review)
+    assert ([each.concept for each in chosen.labels], chosen.undecided) == (["cup"], 2)
 
 
 def test_the_surer_one_keeps_what_both_claim():
