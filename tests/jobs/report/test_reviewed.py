@@ -7,10 +7,11 @@ from skimage import data
 
 from ipseg.scores.calibrator import Calibrator
 from jobs.report.write import write_report
-from pipeline.labels.calibration import Calibration, Fitted, Sample
+from pipeline.labels.calibration import Calibration, Fitted, Sample, origin_of_scores
 from pipeline.labels.decisions import Decision, Session, mask_hash
 from pipeline.labels.measure import measure
 from pipeline.labels.truth import Labels
+from pipeline.runfolder.manifest import Manifest
 
 SIZE = data.chelsea().shape[:2]
 
@@ -74,7 +75,7 @@ def test_the_calibration_is_drawn_and_probabilities_stand_beside_scores(maker, p
         presence=None,
         thresholds={},
         otherwise=0.625,
-        about={"method": "ipseg", "config_sha256": "ab" * 32, "run": out, "labels": numbers}
+        about={**origin_of_scores(Manifest.read(out)), "run": out, "labels": numbers}
         | {"date": "2026-01-01T00:00:00+00:00", "precision": None},
         measured=measure(labels, probability, None),
     ).write(out)

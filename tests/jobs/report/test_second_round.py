@@ -36,7 +36,7 @@ def test_what_a_second_round_has_changed(maker, page, tmp_path):
     assert "in 3 images that both have" in changed
     cells = re.findall(r'<td class="n">([^<]*)</td>', changed)
     assert cells == ["1", "0", "0", "1", "1 of 1", "0 of 0"]
-    assert found.keys("Largest changes") == ["lost"]
+    assert found.keys("Largest changes") == ["lost", "kept"], "of both the cup is gone"
     assert all(f'<span class="what">{when}</span>' in found.html for when in ("before", "now"))
     with pytest.raises(OutputError, match="no run at"):
         write_report(second, since=str(tmp_path / "none"))

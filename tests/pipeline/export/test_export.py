@@ -3,16 +3,19 @@
 import json
 import shutil
 
+import pyarrow as pa
 import pytest
 from PIL import Image
 
 from ipseg.errors import ConfigError, OutputError
+from ipseg.storage.tables import read_table, write_table
 from pipeline.export.export import preview
 from pipeline.export.formats.registry import FORMATS
 from pipeline.export.request import Request
 from pipeline.export.splits import Splits
 from pipeline.labels.decisions import Decision, Session, mask_hash
 from pipeline.labels.selection import select
+from pipeline.runfolder.parts import part_files
 
 HALVES = "train=0.5,val=0.5"
 
@@ -196,8 +199,17 @@ def test_the_card_says_what_it_is(world):
 
 
 def test_a_column_of_the_source_can_name_the_sides(world):
-    with pytest.raises(OutputError, match="no column 'split'"):
-        world.export("coco", split=Splits.parse(None, column="split"))
+    by_column = Splits.parse(None, column="split")
+    with pytest.raises(ConfigError, match=r"no column 'split'.*--carry split"):
+        world.export("coco", split=by_column)
+    for part in part_files(world.out):
+        table = read_table(part, "")
+        sides = ["test" if key == "pair.png" else "train" for key in table["key"].to_pylist()]
+        write_table(part, table.append_column("split", pa.array(sides)))
+    done, folder = world.export("coco", split=by_column)
+    assert {name: side.images for name, side in done.tally.sides.items()} == {"train": 5, "test": 1}
+    (image,) = annotations(folder, "test")["images"]
+    assert image["file_name"] == "pair.png"
 
 
 def test_evaluations_and_comparisons_are_refused(world):
