@@ -12,6 +12,7 @@ import gzip
 import lzma
 import posixpath
 import tarfile
+import zlib
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import IO, cast
@@ -28,7 +29,10 @@ TAR_SUFFIXES = (
     *(".tar.zst", ".tzst"),
 )
 # What readers of archives raise for malformed data.
-MALFORMED = (tarfile.TarError, OSError, EOFError, lzma.LZMAError, ValueError, OverflowError)
+MALFORMED = (
+    *(tarfile.TarError, OSError, EOFError, lzma.LZMAError, zlib.error),
+    *(ValueError, OverflowError),
+)
 
 _BLOCK = tarfile.BLOCKSIZE
 _READ = 2**20  # bytes asked for at a time: a header may claim any size
@@ -46,7 +50,7 @@ def iterate_tar(address: str) -> Iterator[Member]:
 
     Raises:
         SourceError: the file has a part that is no archive, or ends too early.
-        OSError, tarfile.TarError, EOFError, lzma.LZMAError: it cannot be read.
+        OSError, tarfile.TarError, EOFError, lzma.LZMAError, zlib.error: it cannot be read.
     """
     with open_input(address) as handle:
         stream = _Forward(_decompressed(handle))

@@ -7,6 +7,7 @@ import lzma
 import tarfile
 from collections import Counter
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given
@@ -202,3 +203,13 @@ def test_names_that_are_not_unicode_are_failed_rows(read):
     (row,), _ = read(buffer.getvalue())
     assert row["key"] == "x.tar/caf\\udce9"
     assert "not valid UTF-8" in row["error_message"]
+
+
+@pytest.mark.parametrize("seed", [58, 79, 117, 172, 173])  # of damage that zlib itself notices
+def test_damage_within_a_compressed_tar_is_an_error_of_its_rows(read, seed):
+    random = np.random.default_rng(seed)
+    members = [(f"{n}.jpg", random.bytes(60) * 9) for n in range(20)]
+    data = bytearray(gzip.compress(tar_of(*members)))
+    data[int(random.integers(20, len(data) - 20))] ^= int(random.integers(1, 255))
+    rows, _ = read(bytes(data), name="x.tar.gz")
+    assert [row for row in rows if row.get("error_message")]
