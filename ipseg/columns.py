@@ -152,7 +152,7 @@ COLUMNS: dict[str, Column] = {
     "presence": _tensor("(P,) float32 in [0, 1]: evidence that the concept is in the image"),
     "local_presence": _tensor("(P, gh, gw) float32 in [0, 1]: evidence at each cell"),
     "placements": Column(
-        "for each of P concepts (n, 4 gh, 4 gw) float32 in [0, 1]: instances told apart already",
+        "for each of P concepts (n, 4 gh, 4 gw) float32 in [0, 1]: separate instances",
         pa.list_(_TENSOR),
         lambda placements: [_encode_tensor(each) for each in placements],
         lambda items: [_decode_tensor(each) for each in items],

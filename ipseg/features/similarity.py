@@ -33,7 +33,7 @@ class Similarity:
             between images.
         local: (P, gh, gw) float32 in [0, 1], the same evidence for what is at each cell, so that
             one of several instances can be judged by its own region. None: see `local_presence`.
-        placements: for each concept (n, 4 gh, 4 gw) float32 in [0, 1], instances that were told
+        placements: for each concept (n, 4 gh, 4 gw) float32 in [0, 1], instances that were kept
             apart already: evidence of presence inside of each, 0 outside, on a grid fine enough for
             an outline. None: the extractor cannot.
     """

@@ -8,7 +8,7 @@ outline and are refused. What a file says can be ambiguous, and is then refused 
 * Palette: the index counts, and 0 is background. Refused where index 0 is drawn white and another
   one black, because then colours say the opposite. An index that is transparent is background.
 * Colour (8 bits): every pixel that is not black is object, so colours may be ids. Refused with
-  more than 256 colours: that is a photo, of which black parts cannot be told from background.
+  more than 256 colours: that is a photo, whose black parts look like background.
 * Alpha that is the same everywhere says nothing: colours decide. Alpha that varies: transparent
   pixels (below 128) are background. Of the opaque ones, black pixels beside one other colour are
   background too (a mask that was drawn, with transparent padding); in an object that was cut out,
@@ -228,7 +228,7 @@ def _from_colours(opened: Opened) -> Mask:
         if number >= _MAX_COLOURS:
             raise ImageError(
                 f"it has {number + 1:,} colours, so it is a photo and no mask: black in the object "
-                f"cannot be told from background; {_ADVICE}"
+                f"cannot be distinguished from background; {_ADVICE}"
             )
         return coloured
     opaque: Mask = pixels[..., 3] >= _OPAQUE

@@ -60,7 +60,7 @@ class SegmentEach(NetworkStep):
     uses: ClassVar[tuple[str, ...]] = ("asks",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`, in the bank's order, the surest instance of a concept first."""
+        """Adds `objects`, in the bank's order, of each concept by descending score."""
         embeddings = self.segmenter.encode([row["image"] for row in rows])
         return [
             {**row, "objects": list(self._objects(row, embedding))}

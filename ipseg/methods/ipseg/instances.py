@@ -41,7 +41,7 @@ class Instances:
 
     Attributes:
         mode: 'one' takes the whole similarity map for one object, as published. 'each' looks for
-            every instance; `ipseg segment` and `ipseg.load` do that unless told otherwise.
+            every instance; `ipseg segment` and `ipseg.load` do that by default.
         max_instances: of one concept in one image.
         likeness: an instance that the map alone has found is kept if its evidence of presence is at
             least this share of that of the most certain one in the image; the square of it is

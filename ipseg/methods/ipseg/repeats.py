@@ -28,7 +28,7 @@ class Distinct:
         self._repeated = repeated
 
     def add(self, found: Iterable[Object]) -> list[Object]:
-        """Keeps the objects that are no repeats, the surest first; pixels go to the surer one.
+        """Keeps the objects that are no repeats, the highest score first; it keeps the pixels.
 
         An object is a repeat if its intersection with a kept one is at least `repeated` of the
         smaller of the two (so it lies inside of it, or the other way round), or of its own area
@@ -55,7 +55,7 @@ class Distinct:
 
 
 def numbered(objects: Iterable[Object]) -> list[Object]:
-    """Objects of one concept with their instance numbers, the surest first.
+    """Objects of one concept with their instance numbers, the highest score first.
 
     Of equal scores the larger comes first, then the one that begins earlier down the columns.
     """

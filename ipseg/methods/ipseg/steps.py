@@ -70,7 +70,7 @@ class Match(NetworkStep):
         matching: how maps are fused.
         bank: what to look for.
         saliency: of the image itself, where the fused map takes it in; else None.
-        apart: also say where the evidence lies, so that instances can be told apart.
+        apart: also say where the evidence lies, so that instances can be separated.
     """
 
     extractors: dict[str, Extractor]

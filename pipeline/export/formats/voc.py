@@ -21,7 +21,7 @@ _LISTS = f"{_ROOT}/ImageSets/Segmentation"
 
 
 class Voc(Writer):
-    """`VOCdevkit/VOC2012/`, all sides in the same folders, told apart by lists of names."""
+    """`VOCdevkit/VOC2012/`, all sides in the same folders, separated by lists of names."""
 
     name: ClassVar[str] = "voc"
     owns: ClassVar[tuple[str, ...]] = ("VOCdevkit",)

@@ -40,7 +40,7 @@ def test_no_pixel_is_in_two_objects_and_none_is_mostly_another(objects, repeated
     assert by_score == sorted(by_score, reverse=True)
     assert all(each.area > 0 for each in kept)
     if objects:
-        assert kept[0].score == max(each.score for each in objects), "the surest always stays"
+        assert kept[0].score == max(each.score for each in objects), "the best always stays"
     # What was left out lies in what was kept, or around it.
     for each in objects:
         covered = (each.mask & distinct.taken).sum() / each.area
