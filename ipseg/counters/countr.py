@@ -17,8 +17,7 @@ from torch import Tensor
 from ipseg.counters import Boxes, Density
 from ipseg.counters.countr_network import SCALE, Architecture, CounTRNetwork
 from ipseg.counters.countr_windows import Rect, Resized, assembled, merged, windows
-from ipseg.errors import WeightsError
-from ipseg.networks.checkpoint import load_strict, read_state_dict
+from ipseg.counters.loading import load_counter
 from ipseg.networks.models import Models
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image
@@ -106,18 +105,9 @@ class CounTR:
         Raises:
             WeightsError: the file is missing, damaged, or of another network.
         """
-        path = models.locate(self.weights)
-        state = read_state_dict(path, _CHECKPOINT_KEY)
-        try:
-            sizes = Architecture.of(state)
-        except KeyError as error:
-            raise WeightsError(
-                f"weights file {path} is not of CounTR: it has no {error}; name the right file in "
-                f"the setting `weights`"
-            ) from error
-        with torch.device("meta"):  # skips the initialisation
-            network = CounTRNetwork(sizes)
-        load_strict(network, state, path)
+        network = load_counter(
+            models, self.weights, _CHECKPOINT_KEY, Architecture.of, CounTRNetwork, "CounTR"
+        )
         self._network = network.float().eval().to(models.torch_device())
         self._models = models
 

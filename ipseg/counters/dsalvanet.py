@@ -15,9 +15,8 @@ from torch import Tensor
 
 from ipseg.counters import Boxes, Density
 from ipseg.counters.dsalvanet_network import SHOTS, STRIDE, Architecture, Cells, DSALVANetwork
-from ipseg.errors import WeightsError
+from ipseg.counters.loading import load_counter
 from ipseg.networks.batching import in_micro_batches
-from ipseg.networks.checkpoint import load_strict, read_state_dict
 from ipseg.networks.models import Models
 from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised, to_pixels
 from ipseg.networks.shared import LastBatch
@@ -73,18 +72,9 @@ class DSALVANet:
         Raises:
             WeightsError: the file is missing, damaged, or of another network.
         """
-        path = models.locate(self.weights)
-        state = read_state_dict(path, _CHECKPOINT_KEY)
-        try:
-            sizes = Architecture.of(state)
-        except KeyError as error:
-            raise WeightsError(
-                f"weights file {path} is not of DSALVANet: it has no {error}; name the right file "
-                f"in the setting `weights`"
-            ) from error
-        with torch.device("meta"):  # skips the initialisation
-            network = DSALVANetwork(sizes)
-        load_strict(network, state, path)
+        network = load_counter(
+            models, self.weights, _CHECKPOINT_KEY, Architecture.of, DSALVANetwork, "DSALVANet"
+        )
         network.backbone.keep_what_is_used()
         device = models.torch_device()
         self._at_once = 1 if device.type == "cpu" else None
