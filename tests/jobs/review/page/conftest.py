@@ -168,3 +168,15 @@ def tab(browser: Any) -> Iterator[Any]:
         assert not each.errors
     for context in contexts:
         context.close()
+
+
+@pytest.fixture(scope="module")
+def server(run: str, serving: Any) -> Any:
+    """Serves the `run` of a module."""
+    return serving(run)
+
+
+@pytest.fixture
+def page(server: Any, tab: Any) -> Any:
+    """A tab with the page of that server."""
+    return tab(server.address)

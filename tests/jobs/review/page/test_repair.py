@@ -13,16 +13,6 @@ def run(made):
     return made.cups_and_hats("repair", images=30)
 
 
-@pytest.fixture(scope="module")
-def server(run, serving):
-    return serving(run)
-
-
-@pytest.fixture
-def page(server, tab):
-    return tab(server.address)
-
-
 def decided(out):
     """Id -> decision, of those that hold."""
     return {each.id: each for each in Review.read(out).decisions}
