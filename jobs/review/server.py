@@ -19,7 +19,6 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ipseg.errors import IpsegError
-from ipseg.objects import Object
 from ipseg.vision.overlay import colour_of
 from jobs.pages.views import css
 from jobs.review.accepted import Prompts

@@ -240,11 +240,11 @@ def test_a_prompt_follows_what_is_decided_about_its_object(client, new):
     mask[10:30, 20:60] = True
     edit = client.about(item, "edit", segmentation=encode_rle(mask))
     client.post(edit)
-    (row,) = find_prompts(files)
+    (row,) = find_prompts(str(files))
     kept = decode(Path(row["given_mask"].removesuffix("#object")).read_bytes())[..., 0] > 0
     np.testing.assert_array_equal(kept, mask)
     client.post(client.about(item, "relabel", relabel="mug"))
-    assert [row["concept"] for row in find_prompts(files)] == ["mug"]
+    assert [row["concept"] for row in find_prompts(str(files))] == ["mug"]
     client.post(client.about(item, "reject"))
     assert not list(files.glob("*/*"))
 

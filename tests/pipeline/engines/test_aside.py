@@ -42,9 +42,13 @@ def test_what_ends_the_body_does_not_pass_through_the_iterator():
         finally:
             ended.set()
 
-    with pytest.raises(SystemExit), aside(endless) as items:
-        next(items)
-        assert not ended.is_set()
-        raise SystemExit(130)
+    def body():
+        with aside(endless) as items:
+            next(items)
+            assert not ended.is_set()
+            raise SystemExit(130)
+
+    with pytest.raises(SystemExit):
+        body()
     assert ended.wait(5), "it is closed at its next item"
     assert [type(error) for error in seen] == [GeneratorExit]
