@@ -101,7 +101,7 @@ def test_a_peak_counts_if_it_looks_like_what_was_found():
     assert count(settings=replace(SETTINGS, likeness=0.4)) == 2
     assert count(Known(1.0, (5,))) == 0
     assert count(evidence=local / 10) == 0, "nothing is convincing"
-    assert count(Known(placed=True), evidence=local / 10) > 0, "it is known to be there"
+    assert count(Known(certain=True), evidence=local / 10) > 0, "it is known to be there"
     assert count(settings=replace(SETTINGS, convincing=0.9)) == 0
     flat = np.full(GRID, 0.6, np.float32)
     assert count(evidence=flat) == 2
