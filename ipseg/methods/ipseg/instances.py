@@ -46,8 +46,9 @@ class Instances:
         likeness: an instance that the map alone has found is kept if its evidence of presence is at
             least this share of that of the most certain one in the image; the square of it is
             enough where it is as large as one of them.
-        convincing: least evidence of a placement by which the concept is certainly there; where
-            there is none, least evidence of presence of each further instance.
+        convincing: least evidence of a placement by which the concept is certainly there. Where
+            there is none, further instances have at least this evidence of presence, and the size
+            of one of those that are known.
         valley: the map between two instances falls at least by this share of the lower one's height
             above its surroundings; otherwise they are one.
         repeated: a mask whose share of pixels in masks that are there already is at least this
@@ -57,7 +58,7 @@ class Instances:
     mode: Literal["one", "each"] = "one"
     max_instances: Annotated[int, Field(ge=1)] = 40
     likeness: Annotated[float, Field(ge=0, le=1)] = 0.85
-    convincing: Annotated[float, Field(ge=0, le=1)] = 0.5
+    convincing: Annotated[float, Field(ge=0, le=1)] = 0.35
     valley: Annotated[float, Field(ge=0, le=1)] = 0.5
     repeated: Annotated[float, Field(gt=0, le=1)] = 0.5
 
@@ -169,11 +170,13 @@ class Known:
         )
 
     def like(self, cells: Mask, local: Map, settings: Instances) -> bool:
-        """Whether what the map has found is like them: sooner if it is of their size."""
+        """Whether what the map has found is like them: sooner, or only, if it is of their size."""
         size = max(1, int(cells.sum()))
         alike = any(1 / _SIZES <= size / max(1, area) <= _SIZES for area in self.areas)
         least = self.evidence * settings.likeness ** (2 if alike else 1)
         if not self.certain:
+            if self.areas and not alike:
+                return False
             least = max(least, settings.convincing)
         return region_evidence(local, cells) >= least
 
