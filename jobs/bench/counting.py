@@ -24,6 +24,7 @@ from ipseg.features.stable_diffusion_network import DiffusionNetwork
 from ipseg.features.vit import VitExtractor
 from ipseg.features.windows import window_starts
 from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.saliency.cornet_network import INPUT_SIDE
 from ipseg.saliency.tokencut import TokenCut
@@ -60,10 +61,12 @@ class Counted:
     Attributes:
         operations: name of a network -> operations.
         layers: (c, n) of each layer of features, that is then compared with each concept.
+        left_out: names of networks that cannot be counted.
     """
 
     operations: dict[str, int]
     layers: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @singledispatch
@@ -73,8 +76,8 @@ def operations(part: object) -> Counted:
     Raises:
         ConfigError: the size of its weights is not known.
     """
-    del part
-    return Counted({})
+    classical = part is None or isinstance(part, WithoutNetwork)
+    return Counted({}, left_out=() if classical else (type(part).__name__,))
 
 
 @operations.register
