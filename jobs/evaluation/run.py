@@ -21,6 +21,7 @@ from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from ipseg.weights.finding import random_weights
 from ipseg.wording import counted
+from jobs.evaluation.costs import recorded
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.summary import Summary, as_data, summarise
@@ -108,7 +109,8 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         )
     log.info("%s: %s", benchmark.title, counted(len(work.episodes), "episode"))
     started = datetime.now(UTC)
-    outcome = evaluate(work).outcome
+    done = evaluate(work)
+    outcome = done.outcome
     configs = [setting.config for setting in resolved.settings]
     evaluation = {
         "benchmark": benchmark.name,
@@ -128,6 +130,10 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
                 **{"label": setting.label, "settings": list(setting.overrides)},
                 "method": setting.config.method_name,
                 "profile": setting.config.profile,
+                "steps": [
+                    step.name
+                    for step in setting.config.method.image_steps(done.banks[setting.label])
+                ],
             }
             for setting in resolved.settings
         ],
@@ -140,6 +146,7 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         "seconds": round(outcome.seconds, 3),
         "rows_per_second": round(outcome.rows_per_second, 3),
         "stages": outcome.stages,
+        "costs": recorded(outcome.costs, work.out),
     }
     write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
     results = results_table(work.out, work.asked, list(work.variants))

@@ -26,6 +26,8 @@ def print_summary(summary: Summary, console: Console) -> None:
     console.print(plain(f"{title}: {evaluation['method']}, profile {evaluation['profile']}"))
     console.print(plain(f"{formula.id}, {formula.title}, percent: {formula.definition}"))
     console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(chosen))
+    if any(variant.cost for variant in summary.variants):
+        console.print(cost_table(summary))
     for variant in summary.variants:
         if variant.difference is not None:
             value, ends = wording.difference(variant.difference)
@@ -80,6 +82,17 @@ def sweep_table(summary: Summary) -> Table:
         if variant.coverage.partial:
             style = _PARTIAL
         table.add_row(plain(variant.label), *_line(variant, bool(published)), style=style)
+    return table
+
+
+def cost_table(summary: Summary) -> Table:
+    """One line for each setting: what an image costs it, as if it ran alone."""
+    table = Table("setting", title="cost of an image, one worker", title_justify="left")
+    for name in ("percent", *wording.COSTS):
+        table.add_column(name, justify="right")
+    for variant in summary.variants:
+        percent = wording.percent(variant.headline.value)
+        table.add_row(plain(variant.label), percent, *wording.costs(variant.cost))
     return table
 
 
