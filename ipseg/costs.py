@@ -96,8 +96,8 @@ def charged(
         _ledger.open.pop()
         if _ledger.open:
             _ledger.open[-1].within += taken
-        weights = {_name(part): _weights(part) for part in networks}
-        # What a step within it needs at a time is that step's.
+        # What the steps within it need is theirs.
+        weights = {} if mine.within else {_name(part): _weights(part) for part in networks}
         working = 0 if mine.within or peak is None else peak.bytes()
         cost = Cost(rows, taken - mine.within + mine.found, mine.encoded, working, weights)
         _ledger.spent.setdefault((step, labels), Cost()).add(cost)

@@ -24,6 +24,7 @@ from jobs.evaluation.episodes import (
     judged,
     worst,
 )
+from jobs.evaluation.paper import lines
 from jobs.evaluation.plots import Axis, Scatter, axis, mark, scatter
 from jobs.evaluation.summary import Number, Summary, Variant
 from jobs.failures import Groups
@@ -72,6 +73,7 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         costs=wording.costs,
         cost_names=wording.COSTS,
         scatter=_scatter(summary),
+        lines=lines(summary),
         difference=wording.difference,
         sweep_axis=axis([*_reach([v.headline for v in summary.variants]), *beside]),
         fold_axis=_fold_axis(chosen),

@@ -89,7 +89,7 @@ class Variant:
         counterpart: the number it is measured by: of the same method, or of the same line of the
             paper's table; None if there is none.
         difference: to the first variant in the headline formula; None for the first itself.
-        cost: of an image; None where several settings are not compared, or it was not measured.
+        cost: of an image; None if nothing is compared, or it was not measured.
     """
 
     label: str
@@ -210,7 +210,6 @@ def as_data(summary: Summary) -> dict[str, Any]:
                 "comparisons": [asdict(each) for each in variant.comparisons],
                 "counterpart": variant.counterpart and asdict(variant.counterpart),
                 "difference": variant.difference and asdict(variant.difference),
-                "cost": variant.cost and asdict(variant.cost),
             }
             for variant in summary.variants
         ],
