@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -13,7 +13,7 @@ from PIL import Image as PillowImage
 from pydantic import Field
 from safetensors.torch import load_file
 from torch import Tensor
-from transformers import AutoConfig, AutoModelForImageSegmentation
+from transformers.dynamic_module_utils import get_class_from_dynamic_module
 
 from ipseg.errors import WeightsError
 from ipseg.networks.checkpoint import load_strict
@@ -73,8 +73,7 @@ class BiRefNetSaliency:
         """
         folder = Path(models.locate(self.weights, self.revision))
         path = folder / "model.safetensors"
-        self._check(folder)
-        network = _built(folder)
+        network = _built(folder, *self._code(folder))
         try:
             state = load_file(path)
         except DAMAGED as error:
@@ -115,13 +114,13 @@ class BiRefNetSaliency:
             )
         return np.asarray(last[0, 0].float().sigmoid().cpu().numpy(), np.float32)
 
-    def _check(self, folder: Path) -> None:
-        """Refuses a folder without the code, before any of it runs."""
+    def _code(self, folder: Path) -> tuple[str, str]:
+        """Names of the classes of configuration and network: of code that is in the folder."""
         path = folder / "config.json"
         whole = f"get it whole: hf download {self.weights} --revision {self.revision}"
         try:
             modules = dict(json.loads(path.read_text())["auto_map"])
-            names = [modules["AutoConfig"], modules[_TASK]]
+            names = str(modules["AutoConfig"]), str(modules[_TASK])
         except FileNotFoundError:
             raise WeightsError(f"no config.json in {folder}; {whole}") from None
         except (OSError, ValueError, KeyError, TypeError) as error:
@@ -139,21 +138,23 @@ class BiRefNetSaliency:
                 raise WeightsError(f"no {code.name} in {folder}; {whole}")
         if not (folder / "model.safetensors").is_file():
             raise WeightsError(f"no model.safetensors in {folder}; {whole}")
+        return names
 
 
-def _built(folder: Path) -> Network:
+def _built(folder: Path, *names: str) -> Network:
     """The network with its initial weights, on the CPU.
 
-    Not by `from_pretrained`, which builds networks on 'meta' since transformers 5: BiRefNet reads
-    numbers from tensors while it is built.
+    Not by `AutoModelForImageSegmentation`. Since transformers 5 it builds networks on 'meta', but
+    BiRefNet reads numbers from tensors while it is built; and it keeps to the code of the first
+    folder that a process has loaded, if that of another has the same configuration.
     """
-    auto_model: Any = AutoModelForImageSegmentation
     try:
         with quiet():
-            config = AutoConfig.from_pretrained(
-                str(folder), trust_remote_code=True, local_files_only=True
+            config_class, network_class = (
+                get_class_from_dynamic_module(name, str(folder), local_files_only=True)
+                for name in names
             )
-            return auto_model.from_config(config, trust_remote_code=True)
+            return network_class(config_class.from_pretrained(str(folder)))
     except _FOREIGN as error:
         reason = " ".join(str(error).split())[:300] or type(error).__name__
         raise WeightsError(f"the code in {folder} does not work here: {reason}") from error

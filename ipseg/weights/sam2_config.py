@@ -48,9 +48,9 @@ def sam2_sizes(
 
 def tiny_sam2(blocks: Sequence[int], attend_globally: Sequence[int], side: int) -> dict[str, Any]:
     """The same for a tiny one with as many blocks."""
-    numbers = sam2_sizes(8, 1, blocks, attend_globally, 8, side)
-    numbers["vision_config"]["fpn_hidden_size"] = 64
+    numbers = sam2_sizes(4, 1, blocks, attend_globally, 8, side)
+    numbers["vision_config"]["fpn_hidden_size"] = 32
     return numbers | {
-        "prompt_encoder_config": {"image_size": side, "hidden_size": 64},
-        "mask_decoder_config": {"hidden_size": 64, "mlp_dim": 64, "iou_head_hidden_dim": 32},
+        "prompt_encoder_config": {"image_size": side, "hidden_size": 32},
+        "mask_decoder_config": {"hidden_size": 32, "mlp_dim": 32, "iou_head_hidden_dim": 32},
     }

@@ -36,4 +36,5 @@ class BiRefNet(PreTrainedModel):
         fine = functional.gelu(self.fine(coarse))
         levels = zip(self.heads, (coarse, fine), strict=True)
         maps = [head(level) for head, level in levels]
-        return [functional.interpolate(each, pixels.shape[2:], mode="bilinear") for each in maps]
+        size = pixels.shape[2:]
+        return [functional.interpolate(each * 4, size, mode="bilinear") for each in maps]

@@ -8,6 +8,7 @@ import pytest
 import skimage.data
 import torch
 from PIL import Image
+from safetensors.torch import save_file
 from transformers import (
     Sam2Config,
     Sam2Model,
@@ -280,6 +281,8 @@ def sam3(tmp_path_factory):
                 "hidden_size": 32,
                 "intermediate_size": 64,
                 "projection_dim": 64,
+                "bos_token_id": 512,
+                "eos_token_id": 513,
                 "num_hidden_layers": 1,
                 "num_attention_heads": 2,
                 "max_position_embeddings": 32,
@@ -290,6 +293,7 @@ def sam3(tmp_path_factory):
             "mask_decoder_config": {"hidden_size": 64, "num_attention_heads": 2},
         },
         tracker_config={
+            "image_size": 112,
             "vision_config": SAM3_VISION,
             "prompt_encoder_config": {**SAM3_SIZES, "hidden_size": 64},
             "mask_decoder_config": DECODER,
@@ -300,7 +304,10 @@ def sam3(tmp_path_factory):
     model = Sam3VideoModel(config).eval()
     torch.nn.init.normal_(model.tracker_model.no_memory_embedding)
     folder = tmp_path_factory.mktemp("sam3")
-    model.save_pretrained(folder)
+    # Not by `save_pretrained`, which names the tracker's tensors tracker_model.tracker_model.
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    config.save_pretrained(folder)
     return model, folder
 
 
