@@ -11,13 +11,13 @@ from torch.nn import functional
 from transformers import PreTrainedConfig, PreTrainedModel
 
 
-class BiRefNetConfig(PreTrainedConfig):
+class BiRefNetConfig(PreTrainedConfig):  # type: ignore[misc]  # made at run time
     """No hyperparameters."""
 
     model_type = "birefnet"
 
 
-class BiRefNet(PreTrainedModel):
+class BiRefNet(PreTrainedModel):  # type: ignore[misc]
     """An image (B, 3, h, w) to a list of maps (B, 1, h, w), the last one the finest."""
 
     config_class = BiRefNetConfig
