@@ -15,6 +15,7 @@ SALIENCY = {
     "classical": "ipseg.saliency.classical:ClassicalSaliency",
     "cornet": "ipseg.saliency.cornet:CorNetSaliency",
     "tokencut": "ipseg.saliency.tokencut:TokenCut",
+    "birefnet": "ipseg.saliency.birefnet:BiRefNetSaliency",
 }
 FEATURES = {
     "classical": "ipseg.features.classical:ClassicalDescriptors",

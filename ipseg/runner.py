@@ -10,6 +10,7 @@ import sys
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
 
+from ipseg.costs import charged
 from ipseg.rows import Row, Step, failed, is_failed
 
 log = logging.getLogger(__name__)
@@ -47,14 +48,20 @@ def use_threads(count: int | None) -> None:
         sys.modules["torch"].set_num_threads(count)
 
 
-def run_step(step: Step, rows: Sequence[Row]) -> list[Row]:
+def run_step(step: Step, rows: Sequence[Row], labels: tuple[str, ...] = ()) -> list[Row]:
     """One row out for each row in, in order; a row that breaks the step comes back as failed.
 
     Rows that failed earlier pass by untouched. When a batch raises, it is halved until the row
     that is to blame stands alone, so that its neighbours are not lost with it.
+
+    Args:
+        step: prepared.
+        rows: live or failed.
+        labels: of the chains that are charged with it (`ipseg.costs`); () for all.
     """
     live = [row for row in rows if not is_failed(row)]
-    done = iter(_isolate(step, live))
+    with charged(step.name, labels, len(live), step.networks):
+        done = iter(_isolate(step, live))
     return [row if is_failed(row) else next(done) for row in rows]
 
 

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from ipseg.columns import ERROR_COLUMNS
 from ipseg.config import Runtime
+from ipseg.costs import Cost, Key
 from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from ipseg.rows import Step, check_chain
 from ipseg.storage.files import read_bytes
@@ -118,12 +119,14 @@ class Outcome:
         before: of these, finished by earlier runs.
         seconds: this run took.
         stages: for each stage rows, failed rows, seconds, bytes per row.
+        costs: of each step, in this run.
     """
 
     counts: dict[str, int]
     before: int
     seconds: float
     stages: list[dict[str, Any]]
+    costs: dict[Key, Cost] = field(default_factory=dict)
 
     @property
     def done_now(self) -> int:
@@ -198,7 +201,7 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
     left, counts = unfinished_shards(work.source, ledger)
     read, stages = counts.total(), list[dict[str, Any]]()
     before = read - counts[GONE]
-    failed_now = 0
+    failed_now, costs = 0, dict[Key, Cost]()
     if left:
         record = engine.record(budget)
         shard_io = ShardIO(ledger, writer, record, work.part_rows)
@@ -211,7 +214,7 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
         counts = counts + Counter(progress["counts"])
         read += progress["read"]
         before += progress["before"]
-        stages = record.summary()
+        stages, costs = record.summary(), record.costs()
         failed_now = max((stage["failed"] for stage in stages), default=0)
     else:
         noun = "prompt" if work.source.kind == "prompts" else "row"
@@ -227,6 +230,7 @@ def process(engine: Engine, work: Work, budget: FailureBudget) -> Outcome:
         before,
         time.perf_counter() - started,
         stages,
+        costs,
     )
     if budget.spent(failed_now, outcome.done_now, ended=True):
         raise FailureBudgetError(

@@ -77,7 +77,7 @@ class Branch:
             for row, gone in zip(rows, lost, strict=True)
             if not gone
         ]
-        done = iter(run_step(self.step, views))
+        done = iter(run_step(self.step, views, tuple(self.labels)))
         return [None if gone else next(done) for gone in lost]
 
     def _merged(self, row: Row, done: Row | None) -> Row:

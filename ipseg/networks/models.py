@@ -55,11 +55,13 @@ class Models:
         enabled = dtype is not torch.float32
         return torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
 
-    def locate(self, name: str) -> str:
+    def locate(self, name: str, revision: str = "main") -> str:
         """The location of the weights `name`: an existing path, or the snapshot folder of a hub id.
 
         Args:
             name: a path, a file name such as 'sam_vit_h_4b8939.pth', or a hub id 'owner/model'.
+            revision: branch, tag or commit of a hub id in the Hugging Face cache; folders and files
+                are taken as they are.
 
         Raises:
             WeightsError: they do not exist; says where they were searched and how to get them.
@@ -71,7 +73,7 @@ class Models:
         for candidate in candidates:
             if candidate.exists():
                 return str(candidate)
-        if is_hub_id(name) and (cached := _cached_snapshot(name)) is not None:
+        if is_hub_id(name) and (cached := _cached_snapshot(name, revision)) is not None:
             return cached
         searched = ", ".join(str(candidate) for candidate in candidates)
         cache = " and the Hugging Face cache" if is_hub_id(name) else ""
@@ -86,7 +88,7 @@ def is_hub_id(name: str) -> bool:
     return name.count("/") == 1 and not name.startswith((".", "/", "~"))
 
 
-def _cached_snapshot(name: str) -> str | None:
+def _cached_snapshot(name: str, revision: str) -> str | None:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
         HFValidationError,
@@ -95,7 +97,7 @@ def _cached_snapshot(name: str) -> str | None:
     )
 
     try:
-        return str(snapshot_download(name, local_files_only=True))
+        return str(snapshot_download(name, revision=revision, local_files_only=True))
     except IncompleteSnapshotError as error:
         return error.snapshot_path  # not all files of a repository are needed
     except (LocalEntryNotFoundError, HFValidationError):

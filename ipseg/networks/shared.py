@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import dataclasses
 import threading
+import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from weakref import WeakValueDictionary
 
+from ipseg.costs import note_encoded
 from ipseg.networks.models import Models
 from ipseg.rows import Image
 
@@ -89,15 +91,19 @@ class LastBatch(threading.local):
         self._images: list[Any] = []  # kept, so that no other one gets the identity of one of them
         self._asked: object = None
         self._result: Any = None
+        self._seconds = 0.0  # that it took to compute
 
     def get(
         self, images: Sequence[Any], compute: Callable[[], Result], key: object = None
     ) -> Result:
         """`compute()`, or its last result for the same image objects and an equal key."""
-        asked = (key, *map(id, images))
+        asked, found = (key, *map(id, images)), self._seconds
         if asked != self._asked:
+            started, found = time.perf_counter(), 0.0
             self._result = compute()
+            self._seconds = time.perf_counter() - started
             self._images, self._asked = list(images), asked
+        note_encoded(self, asked, len(images), found)
         result: Result = self._result
         return result
 

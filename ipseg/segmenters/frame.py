@@ -19,9 +19,10 @@ from ipseg.rows import Image
 
 Aspect = Literal["letterbox", "squash", "stretch"]
 
-# Of ImageNet, in units of 0..255, for the whole SAM family.
-_MEAN = (123.675, 116.28, 103.53)
-_STD = (58.395, 57.12, 57.375)
+Statistics = tuple[tuple[float, float, float], tuple[float, float, float]]
+"""Mean and deviation of red, green and blue, in units of 0..255."""
+
+IMAGENET: Statistics = ((123.675, 116.28, 103.53), (58.395, 57.12, 57.375))
 
 
 @dataclass(frozen=True)
@@ -112,10 +113,10 @@ def fit(image: Image, frame: Frame, aspect: Aspect) -> Image:
     return np.array(resized)
 
 
-def to_batch(images: Sequence[Image], side: int) -> Tensor:
+def to_batch(images: Sequence[Image], side: int, statistics: Statistics = IMAGENET) -> Tensor:
     """Images up to the size of the square -> (B, 3, side, side) float32, normalised, 0-padded."""
     batch = torch.zeros(len(images), 3, side, side)
     for place, image in zip(batch, images, strict=True):
         pixels = torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1)))
-        place[:, : image.shape[0], : image.shape[1]] = normalised(pixels.float(), _MEAN, _STD)[0]
+        place[:, : image.shape[0], : image.shape[1]] = normalised(pixels.float(), *statistics)[0]
     return batch

@@ -18,7 +18,7 @@ from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
-from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch
+from ipseg.segmenters.frame import IMAGENET, Aspect, Frame, Statistics, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
 
 Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
@@ -94,6 +94,10 @@ class PromptableNetwork(ABC):
     def _aspect(self) -> Aspect:
         """How images are resized to the square."""
 
+    def _statistics(self) -> Statistics:
+        """What the images of its training were normalised by."""
+        return IMAGENET
+
     @abstractmethod
     def _encode(self, pixels: Tensor) -> Sequence[Features]:
         """(B, 3, side, side) -> features of each image."""
@@ -118,7 +122,7 @@ class PromptableNetwork(ABC):
         aspect = self._aspect()
         frames = [Frame.around(i.shape[0], i.shape[1], self._side, aspect) for i in images]
         fitted = [fit(i, frame, aspect) for i, frame in zip(images, frames, strict=True)]
-        pixels = to_batch(fitted, self._side).to(self._models.torch_device())
+        pixels = to_batch(fitted, self._side, self._statistics()).to(self._models.torch_device())
         with self._models.autocast():
             encoded = self._encode(pixels)
         return [
@@ -160,7 +164,7 @@ class PromptableNetwork(ABC):
             raise ValueError(
                 f"{image.shape[:2]} is not the size of the encoded image {frame.image}"
             )
-        pixels = to_batch([fit(image, frame, self._aspect())], self._side)
+        pixels = to_batch([fit(image, frame, self._aspect())], self._side, self._statistics())
         grid = self.feature_map(embedding)
         return functional.interpolate(
             pixels.to(grid.device), grid.shape[1:], mode="bilinear", align_corners=False

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from ipseg.networks.models import is_hub_id
 
-Layout = Literal["transformers", "grounding", "diffusers", "file"]
+Layout = Literal["transformers", "grounding", "diffusers", "birefnet", "file"]
 
 # Required files of a hub folder; others are not needed. Older .bin files replace missing
 # .safetensors files.
@@ -26,6 +26,7 @@ FILES: dict[Layout, tuple[str, ...]] = {
         *("tokenizer/tokenizer_config.json", "tokenizer/special_tokens_map.json"),
         "scheduler/scheduler_config.json",
     ),
+    "birefnet": ("config.json", "BiRefNet_config.py", "birefnet.py", "model.safetensors"),
     "file": (),
 }
 OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
@@ -111,6 +112,9 @@ CATALOGUE: dict[str, Source] = {
     "facebook/sam-vit-huge": Source("Apache-2.0", True, 2565),
     "syscv-community/sam-hq-vit-base": Source("Apache-2.0", True, 380),
     "facebook/sam2.1-hiera-tiny": Source("Apache-2.0", True, 156),
+    "facebook/sam2.1-hiera-small": Source("Apache-2.0", True, 184),
+    "facebook/sam2.1-hiera-large": Source("Apache-2.0", True, 898),
+    "ZhengPeng7/BiRefNet": Source("MIT", True, 445, "birefnet"),
 }
 
 
@@ -142,6 +146,8 @@ def needs(settings: Mapping[str, Any]) -> list[Need]:
         for name in filter(None, map(values.get, settings_of)):
             before = found[name].parts if name in found else ()
             source = CATALOGUE.get(name) or _unlisted(part, name)
+            if "revision" in values:
+                source = replace(source, revision=values["revision"])
             found[name] = Need((*before, part), name, source)
     return list(found.values())
 

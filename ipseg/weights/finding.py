@@ -87,7 +87,7 @@ class Found:
 def find(need: Need, models: Models) -> Found:
     """Finds weights by `Models.locate`."""
     try:
-        location = Path(models.locate(need.name))
+        location = Path(models.locate(need.name, need.source.revision))
     except WeightsError:
         names = FILES[need.source.layout] or (need.name,)
         return Found(need, None, "", "", (), tuple(n for n in names if n not in OPTIONAL))

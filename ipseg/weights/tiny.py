@@ -17,12 +17,14 @@ from typing import Any, TypeAlias
 import numpy as np
 import torch
 from diffusers import DDPMScheduler
+from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from ipseg.errors import OutputError
 from ipseg.features.odise import ODISE_PREFIX, odise_shapes
 from ipseg.networks.pixels import CLIP_MEAN, CLIP_STD, IMAGENET_MEAN, IMAGENET_STD
 from ipseg.networks.pretrained import quiet
+from ipseg.weights import stand_in
 from ipseg.weights.architectures import (
     CORNET_FILE,
     FOLDERS,
@@ -34,12 +36,14 @@ from ipseg.weights.architectures import (
 from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.grounding import GROUNDING_WORDS
+from ipseg.weights.stand_in import BiRefNet, BiRefNetConfig
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
 _ODISE_FILE = "odise_label_coco_50e-b67d2efc.pth"
 _DIFFUSION = "stable-diffusion-v1-5/stable-diffusion-v1-5"
 _GROUNDING = "IDEA-Research/grounding-dino-tiny"
+_BIREFNET = "ZhengPeng7/BiRefNet"
 _IMAGENET = {"image_mean": IMAGENET_MEAN, "image_std": IMAGENET_STD}
 _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
@@ -119,6 +123,7 @@ def _write_all(folder: Path) -> None:
             network = networks(name, tiny=True)[""]
         torch.save({key: random_state(network, name)}, folder / name)
     _write_words(folder / _GROUNDING)
+    _write_birefnet(folder / _BIREFNET)
     torch.save({"model": _odise()}, folder / _ODISE_FILE)
 
 
@@ -215,6 +220,20 @@ def _write_words(folder: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     settings = {"tokenizer_class": "BertTokenizer", "do_lower_case": True}
     _write_json(folder / "tokenizer_config.json", settings)
+
+
+def _write_birefnet(folder: Path) -> None:
+    """A small network of the same interface; the code of the real one is part of its weights."""
+    network = BiRefNet(BiRefNetConfig())
+    folder.mkdir(parents=True, exist_ok=True)
+    save_file(random_state(network, _BIREFNET), folder / "model.safetensors")
+    for name in ("BiRefNet_config.py", "birefnet.py"):
+        (folder / name).write_bytes(Path(stand_in.__file__).read_bytes())
+    code = {
+        "AutoConfig": "BiRefNet_config.BiRefNetConfig",
+        "AutoModelForImageSegmentation": "birefnet.BiRefNet",
+    }
+    _write_json(folder / "config.json", {"architectures": ["BiRefNet"], "auto_map": code})
 
 
 def _write_json(path: Path, values: Mapping[str, Any]) -> None:

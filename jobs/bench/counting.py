@@ -17,6 +17,9 @@ from torch.fx.experimental import _config
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection
 
+from ipseg.counters.countr import CounTR
+from ipseg.counters.dsalvanet import DSALVANet
+from ipseg.detectors.grounding_dino import GroundingDino
 from ipseg.errors import ConfigError
 from ipseg.features.odise import TimeConditioning
 from ipseg.features.stable_diffusion import StableDiffusion
@@ -24,6 +27,7 @@ from ipseg.features.stable_diffusion_network import DiffusionNetwork
 from ipseg.features.vit import VitExtractor
 from ipseg.features.windows import window_starts
 from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork
 from ipseg.saliency.cornet import CorNetSaliency
 from ipseg.saliency.cornet_network import INPUT_SIDE
 from ipseg.saliency.tokencut import TokenCut
@@ -60,10 +64,12 @@ class Counted:
     Attributes:
         operations: name of a network -> operations.
         layers: (c, n) of each layer of features, that is then compared with each concept.
+        left_out: names of networks that cannot be counted.
     """
 
     operations: dict[str, int]
     layers: tuple[tuple[int, int], ...] = ()
+    left_out: tuple[str, ...] = ()
 
 
 @singledispatch
@@ -73,8 +79,8 @@ def operations(part: object) -> Counted:
     Raises:
         ConfigError: the size of its weights is not known.
     """
-    del part
-    return Counted({})
+    classical = part is None or isinstance(part, WithoutNetwork)
+    return Counted({}, left_out=() if classical else (type(part).__name__,))
 
 
 @operations.register
@@ -122,6 +128,33 @@ def _(part: StableDiffusion) -> Counted:
         found[CONDITIONING] = conditioning(part, pixels)
     layers = (states[layer].shape for layer in part.layer_weights)
     return Counted(found, tuple((c, part.size * n // side) for _, c, n, _ in layers))
+
+
+@operations.register
+def _(part: CounTR) -> Counted:
+    """The encoder on a square image, which is one window."""
+    network = published(part.weights)[""]
+    side = 16 * network.grid
+    done = count(lambda: network.encode(torch.empty(1, 3, side, side)))
+    return Counted({"countr": done}, left_out=("CounTR's decoder",))
+
+
+@operations.register
+def _(part: DSALVANet) -> Counted:
+    network = published(part.weights)[""]
+    done = count(lambda: network.encode(torch.empty(1, 3, part.side, part.side)))
+    return Counted({"dsalvanet": done}, left_out=("DSALVANet's decoder",))
+
+
+@operations.register
+def _(part: GroundingDino) -> Counted:
+    """The backbone on a square image."""
+    backbone = published(part.weights)[""].model.backbone
+    side = part.short_side
+    pixels = torch.empty(1, 3, side, side, device=META)
+    mask = torch.empty(1, side, side, dtype=torch.long, device=META)
+    done = count(lambda: backbone(pixels, mask))
+    return Counted({"grounding dino": done}, left_out=("GroundingDINO's transformer",))
 
 
 def windows(part: StableDiffusion) -> torch.Tensor:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 import torch
 
@@ -21,6 +21,7 @@ from ipseg.steps.support import FindSupport, Support
 from jobs.bench.counting import (
     CONDITIONING,
     META,
+    Counted,
     adopt,
     conditioning,
     count,
@@ -47,12 +48,14 @@ class Operations:
         prompt: network -> to find the object of each prompt image, once in a run.
         conditioning: of ODISE's term for one image, whether the profile has it or not; 0 where
             there is nothing that it could be added to.
+        left_out: networks that run and cannot be counted, and why.
     """
 
     image: dict[str, int]
     concept: dict[str, int]
     prompt: dict[str, int]
-    conditioning: int
+    conditioning: int = 0
+    left_out: tuple[str, ...] = ()
 
     def total(self, concepts: int = 1) -> int:
         """For one image."""
@@ -76,38 +79,52 @@ def count_profile(method: IPSeg, support: Support) -> Operations:
     """
     image: dict[str, int] = {}
     concept: dict[str, int] = {}
+    left_out: tuple[str, ...] = ()
     similarity = term = 0
     for extractor in method.extractors.values():
         counted = operations(extractor)
         image |= counted.operations
+        left_out += counted.left_out
         similarity += sum(_compare(channels, cells) for channels, cells in counted.layers)
         if isinstance(extractor, StableDiffusion):
             term = conditioning(extractor, windows(extractor))
     if method.matching.saliency_weight > 0:
-        image |= operations(method.saliency).operations
+        counted = operations(method.saliency)
+        image |= counted.operations
+        left_out += counted.left_out
     selection = method.points
     if isinstance(method.segmenter, PromptableNetwork):
         points = selection.clusters + (selection.clusters_negative or selection.clusters)
-        segmenter = _of_published_size(method.segmenter)
-        image[ENCODER], features = encoding(segmenter)
-        forms = _PASSES[: method.refinement.passes]
-        concept[DECODER] = sum(decoding(segmenter, features, points, **form) for form in forms)
+        image[ENCODER], concept[DECODER] = count_segmenter(
+            method.segmenter, points, method.refinement.passes
+        )
     concept["similarity"] = similarity
     concept["points"] = _kmeans(selection.k, selection.clusters)
-    prompt = _count_support(support.step(method.segmenter, drawn=False))
-    return Operations(image, concept, prompt, term)
+    prompt = count_support(support.step(method.segmenter, drawn=False))
+    return Operations(image, concept, prompt.operations, term, left_out + prompt.left_out)
 
 
-def _count_support(step: FindSupport) -> dict[str, int]:
+def count_segmenter(
+    segmenter: PromptableNetwork, points: int, passes: Literal[1, 3]
+) -> tuple[int, int]:
+    """Operations of encoding one image, and of decoding one prompt of so many points."""
+    sized = _of_published_size(segmenter)
+    encoder, features = encoding(sized)
+    forms = _PASSES[:passes]
+    return encoder, sum(decoding(sized, features, points, **form) for form in forms)
+
+
+def count_support(step: FindSupport) -> Counted:
     """What finding the object of one prompt takes: its saliency, or its box or point decoded."""
-    found = operations(step.saliency).operations
+    counted = operations(step.saliency)
+    found = dict(counted.operations)
     if isinstance(step.segmenter, PromptableNetwork):
         segmenter = _of_published_size(step.segmenter)
         encoder, features = encoding(segmenter)
         box = step.kind == "box"
         decoder = decoding(segmenter, features, 0 if box else 1, box=box, mask=False)
         found["segmenter of the support"] = encoder + decoder
-    return found
+    return replace(counted, operations=found)
 
 
 def _of_published_size(segmenter: Any) -> Any:  # noqa: ANN401  (a dataclass of the SAM family)

@@ -92,6 +92,8 @@ def _print_operations(console: Console, data: Mapping[str, Any]) -> None:
     elif flops["image"]:
         console.print(_flops_table(profile, flops))
         _print_totals(console, flops)
+        if flops["left_out"]:
+            console.print(f"not counted: {', '.join(flops['left_out'])}")
         console.print(_concepts_table(data["concepts"]))
     else:
         console.print(f"profile '{profile}' has no networks, so no operations to count")
@@ -102,6 +104,7 @@ def _flops(operations: Operations, released: Mapping[str, int]) -> dict[str, Any
         "image": operations.image,
         "concept": operations.concept,
         "prompt": operations.prompt,
+        "left_out": list(operations.left_out),
         "total": operations.total(),
         "total_without_odise": operations.without_term(),
         "total_with_odise": operations.with_term(),

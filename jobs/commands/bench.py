@@ -16,10 +16,16 @@ OfOneRow = Annotated[
     float | None, typer.Option(min=0, metavar="SECONDS", help="With --engine: of one row.")
 ]
 
+ALL = "all"  # in place of a profile
+
 EPILOG = """
 [bold]Examples[/bold]
 
     ipseg bench --flops --profile ipseg-released
+
+The operations of every profile in one table:
+
+    ipseg bench --flops --profile all
 
     ipseg bench --profile ipseg --set models.root=tiny/ --out bench.json
 
@@ -99,6 +105,13 @@ def bench(
         return
     if given:
         raise ConfigError(f"--{next(iter(given))} is about the engine; add --engine")
+    if profile == ALL:
+        if not flops or settings:
+            raise ConfigError("--profile all goes with --flops, and without --set")
+        from jobs.bench.every_profile import run_every
+
+        run_every(as_json=json, out=out)
+        return
     from ipseg.config import load_config
     from jobs.bench.run import run_bench
 

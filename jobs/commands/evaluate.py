@@ -35,9 +35,13 @@ Every example given by a box, which the segmenter turns into a mask:
 
     ipseg evaluate perseg --data-root data/ --profile ipseg --support box --out run/
 
-An ablation of the paper:
+Methods with the mask of an example and without it, as Matcher and Matcher-Z in the paper:
 
-    ipseg evaluate perseg --data-root data/ --profile ipseg --table 4 --out run/
+    ipseg evaluate perseg --data-root data/ --support mask,saliency --profile persam,ipseg --out r/
+
+A table of the paper, its other rows as published:
+
+    ipseg evaluate perseg --data-root data/ --profile ipseg --paper-table 4 --out run/
 
 Five per cent of the images could not be read, and are repaired now:
 
@@ -89,9 +93,9 @@ def evaluate(
     support: Annotated[
         str | None,
         typer.Option(
-            metavar="KIND",
+            metavar="KIND[,KIND...]",
             help="How the object of an example is found: mask (its ground truth), saliency, box, "
-            "point or none; by default as the protocol has it.",
+            "point or none; by default as the protocol has it. Several are compared.",
         ),
     ] = None,
     sweep: Annotated[
@@ -99,7 +103,14 @@ def evaluate(
         typer.Option(metavar="KEY=V1,V2,...", help="Settings to compare; all combinations."),
     ] = None,
     table: Annotated[
-        int | None, typer.Option(help="Run the rows of the paper's table 3, 4, 5, 6 or 7.")
+        int | None,
+        typer.Option(
+            "--paper-table",
+            "--table",
+            metavar="N",
+            help="Run the rows of a table of the paper, 1 to 8, that methods here can run; the "
+            "others are printed as published.",
+        ),
     ] = None,
     mask_frame: Annotated[
         str | None,
@@ -165,7 +176,7 @@ def evaluate(
         sweep=(*(sweep or ()), *(more or ())),
         table=table,
         folds=fold or (),
-        support=support,
+        support=_listed(support or ""),
         mask_frame=mask_frame,
         formula=formula,
         limit=limit,

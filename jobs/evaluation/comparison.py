@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import paper_table
 from ipseg.benchmarks.published.published import Published, published
 
 _UNKNOWN = "not stated"
-_WITH_MASK = " with ground-truth mask"  # how the published numbers name a method that is given it
+# How published numbers name a method, by what it is given of a prompt.
+_SUFFIXES = {"mask": ("", " with ground-truth mask"), "image": ("", "-Z")}
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,7 @@ class Comparison:
         value: percent.
         folds: fold -> percent, as far as printed.
         source: where it was read.
+        given: as in `Published`.
         note: what else a reader has to know.
         reason: why it cannot be compared with this run; "" if it can.
         delta: this run's number in the same formula minus it, percentage points; None if it cannot
@@ -38,6 +39,7 @@ class Comparison:
     value: float
     source: str
     note: str
+    given: str
     folds: dict[str, float] = field(default_factory=dict)
     reason: str = ""
     delta: float | None = None
@@ -89,15 +91,22 @@ def counterpart(
         return _table_row(evaluation, variant["label"], ours)
     if variant["settings"]:
         return None
-    name = variant["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
+    given = _given(evaluation, variant)
+    names = {(variant["method"] + suffix).casefold() for suffix in _SUFFIXES.get(given, ("",))}
     same = (
         each
         for each in comparisons
         if each.comparable
         and each.formula == evaluation["formula"]
-        and each.method.casefold() == name.casefold()
+        and each.given == given
+        and each.method.casefold() in names
     )
     return next(same, None)
+
+
+def _given(evaluation: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
+    mask = evaluation["protocol"]["given_mask"]
+    return str(variant.get("given", "mask" if mask else "image"))
 
 
 def _table_row(
@@ -110,7 +119,9 @@ def _table_row(
     printed = row.printed[evaluation["benchmark"]]
     by_fold = {fold: percent for fold, percent in printed.items() if fold}
     source = f"table {table.number} of the paper"
-    theirs = Comparison(source, "", PAPER_FORMULA, value, source, row.note, by_fold)
+    formula = row.formula_of(evaluation["benchmark"])
+    given = "mask" if row.given_mask else "image"
+    theirs = Comparison(source, "", formula, value, source, row.note, given, by_fold)
     folds, first = list(evaluation["folds"]), evaluation["formula"]
     return _judged(theirs, folds, bool(by_fold.keys() - set(folds)), {first: ours[first]})
 
@@ -126,7 +137,8 @@ def _means(listed: Sequence[Published]) -> list[Comparison]:
         else:
             backbone = "" if each.backbone == _UNKNOWN else each.backbone
             latest[printed] = Comparison(
-                each.method, backbone, each.formula, each.value, each.source, each.note
+                *(each.method, backbone, each.formula, each.value),
+                *(each.source, each.note, each.given),
             )
             means.append(latest[printed])
     return means

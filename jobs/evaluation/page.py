@@ -24,7 +24,8 @@ from jobs.evaluation.episodes import (
     judged,
     worst,
 )
-from jobs.evaluation.plots import Axis, axis, mark
+from jobs.evaluation.paper import lines
+from jobs.evaluation.plots import Axis, Scatter, axis, mark, scatter
 from jobs.evaluation.summary import Number, Summary, Variant
 from jobs.failures import Groups
 from jobs.pages.charts import BINS, histogram
@@ -69,12 +70,26 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         classes=_classes(summary, chosen),
         most_classes=_CLASSES,
         mark=mark,
+        costs=wording.costs,
+        cost_names=wording.COSTS,
+        scatter=_scatter(summary),
+        lines=lines(summary),
         difference=wording.difference,
         sweep_axis=axis([*_reach([v.headline for v in summary.variants]), *beside]),
         fold_axis=_fold_axis(chosen),
         **_published(chosen),
         **_episodes(summary, chosen, predictions),
     )
+
+
+def _scatter(summary: Summary) -> Scatter | None:
+    """Settings with a number and a cost."""
+    points = [
+        (each.label, each.cost.images_per_second, 100 * each.headline.value)
+        for each in summary.variants
+        if each.cost is not None and each.headline.value is not None
+    ]
+    return scatter(points) if points else None
 
 
 def _published(chosen: Variant) -> dict[str, Any]:

@@ -59,6 +59,46 @@ def axis(values: Iterable[float | None]) -> Axis:
     return Axis(low, high, tuple(low + step * n for n in range(count + 1)))
 
 
+@dataclass(frozen=True)
+class Scatter:
+    """Quality against speed; places are 0 to 100, from the left and from the top.
+
+    Attributes:
+        dots: label, x, y.
+        across: place and label of each tick, of images a second (logarithmic).
+        up: the same of percent.
+    """
+
+    dots: tuple[tuple[str, float, float], ...]
+    across: tuple[tuple[float, str], ...]
+    up: tuple[tuple[float, str], ...]
+
+
+def scatter(points: Iterable[tuple[str, float, float]]) -> Scatter:
+    """Places of settings.
+
+    Args:
+        points: label, images a second (> 0), percent; at least one.
+    """
+    listed = list(points)
+    scale = axis(percent for _, _, percent in listed)
+    rates = [math.log10(rate) for _, rate, _ in listed]
+    low, high = math.floor(min(rates)), math.ceil(max(rates))
+    high = max(high, low + 1)
+
+    def along(rate: float) -> float:
+        return 100 * (math.log10(rate) - low) / (high - low)
+
+    between = (1, 2, 5) if high - low < _MOST_TICKS // 2 else (1,)
+    ticks = [n * 10.0**power for power in range(low, high) for n in between]
+    ticks.append(10.0**high)
+    return Scatter(
+        tuple((label, along(rate), 100 - scale.place(value)) for label, rate, value in listed),
+        tuple((along(tick), f"{tick:g}") for tick in ticks),
+        tuple((100 - scale.place(tick), f"{tick:g}") for tick in scale.ticks),
+    )
+
+
 def mark(
     scale: Axis,
     value: float | None,

@@ -36,7 +36,8 @@ class EvaluationRequest:
         sweep: "section.key=v1,v2,..." each; every combination is compared.
         table: of the paper, whose rows are compared; None for none.
         folds: to run; empty for all.
-        support: how the object of a support is found; None leaves it to protocol and profile.
+        support: how the object of a support is found; several are compared, none leaves it to
+            protocol and profile.
         mask_frame: 'segmenter' compares masks as the segmenter saw the image, as IPSeg's released
             code does; None at the size of the image.
         formula: of the headline number; None leaves it to the protocol.
@@ -56,7 +57,7 @@ class EvaluationRequest:
     sweep: Sequence[str] = ()
     table: int | None = None
     folds: Sequence[str] = ()
-    support: str | None = None
+    support: Sequence[str] = ()
     mask_frame: str | None = None
     formula: str | None = None
     limit: int | None = None
@@ -97,21 +98,20 @@ def as_the_paper(request: EvaluationRequest) -> EvaluationRequest:
     table, benchmark = paper_table(request.table), request.benchmark
     rule = request.sampling.rule
     if request.sweep:
-        raise ConfigError("give either --sweep or --table")
+        raise ConfigError("give either --sweep or --paper-table")
     if len(request.profiles) > 1 or len(request.methods) > 1:
-        raise ConfigError("the rows of --table are settings of one profile and method")
-    printed = list(dict.fromkeys(name for row in table.rows for name in row.printed))
-    if benchmark.name not in printed:
+        raise ConfigError("the rows of --paper-table are settings of one profile and method")
+    if benchmark.name not in table.benchmarks:
         raise ConfigError(
             f"table {table.number} of the paper has no numbers of {benchmark.name}; it has "
-            f"{', '.join(printed)}. To run the same settings on other data, use --sweep"
+            f"{', '.join(table.benchmarks)}. To run the same settings on other data, use --sweep"
         )
     if any(row.prompt_set is not None for row in table.rows):
         _check_prompt_sets(request, table)
         rule = PROMPT_SET
     if not rule:
-        rules = ("", *benchmark.rules)
-        rule = next((r for r in rules if benchmark.protocol_of(r).formula == PAPER_FORMULA), "")
+        rules, formula = ("", *benchmark.rules), request.formula or PAPER_FORMULA
+        rule = next((r for r in rules if benchmark.protocol_of(r).formula == formula), "")
         if rule:
             log.info("table %d: episodes by rule '%s', as in the paper", table.number, rule)
     return replace(request, sampling=replace(request.sampling, rule=rule))
@@ -126,8 +126,8 @@ def resolve(request: EvaluationRequest) -> Resolved:
     """
     benchmark, sampling = request.benchmark, request.sampling
     protocol = benchmark.protocol_of(sampling.rule)
-    if request.support is not None:
-        protocol = replace(protocol, given_mask=request.support == "mask")
+    if request.support:
+        protocol = replace(protocol, given_mask=set(request.support) == {"mask"})
     formula = formula_of(request.formula or protocol.formula)
     if not protocol.boundaries and set(formula.estimator.needs) & set(BOUNDARY):
         raise ConfigError(

@@ -16,11 +16,13 @@ from ipseg.benchmarks.benchmark import Benchmark
 from ipseg.benchmarks.episode import Episode, to_table
 from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
+from ipseg.config import Config
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from ipseg.weights.finding import random_weights
 from ipseg.wording import counted
+from jobs.evaluation.costs import recorded
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.summary import Summary, as_data, summarise
@@ -50,7 +52,8 @@ def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
     request.benchmark.check()
     summary, page = _measure(request, resolved)
     if as_json:
-        print_json({**as_data(summary), "report": page})
+        costs = {each.label: each.cost and asdict(each.cost) for each in summary.variants}
+        print_json({**as_data(summary), "costs": costs, "report": page})
     else:
         console = Console()
         print_summary(summary, console)
@@ -108,7 +111,8 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         )
     log.info("%s: %s", benchmark.title, counted(len(work.episodes), "episode"))
     started = datetime.now(UTC)
-    outcome = evaluate(work).outcome
+    done = evaluate(work)
+    outcome = done.outcome
     configs = [setting.config for setting in resolved.settings]
     evaluation = {
         "benchmark": benchmark.name,
@@ -128,6 +132,11 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
                 **{"label": setting.label, "settings": list(setting.overrides)},
                 "method": setting.config.method_name,
                 "profile": setting.config.profile,
+                "given": _given(setting.config),
+                "steps": [
+                    step.name
+                    for step in setting.config.method.image_steps(done.banks[setting.label])
+                ],
             }
             for setting in resolved.settings
         ],
@@ -140,6 +149,7 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         "seconds": round(outcome.seconds, 3),
         "rows_per_second": round(outcome.rows_per_second, 3),
         "stages": outcome.stages,
+        "costs": recorded(outcome.costs, work.out),
     }
     write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
     results = results_table(work.out, work.asked, list(work.variants))
@@ -147,6 +157,13 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)
     return summary, write_page(summary, predictions)
+
+
+def _given(config: Config) -> str:
+    """What is given of an example, as `ipseg.benchmarks.published.published.Given`."""
+    if config.method.prompted_by == "name":
+        return "name"
+    return "mask" if config.support.kind == "mask" else "image"
 
 
 def _episodes(request: EvaluationRequest, fold: str) -> list[Episode]:

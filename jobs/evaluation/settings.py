@@ -5,17 +5,20 @@ from __future__ import annotations
 import itertools
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from ipseg.benchmarks.published.paper_tables import PROFILES, PaperTable
-from ipseg.config import Config, load_config
+from ipseg.config import Config, load_config, profiles
 from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
     from jobs.evaluation.request import EvaluationRequest
 
 log = logging.getLogger("ipseg")
+
+SALIENCY = "cornet"  # of the paper: TSDN
+_OF_ALL_METHODS = ("models", "images", "runtime")
 
 
 @dataclass(frozen=True)
@@ -38,7 +41,7 @@ class Choice:
     """What is compared.
 
     Attributes:
-        request: names profiles, methods, the sweep, and the kind of support.
+        request: names profiles, methods, the sweep, and kinds of support.
         overrides: "section.key=value" for all settings.
         given_mask: the protocol gives supports their ground-truth mask.
     """
@@ -47,53 +50,77 @@ class Choice:
     overrides: Sequence[str]
     given_mask: bool
 
-    def config(self, profile: str, method: str | None, more: Sequence[str] = ()) -> Config:
+    def config(
+        self,
+        profile: str,
+        method: str | None,
+        more: Sequence[str] = (),
+        support: str | None = None,
+    ) -> Config:
         """One configuration; what the caller has set goes before the protocol.
+
+        Where saliency is wanted of a profile that has none, it is the paper's (`SALIENCY`), as in
+        its row Matcher-Z.
 
         Raises:
             ConfigError: it does not exist or does not fit together.
         """
         config = load_config(profile, [*self.overrides, *more], method)
-        wanted = self.request.support
-        kind = wanted or ("mask" if self.given_mask else None)
-        if kind is None or (wanted is None and config.support.kind != "saliency"):
+        kind = support or ("mask" if self.given_mask else None)
+        if kind is None or (support is None and config.support.kind != "saliency"):
             return config
-        return load_config(profile, [*self.overrides, *more, f"support.kind={kind}"], method)
+        found = [*self.overrides, *more, f"support.kind={kind}"]
+        if kind == "saliency" and config.support.saliency is None:
+            log.info("%s finds the object of an example by saliency of %s", profile, SALIENCY)
+            found.append(f"support.saliency.kind={SALIENCY}")
+        return load_config(profile, found, method)
 
     def settings(self) -> list[Setting]:
-        """Every combination of methods, profiles and the sweep.
+        """Every combination of methods, profiles, kinds of support and the sweep.
 
         Raises:
             ConfigError: as `config`, or two of them are called the same.
         """
         methods, profiles = self.request.methods, self.request.profiles
-        sweep = (_choices(each) for each in self.request.sweep)
+        supports, sweep = self.request.support, map(_choices, self.request.sweep)
         found = []
-        for method, profile, *chosen in itertools.product(methods or (None,), profiles, *sweep):
+        choices = (methods or (None,), profiles, supports or (None,), *sweep)
+        for method, profile, support, *swept in itertools.product(*choices):
+            chosen = [*([f"support={support}"] if len(supports) > 1 else []), *map(str, swept)]
             named = [method] if method is not None and len(methods) > 1 else []
             named += [profile] if len(profiles) > 1 else []
-            label = ", ".join([*(str(name) for name in named), *map(str, chosen)])
-            config = self.config(str(profile), method, [str(each) for each in chosen])
-            found.append(Setting(label, config, tuple(map(str, chosen))))
+            label = ", ".join([*map(str, named), *chosen])
+            config = self.config(str(profile), method, list(map(str, swept)), support)
+            found.append(Setting(label, config, tuple(map(str, swept))))
         labels = [setting.label for setting in found]
         if len(set(labels)) < len(labels):
-            raise ConfigError("a method, a profile or a value of the sweep is named twice")
+            raise ConfigError(
+                "a method, a profile, a support or a value of the sweep is named twice"
+            )
         return found
 
     def rows_of(self, table: PaperTable) -> list[Setting]:
-        """The rows of a paper's table.
+        """The rows of a paper's table that can be run.
+
+        Rows of other methods run with the profiles of these, as far as they are shipped, and take
+        no settings of this method.
 
         Raises:
-            ConfigError: with this profile two rows are the same.
+            ConfigError: with this profile two rows are the same, or no row can be run.
         """
         (profile,), method = self.request.profiles, next(iter(self.request.methods), None)
         found: list[Setting] = []
         for row in table.rows:
-            if not row.runnable:
-                log.warning("table %d, %s: left out (%s)", table.number, row.label, row.note)
+            if not row.runnable or (row.profile and row.profile not in profiles()):
+                why = row.note or "no method here runs it"
+                log.info("table %d, %s: as published (%s)", table.number, row.label, why)
                 continue
-            more = [*row.settings, *(["support.kind=mask"] if row.given_mask else [])]
-            setting = Setting(row.label, self.config(profile, method, more), row.settings)
+            if row.profile:
+                config = self._of_all_methods().config(row.profile, None, row.settings, row.support)
+            else:
+                more = [*row.settings, *(["support.kind=mask"] if row.given_mask else [])]
+                config = self.config(profile, method, more)
+            setting = Setting(row.label, config, row.settings)
             same = next((s for s in found if s.config.sha256 == setting.config.sha256), None)
             if same is not None and row.prompt_set is None:
                 raise ConfigError(
@@ -102,13 +129,20 @@ class Choice:
                     f"profile '{PROFILES[0]}': add --profile {PROFILES[0]}"
                 )
             found.append(setting)
-        if found[0].config.profile not in PROFILES:
+        if not found:
+            raise ConfigError(f"no row of table {table.number} can be run by a method here")
+        if profile not in PROFILES:
             log.warning(
                 "the rows of table %d are settings of profile '%s'; with '%s' only the labels are "
                 "the paper's",
-                *(table.number, PROFILES[0], found[0].config.profile),
+                *(table.number, PROFILES[0], profile),
             )
         return found
+
+    def _of_all_methods(self) -> Choice:
+        """With those overrides that any method understands."""
+        kept = [each for each in self.overrides if each.partition(".")[0] in _OF_ALL_METHODS]
+        return replace(self, overrides=kept)
 
 
 def _choices(sweep: str) -> list[str]:

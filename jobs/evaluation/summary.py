@@ -16,6 +16,7 @@ from ipseg.metrics.paired import Difference
 from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from jobs.evaluation.comparison import Comparison, compare, counterpart
+from jobs.evaluation.costs import SettingCost, cost_of
 from jobs.evaluation.outcome import Outcome, read_outcome
 from jobs.evaluation.wording import gaps
 
@@ -88,6 +89,7 @@ class Variant:
         counterpart: the number it is measured by: of the same method, or of the same line of the
             paper's table; None if there is none.
         difference: to the first variant in the headline formula; None for the first itself.
+        cost: of an image; None if nothing is compared, or it was not measured.
     """
 
     label: str
@@ -98,6 +100,7 @@ class Variant:
     comparisons: tuple[Comparison, ...]
     counterpart: Comparison | None
     difference: Difference | None = None
+    cost: SettingCost | None = None
 
     @property
     def headline(self) -> Number:
@@ -237,6 +240,7 @@ def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
         numbers=numbers,
         comparisons=comparisons,
         counterpart=counterpart(outcome.evaluation, asked, comparisons, ours),
+        cost=cost_of(outcome.evaluation, asked),
     )
 
 

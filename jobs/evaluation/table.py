@@ -10,6 +10,7 @@ from ipseg.metrics import FORMULAS
 from ipseg.weights.finding import random_sentence
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison
+from jobs.evaluation.paper import lines
 from jobs.evaluation.summary import Coverage, Interval, Summary, Variant
 from jobs.pages.readable import NONE
 from jobs.terminal import plain
@@ -25,7 +26,10 @@ def print_summary(summary: Summary, console: Console) -> None:
     title = f"{evaluation['title']}, {evaluation['shot']}-shot"
     console.print(plain(f"{title}: {evaluation['method']}, profile {evaluation['profile']}"))
     console.print(plain(f"{formula.id}, {formula.title}, percent: {formula.definition}"))
-    console.print(sweep_table(summary) if len(summary.variants) > 1 else fold_table(chosen))
+    several = len(summary.variants) > 1 or evaluation["table"] is not None
+    console.print(sweep_table(summary) if several else fold_table(chosen))
+    if any(variant.cost for variant in summary.variants):
+        console.print(cost_table(summary))
     for variant in summary.variants:
         if variant.difference is not None:
             value, ends = wording.difference(variant.difference)
@@ -74,12 +78,35 @@ def fold_table(variant: Variant) -> Table:
 def sweep_table(summary: Summary) -> Table:
     """One line for each setting."""
     published = next((v.counterpart for v in summary.variants if v.counterpart), None)
-    table = _table("setting", published)
-    for variant in summary.variants:
+    formulas = {v.counterpart.formula for v in summary.variants if v.counterpart}
+    table = _table("setting", published, named=len(formulas) == 1)
+    kind = ""
+    for line in lines(summary):
+        if line.kind != kind:
+            kind = line.kind
+            table.add_section()
+            table.add_row(plain(kind), style="dim")
+        variant = line.variant
+        if variant is None:
+            theirs = NONE if line.value is None else f"{line.value:.1f}"
+            label = f"{line.label} (published, formula {line.formula})"
+            table.add_row(plain(label), NONE, NONE, theirs, style="dim")
+            continue
         style = "bold" if variant is summary.best else ""
         if variant.coverage.partial:
             style = _PARTIAL
         table.add_row(plain(variant.label), *_line(variant, bool(published)), style=style)
+    return table
+
+
+def cost_table(summary: Summary) -> Table:
+    """One line for each setting: what an image costs it, as if it ran alone."""
+    table = Table("setting", title="cost of an image, one worker", title_justify="left")
+    for name in ("percent", *wording.COSTS):
+        table.add_column(name, justify="right")
+    for variant in summary.variants:
+        percent = wording.percent(variant.headline.value)
+        table.add_row(plain(variant.label), percent, *wording.costs(variant.cost))
     return table
 
 
@@ -93,11 +120,12 @@ def nearest(variant: Variant) -> list[Comparison]:
     return [*reversed(above), *below]
 
 
-def _table(first: str, published: Comparison | None) -> Table:
+def _table(first: str, published: Comparison | None, *, named: bool = True) -> Table:
     table = Table(first)
     columns = ["this run", "95 % interval", "episodes"]
     if published is not None:
-        columns[2:2] = [f"{published.method} ({published.formula})", "delta"]
+        formula = f" ({published.formula})" if named else ""
+        columns[2:2] = [f"{published.method}{formula}", "delta"]
     for column in columns:
         table.add_column(plain(column), justify="right")
     return table

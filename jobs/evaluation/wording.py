@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ipseg.metrics.paired import Difference
+from jobs.evaluation.costs import SettingCost
 from jobs.pages.readable import NONE
 
 
@@ -32,6 +33,21 @@ def difference(found: Difference | None) -> tuple[str, str]:
         return NONE, NONE
     ends = " to ".join(points(100 * end) for end in found.interval or ())
     return points(100 * found.value), ends or NONE
+
+
+COSTS = ("seconds", "images/s", "encoder passes", "peak memory, MB")
+
+
+def costs(cost: SettingCost | None) -> list[str]:
+    """What an image costs a setting, under the headings `COSTS`."""
+    if cost is None:
+        return [NONE] * len(COSTS)
+    return [
+        f"{cost.seconds:.3g}",
+        f"{cost.images_per_second:.3g}",
+        f"{cost.encoded:.2f}",
+        f"{cost.memory / 1e6:,.0f}",
+    ]
 
 
 def fold_title(fold: str) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import ray
 from ray.util.metrics import Counter, Gauge
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from ipseg.costs import Cost, Key
 from pipeline.engines.memory import Memory, memory
 from pipeline.stages.record import FailureBudget, RunRecord
 
@@ -56,7 +58,13 @@ class _MeteredRecord(RunRecord):
         return super().part_written(shard, part, counts)
 
     def end(
-        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
+        self,
+        stage: str,
+        keys: Sequence[str],
+        failed: int,
+        seconds: float,
+        sizes: tuple[int, int],
+        costs: Mapping[Key, Cost] = MappingProxyType({}),
     ) -> str | None:
         amounts = (
             (self._handed_on, len(keys)),
@@ -68,4 +76,4 @@ class _MeteredRecord(RunRecord):
             if amount > 0:  # Ray refuses to add nothing
                 counter.inc(amount, {"stage": stage})
         self._at_work.set(len(self._begun))
-        return super().end(stage, keys, failed, seconds, sizes)
+        return super().end(stage, keys, failed, seconds, sizes, costs)

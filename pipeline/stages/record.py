@@ -9,8 +9,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
+from ipseg.costs import Cost, Key
 from pipeline.runfolder.status import GONE
 
 
@@ -101,6 +103,7 @@ class RunRecord:
         self._stages: dict[str, StageRecord] = {}
         self._shards: dict[str, ShardRecord] = {}
         self._begun: dict[tuple[str, str], int] = {}
+        self._costs: dict[Key, Cost] = {}
 
     def shard_read(
         self, shard: str, rows: int, done: Mapping[str, int], fingerprint: str
@@ -156,9 +159,23 @@ class RunRecord:
         self._begun.pop((stage, key), None)
 
     def end(
-        self, stage: str, keys: Sequence[str], failed: int, seconds: float, sizes: tuple[int, int]
+        self,
+        stage: str,
+        keys: Sequence[str],
+        failed: int,
+        seconds: float,
+        sizes: tuple[int, int],
+        costs: Mapping[Key, Cost] = MappingProxyType({}),
     ) -> str | None:
-        """Adds a finished batch: failed rows among them, and bytes without and of images.
+        """Adds a finished batch.
+
+        Args:
+            stage: its name.
+            keys: of its rows.
+            failed: of these.
+            seconds: that a worker spent.
+            sizes: bytes handed on without images, and of images.
+            costs: of its steps, one by one.
 
         Returns:
             Why the run must stop, None if it may go on.
@@ -171,6 +188,8 @@ class RunRecord:
         sums.seconds += seconds
         sums.row_bytes += sizes[0]
         sums.image_bytes += sizes[1]
+        for step, cost in costs.items():
+            self._costs.setdefault(step, Cost()).add(cost)
         if not self._budget.spent(sums.failed, sums.rows):
             return None
         return (
@@ -191,6 +210,10 @@ class RunRecord:
             }
             for stage, sums in self._stages.items()
         ]
+
+    def costs(self) -> dict[Key, Cost]:
+        """Of each step."""
+        return self._costs
 
     def progress(self) -> dict[str, Any]:
         """Rows that were read, in the output by status, and done before this run.

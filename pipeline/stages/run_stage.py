@@ -7,6 +7,7 @@ import time
 import pyarrow as pa
 
 from ipseg.columns import from_table, to_table
+from ipseg.costs import drain
 from ipseg.errors import FailureBudgetError
 from ipseg.rows import Row, failed, is_failed
 from ipseg.runner import run_step
@@ -57,7 +58,7 @@ def end_batch(
         FailureBudgetError: too many rows of the run have failed.
     """
     keys, broken = [row["key"] for row in rows], sum(is_failed(row) for row in rows)
-    stop = record.end(stage, keys, broken, time.perf_counter() - started, sizes)
+    stop = record.end(stage, keys, broken, time.perf_counter() - started, sizes, drain())
     if stop is not None:
         raise FailureBudgetError(stop)
 

@@ -9,6 +9,7 @@ from ipseg.config import load_config
 from ipseg.errors import ConfigError, WeightsError
 from jobs.bench.concepts import COUNTS, measure
 from jobs.bench.counting import CONDITIONING, count
+from jobs.bench.every_profile import count_any, run_every
 from jobs.bench.flops import Operations, count_profile, count_released
 from jobs.bench.run import run_bench
 
@@ -201,3 +202,32 @@ def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):
     assert boxed.prompt.keys() == {"segmenter of the support"}
     encoder = released.image["image encoder"]
     assert encoder < boxed.prompt["segmenter of the support"] < 1.01 * encoder
+
+
+def test_every_profile_is_a_line_of_one_table(released, light, tmp_path, capsys):
+    names = ("classical", "ipseg-light-sam2", "persam")
+    run_every(as_json=False, out=tmp_path / "all.json", names=names)
+    printed = capsys.readouterr().out
+    rows = {row["profile"]: row for row in json.loads((tmp_path / "all.json").read_text())}
+    assert list(rows) == list(names)
+    assert all(f"| {name} " in printed for name in names), "as Markdown has it"
+    assert rows["classical"]["image"] == 0
+    assert rows["ipseg-light-sam2"]["image"] < sum(light.image.values()) / 2
+    assert rows["persam"]["image"] == released.image["image encoder"]
+    assert 0 < rows["persam"]["concept"] < 0.01 * rows["persam"]["image"]
+    assert rows["persam"]["left_out"] == []
+
+
+def test_what_depends_on_the_image_is_said_instead_of_counted():
+    sam2 = ["segmenter={kind: hf_sam, weights: facebook/sam2.1-hiera-tiny}"]
+    counted = count_any(load_config("persense-classical", sam2))
+    assert counted.image.keys() == {"image encoder"}
+    assert not counted.concept
+    assert "for each prompt given to it" in counted.left_out[0]
+
+
+def test_code_from_the_hub_is_said_not_to_be_counted():
+    saliency = "support.saliency={kind: birefnet, remote_code: true}"
+    counted = count_of("ipseg-light", saliency)
+    assert counted.left_out == ("BiRefNetSaliency",)
+    assert not counted.prompt

@@ -148,13 +148,23 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
         *("--support", "mask"),
     )
     assert code == 0
-    first, *others = json.loads(text)["variants"]
+    found = json.loads(text)
+    first, *others = found["variants"]
     assert [v["label"] for v in (first, *others)] == ["ipseg-light", "persam", "persam-f"]
     assert first["difference"] is None
     assert all(each["difference"]["episodes"] == 2 for each in others)
     evaluation = json.loads((tmp_path / "evaluation.json").read_text())
     read = {s["stage"]: s["rows"] for s in evaluation["stages"]}["read"]
     assert read == 2, "an image is read once for all"
+    costs = found["costs"]
+    # What PerSAM-F finds encoded by PerSAM it would have to encode itself.
+    assert {n: each["encoded"] for n, each in costs.items()} == {
+        **{"ipseg-light": 2, "persam": 1, "persam-f": 1}
+    }
+    assert {each["images"] for each in costs.values()} == {2}
+    assert all(each["seconds"] > 0 for each in costs.values())
+    weights = (tiny_root / "sam_vit_h_4b8939.pth").stat().st_size
+    assert costs["persam"]["memory"] > 0.9 * weights
     names = ["facebook/dinov2-small", "sam_vit_b_01ec64.pth", "sam_vit_h_4b8939.pth"]
     assert evaluation["random_weights"] == names
     assert "RANDOM WEIGHTS" in (tmp_path / "report.html").read_text()
@@ -179,8 +189,10 @@ def test_methods_and_profiles_are_columns_of_one_table(collection, tiny_root, tm
         (("folder", "--sweep", "points.k=8,8"), "named twice"),
         (("folder", "--retry", "all"), "--retry 'all' is not of the form"),
         (("folder", "--table", "4"), "has no numbers of folder; it has coco-20i, fss-1000, perseg"),
-        (("folder", "--table", "2"), "tables 3-7 are"),
-        (("perseg", "--table", "4", "--sweep", "points.k=8"), "either --sweep or --table"),
+        (("folder", "--table", "8"), "tables 1-7 of the paper are"),
+        (("folder", "--table", "2"), "it has coco-stuff, pascal-voc, pascal-context"),
+        (("folder", "--support", "mask,mask"), "named twice"),
+        (("perseg", "--table", "4", "--sweep", "points.k=8"), "either --sweep or --paper-table"),
         (("perseg", "--table", "5"), "perseg has no rule 'prompt-set'"),
         (("perseg", "--table", "3"), "are the same; it is about the parts of profile 'ipseg'"),
         (("fss-1000", "--table", "5", "--seed", "4"), "with seeds of its own"),

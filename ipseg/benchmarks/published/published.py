@@ -6,7 +6,7 @@ from collections.abc import Collection
 from dataclasses import replace
 from functools import cache
 from importlib import resources
-from typing import Annotated
+from typing import Annotated, Literal
 
 import yaml
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
@@ -34,6 +34,8 @@ Shot = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
 BenchmarkName = Annotated[str, _one_of("benchmark", BENCHMARKS)]
 FormulaId = Annotated[str, _one_of("formula", FORMULAS)]
+Given = Literal["image", "mask", "box", "name"]
+"""What a method is given of an example: the image alone, or with its mask or box; or a name."""
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -46,6 +48,7 @@ class Published:
         method: name of the method.
         backbone: its networks.
         training_free: nothing was trained beyond the pre-training of those networks.
+        given: what a prompt is.
         formula: id in `ipseg.metrics.FORMULAS`; only numbers of the same formula can be compared.
         shot: supports of each query.
         value: in percent, as printed.
@@ -58,6 +61,7 @@ class Published:
     method: Text
     backbone: Text
     training_free: bool
+    given: Given
     formula: FormulaId
     shot: Shot
     value: Percent
@@ -101,11 +105,12 @@ class _Method:
     backbone: Text
     training_free: bool
     numbers: tuple[_Score, ...]
+    given: Given = "mask"
     note: str = ""
 
 
 _OF_SCORE = ("benchmark", "formula", "shot", "value")
-_OF_METHOD = ("method", "backbone", "training_free")
+_OF_METHOD = ("method", "backbone", "training_free", "given")
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -168,10 +173,8 @@ def read_published(text: str, name: str) -> tuple[tuple[Published, ...], tuple[S
                 fold="",
                 source=spelled(score.source, each.method),
                 note="; ".join(filter(None, (each.note, score.note))),
-                **{name: getattr(each, name) for name in ("method", "backbone", "training_free")},
-                **{
-                    name: getattr(score, name) for name in ("benchmark", "formula", "shot", "value")
-                },
+                **{name: getattr(each, name) for name in _OF_METHOD},
+                **{name: getattr(score, name) for name in _OF_SCORE},
             )
             of_folds = enumerate(score.folds)
             numbers += [mean, *(replace(mean, fold=str(n), value=value) for n, value in of_folds)]

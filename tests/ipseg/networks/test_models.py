@@ -57,6 +57,18 @@ def test_an_incomplete_snapshot_in_the_hub_cache_is_found(cache, listed):
     assert Models().locate("owner/model") == str(snapshot)
 
 
+def test_of_a_hub_id_the_revision_that_is_asked_for_is_found(cache):
+    repository = cache / "models--owner--model"
+    for commit in (COMMIT, COMMIT[::-1]):
+        (repository / "snapshots" / commit).mkdir(parents=True)
+    (repository / "refs").mkdir()
+    (repository / "refs" / "main").write_text(COMMIT)
+    for revision, commit in (("main", COMMIT), (COMMIT[::-1], COMMIT[::-1])):
+        assert Models().locate("owner/model", revision).endswith(commit)
+    with pytest.raises(WeightsError, match="not found"):
+        Models().locate("owner/model", "f" * 40)
+
+
 @pytest.mark.parametrize("name", ["sam.pth", "owner/model", "not a/hub id", "/nowhere/at/all"])
 def test_missing_weights_are_one_error_with_folders_and_remedy(tmp_path, name):
     with pytest.raises(WeightsError) as error:

@@ -7,9 +7,15 @@ import numpy as np
 import pytest
 import skimage.data
 import torch
+from PIL import Image
+from safetensors.torch import save_file
 from transformers import (
     Sam2Config,
     Sam2Model,
+    Sam3TrackerConfig,
+    Sam3TrackerModel,
+    Sam3VideoConfig,
+    Sam3VideoModel,
     SamConfig,
     SamHQConfig,
     SamHQModel,
@@ -50,10 +56,40 @@ VISION = {
 }
 
 
+KINDS = ("sam", "sam_hq", "sam2", "sam3_tracker")
+# The grid of 8 x 8 that the others have.
+SAM3_SIZES = {"image_size": 112, "patch_size": 14}
+SAM3_VISION = {
+    "backbone_config": {
+        "model_type": "sam3_vit_model",
+        "image_size": 112,
+        "pretrain_image_size": 56,
+        "hidden_size": 32,
+        "intermediate_size": 64,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 2,
+        "window_size": 4,
+        "global_attn_indexes": [1],
+        "initializer_range": 0.2,
+    },
+    "fpn_hidden_size": 64,
+    "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
+}
+
+
 def tiny(kind):
     """A random model of each class."""
     torch.manual_seed(0)
     prompts = {**SIZES, "hidden_size": 64}
+    if kind == "sam3_tracker":
+        config = Sam3TrackerConfig(
+            vision_config={**SAM3_VISION, "scale_factors": [4.0, 2.0, 1.0]},
+            prompt_encoder_config={**prompts, **SAM3_SIZES},
+            mask_decoder_config=DECODER,
+        )
+        model = Sam3TrackerModel(config).eval()
+        torch.nn.init.normal_(model.no_memory_embedding)
+        return model
     if kind == "sam2":
         vision = {
             "backbone_config": {"model_type": "sam2_hiera_det_model", **BACKBONE},
@@ -75,12 +111,12 @@ def tiny(kind):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     root = tmp_path_factory.mktemp("models")
-    for kind in ("sam", "sam_hq", "sam2"):
+    for kind in KINDS:
         tiny(kind).save_pretrained(root / kind)
     return root
 
 
-@pytest.fixture(scope="module", params=["sam", "sam_hq", "sam2"])
+@pytest.fixture(scope="module", params=KINDS)
 def segmenter(request, folder, models):
     segmenter = HFSam(weights=str(folder / request.param))
     segmenter.setup(models)
@@ -134,8 +170,8 @@ def test_the_same_weights_give_the_same_masks_as_the_released_package(both, gold
 
 
 def test_decoding_from_the_embedding_equals_the_whole_model(segmenter, photos):
-    model = segmenter._network
-    square = np.ascontiguousarray(photos[1][:128])
+    model, side = segmenter._network, segmenter._side
+    square = np.ascontiguousarray(photos[1][:side, :side])
     embedding = segmenter.encode([square])[0]
     box = np.array([20, 30, 90, 100])
     plain = segmenter.decode(embedding, POINTS, LABELS)
@@ -144,6 +180,8 @@ def test_decoding_from_the_embedding_equals_the_whole_model(segmenter, photos):
     )
 
     mean, std = np.array([0.485, 0.456, 0.406]), np.array([0.229, 0.224, 0.225])
+    if isinstance(model, Sam3TrackerModel):
+        mean, std = 0.5, 0.5
     pixels = torch.from_numpy((square / 255 - mean) / std).float().permute(2, 0, 1)[None]
     points = {
         "pixel_values": pixels,
@@ -162,7 +200,7 @@ def test_decoding_from_the_embedding_equals_the_whole_model(segmenter, photos):
     for ours, theirs in zip((plain, again), whole, strict=True):
         np.testing.assert_allclose(ours.low_res_logits, theirs.pred_masks[0, 0], atol=1e-4)
         np.testing.assert_allclose(ours.predicted_iou, theirs.iou_scores[0, 0], atol=1e-4)
-        assert ours.masks.shape[1:] == (128, 128)
+        assert ours.masks.shape[1:] == (side, side)
 
 
 def test_the_feature_map_is_the_embedding_that_is_decoded(segmenter, photos):
@@ -199,11 +237,11 @@ def test_a_batch_of_prompts_equals_single_prompts_in_three_passes(segmenter, pho
 
 def test_each_network_gets_the_aspect_of_its_training(folder, models, photos):
     filled = {}
-    for kind in ("sam", "sam2"):
+    for kind in ("sam", "sam2", "sam3_tracker"):
         segmenter = HFSam(weights=str(folder / kind))
         segmenter.setup(models)
         filled[kind] = segmenter.encode(photos[:1])[0].frame.inside
-    assert filled == {"sam": (85, 128), "sam2": (128, 128)}
+    assert filled == {"sam": (85, 128), "sam2": (128, 128), "sam3_tracker": (112, 112)}
 
 
 def test_published_sam2_folders_of_video_models_are_accepted(folder, models, photos, tmp_path):
@@ -217,6 +255,81 @@ def test_published_sam2_folders_of_video_models_are_accepted(folder, models, pho
         segmenter.setup(models)
         decoded.append(segmenter.decode(segmenter.encode(photos[:1])[0], POINTS, LABELS))
     assert np.array_equal(decoded[0].low_res_logits, decoded[1].low_res_logits)
+
+
+@pytest.fixture(scope="module")
+def sam3(tmp_path_factory):
+    """The published form of SAM 3: detector and tracker share the vision encoder."""
+    wide = {"hidden_size": 64, "num_attention_heads": 2, "num_layers": 1, "intermediate_size": 32}
+    # The tracker of a video has a memory beside what takes points.
+    memory = {
+        "memory_attention_hidden_size": 64,
+        "memory_attention_feed_forward_hidden_size": 32,
+        "memory_attention_num_layers": 1,
+        "memory_attention_rope_feat_sizes": [8, 8],
+        "memory_encoder_hidden_size": 64,
+        "memory_encoder_output_channels": 16,
+        "mask_downsampler_embed_dim": 64,
+        "memory_fuser_embed_dim": 64,
+        "memory_fuser_intermediate_dim": 32,
+    }
+    config = Sam3VideoConfig(
+        detector_config={
+            "vision_config": SAM3_VISION,
+            "text_config": {
+                "vocab_size": 514,
+                "hidden_size": 32,
+                "intermediate_size": 64,
+                "projection_dim": 64,
+                "bos_token_id": 512,
+                "eos_token_id": 513,
+                "num_hidden_layers": 1,
+                "num_attention_heads": 2,
+                "max_position_embeddings": 32,
+            },
+            "geometry_encoder_config": {**wide, "roi_size": 3},
+            "detr_encoder_config": wide,
+            "detr_decoder_config": {**wide, "num_queries": 5},
+            "mask_decoder_config": {"hidden_size": 64, "num_attention_heads": 2},
+        },
+        tracker_config={
+            "image_size": 112,
+            "vision_config": SAM3_VISION,
+            "prompt_encoder_config": {**SAM3_SIZES, "hidden_size": 64},
+            "mask_decoder_config": DECODER,
+            **memory,
+        },
+    )
+    torch.manual_seed(1)
+    model = Sam3VideoModel(config).eval()
+    torch.nn.init.normal_(model.tracker_model.no_memory_embedding)
+    folder = tmp_path_factory.mktemp("sam3")
+    # Not by `save_pretrained`, which names the tracker's tensors tracker_model.tracker_model.
+    state = {name: tensor.clone() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "model.safetensors", {"format": "pt"})
+    config.save_pretrained(folder)
+    return model, folder
+
+
+def test_of_the_published_sam3_folder_the_tracker_is_used(sam3, models, photos):
+    whole, folder = sam3
+    segmenter = HFSam(weights=str(folder))
+    segmenter.setup(models)
+    assert isinstance(segmenter._network, Sam3TrackerModel)
+    (embedding,) = segmenter.encode(photos[:1])
+
+    frame = np.asarray(Image.fromarray(photos[0]).resize((112, 112), Image.Resampling.BILINEAR))
+    pixels = torch.from_numpy(frame / 127.5 - 1).float().permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        seen = whole.detector_model.get_vision_features(pixels)
+        maps, _ = whole.get_vision_features_for_tracker(seen)
+        maps[-1] = maps[-1] + whole.tracker_model.no_memory_embedding
+    for ours, theirs in zip(embedding.features, maps, strict=True):
+        flat = ours.flatten(2).permute(2, 0, 1)
+        torch.testing.assert_close(flat, theirs, atol=1e-4, rtol=1e-3)
+    decoded = segmenter.decode(embedding, POINTS, LABELS)
+    assert decoded.masks.shape == (3, *photos[0].shape[:2])
+    assert decoded.low_res_logits.shape == (3, 32, 32)
 
 
 def test_a_damaged_or_foreign_folder_is_one_clear_error(folder, models, tmp_path):

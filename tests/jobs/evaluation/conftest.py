@@ -171,3 +171,27 @@ def _failure(message: str) -> dict[str, Any]:
 def evaluation(tmp_path: Path) -> Miniature:
     """Writes run folders."""
     return Miniature(tmp_path)
+
+
+@pytest.fixture
+def costs() -> dict[str, Any]:
+    """Of an evaluation of two settings, which have a step in common."""
+    steps = (
+        ("decode", [], 9.0, 0, "none"),  # is no step of the method
+        ("match", [], 1.0, 4, "dinov2"),
+        ("segment", ["one"], 3.0, 4, "sam"),
+        ("segment", ["two"], 7.0, 4, "sam 2"),
+    )
+    return {
+        "variants": [
+            {"label": label, "settings": [], "steps": ["match", "segment"]}
+            for label in ("one", "two")
+        ],
+        "costs": [
+            {
+                **{"step": step, "variants": labels, "rows": 4, "seconds": seconds},
+                **{"encoded": encoded, "working": 1_000_000, "networks": {name: 2_000_000}},
+            }
+            for step, labels, seconds, encoded, name in steps
+        ],
+    }

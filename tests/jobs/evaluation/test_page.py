@@ -190,3 +190,21 @@ def test_classes_take_turns_in_the_galleries(evaluation):
     assert [each.episode for each in worst(measured)][:3] == [0, 5, 10]
     assert by_lot(measured) == by_lot(measured[::-1])
     assert by_lot(measured) != measured[:6]
+
+
+def test_cost_and_quality_are_a_table_and_a_plot(report, costs):
+    page = report(**costs)
+    assert "0.5" in page.sections["Cost"]
+    (plot,) = re.findall(r'<svg class="scatter".*?</svg>', page.html, re.DOTALL)
+    assert plot.count("<circle") == 2
+    assert re.search(r'<circle cx="400.0".*?>one<.*?<circle cx="279.6".*?>two<', plot, re.DOTALL)
+    assert "Cost" not in report("alone").sections
+
+
+def test_rows_of_the_paper_that_were_not_run_are_marked(report):
+    variants = [{"label": "IPSeg", "settings": []}]
+    page = report(**COCO, variants=variants, table=1)
+    settings = page.sections["Settings"]
+    assert settings.count("published") >= 6
+    assert "trained, on the tested classes too" in settings
+    assert "56.1" in settings

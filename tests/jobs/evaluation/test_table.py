@@ -84,3 +84,28 @@ def test_only_numbers_of_the_same_formula_are_near(evaluation):
     values = [each.value for each in near]
     assert values == sorted(values, reverse=True)
     assert values[2] > own >= values[3]
+
+
+def test_what_an_image_costs_stands_beside_its_quality(printed, costs):
+    text = printed(**costs)
+    cells = {
+        label: [c.strip() for c in line.split("│")[3:-1]]
+        for line in text.splitlines()
+        for label in ("one", "two")
+        if line.startswith(f"│ {label} ") and line.count("│") == 7
+    }
+    assert cells == {"one": ["1", "1", "2.00", "5"], "two": ["2", "0.5", "2.00", "5"]}
+    assert "cost of an image" not in printed("alone", costs=costs["costs"])
+
+
+def test_a_table_of_the_paper_is_whole_whatever_was_run(printed):
+    variants = [{"label": label, "settings": []} for label in ("PerSAM", "IPSeg")]
+    text = printed(**COCO, variants=variants, table=1)
+    kinds = ["training-free, the example without", "training-free, the example with", "trained"]
+    places = [text.index(kind) for kind in kinds]
+    assert places == sorted(places)
+    for label, value in (("Painter", "33.1"), ("Matcher-Z", "22.8"), ("SegGPT", "56.1")):
+        (line,) = (row for row in text.splitlines() if row.startswith(f"│ {label} (published"))
+        assert value in line
+    (ours,) = (row for row in text.splitlines() if row.startswith("│ IPSeg "))
+    assert "43.0" in ours
