@@ -45,6 +45,7 @@ METHODS = {
     "persense": "ipseg.methods.persense.method:PerSenseMethod",
     "sine": "ipseg.methods.sine.method:SineMethod",
     "sine-video": "ipseg.methods.sine.video:SineVideo",
+    "insid3": "ipseg.methods.insid3.method:INSID3",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

@@ -1,0 +1,52 @@
+"""INSID3 as a method: one example, the features of one frozen network, clusters of an image.
+
+prompts:  read -> decode -> support -> describe      => bank: tokens of each example, and its mask
+images:   read -> decode -> segment                  => objects, at most one for each concept
+
+Source: INSID3 (visinf/INSID3), released code.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import numpy as np
+from pydantic import Field
+
+from ipseg.bank import Bank
+from ipseg.features.patch_encoder import PatchEncoder
+from ipseg.methods.insid3.steps import DescribeReference, SegmentClusters
+from ipseg.methods.method import Method
+from ipseg.rows import Arrays, Step
+
+
+@dataclass(frozen=True)
+class INSID3(Method):
+    """The clusters of an image that are like the object of an example.
+
+    Attributes:
+        network: whose tokens are compared.
+        components: directions of an image without content that are projected out of all features;
+            fewer than the network has channels. Released: 500, of the 1,024 of DINOv3-L.
+        alike: mean cosine above which clusters are joined.
+        threshold: the least score of a cluster, above which it is taken.
+    """
+
+    network: PatchEncoder = field(default_factory=PatchEncoder)
+    components: Annotated[int, Field(ge=1)] = 500
+    alike: Annotated[float, Field(ge=-1, le=1)] = 0.6
+    threshold: Annotated[float, Field(ge=-1, le=1)] = 0.2
+
+    def prompt_steps(self) -> list[Step]:
+        """See `Method.prompt_steps`."""
+        return [DescribeReference(self.network, self.components)]
+
+    def merge(self, shots: Sequence[Arrays]) -> Arrays:
+        """All examples: an image is compared with the cells of each."""
+        return {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
+
+    def image_steps(self, bank: Bank) -> list[Step]:
+        """See `Method.image_steps`."""
+        return [SegmentClusters(self.network, self.components, self.alike, self.threshold, bank)]
