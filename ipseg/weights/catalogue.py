@@ -117,6 +117,7 @@ CATALOGUE: dict[str, Source] = {
     "facebook/sam-vit-huge": Source("Apache-2.0", True, 2565),
     "syscv-community/sam-hq-vit-base": Source("Apache-2.0", True, 380),
     "facebook/sam2.1-hiera-tiny": Source("Apache-2.0", True, 156),
+    "facebook/sam2-hiera-large": Source("Apache-2.0", True, 898),
 }
 
 

@@ -38,6 +38,7 @@ _QUICK = {
     "canvas.side": 112,
     "network.size": 128,
     "components": 8,
+    "proposing.points_per_side": 4,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
@@ -47,7 +48,7 @@ _QUICK = {
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
-    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1"),
+    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7"),
 )
 
 # How far the same work may differ, done in another batch or by another process.

@@ -12,11 +12,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated
 
-import numpy as np
 from pydantic import Field
 
 from ipseg.bank import Bank
 from ipseg.features.patch_encoder import PatchEncoder
+from ipseg.methods.insid3.reference import all_examples
 from ipseg.methods.insid3.steps import DescribeReference, SegmentClusters
 from ipseg.methods.method import Method
 from ipseg.rows import Arrays, Step
@@ -44,8 +44,8 @@ class INSID3(Method):
         return [DescribeReference(self.network, self.components)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """All examples: an image is compared with the cells of each."""
-        return {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
+        """See `Method.merge`."""
+        return all_examples(shots)
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

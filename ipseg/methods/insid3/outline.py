@@ -9,19 +9,19 @@ from torch.nn import functional
 from ipseg.rows import Mask
 
 
-def enlarged(mask: Tensor, shape: tuple[int, int]) -> Tensor:
-    """A mask (h, w) bool at another size: bilinear, above one half. (H, W) bool."""
-    values = functional.interpolate(
-        mask[None, None].float(), shape, mode="bilinear", align_corners=False
+def enlarged(values: Tensor, shape: tuple[int, int]) -> Tensor:
+    """Where values (h, w) in [0, 1] at another size (bilinear) are above one half: (H, W) bool."""
+    larger = functional.interpolate(
+        values[None, None].float(), shape, mode="bilinear", align_corners=False
     )
-    return values[0, 0] > 0.5
+    return larger[0, 0] > 0.5
 
 
 def on_image(cells: Tensor, side: int, shape: tuple[int, int]) -> Mask:
     """Cells as a mask of the image, by way of the square of the network.
 
     Args:
-        cells: (n, n) bool.
+        cells: (n, n) bool, or in [0, 1].
         side: of the square, pixels.
         shape: rows and columns of the image.
 

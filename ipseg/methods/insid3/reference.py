@@ -5,6 +5,7 @@ Source: INSID3, released code.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -40,6 +41,11 @@ class References:
         """(c,) unit vector: the mean over examples of the mean feature of the object."""
         means = [f[m].mean(dim=0) for f, m in zip(self.features, self.masks, strict=True)]
         return functional.normalize(torch.stack(means).mean(dim=0), dim=0)
+
+
+def all_examples(shots: Sequence[Arrays]) -> Arrays:
+    """What the bank keeps of several examples: all, as an image is compared with each."""
+    return {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
 
 
 def cells_of(mask: Mask, side: int, cells: int) -> Mask:
