@@ -36,7 +36,8 @@ def scene(case):
         features = 2 * looks[labels].transpose(2, 0, 1) + 0.25 * positions
         return features + 0.9 * rng.normal(size=features.shape), inside
 
-    examples, masks = zip(*(image(rng.uniform(0.4, 0.6, 2)) for _ in range(CASES[case])))
+    drawn = (image(rng.uniform(0.4, 0.6, 2)) for _ in range(CASES[case]))
+    examples, masks = zip(*drawn, strict=True)
     return {
         "black": (positions + 0.1 * rng.normal(size=positions.shape)).astype(np.float32),
         "examples": np.stack(examples).astype(np.float32),
@@ -75,6 +76,12 @@ def basis_of(black):
     return np.linalg.svd((features - features.mean(axis=0)).T)[0][:, :COMPONENTS]
 
 
+def prototype_of(examples, masks):
+    """The mean over examples of the mean of the object."""
+    means = [e[m].mean(axis=0) for e, m in zip(examples, masks, strict=True)]
+    return unit(np.mean(means, axis=0))
+
+
 def insid3(given):
     """What INSID3 finds, step by step."""
     basis = basis_of(given["black"])
@@ -83,12 +90,13 @@ def insid3(given):
     target = unit(raw @ free)
     examples = [unit(cells(each) @ free) for each in given["examples"]]
     masks = [each.ravel() for each in given["masks"]]
-    prototype = unit(np.mean([e[m].mean(0) for e, m in zip(examples, masks)], axis=0))
+    prototype = prototype_of(examples, masks)
     similarity = target @ prototype
     alike = similarity > 0
     if not alike.any():
         alike = similarity > np.quantile(similarity, 0.9)
-    votes = sum(m[(target @ e.T).argmax(1)].astype(int) for e, m in zip(examples, masks))
+    pairs = zip(examples, masks, strict=True)
+    votes = sum(m[(target @ e.T).argmax(1)].astype(int) for e, m in pairs)
     candidates = alike & (votes >= np.ceil(len(masks) / 2))
     labels = clusters(raw)
     directions = unit(mean_of(raw, labels))
@@ -146,13 +154,12 @@ def foris(given):
         return (0.1 + 0.9 * opened)[:, None] * features
 
     gated = gate(target, 0)
-    nearest = [
-        mask[(gated @ gate(example, mask).T).argmax(1)] for example, mask in zip(examples, masks)
-    ]
+    pairs = zip(examples, masks, strict=True)
+    nearest = [m[(gated @ gate(e, m).T).argmax(1)] for e, m in pairs]
     votes = np.sum(nearest, axis=0) / len(masks)
     candidates = np.sum(nearest, axis=0) >= np.ceil(len(masks) / 2)
 
-    mean = unit(np.mean([e[m].mean(0) for e, m in zip(examples, masks)], axis=0))
+    mean = prototype_of(examples, masks)
     parts, hard = appearance(every, inside, mean)
     hard = unit(hard - hard @ mean * mean)
     like, unlike = likeness_of(target, parts), target @ hard

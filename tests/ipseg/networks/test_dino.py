@@ -38,9 +38,10 @@ def released(network):
     """The state dict as its repository writes it; queries, keys and values are one matrix."""
     found = {}
     for name, tensor in network.state_dict().items():
+        theirs = name
         for pattern, new in NAMES:
-            name = re.sub(pattern, new, name)
-        found[name] = tensor
+            theirs = re.sub(pattern, new, theirs)
+        found[theirs] = tensor
     for name in [name for name in found if "q_proj" in name]:
         parts = [found.pop(name.replace("q_proj", f"{p}_proj"), None) for p in "qkv"]
         parts = [torch.full_like(parts[0], 7.0) if part is None else part for part in parts]

@@ -63,7 +63,8 @@ def test_a_part_of_a_better_mask_falls_behind(tokens):
     whole, part, other = disc(30, 14, 13), disc(26, 14, 4), disc(56, 10, 4)
     found = label(proposals(whole, part, other), tokens, torch.eye(4)[:1], SIZE, Labelling())
     assert found.overlap.tolist() == pytest.approx([0, 0, 1], abs=0.02)
-    assert found.score[2] < 0.2 < 0.9 < found.score[1]
+    assert found.score[1] > 0.9
+    assert found.score[2] < 0.2
     least = label(
         proposals(whole, part, other), tokens, torch.eye(4)[:1], SIZE, Labelling(min_score=0.5)
     )
@@ -83,10 +84,8 @@ def test_only_masks_of_the_same_concept_are_compared(tokens):
 
 def test_the_limits(tokens):
     masks = [disc(8 * n + 6, 10, 3) for n in range(7)]
-    some = label(proposals(*masks), tokens, torch.eye(4)[:1], SIZE, Labelling(candidates=5))
-    assert len(some.score) == 5
-    assert (
-        len(label(proposals(*masks), tokens, torch.eye(4)[:1], SIZE, Labelling(limit=2)).score) == 2
+    for settings, left in ((Labelling(candidates=5), 5), (Labelling(limit=2), 2)):
+        assert len(label(proposals(*masks), tokens, torch.eye(4)[:1], SIZE, settings).score) == left
     )
 
 
