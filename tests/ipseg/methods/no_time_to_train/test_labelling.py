@@ -86,7 +86,6 @@ def test_the_limits(tokens):
     masks = [disc(8 * n + 6, 10, 3) for n in range(7)]
     for settings, left in ((Labelling(candidates=5), 5), (Labelling(limit=2), 2)):
         assert len(label(proposals(*masks), tokens, torch.eye(4)[:1], SIZE, settings).score) == left
-    )
 
 
 def test_what_is_unlike_every_concept_is_left_out(tokens):
