@@ -29,10 +29,15 @@ Prepare = Callable[[Image, int], Tensor]
 _log = logging.getLogger(__name__)
 
 
-def stretched(image: Image, side: int) -> Tensor:
-    """(3, side, side) float32 in [0, 1]: the image squashed, by Pillow's bilinear filter."""
+def squashed(image: Image, side: int) -> Image:
+    """(side, side, 3) uint8: the image without its aspect ratio, by Pillow's bilinear filter."""
     square = PillowImage.fromarray(image).resize((side, side), PillowImage.Resampling.BILINEAR)
-    return to_pixels([np.asarray(square)])[0]
+    return np.asarray(square)
+
+
+def stretched(image: Image, side: int) -> Tensor:
+    """(3, side, side) float32 in [0, 1]: `squashed` as input of a network."""
+    return to_pixels([squashed(image, side)])[0]
 
 
 @dataclass

@@ -17,6 +17,7 @@ from pydantic import Field
 from ipseg.bank import Bank
 from ipseg.features.patch_encoder import PatchEncoder
 from ipseg.methods.foris.steps import DescribeExample, ScoreCells
+from ipseg.methods.insid3.outline import Outline
 from ipseg.methods.insid3.reference import all_examples
 from ipseg.methods.method import Method
 from ipseg.rows import Arrays, Step
@@ -34,12 +35,14 @@ class FoRIS(Method):
         alike: mean cosine above which clusters are joined.
         colour_and_place: whether clusters of the seed go by these, too. Released: where images are
             evaluated in batches they are left out, by mistake.
+        outline: as INSID3's; the paper's numbers are with `edges`.
     """
 
     network: PatchEncoder = field(default_factory=PatchEncoder)
     components: Annotated[int, Field(ge=1)] = 500
     alike: Annotated[float, Field(ge=-1, le=1)] = 0.6
     colour_and_place: bool = True
+    outline: Outline = "cells"
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
@@ -51,4 +54,9 @@ class FoRIS(Method):
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""
-        return [ScoreCells(self.network, self.components, self.alike, self.colour_and_place, bank)]
+        return [
+            ScoreCells(
+                *(self.network, self.components, self.alike),
+                *(self.colour_and_place, self.outline, bank),
+            )
+        ]

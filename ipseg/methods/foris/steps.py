@@ -17,7 +17,7 @@ from ipseg.methods.foris.examples import Examples, Looks
 from ipseg.methods.foris.scoring import beside_features, cell_scores, seed_prior, spread
 from ipseg.methods.insid3.candidates import votes
 from ipseg.methods.insid3.clusters import clusters_of
-from ipseg.methods.insid3.outline import on_image
+from ipseg.methods.insid3.outline import OnImage, Outline
 from ipseg.methods.insid3.positions import basis_of, debiased
 from ipseg.methods.insid3.reference import cells_of
 from ipseg.methods.insid3.steps import cells
@@ -89,6 +89,7 @@ class ScoreCells(NetworkStep):
     components: int
     alike: float
     colour_and_place: bool
+    outline: Outline
     bank: Bank
     _looks: dict[tuple[str, bool], Looks] = field(
         init=False, repr=False, compare=False, default_factory=dict
@@ -122,6 +123,7 @@ class ScoreCells(NetworkStep):
         beside = None
         if self.colour_and_place:
             beside = beside_features(stretched(image, self.network.cells).to(raw.device))
+        on_image = OnImage(image, self.network.side, self.outline)
         whole, free = (Target(each, beside, self.alike) for each in (raw, debiased(raw, basis)))
         for entry in self.bank.asked(row):
             examples = Examples.of(entry.features, raw.device)
@@ -131,7 +133,7 @@ class ScoreCells(NetworkStep):
             if (entry.concept, out) not in self._looks:
                 self._looks[entry.concept, out] = examples.looks(self.alike)
             looks = self._looks[entry.concept, out]
-            found = self._find(entry, free if out else whole, examples, looks, image.shape[:2])
+            found = self._find(entry, free if out else whole, examples, looks, on_image)
             if found is not None:
                 yield found
 
@@ -141,7 +143,7 @@ class ScoreCells(NetworkStep):
         target: Target,
         examples: Examples,
         looks: Looks,
-        shape: tuple[int, int],
+        image: OnImage,
     ) -> Object | None:
         features, references = target.features, examples.references
         if looks.gate is not None:
@@ -160,7 +162,7 @@ class ScoreCells(NetworkStep):
         )
         level = spread(score)
         side = self.network.cells
-        mask = on_image(level.view(side, side), self.network.side, shape)
+        mask = image.mask(level.view(side, side))
         if not mask.any():
             return None
         presence = float(score.max().clamp(0, 1)) if candidates.any() else 0.0

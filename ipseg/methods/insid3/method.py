@@ -16,6 +16,7 @@ from pydantic import Field
 
 from ipseg.bank import Bank
 from ipseg.features.patch_encoder import PatchEncoder
+from ipseg.methods.insid3.outline import Outline
 from ipseg.methods.insid3.reference import all_examples
 from ipseg.methods.insid3.steps import DescribeReference, SegmentClusters
 from ipseg.methods.method import Method
@@ -32,12 +33,15 @@ class INSID3(Method):
             fewer than the network has channels. Released: 500, of the 1,024 of DINOv3-L.
         alike: mean cosine above which clusters are joined.
         threshold: the least score of a cluster, above which it is taken.
+        outline: `cells`: of the network, smoothed; `edges`: moved to edges of the image, by up to 5
+            pixels of the square (a dense CRF; seconds for an image, and for each mask).
     """
 
     network: PatchEncoder = field(default_factory=PatchEncoder)
     components: Annotated[int, Field(ge=1)] = 500
     alike: Annotated[float, Field(ge=-1, le=1)] = 0.6
     threshold: Annotated[float, Field(ge=-1, le=1)] = 0.2
+    outline: Outline = "cells"
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
@@ -49,4 +53,8 @@ class INSID3(Method):
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""
-        return [SegmentClusters(self.network, self.components, self.alike, self.threshold, bank)]
+        return [
+            SegmentClusters(
+                *(self.network, self.components, self.alike, self.threshold, self.outline), bank
+            )
+        ]

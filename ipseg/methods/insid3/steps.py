@@ -17,7 +17,7 @@ from ipseg.bank import Bank, Entry
 from ipseg.features.patch_encoder import PatchEncoder
 from ipseg.methods.insid3.candidates import candidates
 from ipseg.methods.insid3.clusters import clusters_of
-from ipseg.methods.insid3.outline import on_image
+from ipseg.methods.insid3.outline import OnImage, Outline
 from ipseg.methods.insid3.positions import basis_of, debiased
 from ipseg.methods.insid3.reference import References, cells_of
 from ipseg.methods.insid3.scoring import Clusters, scored
@@ -100,6 +100,7 @@ class SegmentClusters(NetworkStep):
     components: Components
     alike: float
     threshold: float
+    outline: Outline
     bank: Bank
 
     name: ClassVar[str] = "segment"
@@ -123,12 +124,13 @@ class SegmentClusters(NetworkStep):
     @torch.inference_mode()
     def _objects(self, row: Row, grid: Tensor) -> Iterator[Object]:
         target = Target(grid, basis_of(self.network, self.components), self.alike)
+        image = OnImage(row["image"], self.network.side, self.outline)
         for entry in self.bank.asked(row):
-            found = self._find(entry, target, row["image"].shape[:2])
+            found = self._find(entry, target, image)
             if found is not None:
                 yield found
 
-    def _find(self, entry: Entry, target: Target, shape: tuple[int, int]) -> Object | None:
+    def _find(self, entry: Entry, target: Target, image: OnImage) -> Object | None:
         references = References.of(entry.features, target.features.device)
         prototype = references.prototype()
         similarity = target.features @ prototype
@@ -139,7 +141,7 @@ class SegmentClusters(NetworkStep):
         found = scored(clusters, possible, similarity, target.directions, prototype)
         chosen = (found.score > self.threshold)[clusters.labels]
         side = self.network.cells
-        mask = on_image(chosen.view(side, side), self.network.side, shape)
+        mask = image.mask(chosen.view(side, side))
         if not mask.any():
             return None
         scores = found.score[clusters.labels][chosen]

@@ -78,7 +78,8 @@ def test_nothing_like_the_object_gives_no_object(config, described, steps_of, pr
     grid = background[:, None, None].expand(-1, 8, 8)
     (entry,) = bank.asked({})
     target = insid3_steps.Target(grid, torch.zeros(32, 1), 0.6)
-    assert step._find(entry, target, (50, 60)) is None
+    image = insid3_steps.OnImage(prompts[0][1], 128, "cells")
+    assert step._find(entry, target, image) is None
     assert "clusters" not in vars(target), "and is not clustered"
 
 
