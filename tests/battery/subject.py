@@ -48,7 +48,7 @@ _QUICK = {
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
-    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7"),
+    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7", "alike=0.7"),
 )
 
 # How far the same work may differ, done in another batch or by another process.

@@ -26,6 +26,8 @@ from ipseg.rows import Row
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.masks import read_soft_mask
 
+_REMEMBERED = 256  # concepts whose looks are kept, some 100 KB each
+
 
 @dataclass
 class DescribeExample(NetworkStep):
@@ -130,12 +132,17 @@ class ScoreCells(NetworkStep):
             out = examples.positions_mislead(raw)
             if out:
                 examples = examples.without_positions(basis)
-            if (entry.concept, out) not in self._looks:
-                self._looks[entry.concept, out] = examples.looks(self.alike)
-            looks = self._looks[entry.concept, out]
+            looks = self._looks_of(entry.concept, out, examples)
             found = self._find(entry, free if out else whole, examples, looks, on_image)
             if found is not None:
                 yield found
+
+    def _looks_of(self, concept: str, out: bool, examples: Examples) -> Looks:
+        if (concept, out) not in self._looks:
+            if len(self._looks) >= _REMEMBERED:
+                self._looks.pop(next(iter(self._looks)))  # the oldest
+            self._looks[concept, out] = examples.looks(self.alike)
+        return self._looks[concept, out]
 
     def _find(
         self,
