@@ -112,7 +112,7 @@ def test_colour_and_place_are_a_setting_of_foris(config, described, steps_of, pr
     for value in ("true", "false"):
         steps = steps_of(config(f"colour_and_place={value}", profile="foris"), bank)
         (done,) = run_local(steps, [row(prompts[0][1][:, ::-1].copy())])
-        found.append([each.evidence["presence"] for each in done["objects"]])
+        found.append([each.score for each in done["objects"]])
     assert found[0] != pytest.approx(found[1], abs=1e-6)
 
 
