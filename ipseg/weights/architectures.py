@@ -6,7 +6,7 @@ count operations, and to make weights of the same form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
@@ -40,6 +40,7 @@ from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.counters import COUNTER_FILES, counter
 from ipseg.weights.grounding import TINY_GROUNDING
+from ipseg.weights.sam2_config import sam2_sizes, tiny_sam2
 from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]
@@ -113,39 +114,14 @@ def _clip(
     return Architecture(CLIPModel, CLIPConfig, real, tiny)
 
 
-_HIERA_TINY = {
-    "image_size": [256, 256],
-    "hidden_size": 8,
-    "embed_dim_per_stage": [8, 16, 32, 64],
-    "window_size_per_stage": [8, 4, 7, 4],
-}
-_HIERA_LARGE = {
-    "hidden_size": 144,
-    "num_attention_heads": 2,
-    "blocks_per_stage": [2, 6, 36, 4],
-    "embed_dim_per_stage": [144, 288, 576, 1152],
-    "num_attention_heads_per_stage": [2, 4, 8, 16],
-    "window_size_per_stage": [8, 4, 16, 8],
-    "global_attention_blocks": [23, 33, 43],
-}
 _SAM_SIDE = 256
 
 
-def _sam2(backbone: Numbers) -> Architecture:
-    """SAM 2 with this encoder; {} is the smallest, the default of the class."""
-
-    def vision(numbers: Numbers, **more: Any) -> Numbers:  # noqa: ANN401
-        widths = numbers["embed_dim_per_stage"]
-        config = {"model_type": "sam2_hiera_det_model", **numbers}
-        return {"backbone_config": config, "backbone_channel_list": widths[::-1], **more}
-
-    sizes = {"backbone_feature_sizes": [[64, 64], [32, 32], [16, 16]], "fpn_hidden_size": 64}
-    tiny = {
-        "vision_config": vision({**backbone, **_HIERA_TINY}, **sizes),
-        "prompt_encoder_config": {"image_size": _SAM_SIDE, "hidden_size": 64},
-        "mask_decoder_config": {"hidden_size": 64, "mlp_dim": 64, "iou_head_hidden_dim": 32},
-    }
-    real = {"vision_config": vision(backbone)} if backbone else {}
+def _sam2(
+    width: int, heads: int, blocks: Sequence[int], attend_globally: Sequence[int], window: int
+) -> Architecture:
+    real = sam2_sizes(width, heads, blocks, attend_globally, window)
+    tiny = tiny_sam2(blocks, attend_globally, _SAM_SIDE)
     return Architecture(Sam2Model, Sam2Config, real, tiny)
 
 
@@ -206,8 +182,8 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             _vit(32, 2, 2) | {"vocab_size": 514, "bos_token_id": 512, "eos_token_id": 513},
         ),
     },
-    "facebook/sam2.1-hiera-tiny": {"": _sam2({})},
-    "facebook/sam2-hiera-large": {"": _sam2(_HIERA_LARGE)},
+    "facebook/sam2.1-hiera-tiny": {"": _sam2(96, 1, (1, 2, 7, 2), (5, 7, 9), 14)},
+    "facebook/sam2-hiera-large": {"": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), 16)},
     "IDEA-Research/grounding-dino-tiny": {
         "": Architecture(
             GroundingDinoForObjectDetection,

@@ -38,13 +38,15 @@ _QUICK = {
     "canvas.side": 112,
     "network.size": 128,
     "components": 8,
-    "proposing.points_per_side": 4,
+    "proposing.points_per_side": 3,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
 }
+# Weights whose tiny version still has all the 48 blocks, and others of their kind that have 12.
+_SHALLOWER = {"facebook/sam2-hiera-large": "facebook/sam2.1-hiera-tiny"}
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
@@ -80,6 +82,9 @@ class Subject:
         """Overrides of the profile."""
         plain = load_config(self.profile).resolved
         quick = [f"{path}={value}" for path, value in _QUICK.items() if _has(plain, path)]
+        deep = (plain.get("segmenter") or {}).get("weights")
+        if deep in _SHALLOWER:
+            quick.append(f"segmenter.weights={_SHALLOWER[deep]}")
         return [f"models.root={self.root}", "models.device=cpu", *quick, *self.more]
 
     @cached_property

@@ -27,7 +27,7 @@ class EdgeOutlines:
     def __init__(self, image: Image) -> None:
         """Takes the image as the network sees it, (s, s, 3) uint8 RGB."""
         scale = len(image) / _USUAL
-        places = np.stack(np.mgrid[: len(image), : len(image)], axis=-1).reshape(-1, 2)
+        places = np.indices(image.shape[:2]).reshape(2, -1).T
         colours = image.reshape(-1, 3) / 255 / _COLOUR
         self._alike = GaussianLattice(np.hstack([places / (_PLACE * scale), colours]))
         self._deviation = _SMOOTH * scale

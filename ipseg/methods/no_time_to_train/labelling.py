@@ -12,7 +12,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import batched_nms, masks_to_boxes
+from torchvision.ops import batched_nms, masks_to_boxes  # type: ignore[import-untyped]
 
 from ipseg.methods.no_time_to_train.proposals import Proposals
 
@@ -106,7 +106,7 @@ def label(
     kept = kept[similarity[kept] > 0]
     similarity, concept = similarity[kept], concept[kept]
     overlap = torch.zeros_like(similarity)
-    for number in concept.unique():
+    for number in sorted(set(concept.tolist())):
         same = (concept == number).nonzero()[:, 0]
         logits = proposals.logits[kept[same]]
         overlap[same] = covered(logits, features[kept[same]], shape)

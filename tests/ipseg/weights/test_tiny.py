@@ -25,6 +25,7 @@ from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.tiny import write_tiny
 
+SAM2 = ("facebook/sam2.1-hiera-tiny", "facebook/sam2-hiera-large")
 ODISE = "odise_label_coco_50e-b67d2efc.pth"
 
 
@@ -166,7 +167,7 @@ def test_counters(tiny, photos, kind):
     ("kind", "weights"),
     [
         *(("segment_anything", name) for name in SAM_FILES),
-        *(("hf_sam", name) for name in (*SAM_FOLDERS, "facebook/sam2.1-hiera-tiny")),
+        *(("hf_sam", name) for name in (*SAM_FOLDERS, *SAM2)),
     ],
 )
 def test_segmenters(tiny, photos, kind, weights):
