@@ -38,7 +38,7 @@ _QUICK = {
     "canvas.side": 112,
     "network.size": 128,
     "components": 8,
-    "proposing.points_per_side": 3,
+    "proposing.points_per_side": 2,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,

@@ -46,11 +46,10 @@ def basis_of(network: PatchEncoder, components: int) -> Tensor:
     """
     channels = network.channels
     if components >= channels:
-        share = max(1, round(components * channels / 1024))
         raise ConfigError(
             f"components={components} projects out all {channels} channels of {network.weights}: "
-            f"what is left of its features is rounding noise. Set components below {channels}; "
-            f"the share of the default in DINOv3-L is {min(share, channels // 2)}"
+            f"what is left of its features is rounding noise. Set components below {channels}, for "
+            f"example half of them, {channels // 2}: the release takes 500 of 1,024"
         )
     return network.kept(
         ("positions", components), lambda: position_basis(network.of_black(), components)

@@ -21,10 +21,10 @@ def config(tiny_root):
 
 @pytest.fixture(scope="module")
 def described(tmp_path_factory):
-    """Prompts (concept, image, mask) as a bank."""
+    """Prompts (concept, image, mask) as a bank; of `copies`, each is so many concepts."""
     folder = tmp_path_factory.mktemp("prompts")
 
-    def described(config, *prompts):
+    def described(config, *prompts, copies=None):
         rows = []
         for number, (concept, image, mask) in enumerate(prompts):
             path = folder / f"{number}.mask.png"
@@ -33,7 +33,10 @@ def described(tmp_path_factory):
             rows.append(row | {"concept": concept, "given_mask": f"{path}#object"})
         steps = prompt_chains({"": config}).steps
         prepare(steps)
-        return PromptsInMemory(list(run_local(steps, rows)), config.method.merge)
+        done = list(run_local(steps, rows))
+        if copies is not None:
+            done = [{**each, "concept": f"{n}"} for n in range(copies) for each in done]
+        return PromptsInMemory(done, config.method.merge)
 
     return described
 
