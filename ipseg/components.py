@@ -46,6 +46,9 @@ METHODS = {
     "persense": "ipseg.methods.persense.method:PerSenseMethod",
     "sine": "ipseg.methods.sine.method:SineMethod",
     "sine-video": "ipseg.methods.sine.video:SineVideo",
+    "insid3": "ipseg.methods.insid3.method:INSID3",
+    "foris": "ipseg.methods.foris.method:FoRIS",
+    "no-time-to-train": "ipseg.methods.no_time_to_train.method:NoTimeToTrain",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

@@ -31,7 +31,8 @@ class VitExtractor(DenseExtractor):
     """Base of extractors with one network from the transformers library.
 
     Attributes:
-        weights: hub id, folder, or .safetensors file next to its config.json.
+        weights: hub id, folder, or .safetensors file next to its config.json; of DINOv3 also a
+            .pth file as released.
         size: side of the letterboxed canvas in pixels; rounded down to a multiple of the patch.
         batch: canvases in one pass; halved automatically when GPU memory runs out.
     """
@@ -61,7 +62,7 @@ class VitExtractor(DenseExtractor):
         """
         super().setup(models)
         location = models.locate(self.weights)
-        network = load_network(location, self.classes, self.ignored)
+        network = self.load(location)
         patch = int(network.config.patch_size)
         self._side = self.size // patch * patch
         if self._side == 0:
@@ -76,6 +77,10 @@ class VitExtractor(DenseExtractor):
         self.adapt(network, self._side // patch)
         self._network = network.to(models.torch_device())
         self._normalisation = normalisation(location)
+
+    def load(self, location: str) -> Network:
+        """The network with all its weights."""
+        return load_network(location, self.classes, self.ignored)
 
     def adapt(self, network: Network, cells: int) -> None:
         """Prepares the loaded network for a grid of cells x cells patches."""

@@ -147,9 +147,11 @@ def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of RGB in [0, 1] from the training of a network.
 
     Read from the preprocessor_config.json next to the weights; those of ImageNet, with a warning,
-    if there is none.
+    if there is none. A .pth file is one of a release, which has ImageNet's in its code.
     """
     path = Path(location)
+    if path.suffix == ".pth":
+        return IMAGENET_MEAN, IMAGENET_STD
     settings = (path if path.is_dir() else path.parent) / "preprocessor_config.json"
     if settings.exists():
         values = _settings(settings)

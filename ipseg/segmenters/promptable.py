@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +20,8 @@ from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.frame import IMAGENET, Aspect, Frame, Statistics, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
+
+_IN_STREAM = 64  # prompts at a time
 
 Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
 
@@ -213,6 +215,27 @@ class PromptableNetwork(ABC):
             return self._decode(embedding.features, batch)
 
         return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+
+    @torch.inference_mode()
+    def decode_logits(
+        self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """As `decode_many` for prompts of one form, as the network gives them, in order.
+
+        For thousands of prompts, of which most masks are not wanted.
+
+        Yields:
+            Logits (C, h, w) float32 over the square and predicted IoUs (C,) of each, on the device.
+        """
+
+        def decode(part: Sequence[PointPrompt]) -> list[tuple[Tensor, Tensor]]:
+            batch = self._batch(embedding.frame, list(part), multimask)
+            logits, predicted_iou = self._decode(embedding.features, batch)
+            return list(zip(logits.float(), predicted_iou.float(), strict=True))
+
+        for start in range(0, len(prompts), _IN_STREAM):
+            part = prompts[start : start + _IN_STREAM]
+            yield from in_micro_batches(decode, part, self._at_once)
 
     def _in_groups(
         self,

@@ -92,6 +92,11 @@ def _dinov2(width: int, heads: int, registers: int = 0, depth: int = 12) -> Arch
     return Architecture(Dinov2Model, Dinov2Config, real, tiny)
 
 
+def _dinov3(width: int, depth: int, heads: int) -> Architecture:
+    real = _vit(width, depth, heads) | {"num_register_tokens": 4}
+    return Architecture(DINOv3ViTModel, DINOv3ViTConfig, real, _vit(32, 2, 2))
+
+
 def _clip(
     vit: dict[str, int], side: int, patch: int, text_width: int, text_heads: int
 ) -> Architecture:
@@ -126,14 +131,9 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/dinov2-base": {"": _dinov2(768, 12)},
     "facebook/dinov2-large": {"": _dinov2(1024, 16, depth=24)},
     "facebook/dinov2-with-registers-base": {"": _dinov2(768, 12, registers=4)},
-    "facebook/dinov3-vits16-pretrain-lvd1689m": {
-        "": Architecture(
-            DINOv3ViTModel,
-            DINOv3ViTConfig,
-            _vit(384, 12, 6) | {"num_register_tokens": 4},
-            _vit(32, 2, 2),
-        )
-    },
+    "facebook/dinov3-vits16-pretrain-lvd1689m": {"": _dinov3(384, 12, 6)},
+    "facebook/dinov3-vitb16-pretrain-lvd1689m": {"": _dinov3(768, 12, 12)},
+    "facebook/dinov3-vitl16-pretrain-lvd1689m": {"": _dinov3(1024, 24, 16)},
     "openai/clip-vit-base-patch16": {"": _clip(_vit(768, 12, 12), 224, 16, 512, 8)},
     "openai/clip-vit-large-patch14-336": {"": _clip(_vit(1024, 24, 16), 336, 14, 768, 12)},
     "facebook/vit-mae-base": {
@@ -185,6 +185,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/sam2.1-hiera-tiny": {"": _sam2(96, 1, (1, 2, 7, 2), (5, 7, 9), 14)},
     "facebook/sam2.1-hiera-small": {"": _sam2(96, 1, (1, 2, 11, 2), (7, 10, 13), 14)},
     "facebook/sam2.1-hiera-large": {"": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), 16)},
+    "facebook/sam2-hiera-large": {"": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), 16)},
     "IDEA-Research/grounding-dino-tiny": {
         "": Architecture(
             GroundingDinoForObjectDetection,

@@ -66,6 +66,10 @@ def _sam(megabytes: int, sha256: str) -> Source:
     return Source("Apache-2.0", True, megabytes, "file", _SAM, sha256)
 
 
+def _dinov3(megabytes: int) -> Source:
+    return Source("DINOv3 License (to be accepted)", True, megabytes)
+
+
 # Licences as stated by the publishers. Checksums of the SAM files are those of the published files;
 # ODISE has the first digits of the checksum in the name of its file.
 CATALOGUE: dict[str, Source] = {
@@ -81,7 +85,9 @@ CATALOGUE: dict[str, Source] = {
     "facebook/dinov2-base": Source("Apache-2.0", True, 346),
     "facebook/dinov2-large": Source("Apache-2.0", True, 1217),
     "facebook/dinov2-with-registers-base": Source("Apache-2.0", True, 346),
-    "facebook/dinov3-vits16-pretrain-lvd1689m": Source("DINOv3 License (to be accepted)", True, 86),
+    "facebook/dinov3-vits16-pretrain-lvd1689m": _dinov3(86),
+    "facebook/dinov3-vitb16-pretrain-lvd1689m": _dinov3(343),
+    "facebook/dinov3-vitl16-pretrain-lvd1689m": _dinov3(1213),
     "openai/clip-vit-base-patch16": Source("MIT", True, 599),
     "openai/clip-vit-large-patch14-336": Source("MIT", True, 1712),
     "facebook/vit-mae-base": Source("CC BY-NC 4.0 as released", False, 448),
@@ -115,6 +121,7 @@ CATALOGUE: dict[str, Source] = {
     "facebook/sam2.1-hiera-small": Source("Apache-2.0", True, 184),
     "facebook/sam2.1-hiera-large": Source("Apache-2.0", True, 898),
     "ZhengPeng7/BiRefNet": Source("MIT", True, 445, "birefnet"),
+    "facebook/sam2-hiera-large": Source("Apache-2.0", True, 898),
 }
 
 

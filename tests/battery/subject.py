@@ -36,16 +36,21 @@ _QUICK = {
     "features.stable_diffusion.size": 128,
     "features.stable_diffusion.crop": 128,
     "canvas.side": 112,
+    "network.size": 128,
+    "components": 8,
+    "proposing.points_per_side": 2,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
 }
+# Weights whose tiny version still has all the 48 blocks, and others of their kind that have 12.
+_SHALLOWER = {"facebook/sam2-hiera-large": "facebook/sam2.1-hiera-tiny"}
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
-    *("semantic.threshold=3", "memory.frames=1"),
+    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7", "alike=0.7"),
 )
 
 # How far the same work may differ, done in another batch or by another process.
@@ -77,6 +82,9 @@ class Subject:
         """Overrides of the profile."""
         plain = load_config(self.profile).resolved
         quick = [f"{path}={value}" for path, value in _QUICK.items() if _has(plain, path)]
+        deep = (plain.get("segmenter") or {}).get("weights")
+        if deep in _SHALLOWER:
+            quick.append(f"segmenter.weights={_SHALLOWER[deep]}")
         return [f"models.root={self.root}", "models.device=cpu", *quick, *self.more]
 
     @cached_property
