@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -20,6 +21,7 @@ from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.frame import Aspect, Frame, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
+from ipseg.segmenters.stream import Candidates, streamed
 
 Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
 
@@ -209,6 +211,24 @@ class PromptableNetwork(ABC):
             return self._decode(embedding.features, batch)
 
         return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+
+    @torch.inference_mode()
+    def decode_each(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        least_iou: float = -math.inf,
+    ) -> Iterator[Candidates]:
+        """As `decode_many` for prompts of one form, in a stream; see `streamed`."""
+
+        def decode(part: Sequence[PointPrompt]) -> list[tuple[Tensor, Tensor]]:
+            batch = self._batch(embedding.frame, list(part), multimask)
+            logits, predicted_iou = self._decode(embedding.features, batch)
+            return list(zip(logits.float(), predicted_iou.float(), strict=True))
+
+        yield from streamed(decode, embedding.frame, prompts, least_iou, self._at_once)
 
     def _in_groups(
         self,

@@ -36,6 +36,10 @@ _QUICK = {
     "features.stable_diffusion.size": 128,
     "features.stable_diffusion.crop": 128,
     "canvas.side": 112,
+    "square.side": 112,
+    "square.frame": 112,
+    "sampling.subsets": 3,
+    "proposals.grid.side": 3,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
@@ -45,6 +49,7 @@ _QUICK = {
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
+    "merging.most=1",
     *("semantic.threshold=3", "memory.frames=1"),
 )
 

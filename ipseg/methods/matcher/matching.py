@@ -1,0 +1,101 @@
+"""Which cells of an image match those of an example, in both directions.
+
+Source: Matcher (Liu et al., ICLR 2024), section 3.2; released code, `Matcher.py`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from scipy.optimize import linear_sum_assignment
+from torch import Tensor
+
+from ipseg.features.similarity import unit
+from ipseg.rows import Arrays, Map, Mask
+from ipseg.vision.geometry import resize_map
+
+_MANY = 40  # pairs, of which the better half is kept
+_INSIDE, _TOKENS = "inside", "tokens"
+
+
+def described(tokens: Tensor, mask: Mask) -> Arrays:
+    """What is kept of an example.
+
+    All its cells, as the way back from an image can lead to the background.
+
+    Args:
+        tokens: (n * n, c) raw.
+        mask: (s, s) bool; a cell is the object's if any pixel in it is.
+    """
+    cells = round(len(tokens) ** 0.5)
+    return {
+        _TOKENS: unit(tokens).cpu().numpy(),
+        _INSIDE: resize_map(mask.astype(np.float32), (cells, cells), "area").flatten() > 0,
+    }
+
+
+def merged(shots: Sequence[Arrays]) -> Arrays:
+    """What is kept of several examples: all their cells, one example after the other.
+
+    If nothing is left of the objects of all of them at this resolution, the cell in the middle of
+    each is taken instead, as released.
+    """
+    found = {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
+    if found[_INSIDE].any():
+        return found
+    middle = np.zeros_like(shots[0][_INSIDE])
+    middle[len(middle) // 2] = True
+    return {**found, _INSIDE: np.concatenate([middle] * len(shots))}
+
+
+@dataclass(frozen=True)
+class Matches:
+    """What matches an example in an image.
+
+    Attributes:
+        forward: (2, k) int64: cells of the object in the examples, and the cells in the image that
+            they are assigned to.
+        backward: (k,) int64: cells of the examples that those of the image are assigned to.
+        cells: (m,) int64, the cells in the image whose way back leads to the object, in reading
+            order; the more similar half if there are many.
+        costs: (r, n * n) float32: half of 1 minus the cosine of each cell of the object with each
+            of the image.
+    """
+
+    forward: npt.NDArray[np.int64]
+    backward: npt.NDArray[np.int64]
+    cells: npt.NDArray[np.int64]
+    costs: Map
+
+
+@torch.inference_mode()
+def match(example: Arrays, tokens: Tensor) -> Matches:
+    """Two assignments of cells that maximise the sum of cosines.
+
+    Args:
+        example: from `merged`.
+        tokens: (n * n, c) unit vectors of the image, on any device.
+    """
+    reference = torch.from_numpy(example[_TOKENS].copy()).to(tokens.device)
+    cosines = (reference @ tokens.T).cpu().numpy()
+    inside = example[_INSIDE]
+    object_cells = np.flatnonzero(inside)
+    rows, targets = linear_sum_assignment(cosines[object_cells], maximize=True)
+    _, back = linear_sum_assignment(cosines.T[targets], maximize=True)
+    kept = np.flatnonzero(inside[back])
+    if not len(kept):
+        kept = np.arange(len(targets))
+    sources = object_cells[rows]
+    if len(kept) > _MANY:
+        order = np.argsort(-cosines[sources[kept], targets[kept]], kind="stable")
+        kept = kept[order[: len(kept) // 2]]
+    return Matches(
+        forward=np.stack([sources, targets]),
+        backward=back,
+        cells=np.sort(targets[kept]),
+        costs=(1 - cosines[object_cells]) / 2,
+    )
