@@ -1,4 +1,4 @@
-"""Patch tokens of DINOv2 over a whole image that is squashed to a square.
+"""Patch tokens of DINOv2 over a whole image that is squashed to a square, or placed otherwise.
 
 Sources: Matcher (Liu et al., ICLR 2024) and GF-SAM (Zhang et al., NeurIPS 2024), released code.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Protocol
 
 import numpy as np
 import torch
@@ -26,6 +26,25 @@ from ipseg.networks.pretrained import Network, load_network
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Mask
 from ipseg.vision.geometry import resize_map
+
+
+def nearest_mask(mask: Mask, shape: tuple[int, int]) -> Mask:
+    """A (H, W) mask at another shape (rows, columns), by its nearest pixels as torch takes them."""
+    full = torch.from_numpy(mask)[None, None].float()
+    return np.asarray(functional.interpolate(full, shape, mode="nearest")[0, 0].numpy() > 0)
+
+
+class Placement(Protocol):
+    """How an image gets into both networks. Equal ones are equal as keys."""
+
+    def place(self, image: Image) -> Image:
+        """(H, W, 3) uint8 -> (h, w, 3) uint8: as the segmenter gets it, and its masks come out."""
+
+    def place_mask(self, mask: Mask) -> Mask:
+        """(H, W) bool -> (h, w) bool, as `place`."""
+
+    def pixels(self, placed: Sequence[Image], device: torch.device) -> Tensor:
+        """Images from `place`, of one size -> (n, 3, a, b) float32 in [0, 1], as DINOv2 gets it."""
 
 
 @dataclass(frozen=True)
@@ -56,15 +75,14 @@ class Square:
     def place_mask(self, mask: Mask) -> Mask:
         """(H, W) bool -> (frame, frame) bool: the nearest pixels, as torch takes them."""
         shape = (self.frame, self.frame)
-        full = torch.from_numpy(mask)[None, None].float()
-        placed = functional.interpolate(full, shape, mode="nearest")[0, 0].numpy() > 0
+        placed = nearest_mask(mask, shape)
         if self.keep_small and not placed.any():
-            placed = resize_map(mask.astype(np.float32), shape, "area") > 0
-        return np.asarray(placed)
+            placed = np.asarray(resize_map(mask.astype(np.float32), shape, "area") > 0)
+        return placed
 
-    def pixels(self, squares: Sequence[Image], device: torch.device) -> Tensor:
+    def pixels(self, placed: Sequence[Image], device: torch.device) -> Tensor:
         """n of (frame, frame, 3) uint8 -> (n, 3, side, side) float32 in [0, 1]."""
-        pixels = to_pixels(squares, device)
+        pixels = to_pixels(placed, device)
         if self.frame == self.side:
             return pixels
         return functional.interpolate(
@@ -81,17 +99,14 @@ class Patches:
     """An encoded image.
 
     Attributes:
-        tokens: (n * n, c) float32 in reading order, raw, on the device.
-        square: (frame, frame, 3) uint8, the image as the segmenter gets it.
+        tokens: (rows * columns, c) float32 in reading order, raw, on the device.
+        grid: rows and columns.
+        image: (h, w, 3) uint8, the image as the segmenter gets it.
     """
 
     tokens: Tensor
-    square: Image
-
-    @property
-    def cells(self) -> int:
-        """Rows and columns of the grid of tokens."""
-        return round(len(self.tokens) ** 0.5)
+    grid: tuple[int, int]
+    image: Image
 
 
 @dataclass
@@ -100,7 +115,7 @@ class PatchTokens:
 
     Attributes:
         weights: hub id, folder, or .safetensors file next to its config.json.
-        batch: squares that go through the network at a time; halved when GPU memory runs out.
+        batch: images that go through the network at a time; halved when GPU memory runs out.
         gpu_memory_gb: GPU memory in GB; for ViT-L: weights 1.2 (304 million float32), a dozen
             tensors of 1370 x 4096 float32 0.3, CUDA and its libraries 0.7.
     """
@@ -111,7 +126,7 @@ class PatchTokens:
 
     models: Models = field(init=False, repr=False, compare=False)
     _network: Network = field(init=False, repr=False, compare=False, default=None)
-    _last: dict[Square, LastBatch] = field(
+    _last: dict[Placement, LastBatch] = field(
         init=False, repr=False, compare=False, default_factory=dict
     )
 
@@ -133,34 +148,40 @@ class PatchTokens:
             use_reference_positions(network)
         self._network = network.to(models.torch_device())
 
-    def encode(self, images: Sequence[Image], square: Square) -> list[Patches]:
-        """Encodes images; those of the last call with an equal `square` are remembered.
+    def encode(self, images: Sequence[Image], placement: Placement) -> list[Patches]:
+        """Encodes images; those of the last call with an equal placement are remembered.
 
         Args:
             images: (H, W, 3) uint8 RGB of any size.
-            square: how they lie in the network.
+            placement: how they get into the network.
 
         Raises:
-            ConfigError: `square.side` is no multiple of the patch.
+            ConfigError: the network's input is not of whole patches.
         """
-        patch = int(self._network.config.patch_size)
-        if square.side % patch:
-            near = max(1, round(square.side / patch)) * patch
-            raise ConfigError(
-                f"square.side is {square.side}, not a multiple of the patch of {patch} pixels: "
-                f"set square.side={near}"
-            )
-        last = self._last.setdefault(square, LastBatch())
-        return last.get(images, lambda: self._encode([square.place(i) for i in images], square))
+        last = self._last.setdefault(placement, LastBatch())
+        return last.get(images, lambda: self._placed([placement.place(i) for i in images], placement))
 
-    def _encode(self, squares: Sequence[Image], square: Square) -> list[Patches]:
-        found = in_micro_batches(lambda part: self._tokens(part, square), squares, self.batch)
-        return [Patches(tokens, each) for tokens, each in zip(found, squares, strict=True)]
+    def _placed(self, images: Sequence[Image], placement: Placement) -> list[Patches]:
+        if len({image.shape for image in images}) > 1:
+            return [each for image in images for each in self._placed([image], placement)]
+        return in_micro_batches(lambda part: self._encode(part, placement), images, self.batch)
 
     @torch.inference_mode()
-    def _tokens(self, squares: Sequence[Image], square: Square) -> list[Tensor]:
-        pixels = square.pixels(squares, self.models.torch_device())
+    def _encode(self, images: Sequence[Image], placement: Placement) -> list[Patches]:
+        pixels = placement.pixels(images, self.models.torch_device())
+        rows, columns = self._grid(*pixels.shape[2:])
         with self.models.autocast():
-            tokens = self._network(normalised(pixels, IMAGENET_MEAN, IMAGENET_STD))
-        count = (square.side // int(self._network.config.patch_size)) ** 2
-        return list(tokens.last_hidden_state[:, -count:].float())
+            found = self._network(normalised(pixels, IMAGENET_MEAN, IMAGENET_STD))
+        tokens = found.last_hidden_state[:, -rows * columns :].float()
+        pairs = zip(tokens, images, strict=True)
+        return [Patches(each, (rows, columns), image) for each, image in pairs]
+
+    def _grid(self, height: int, width: int) -> tuple[int, int]:
+        patch = int(self._network.config.patch_size)
+        if height % patch or width % patch:
+            near = max(1, round(width / patch)) * patch
+            raise ConfigError(
+                f"DINOv2's input is {width}x{height} pixels, not of whole patches of {patch}: set "
+                f"square.side={near}"
+            )
+        return height // patch, width // patch

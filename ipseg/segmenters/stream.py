@@ -8,13 +8,28 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from ipseg.errors import ConfigError
 from ipseg.networks.batching import in_micro_batches
+from ipseg.segmenters import Segmenter, StreamingSegmenter
 from ipseg.segmenters.frame import Frame
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import TOGETHER
 
 # Prompts -> for each, logits (C, h, w) float32 over the square and predicted IoUs (C,).
 Decode = Callable[[Sequence[PointPrompt]], Sequence[tuple[Tensor, Tensor]]]
+
+
+def check_streams(segmenter: Segmenter, method: str) -> None:
+    """Refuses a segmenter for a method that asks it hundreds of times for an image.
+
+    Raises:
+        ConfigError: it cannot decode in a stream.
+    """
+    if not isinstance(segmenter, StreamingSegmenter):
+        raise ConfigError(
+            f"{method} asks its segmenter hundreds of times for an image, which "
+            f"{type(segmenter).__name__} cannot do: set segmenter.kind=segment_anything or hf_sam"
+        )
 
 
 @dataclass(frozen=True)

@@ -39,6 +39,10 @@ _QUICK = {
     "square.side": 112,
     "square.frame": 112,
     "sampling.subsets": 3,
+    "wide.first": 120,
+    "wide.short": 112,
+    "wide.long": 168,
+    "tracking.centres": 3,
     "proposals.grid.side": 3,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
@@ -49,7 +53,7 @@ _QUICK = {
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
-    "merging.most=1",
+    *("merging.most=1", "tracking.frames=2"),
     *("semantic.threshold=3", "memory.frames=1"),
 )
 

@@ -13,7 +13,6 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.bank import Bank, Entry
-from ipseg.errors import ConfigError
 from ipseg.features.patch_tokens import Patches, PatchTokens, Square
 from ipseg.methods.gf_sam.gates import clusters, consistent, coverage, positive_gate, selected
 from ipseg.methods.gf_sam.masks import masks_of
@@ -22,7 +21,8 @@ from ipseg.methods.gf_sam.priors import described, directions, merged, priors
 from ipseg.methods.method import Method
 from ipseg.objects import Object
 from ipseg.rows import Arrays, Row, Step
-from ipseg.segmenters import Segmenter, StreamingSegmenter
+from ipseg.segmenters import Segmenter
+from ipseg.segmenters.stream import check_streams
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.masks import read_soft_mask, resized
 
@@ -42,12 +42,7 @@ class GFSAMMethod(Method):
     square: Square = field(default_factory=lambda: Square(frame=1024))
 
     def __post_init__(self) -> None:
-        if not isinstance(self.segmenter, StreamingSegmenter):
-            raise ConfigError(
-                f"GF-SAM asks its segmenter for a mask of each of its points, which "
-                f"{type(self.segmenter).__name__} cannot do: set segmenter.kind=segment_anything "
-                f"or hf_sam"
-            )
+        check_streams(self.segmenter, "GF-SAM")
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
@@ -100,7 +95,7 @@ class SegmentAligned(NetworkStep):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `objects`; none for a concept that no cell is like, or whose mask is empty."""
         encoded = self.tokens.encode([row["image"] for row in rows], self.square)
-        embeddings = self.segmenter.encode([each.square for each in encoded])
+        embeddings = self.segmenter.encode([each.image for each in encoded])
         return [
             {**row, "objects": list(self._objects(row, *each))}
             for row, *each in zip(rows, encoded, embeddings, strict=True)

@@ -19,23 +19,34 @@ from ipseg.rows import Arrays, Map, Mask
 from ipseg.vision.geometry import resize_map
 
 _MANY = 40  # pairs, of which the better half is kept
-_INSIDE, _TOKENS = "inside", "tokens"
+TOKENS, INSIDE = "tokens", "inside"
 
 
-def described(tokens: Tensor, mask: Mask) -> Arrays:
-    """What is kept of an example.
-
-    All its cells, as the way back from an image can lead to the background.
+def described(tokens: Tensor, inside: npt.NDArray[np.bool_]) -> Arrays:
+    """What is kept of an example: all its cells, as the way back can lead to the background.
 
     Args:
-        tokens: (n * n, c) raw.
-        mask: (s, s) bool; a cell is the object's if any pixel in it is.
+        tokens: (n, c) raw.
+        inside: (n,) the object's.
     """
-    cells = round(len(tokens) ** 0.5)
-    return {
-        _TOKENS: unit(tokens).cpu().numpy(),
-        _INSIDE: resize_map(mask.astype(np.float32), (cells, cells), "area").flatten() > 0,
-    }
+    return {TOKENS: unit(tokens).cpu().numpy(), INSIDE: inside}
+
+
+def cells_inside(
+    mask: Mask, grid: tuple[int, int], least: float = 0.0
+) -> npt.NDArray[np.bool_]:
+    """(rows * columns,) bool: the cells of which a mask takes more than a share.
+
+    If it takes so much of none, those in which it has any pixel.
+
+    Args:
+        mask: (h, w) bool.
+        grid: rows and columns of cells.
+        least: share of a cell's pixels; 0 for any pixel.
+    """
+    share = resize_map(mask.astype(np.float32), grid, "area").flatten()
+    inside = share > least
+    return np.asarray(inside if inside.any() else share > 0)
 
 
 def merged(shots: Sequence[Arrays]) -> Arrays:
@@ -45,11 +56,11 @@ def merged(shots: Sequence[Arrays]) -> Arrays:
     each is taken instead, as released.
     """
     found = {name: np.concatenate([each[name] for each in shots]) for name in shots[0]}
-    if found[_INSIDE].any():
+    if found[INSIDE].any():
         return found
-    middle = np.zeros_like(shots[0][_INSIDE])
+    middle = np.zeros_like(shots[0][INSIDE])
     middle[len(middle) // 2] = True
-    return {**found, _INSIDE: np.concatenate([middle] * len(shots))}
+    return {**found, INSIDE: np.concatenate([middle] * len(shots))}
 
 
 @dataclass(frozen=True)
@@ -80,9 +91,9 @@ def match(example: Arrays, tokens: Tensor) -> Matches:
         example: from `merged`.
         tokens: (n * n, c) unit vectors of the image, on any device.
     """
-    reference = torch.from_numpy(example[_TOKENS].copy()).to(tokens.device)
+    reference = torch.from_numpy(example[TOKENS].copy()).to(tokens.device)
     cosines = (reference @ tokens.T).cpu().numpy()
-    inside = example[_INSIDE]
+    inside = example[INSIDE]
     object_cells = np.flatnonzero(inside)
     rows, targets = linear_sum_assignment(cosines[object_cells], maximize=True)
     _, back = linear_sum_assignment(cosines.T[targets], maximize=True)

@@ -13,28 +13,52 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.bank import Bank, Entry
-from ipseg.errors import ConfigError
-from ipseg.features.patch_tokens import Patches, PatchTokens, Square
+from ipseg.features.patch_tokens import Patches, PatchTokens, Placement, Square
 from ipseg.features.similarity import unit
-from ipseg.methods.matcher.matching import Matches, described, match, merged
-from ipseg.methods.matcher.proposals import Pool, from_grid, from_points, middles, suppressed
+from ipseg.methods.matcher.matching import Matches, cells_inside, described, match, merged
+from ipseg.methods.matcher.proposals import (
+    Cells,
+    Pool,
+    from_grid,
+    from_points,
+    middles,
+    suppressed,
+)
 from ipseg.methods.matcher.sampling import Points, prompt_sets
 from ipseg.methods.matcher.scoring import chosen, scored
 from ipseg.methods.matcher.settings import Merging, Proposals, Sampling, Scoring
 from ipseg.methods.method import Method
 from ipseg.objects import Object
 from ipseg.rows import Arrays, Row, Step
-from ipseg.segmenters import Segmenter, StreamingSegmenter
+from ipseg.segmenters import Segmenter
+from ipseg.segmenters.stream import check_streams
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.masks import read_soft_mask, resized
 
 
 @dataclass(frozen=True)
-class MatcherMethod(Method):
-    """Matcher (Liu et al., ICLR 2024).
+class AsksSegmenter(Method):
+    """What Matcher's methods share.
 
     Attributes:
         segmenter: of the SAM family.
+    """
+
+    segmenter: Segmenter
+
+    def __post_init__(self) -> None:
+        check_streams(self.segmenter, "Matcher")
+
+    def merge(self, shots: Sequence[Arrays]) -> Arrays:
+        """See `Method.merge`."""
+        return merged(shots)
+
+
+@dataclass(frozen=True)
+class MatcherMethod(AsksSegmenter):
+    """Matcher (Liu et al., ICLR 2024).
+
+    Attributes:
         tokens: what is matched.
         square: how images lie in both networks.
         sampling: which points the segmenter is asked with.
@@ -43,7 +67,6 @@ class MatcherMethod(Method):
         merging: which are the answer.
     """
 
-    segmenter: Segmenter
     tokens: PatchTokens = field(default_factory=PatchTokens)
     square: Square = field(default_factory=Square)
     sampling: Sampling = field(default_factory=Sampling)
@@ -51,21 +74,9 @@ class MatcherMethod(Method):
     scoring: Scoring = field(default_factory=Scoring)
     merging: Merging = field(default_factory=Merging)
 
-    def __post_init__(self) -> None:
-        if not isinstance(self.segmenter, StreamingSegmenter):
-            raise ConfigError(
-                f"Matcher asks its segmenter hundreds of times for an image, which "
-                f"{type(self.segmenter).__name__} cannot do: set segmenter.kind=segment_anything "
-                f"or hf_sam"
-            )
-
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
         return [DescribeExample(self.tokens, self.square)]
-
-    def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`."""
-        return merged(shots)
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""
@@ -78,19 +89,21 @@ class DescribeExample(NetworkStep):
     """The tokens of an example, and which of them are the object's."""
 
     tokens: PatchTokens
-    square: Square
+    placement: Placement
+    least: float = 0.0  # share of a cell, see `cells_inside`
 
     name: ClassVar[str] = "describe"
     requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
     provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `tokens` (n * n, c) float32, `inside` (n * n,) bool."""
-        encoded = self.tokens.encode([row["image"] for row in rows], self.square)
+        """Adds `prompt_features`: `tokens` (n, c) float32, `inside` (n,) bool."""
+        encoded = self.tokens.encode([row["image"] for row in rows], self.placement)
         masks = [read_soft_mask(row["support_mask"]) > 0.5 for row in rows]
+        placed = [self.placement.place_mask(mask) for mask in masks]
         return [
-            {**row, "prompt_features": described(each.tokens, self.square.place_mask(mask))}
-            for row, each, mask in zip(rows, encoded, masks, strict=True)
+            {**row, "prompt_features": described(e.tokens, cells_inside(mask, e.grid, self.least))}
+            for row, e, mask in zip(rows, encoded, placed, strict=True)
         ]
 
 
@@ -115,7 +128,7 @@ class SegmentMatches(NetworkStep):
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds `objects`; none for a concept for which no mask is left."""
         encoded = self.tokens.encode([row["image"] for row in rows], self.square)
-        embeddings = self.segmenter.encode([each.square for each in encoded])
+        embeddings = self.segmenter.encode([each.image for each in encoded])
         return [
             {**row, "objects": list(self._objects(row, *each))}
             for row, *each in zip(rows, encoded, embeddings, strict=True)
@@ -125,7 +138,7 @@ class SegmentMatches(NetworkStep):
         entries = self.bank.asked(row)
         if not entries:
             return
-        tokens, cells = unit(patches.tokens), patches.cells
+        tokens, cells = unit(patches.tokens), patches.grid
         grid = self.proposals.grid
         common: list[Pool] = []  # what is proposed whatever is looked for
         if grid is not None:
@@ -139,10 +152,11 @@ class SegmentMatches(NetworkStep):
             if pool.masks:
                 yield from self._answers(entry, matches, pool, points, row["image"].shape[:2])
 
-    def _points(self, matches: Matches, cells: int) -> Points:
+    def _points(self, matches: Matches, cells: Cells) -> Points:
         """(n, 2) x, y in pixels of the square."""
-        places = middles(self.square.frame, cells).numpy()
-        return np.stack([places[matches.cells % cells], places[matches.cells // cells]], axis=1)
+        rows, columns = (middles(self.square.frame, count).numpy() for count in cells)
+        down, along = np.divmod(matches.cells, cells[1])
+        return np.stack([columns[along], rows[down]], axis=1)
 
     def _answers(
         self, entry: Entry, matches: Matches, pool: Pool, points: Points, size: tuple[int, int]

@@ -6,7 +6,7 @@ sets of points too.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,17 +25,33 @@ from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.stream import Candidates
 from ipseg.vision.masks import RLE, decode_rle, encode_rle
 
+Cells = tuple[int, int]  # rows, columns
+
+OnCells = Callable[[Tensor, Cells], Tensor]  # logits (n, H, W) -> (n, c) bool
+
 _OFFSET = 1.0  # of the logits, between whose two thresholds a mask is stable
+
+
+def touched(logits: Tensor, grid: Cells) -> Tensor:
+    """(n, c): whether any pixel of a cell is in the masks of logits (n, H, W)."""
+    inside = (logits > 0)[None].float()
+    return functional.interpolate(inside, grid, mode="area")[0].flatten(1) > 0
+
+
+def mostly_inside(logits: Tensor, grid: Cells) -> Tensor:
+    """(n, c): whether the mean of logits (n, H, W) in a cell is of the object; the highest is."""
+    means = functional.interpolate(logits[None], grid, mode="area")[0].flatten(1)
+    return means >= means.max(dim=1, keepdim=True).values.clamp(max=0)
 
 
 @dataclass(frozen=True)
 class Pool:
-    """n masks, each as run lengths and by the cells of a grid.
+    """n masks, each as run lengths and by the c cells of a grid.
 
     Attributes:
         masks: run lengths.
-        cells: (n, g * g) bool: the mask has a pixel in the cell.
-        centres: (n, g * g) bool: it has the pixel in the middle of the cell.
+        cells: (n, c) bool: the mask has a pixel in the cell.
+        centres: (n, c) bool: it has the pixel in the middle of the cell.
         boxes: (n, 4) float32 x, y, x, y; first and last pixels, zeros of an empty mask.
         predicted_iou: (n,) float32.
     """
@@ -75,7 +91,8 @@ def from_points(
     embedding: Any,  # noqa: ANN401
     groups: Iterable[Sequence[PointPrompt]],
     settings: Settings,
-    grid: int,
+    grid: Cells,
+    on_cells: OnCells = touched,
 ) -> Pool:
     """What sets of points propose.
 
@@ -84,14 +101,15 @@ def from_points(
         embedding: of the square.
         groups: prompts, those of a group with equally many points.
         settings: which of the masks are kept.
-        grid: cells along a side.
+        grid: rows and columns of cells.
+        on_cells: which cells are a mask's.
     """
     pools = [_empty(grid)]
     for prompts in groups:
         stream = segmenter.decode_each(
             embedding, prompts, multimask=settings.multimask, least_iou=_above(settings.least_iou)
         )
-        pools += [_pool(each, settings.least_stability, grid) for each in stream]
+        pools += [_pool(each, settings.least_stability, grid, on_cells) for each in stream]
     return Pool.of(pools)
 
 
@@ -100,7 +118,7 @@ def from_grid(
     embedding: Any,  # noqa: ANN401
     settings: Grid,
     frame: int,
-    grid: int,
+    grid: Cells,
 ) -> Pool:
     """What points all over the image propose.
 
@@ -109,7 +127,7 @@ def from_grid(
         embedding: of the square.
         settings: of the points, and which of the masks are kept.
         frame: side of the square, pixels.
-        grid: cells along a side.
+        grid: rows and columns of cells.
     """
     places = ((np.arange(settings.side) + 0.5) * frame / settings.side).astype(np.float32)
     label = np.ones(1, np.int8)
@@ -117,29 +135,30 @@ def from_grid(
     stream = segmenter.decode_each(
         embedding, prompts, multimask=False, least_iou=_above(settings.least_iou)
     )
-    return Pool.of([_empty(grid), *(_pool(c, settings.least_stability, grid) for c in stream)])
+    return Pool.of([_empty(grid), *(_pool(c, settings.least_stability, grid, touched) for c in stream)])
 
 
 def _above(least: Share) -> float:
     return least or -float("inf")  # predicted IoUs can be negative
 
 
-def _empty(grid: int) -> Pool:
-    cells = np.zeros((0, grid * grid), np.bool_)
+def _empty(grid: Cells) -> Pool:
+    cells = np.zeros((0, grid[0] * grid[1]), np.bool_)
     return Pool([], cells, cells, np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
-def _pool(candidates: Candidates, least_stability: float, grid: int) -> Pool:
+def _pool(
+    candidates: Candidates, least_stability: float, grid: Cells, on_cells: OnCells
+) -> Pool:
     logits, predicted_iou = candidates.logits, candidates.predicted_iou
     if least_stability:
         kept = stability(logits) >= least_stability
         logits, predicted_iou = logits[kept], predicted_iou[kept]
     masks = logits > 0
-    cells, centres = on_cells(masks, grid)
     return Pool(
         masks=[encode_rle(mask) for mask in masks.cpu().numpy()],
-        cells=cells,
-        centres=centres,
+        cells=on_cells(logits, grid).cpu().numpy(),
+        centres=at_centres(masks, grid).cpu().numpy(),
         boxes=_boxes(masks).cpu().numpy(),
         predicted_iou=predicted_iou.cpu().numpy(),
     )
@@ -151,17 +170,16 @@ def stability(logits: Tensor) -> Tensor:
     return inner / (logits > -_OFFSET).sum(dim=(1, 2))
 
 
-def on_cells(masks: Tensor, grid: int) -> tuple[npt.NDArray[np.bool_], npt.NDArray[np.bool_]]:
-    """`cells` and `centres` of masks (n, H, W), see `Pool`."""
-    share = functional.interpolate(masks[None].float(), (grid, grid), mode="area")[0]
-    rows, columns = (middles(side, grid).to(masks.device) for side in masks.shape[1:])
-    centres = masks[:, rows][:, :, columns]
-    return (share > 0).flatten(1).cpu().numpy(), centres.flatten(1).cpu().numpy()
+def at_centres(masks: Tensor, grid: Cells) -> Tensor:
+    """(n, c): whether masks (n, H, W) have the pixel in the middle of each cell."""
+    sides = zip(masks.shape[1:], grid, strict=True)
+    rows, columns = (middles(*each).to(masks.device) for each in sides)
+    return masks[:, rows][:, :, columns].flatten(1)
 
 
-def middles(side: int, grid: int) -> Tensor:
-    """(grid,) int64: the pixel in the middle of each cell."""
-    return ((torch.arange(grid) + 0.5) * side / grid).long()
+def middles(side: int, cells: int) -> Tensor:
+    """(cells,) int64: the pixel in the middle of each cell along a side."""
+    return ((torch.arange(cells) + 0.5) * side / cells).long()
 
 
 def _boxes(masks: Tensor) -> Tensor:

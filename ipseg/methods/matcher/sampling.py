@@ -33,14 +33,23 @@ def prompt_sets(points: Points, settings: Sampling, concept: str) -> Iterator[li
         settings: of the sampling.
         concept: that they are of; with the seed, all that what is drawn depends on.
     """
-    drawn = random.Random(f"{settings.seed} {concept}")  # noqa: S311  (no secret)
+    drawn = drawn_for(settings.seed, concept)
     box = bounding_box(points) if settings.box else None
     if settings.centres is not None:
-        generator = torch.Generator().manual_seed(drawn.getrandbits(63))
-        points = gathered(points, settings.centres, generator)
+        points = gathered(points, settings.centres, generator_of(drawn))
     for group in subsets(points, settings, drawn):
         labels = np.ones(group.shape[1], np.int8)
         yield [PointPrompt(each.astype(np.float32), labels, box) for each in group]
+
+
+def drawn_for(*what: object) -> random.Random:
+    """Random numbers that depend on nothing else."""
+    return random.Random(" ".join(map(str, what)))  # noqa: S311  (no secret)
+
+
+def generator_of(drawn: random.Random) -> torch.Generator:
+    """The same for torch, on the CPU."""
+    return torch.Generator().manual_seed(drawn.getrandbits(63))
 
 
 def bounding_box(points: Points) -> npt.NDArray[np.float64]:
@@ -76,13 +85,18 @@ def gathered(points: Points, count: int, generator: torch.Generator) -> Points:
     Returns:
         (m, 2), without clusters that stayed empty in all tries.
     """
+    return clustered(points, count, generator)[0].long().numpy()
+
+
+def clustered(points: Points, count: int, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+    """The same in fractions of pixels, (m, 2) float32, and the points of each cluster, (m,)."""
     places = torch.from_numpy(points).float()
     count = min(count, len(points))
     for _ in range(_TRIES):
-        centres, filled = _k_means(places, _first_centres(places, count, generator))
-        if filled.all():
+        centres, sizes = _k_means(places, _first_centres(places, count, generator))
+        if sizes.all():
             break
-    return centres[filled].long().numpy()
+    return centres[sizes > 0], sizes[sizes > 0]
 
 
 def _first_centres(places: Tensor, count: int, generator: torch.Generator) -> Tensor:
@@ -97,17 +111,17 @@ def _first_centres(places: Tensor, count: int, generator: torch.Generator) -> Te
 
 
 def _k_means(places: Tensor, centres: Tensor) -> tuple[Tensor, Tensor]:
-    """Centres after Lloyd's steps, and which of them have points; one that has none stays."""
+    """Centres after Lloyd's steps, and how many points each has; one that has none stays."""
     for _ in range(_STEPS):
         nearest = torch.cdist(places, centres).argmin(dim=1)
-        filled = torch.bincount(nearest, minlength=len(centres)) > 0
+        sizes = torch.bincount(nearest, minlength=len(centres))
         moved = torch.stack(
             [
-                places[nearest == number].mean(dim=0) if filled[number] else centres[number]
+                places[nearest == number].mean(dim=0) if sizes[number] else centres[number]
                 for number in range(len(centres))
             ]
         )
         if torch.equal(moved, centres):
             break
         centres = moved
-    return centres, filled
+    return centres, sizes

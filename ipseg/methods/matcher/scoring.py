@@ -52,7 +52,7 @@ def scored(pool: Pool, matches: Matches, settings: Scoring) -> Scores:
         matches: the points, and what distances come from.
         settings: weights and filters.
     """
-    purity, coverage = purities(pool, matches)
+    purity, coverage = purities(pool, matches.cells)
     number = np.arange(len(pool.masks))
     number = _at_least(number, coverage, settings.coverage)
     likeness = np.zeros(len(pool.masks))
@@ -73,11 +73,16 @@ def _at_least(
     return number[values[number] >= min(least, values[number].max())]
 
 
-def purities(pool: Pool, matches: Matches) -> tuple[Values, Values]:
-    """Matched points in a mask for each of its cells, and the share of all points; (n,) each."""
-    points = pool.centres[:, matches.cells].sum(axis=1)
+def purities(pool: Pool, matched: npt.NDArray[np.int64]) -> tuple[Values, Values]:
+    """Matched points in each of n masks, as a share of its cells and of all points; (n,) each.
+
+    Args:
+        pool: of the masks.
+        matched: cells in whose middle the points are.
+    """
+    points = pool.centres[:, matched].sum(axis=1)
     cells = np.maximum(pool.cells.sum(axis=1), 1)
-    return points / (cells + _EPSILON), points / (len(matches.cells) + _EPSILON)
+    return points / (cells + _EPSILON), points / (len(matched) + _EPSILON)
 
 
 def likenesses(cells: npt.NDArray[np.bool_], costs: Map) -> Values:

@@ -119,3 +119,37 @@ class Merging:
     distance: Share = 0.33
     spread: Share = 0.1
     objects: Literal["union", "each"] = "union"
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """How objects are followed through a video.
+
+    Attributes:
+        centres: the points of an object are gathered into so many by k-means++.
+        together: the segmenter is asked with all subsets of up to so many of them.
+        seed: as in `Sampling`.
+        frames: that the next one is looked for with: the examples, the last frame, and the best
+            of those before.
+        decay: frames after which the score of one counts nothing, going down evenly.
+        prior: how much what is near in the frame is preferred, in units of a cosine; 0 not at all.
+        prior_frames: after which the prior is a third (1 / e).
+        alpha: weight of the likeness; purity times coverage has weight 1.
+        likeness: least value of a mask, or the highest there is.
+        spread: the same once it goes from 0 for the lowest of these to 1.
+        most: masks that are taken.
+        least_score: what each of them is worth; the better half is taken in any case.
+    """
+
+    centres: Count = 8
+    together: Count = 6
+    seed: int = 0
+    frames: Count = 4
+    decay: Annotated[float, Field(gt=0)] = 25.0
+    prior: Annotated[float, Field(ge=0)] = 0.1
+    prior_frames: Annotated[float, Field(gt=0)] = 5.0
+    alpha: Annotated[float, Field(ge=0)] = 0.4
+    likeness: Share = 0.75
+    spread: Share = 0.85
+    most: Count = 5
+    least_score: Annotated[float, Field(ge=0)] = 0.7

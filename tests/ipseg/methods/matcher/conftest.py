@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from ipseg.features.similarity import unit
-from ipseg.methods.matcher.matching import described, match, merged
-from ipseg.methods.matcher.proposals import Pool, on_cells
+from ipseg.methods.matcher.matching import cells_inside, described, match, merged
+from ipseg.methods.matcher.proposals import Pool, at_centres, touched
 from ipseg.vision.masks import encode_rle
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -36,7 +36,11 @@ def case(request):
 @pytest.fixture
 def matches(golden, case):
     examples, image, masks, _ = golden.inputs(case)
-    shots = [described(torch.from_numpy(e), m) for e, m in zip(examples, masks, strict=True)]
+    grid = (golden.CELLS, golden.CELLS)
+    shots = [
+        described(torch.from_numpy(example), cells_inside(mask, grid))
+        for example, mask in zip(examples, masks, strict=True)
+    ]
     return match(merged(shots), unit(torch.from_numpy(image)))
 
 
@@ -45,11 +49,11 @@ def pool_of(golden):
     """Masks (n, H, W) as a pool, whose predicted IoUs fall."""
 
     def pool(masks):
-        cells, centres = on_cells(torch.from_numpy(masks), golden.CELLS)
+        grid = (golden.CELLS, golden.CELLS)
         return Pool(
             [encode_rle(mask) for mask in masks],
-            cells,
-            centres,
+            touched(torch.from_numpy(masks).float(), grid).numpy(),
+            at_centres(torch.from_numpy(masks), grid).numpy(),
             np.zeros((len(masks), 4), np.float32),
             np.linspace(1, 0, len(masks), dtype=np.float32),
         )

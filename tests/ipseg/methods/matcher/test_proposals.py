@@ -13,6 +13,7 @@ from ipseg.segmenters.segment_anything import SegmentAnything
 from ipseg.vision.masks import decode_rle
 
 SIDE, CELLS = 112, 8
+GRID = (CELLS, CELLS)
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +48,7 @@ def plain(segmenter, embedding, prompts):
 
 def test_a_pool_is_what_was_decoded_mask_by_mask(segmenter, embedding, prompts, plain):
     masks, ious = plain
-    pool = from_points(segmenter, embedding, [prompts], Proposals(multimask=True), CELLS)
+    pool = from_points(segmenter, embedding, [prompts], Proposals(multimask=True), GRID)
     np.testing.assert_array_equal([decode_rle(each) for each in pool.masks], masks)
     np.testing.assert_array_equal(pool.predicted_iou, ious)
     side = SIDE // CELLS
@@ -67,12 +68,12 @@ def test_few_candidates_stand_in_memory_at_a_time(segmenter, embedding, prompts)
 def test_what_is_not_good_or_stable_enough_is_left_out(segmenter, embedding, prompts, plain):
     least = float(np.median(plain[1]))
     some = from_points(
-        segmenter, embedding, [prompts], Proposals(multimask=True, least_iou=least), CELLS
+        segmenter, embedding, [prompts], Proposals(multimask=True, least_iou=least), GRID
     )
     np.testing.assert_array_equal(some.predicted_iou, plain[1][plain[1] > least])
     steady = Proposals(multimask=True, least_stability=0.5)
-    assert len(from_points(segmenter, embedding, [prompts], steady, CELLS).masks) < len(plain[1])
-    none = from_points(segmenter, embedding, [prompts], Proposals(least_iou=1.0), CELLS)
+    assert len(from_points(segmenter, embedding, [prompts], steady, GRID).masks) < len(plain[1])
+    none = from_points(segmenter, embedding, [prompts], Proposals(least_iou=1.0), GRID)
     assert none.masks == []
     assert none.cells.shape == (0, CELLS**2)
 
@@ -85,7 +86,7 @@ def test_stability_is_the_share_that_two_thresholds_have_in_common():
 
 def test_a_grid_asks_with_each_of_its_points(segmenter, embedding):
     everything = Grid(side=3, least_iou=0, least_stability=0)
-    pool = from_grid(segmenter, embedding, everything, SIDE, CELLS)
+    pool = from_grid(segmenter, embedding, everything, SIDE, GRID)
     third = SIDE / 3
     points = [((x + 0.5) * third, (y + 0.5) * third) for y in range(3) for x in range(3)]
     alone = [
@@ -96,7 +97,7 @@ def test_a_grid_asks_with_each_of_its_points(segmenter, embedding):
 
 
 def test_of_masks_with_nearly_the_same_box_the_best_stays(segmenter, embedding, prompts):
-    pool = from_points(segmenter, embedding, [prompts], Proposals(), CELLS)
+    pool = from_points(segmenter, embedding, [prompts], Proposals(), GRID)
     everything = suppressed(pool, 1.0)
     assert sorted(everything.predicted_iou) == sorted(pool.predicted_iou)
     assert list(everything.predicted_iou) == sorted(pool.predicted_iou, reverse=True)
