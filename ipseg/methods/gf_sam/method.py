@@ -20,11 +20,12 @@ from ipseg.methods.gf_sam.points import alignment, point_cells
 from ipseg.methods.gf_sam.priors import described, directions, merged, priors
 from ipseg.methods.method import Method
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Row, Step
+from ipseg.rows import Arrays, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
+from ipseg.steps.describe_patches import DescribePatches
 from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.masks import read_soft_mask, resized
+from ipseg.vision.masks import resized
 
 
 @dataclass(frozen=True)
@@ -58,24 +59,12 @@ class GFSAMMethod(Method):
 
 
 @dataclass
-class DescribeExample(NetworkStep):
+class DescribeExample(DescribePatches):
     """The directions of the cells of an example's object."""
 
-    tokens: PatchTokens
-    square: Square
-
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`, see `priors.described`."""
-        encoded = self.tokens.encode([row["image"] for row in rows], self.square)
-        masks = [read_soft_mask(row["support_mask"]) > 0.5 for row in rows]
-        return [
-            {**row, "prompt_features": described(each.tokens, self.square.place_mask(mask))}
-            for row, each, mask in zip(rows, encoded, masks, strict=True)
-        ]
+    def kept(self, patches: Patches, mask: Mask) -> Arrays:
+        """See `priors.described`."""
+        return described(patches.tokens, mask)
 
 
 @dataclass

@@ -13,7 +13,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.bank import Bank, Entry
-from ipseg.features.patch_tokens import Patches, PatchTokens, Placement, Square
+from ipseg.features.patch_tokens import Patches, PatchTokens, Square
 from ipseg.features.similarity import unit
 from ipseg.methods.matcher.matching import Matches, cells_inside, described, match, merged
 from ipseg.methods.matcher.proposals import (
@@ -29,11 +29,12 @@ from ipseg.methods.matcher.scoring import chosen, scored
 from ipseg.methods.matcher.settings import Merging, Proposals, Sampling, Scoring
 from ipseg.methods.method import Method
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Row, Step
+from ipseg.rows import Arrays, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
+from ipseg.steps.describe_patches import DescribePatches
 from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.masks import read_soft_mask, resized
+from ipseg.vision.masks import resized
 
 
 @dataclass(frozen=True)
@@ -85,26 +86,14 @@ class MatcherMethod(AsksSegmenter):
 
 
 @dataclass
-class DescribeExample(NetworkStep):
+class DescribeExample(DescribePatches):
     """The tokens of an example, and which of them are the object's."""
 
-    tokens: PatchTokens
-    placement: Placement
     least: float = 0.0  # share of a cell, see `cells_inside`
 
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `tokens` (n, c) float32, `inside` (n,) bool."""
-        encoded = self.tokens.encode([row["image"] for row in rows], self.placement)
-        masks = [read_soft_mask(row["support_mask"]) > 0.5 for row in rows]
-        placed = [self.placement.place_mask(mask) for mask in masks]
-        return [
-            {**row, "prompt_features": described(e.tokens, cells_inside(mask, e.grid, self.least))}
-            for row, e, mask in zip(rows, encoded, placed, strict=True)
-        ]
+    def kept(self, patches: Patches, mask: Mask) -> Arrays:
+        """`tokens` (n, c) float32, `inside` (n,) bool."""
+        return described(patches.tokens, cells_inside(mask, patches.grid, self.least))
 
 
 @dataclass
