@@ -90,7 +90,7 @@ def scores(points, cosines, proposed):
         hit = mask[PATCH // 2 :: PATCH, PATCH // 2 :: PATCH].ravel()[points].sum()
         seen = cells if cells.any() else np.ones_like(cells)
         likeness = 1 - transport((1 - cosines[:, seen]) / 2)
-        found.append((hit / max(cells.sum(), 1), hit / len(points), likeness))
+        found.append((hit / max(cells.sum(), 1) + 1e-6, hit / len(points) + 1e-6, likeness))
     return np.array(found)
 
 
@@ -106,8 +106,8 @@ def answer(values, proposed, config):
     left.sort(key=lambda each: -total[each])
     if config == "coco":
         near = [e for e in left if 1 - total[e] < 0.33] or left[:1]
-        best, worst = 1 - total[near[0]], 1 - total[near[-1]]
-        left = [e for e in near if (1 - total[e] - best) / worst < 0.1 or e == near[0]]
+        best, worst = 1 - total[near[0]], 1 - total[near[-1]] + 1e-6
+        left = [e for e in near if (1 - total[e] - best) / worst < 0.1]
         left = left[: wanted["most"]]
     else:
         highest = total[left[0]]

@@ -82,7 +82,7 @@ def purities(pool: Pool, matched: npt.NDArray[np.int64]) -> tuple[Values, Values
     """
     points = pool.centres[:, matched].sum(axis=1)
     cells = np.maximum(pool.cells.sum(axis=1), 1)
-    return points / (cells + _EPSILON), points / (len(matched) + _EPSILON)
+    return points / cells + _EPSILON, points / len(matched) + _EPSILON
 
 
 def likenesses(cells: npt.NDArray[np.bool_], costs: Map) -> Values:

@@ -38,7 +38,7 @@ def find(tiny_root, photos, prompt_folder):
 
 
 def test_a_run_without_a_mask_left_finds_nothing(find):
-    assert find("proposals.least_iou=1") == []
+    assert find("proposals.least_stability=1") == []
 
 
 def test_each_mask_can_be_an_object_and_the_union_has_them_all(find):

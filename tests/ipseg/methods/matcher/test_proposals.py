@@ -73,7 +73,7 @@ def test_what_is_not_good_or_stable_enough_is_left_out(segmenter, embedding, pro
     np.testing.assert_array_equal(some.predicted_iou, plain[1][plain[1] > least])
     steady = Proposals(multimask=True, least_stability=0.5)
     assert len(from_points(segmenter, embedding, [prompts], steady, GRID).masks) < len(plain[1])
-    none = from_points(segmenter, embedding, [prompts], Proposals(least_iou=1.0), GRID)
+    none = from_points(segmenter, embedding, [prompts], Proposals(least_stability=1.0), GRID)
     assert none.masks == []
     assert none.cells.shape == (0, CELLS**2)
 
