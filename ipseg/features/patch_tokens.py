@@ -81,7 +81,7 @@ class Square:
         return placed
 
     def pixels(self, placed: Sequence[Image], device: torch.device) -> Tensor:
-        """n of (frame, frame, 3) uint8 -> (n, 3, side, side) float32 in [0, 1]."""
+        """(frame, frame, 3) uint8 each -> (n, 3, side, side) float32 in [0, 1]."""
         pixels = to_pixels(placed, device)
         if self.frame == self.side:
             return pixels
@@ -159,7 +159,9 @@ class PatchTokens:
             ConfigError: the network's input is not of whole patches.
         """
         last = self._last.setdefault(placement, LastBatch())
-        return last.get(images, lambda: self._placed([placement.place(i) for i in images], placement))
+        return last.get(
+            images, lambda: self._placed([placement.place(i) for i in images], placement)
+        )
 
     def _placed(self, images: Sequence[Image], placement: Placement) -> list[Patches]:
         if len({image.shape for image in images}) > 1:

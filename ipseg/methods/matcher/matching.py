@@ -32,9 +32,7 @@ def described(tokens: Tensor, inside: npt.NDArray[np.bool_]) -> Arrays:
     return {TOKENS: unit(tokens).cpu().numpy(), INSIDE: inside}
 
 
-def cells_inside(
-    mask: Mask, grid: tuple[int, int], least: float = 0.0
-) -> npt.NDArray[np.bool_]:
+def cells_inside(mask: Mask, grid: tuple[int, int], least: float = 0.0) -> npt.NDArray[np.bool_]:
     """(rows * columns,) bool: the cells of which a mask takes more than a share.
 
     If it takes so much of none, those in which it has any pixel.

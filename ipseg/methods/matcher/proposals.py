@@ -135,7 +135,9 @@ def from_grid(
     stream = segmenter.decode_each(
         embedding, prompts, multimask=False, least_iou=_above(settings.least_iou)
     )
-    return Pool.of([_empty(grid), *(_pool(c, settings.least_stability, grid, touched) for c in stream)])
+    return Pool.of(
+        [_empty(grid), *(_pool(c, settings.least_stability, grid, touched) for c in stream)]
+    )
 
 
 def _above(least: Share) -> float:
@@ -147,9 +149,7 @@ def _empty(grid: Cells) -> Pool:
     return Pool([], cells, cells, np.zeros((0, 4), np.float32), np.zeros(0, np.float32))
 
 
-def _pool(
-    candidates: Candidates, least_stability: float, grid: Cells, on_cells: OnCells
-) -> Pool:
+def _pool(candidates: Candidates, least_stability: float, grid: Cells, on_cells: OnCells) -> Pool:
     logits, predicted_iou = candidates.logits, candidates.predicted_iou
     if least_stability:
         kept = stability(logits) >= least_stability

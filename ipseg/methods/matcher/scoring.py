@@ -67,9 +67,7 @@ def scored(pool: Pool, matches: Matches, settings: Scoring) -> Scores:
     return Scores(number, *(each[number] for each in (likeness, purity, coverage, total)))
 
 
-def _at_least(
-    number: npt.NDArray[np.int64], values: Values, least: float
-) -> npt.NDArray[np.int64]:
+def _at_least(number: npt.NDArray[np.int64], values: Values, least: float) -> npt.NDArray[np.int64]:
     return number[values[number] >= min(least, values[number].max())]
 
 

@@ -157,9 +157,7 @@ def kept_scores(
     return best[:least]
 
 
-def remembered(
-    known: Sequence[Reference], now: int, settings: Tracking
-) -> list[Reference]:
+def remembered(known: Sequence[Reference], now: int, settings: Tracking) -> list[Reference]:
     """The frames that the next one is looked for with: the last, and the best of the others.
 
     Args:

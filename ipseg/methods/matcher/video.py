@@ -199,7 +199,9 @@ class Track(NetworkStep):
         centres, sizes = clustered(points, settings.centres, generator_of(drawn))
         groups = [
             [PointPrompt(each, np.ones(len(each), np.int8)) for each in group]
-            for group in subsets(steady(centres, sizes).numpy(), Sampling(None, 1, settings.together), drawn)
+            for group in subsets(
+                steady(centres, sizes).numpy(), Sampling(None, 1, settings.together), drawn
+            )
         ]
         pool = from_points(
             self.segmenter, frame.embedding, groups, Proposals(), frame.grid, mostly_inside

@@ -38,18 +38,21 @@ def find(tiny_root, photos, prompt_folder):
 
 
 def test_a_run_without_a_mask_left_finds_nothing(find):
-    assert find("proposals.least_stability=1") == []
+    assert find("sampling.centres=3", "proposals.least_stability=1") == []
 
 
 def test_each_mask_can_be_an_object_and_the_union_has_them_all(find):
-    settings = ("merging.most=3", "merging.ratio=0")
+    settings = ("sampling.centres=5", "merging.most=3", "merging.ratio=0")
     (together,) = find(*settings)
     each = find(*settings, "merging.objects=each")
     assert [one.instance for one in each] == list(range(len(each)))
     assert len(each) > 1
     scores = [one.score for one in each]
     assert scores == sorted(scores, reverse=True)
-    np.testing.assert_array_equal(np.any([one.mask for one in each], axis=0), together.mask)
+    every = np.any([one.mask for one in each], axis=0)
+    assert not (every & ~together.mask).any()
+    # A pixel of the image that two masks share can be in their union alone.
+    assert (every != together.mask).mean() < 0.005
 
 
 def test_eighty_concepts_look_at_one_grid_of_masks(find, monkeypatch):

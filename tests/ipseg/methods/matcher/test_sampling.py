@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from ipseg.methods.matcher.sampling import gathered, prompt_sets, subsets
+from ipseg.methods.matcher.sampling import drawn_for, gathered, prompt_sets, subsets
 from ipseg.methods.matcher.settings import Sampling
 
 FEW = np.array([[7 * n, 3 * n * n] for n in range(8)])
@@ -19,13 +19,13 @@ def sets(points, settings, concept="cat"):
 
 
 def test_few_points_give_all_their_subsets():
-    groups = list(subsets(FEW, Sampling(least=4, most=6), random.Random(0)))
+    groups = list(subsets(FEW, Sampling(least=4, most=6), drawn_for(0)))
     assert [len(each) for each in groups] == [comb(8, 4), comb(8, 5), comb(8, 6)]
     assert all(len({tuple(map(tuple, one)) for one in each}) == len(each) for each in groups)
 
 
 def test_many_points_give_so_many_of_each_size():
-    groups = list(subsets(MANY, Sampling(least=1, most=6, subsets=5), random.Random(0)))
+    groups = list(subsets(MANY, Sampling(least=1, most=6, subsets=5), drawn_for(0)))
     assert [each.shape for each in groups] == [(5, size, 2) for size in range(1, 7)]
     for one in groups[-1]:
         assert len({tuple(point) for point in one}) == 6
@@ -33,7 +33,7 @@ def test_many_points_give_so_many_of_each_size():
 
 @pytest.mark.parametrize("count", [1, 3])
 def test_sets_are_not_larger_than_what_there_is(count):
-    (group,) = subsets(FEW[:count], Sampling(least=4, most=6), random.Random(0))
+    (group,) = subsets(FEW[:count], Sampling(least=4, most=6), drawn_for(0))
     assert group.shape == (1, count, 2)
 
 
