@@ -23,7 +23,7 @@ from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
-# Setting -> value that makes it quick, where a profile has it.
+# Setting -> value that makes it quick, where a profile has it and it is not null.
 _QUICK = {
     "support.saliency.long_side": 96,
     "support.saliency.regions": 80,
@@ -38,12 +38,15 @@ _QUICK = {
     "canvas.side": 112,
     "square.side": 112,
     "square.frame": 112,
-    "sampling.subsets": 3,
+    "sampling.centres": 4,
+    "sampling.subsets": 1,
+    "proposals.least_stability": 0,  # random weights give masks that are not stable
+    "proposals.grid.least_stability": 0,
     "wide.first": 120,
     "wide.short": 112,
     "wide.long": 168,
     "tracking.centres": 3,
-    "proposals.grid.side": 3,
+    "proposals.grid.side": 2,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
@@ -176,7 +179,7 @@ def _has(settings: Mapping[str, Any], path: str) -> bool:
     first, _, rest = path.partition(".")
     value = settings.get(first)
     if not rest:
-        return first in settings
+        return value is not None
     return isinstance(value, Mapping) and _has(value, rest)
 
 

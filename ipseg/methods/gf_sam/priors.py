@@ -100,8 +100,8 @@ def priors(example: Arrays, image: Tensor) -> Priors:
     arrays = {n: torch.from_numpy(a.copy()).to(image.device) for n, a in example.items()}
     highest, positive, negative = [], [], []
     sizes = example["sizes"].tolist()
-    parts = (arrays["tokens"].split(sizes), arrays["weights"].split(sizes), arrays["whole"])
-    for tokens, weights, whole in zip(*parts, strict=True):
+    apart = (torch.split(arrays[name], sizes) for name in ("tokens", "weights"))
+    for tokens, weights, whole in zip(*apart, arrays["whole"], strict=True):
         likest = ((image @ tokens.T) * weights).max(dim=1).values
         # Cells without the object have weight 0.
         highest.append(likest.clamp(min=0) if len(weights) < len(image) else likest)

@@ -106,5 +106,10 @@ def match(example: Arrays, tokens: Tensor) -> Matches:
         forward=np.stack([sources, targets]),
         backward=back,
         cells=np.sort(targets[kept]),
-        costs=(1 - cosines[object_cells]) / 2,
+        costs=half_distances(cosines[object_cells]),
     )
+
+
+def half_distances(cosines: Map) -> Map:
+    """Half of 1 minus each cosine: what it costs to move a cell to another."""
+    return np.asarray((1 - cosines) / 2, np.float32)

@@ -16,6 +16,7 @@ import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
+from ipseg.methods.matcher.matching import half_distances
 from ipseg.methods.matcher.settings import Tracking
 from ipseg.rows import Map
 
@@ -89,7 +90,7 @@ def assigned(
             most = max(_LEAST_PAIRS, int(_KEPT_PAIRS * len(kept)))
             likeness = favoured[rows[pairs[kept]], targets[kept]]
             kept = kept[np.argsort(-likeness, kind="stable")[:most]]
-        found[name] = Assigned(targets[kept], (1 - cosines[cells]) / 2)
+        found[name] = Assigned(targets[kept], half_distances(cosines[cells]))
     return found
 
 
