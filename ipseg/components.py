@@ -40,7 +40,10 @@ DETECTORS = {
     "grounding_dino": "ipseg.detectors.grounding_dino:GroundingDino",
 }
 METHODS = {
+    "gf-sam": "ipseg.methods.gf_sam.method:GFSAMMethod",
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
+    "matcher": "ipseg.methods.matcher.method:MatcherMethod",
+    "matcher-video": "ipseg.methods.matcher.video:MatcherVideo",
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
     "persense": "ipseg.methods.persense.method:PerSenseMethod",

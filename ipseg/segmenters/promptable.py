@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.frame import IMAGENET, Aspect, Frame, Statistics, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
+from ipseg.segmenters.stream import Candidates, streamed
 
 _IN_STREAM = 64  # prompts at a time
 
@@ -227,15 +229,33 @@ class PromptableNetwork(ABC):
         Yields:
             Logits (C, h, w) float32 over the square and predicted IoUs (C,) of each, on the device.
         """
+        decode = self._one_form(embedding, multimask)
+        for start in range(0, len(prompts), _IN_STREAM):
+            part = prompts[start : start + _IN_STREAM]
+            yield from in_micro_batches(decode, part, self._at_once)
 
+    @torch.inference_mode()
+    def decode_each(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        least_iou: float = -math.inf,
+    ) -> Iterator[Candidates]:
+        """As `decode_many` for prompts of one form, in a stream; see `streamed`."""
+        decode = self._one_form(embedding, multimask)
+        yield from streamed(decode, embedding.frame, prompts, least_iou, self._at_once)
+
+    def _one_form(
+        self, embedding: Embedding, multimask: bool
+    ) -> Callable[[Sequence[PointPrompt]], list[tuple[Tensor, Tensor]]]:
         def decode(part: Sequence[PointPrompt]) -> list[tuple[Tensor, Tensor]]:
             batch = self._batch(embedding.frame, list(part), multimask)
             logits, predicted_iou = self._decode(embedding.features, batch)
             return list(zip(logits.float(), predicted_iou.float(), strict=True))
 
-        for start in range(0, len(prompts), _IN_STREAM):
-            part = prompts[start : start + _IN_STREAM]
-            yield from in_micro_batches(decode, part, self._at_once)
+        return decode
 
     def _in_groups(
         self,

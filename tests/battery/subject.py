@@ -23,7 +23,7 @@ from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
-# Setting -> value that makes it quick, where a profile has it.
+# Setting -> value that makes it quick, where a profile has it and it is not null.
 _QUICK = {
     "support.saliency.long_side": 96,
     "support.saliency.regions": 80,
@@ -39,6 +39,17 @@ _QUICK = {
     "network.size": 128,
     "components": 8,
     "proposing.points_per_side": 2,
+    "square.side": 112,
+    "square.frame": 112,
+    "sampling.centres": 4,
+    "sampling.subsets": 1,
+    "proposals.least_stability": 0,  # random weights give masks that are not stable
+    "proposals.grid.least_stability": 0,
+    "wide.first": 120,
+    "wide.short": 112,
+    "wide.long": 168,
+    "tracking.centres": 3,
+    "proposals.grid.side": 2,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
@@ -50,6 +61,7 @@ _SHALLOWER = {"facebook/sam2-hiera-large": "facebook/sam2.1-hiera-tiny"}
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
+    *("merging.most=1", "tracking.frames=2"),
     *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7", "alike=0.7"),
 )
 
@@ -175,7 +187,7 @@ def _has(settings: Mapping[str, Any], path: str) -> bool:
     first, _, rest = path.partition(".")
     value = settings.get(first)
     if not rest:
-        return first in settings
+        return value is not None
     return isinstance(value, Mapping) and _has(value, rest)
 
 
