@@ -45,6 +45,10 @@ METHODS = {
     "persense": "ipseg.methods.persense.method:PerSenseMethod",
     "sine": "ipseg.methods.sine.method:SineMethod",
     "sine-video": "ipseg.methods.sine.video:SineVideo",
+    "seggpt": "ipseg.methods.seggpt.method:SegGPTMethod",
+    "sam3": "ipseg.methods.sam3.method:Sam3Method",
+    "grounded-sam": "ipseg.methods.grounded_sam.method:GroundedSamMethod",
+    "groupvit": "ipseg.methods.groupvit.method:GroupViTMethod",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

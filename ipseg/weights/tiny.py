@@ -34,6 +34,7 @@ from ipseg.weights.architectures import (
 from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.grounding import GROUNDING_WORDS
+from ipseg.weights.prompted import GROUPVIT, SAM3
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
@@ -105,6 +106,8 @@ def _write_all(folder: Path) -> None:
             statistics = _OPENAI if name.startswith("openai/") else _IMAGENET
             _write_json(folder / name / "preprocessor_config.json", statistics)
     _write_tokenizer(folder / _DIFFUSION / "tokenizer")
+    for name in (SAM3, GROUPVIT):
+        _write_tokenizer(folder / name)
     scheduler_class: Any = DDPMScheduler
     scheduler = scheduler_class(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
