@@ -23,7 +23,7 @@ from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
-# Setting -> value that makes it quick, where a profile has it.
+# Setting -> value that makes it quick, or find anything at all, where a profile has it.
 _QUICK = {
     "support.saliency.long_side": 96,
     "support.saliency.regions": 80,
@@ -41,11 +41,17 @@ _QUICK = {
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
+    "groupvit.short_side": 96,
+    # Random weights are certain of nothing.
+    "answer.threshold": 0,
+    "naming.background": 0,
 }
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
     *("semantic.threshold=3", "memory.frames=1"),
+    *("painting.embedding=semantic", "answer.task=instance"),
+    *("grounding.task=instance", "naming.best=2"),
 )
 
 # How far the same work may differ, done in another batch or by another process.

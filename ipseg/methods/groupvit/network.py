@@ -139,14 +139,8 @@ class GroupVitNetwork:
         """Of windows at a stride; the last of a row or column ends with the image."""
         side = self.short_side
         stride = self.stride or side // 2
-        starts = [
-            [
-                min(start, max(0, length - side))
-                for start in range(0, max(1, length - side + stride), stride)
-            ]
-            for length in resized
-        ]
-        yield from ((top, left) for top in starts[0] for left in starts[1])
+        tops, lefts = (_starts(length, side, stride) for length in resized)
+        yield from ((top, left) for top in tops for left in lefts)
 
     @torch.inference_mode()
     def _window(self, pixels: Tensor, top: int, left: int) -> Window:
@@ -168,3 +162,9 @@ class GroupVitNetwork:
             assigned.reshape(1, -1, *grid), part.shape[2:], mode="bilinear", align_corners=False
         )
         return Window(top, left, share[0].argmax(dim=0), features[:-1], features[-1])
+
+
+def _starts(length: int, side: int, stride: int) -> list[int]:
+    """Of windows that cover a length, the last of which ends with it."""
+    last = max(0, length - side)
+    return [*range(0, last, stride), last]

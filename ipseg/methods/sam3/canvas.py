@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import numpy as np
@@ -120,4 +121,4 @@ def _strip(where: Side, thickness: int, count: int, side: int) -> Layout:
 def _cut(start: int, end: int, count: int) -> list[tuple[int, int]]:
     """(start, length) of equal parts, to the pixel."""
     edges = [start + (end - start) * number // count for number in range(count + 1)]
-    return [(a, b - a) for a, b in zip(edges[:-1], edges[1:], strict=True)]
+    return [(a, b - a) for a, b in pairwise(edges)]
