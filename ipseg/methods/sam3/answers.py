@@ -40,7 +40,7 @@ class Answer:
 
     def masks(
         self, found: Candidates, layout: Layout, size: tuple[int, int]
-    ) -> list[tuple[Mask, float]]:
+    ) -> Iterator[tuple[Mask, float]]:
         """The masks of an image with their scores, the best first; none of them is empty.
 
         Args:
@@ -48,29 +48,28 @@ class Answer:
             layout: of the canvas.
             size: rows and columns of the image.
         """
-        parts = list(self._parts(found, layout))
-        if self.task == "instance":
-            whole = (
-                (_resized(part, size, "bilinear") > self.mask_threshold, score)
-                for part, score, share in parts
-                if share > 0.5
-            )
-            return [(mask.cpu().numpy(), score) for mask, score in whole if mask.any()]
-        # What leaks out of an example counts by the share of it that lies on the image.
-        score = max((score * share for _, score, share in parts), default=0.0)
-        if score == 0:
-            return []
-        union = torch.stack([part > self.mask_threshold for part, _, _ in parts]).any(dim=0)
-        mask = _resized(union.float(), size, "nearest") > 0
-        return [(mask.cpu().numpy(), score)] if mask.any() else []
+        union, best = None, 0.0
+        for part, score, share in self._parts(found, layout):
+            if self.task == "semantic":
+                inside = part > self.mask_threshold
+                union = inside if union is None else union | inside
+                # What leaks out of an example counts by the share of it that lies on the image.
+                best = max(best, score * share)
+            elif share > 0.5:
+                mask = _resized(part, size, "bilinear") > self.mask_threshold
+                if mask.any():
+                    yield mask.cpu().numpy(), score
+        if union is not None:
+            mask = _resized(union.float(), size, "nearest") > 0
+            if mask.any():
+                yield mask.cpu().numpy(), best
 
     def _parts(self, found: Candidates, layout: Layout) -> Iterator[tuple[Tensor, float, float]]:
         """For each candidate its probabilities on the image, its score, and its share there."""
         side, target = layout.side, layout.target
         for score, logits in zip(found.scores.tolist(), found.logits, strict=True):
             probability = _resized(logits.sigmoid(), (side, side), "bilinear")
-            rows = slice(target.top, target.top + target.height)
-            part = probability[rows, target.left : target.left + target.width]
+            part = target.cut(probability)
             area = int((probability > self.mask_threshold).sum())
             inside = int((part > self.mask_threshold).sum())
             if inside:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -33,8 +33,8 @@ class Place:
     width: int
     height: int
 
-    def cut(self, canvas: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-        """This part of an array whose last two axes are those of the canvas."""
+    def cut(self, canvas: Any) -> Any:  # noqa: ANN401  (an array or a tensor)
+        """This part of an array whose last two axes are those of the canvas; a view."""
         return canvas[..., self.top : self.top + self.height, self.left : self.left + self.width]
 
 

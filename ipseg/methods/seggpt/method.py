@@ -34,7 +34,8 @@ class Painting:
     Attributes:
         embedding: the type token, `instance` as the released commands have it, or `semantic`.
         several: how several prompts of a concept are brought together, see `SegGptNetwork.paint`.
-            The library transformers does not give the original's result.
+            The library transformers does not give the original's result. With `apart` the grey
+            levels of all prompts are averaged.
         threshold: grey level from 0 to 255 above which a pixel is object. Half of white takes each
             pixel for the nearer of black and white; the original's video script has 128.
     """
@@ -146,4 +147,6 @@ class PaintConcepts(NetworkStep):
         )
         settings = self.painting
         painted = self.network.paint(target, prompts, masks, settings.embedding, settings.several)
+        if settings.several == "apart":
+            return torch.stack([levels(each) for each in painted]).mean(dim=0)
         return levels(painted[0])
