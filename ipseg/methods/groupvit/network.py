@@ -129,7 +129,8 @@ class GroupVitNetwork:
         height, width = image.shape[:2]
         short, long = min(height, width), max(height, width)
         scale = min(_LONGEST / long, self.short_side / short)
-        resized = (int(height * scale + 0.5), int(width * scale + 0.5))
+        least = self._network.config.vision_config.patch_size  # of very long images
+        resized = (max(least, int(height * scale + 0.5)), max(least, int(width * scale + 0.5)))
         small = cv2.resize(image, resized[::-1], interpolation=cv2.INTER_LINEAR)
         pixels = normalised(to_pixels([small]), _MEAN, _STD).to(self._models.torch_device())
         windows = [self._window(pixels, top, left) for top, left in self._corners(resized)]
