@@ -49,6 +49,7 @@ _TABLES = {
     1.0: (
         *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
         *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
+        "vision_model.embeddings.position_embeddings",  # so that not all is one group of GroupViT
     ),
     0.3: (
         *("position", "pos_embed", "rel_pos", "token"),

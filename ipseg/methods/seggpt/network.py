@@ -78,12 +78,12 @@ class SegGptNetwork:
     def squashed(self, image: Image) -> Image:
         """An (H, W, 3) image as the network gets it: bicubic, whatever its aspect."""
         small = PillowImage.fromarray(image).resize([self.side] * 2, PillowImage.Resampling.BICUBIC)
-        return np.asarray(small)
+        return np.array(small)
 
     def squashed_mask(self, mask: Mask) -> Mask:
         """An (H, W) mask likewise: nearest. A small object may vanish."""
         small = PillowImage.fromarray(mask).resize([self.side] * 2, PillowImage.Resampling.NEAREST)
-        return np.asarray(small)
+        return np.array(small)
 
     @torch.inference_mode()
     def _patches(self, image: Image) -> Tensor:

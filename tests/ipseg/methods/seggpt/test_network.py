@@ -36,12 +36,12 @@ def examples(photos):
 
 @pytest.fixture(scope="module")
 def inputs(part, photos, examples):
-    """What the library makes of the same images."""
+    """What the library makes of the same images, squashed as here."""
     side = {"height": part.side, "width": part.side}
     return SegGptImageProcessor(size=side)(
-        images=[photos["cup"]] * 2,
-        prompt_images=[image for image, _ in examples],
-        prompt_masks=[mask.astype(np.uint8) for _, mask in examples],
+        images=[part.squashed(photos["cup"])] * 2,
+        prompt_images=[part.squashed(image) for image, _ in examples],
+        prompt_masks=[part.squashed_mask(mask).astype(np.uint8) for _, mask in examples],
         num_labels=1,
         return_tensors="pt",
     )
@@ -70,8 +70,7 @@ def test_one_prompt_is_the_librarys(part, library, photos, examples, inputs, emb
     expected = asked(library, inputs, 1, embedding_type=embedding)
     for several in ("original", "transformers", "apart"):
         found = painted(part, photos, examples[:1], embedding, several)
-        # Pillow and torchvision resize to the same grey levels but for rounding.
-        assert half_differs(found, expected) < 0.02
+        assert half_differs(found, expected) < 1e-4
     other = asked(library, inputs, 1, embedding_type=KINDS[embedding == "instance"])
     assert half_differs(other, expected) > 0.2
 
@@ -82,8 +81,8 @@ def test_several_prompts_by_the_library_and_apart(part, library, photos, example
         for ensemble in (True, False)
     )
     found = painted(part, photos, examples, "semantic", "transformers")
-    assert half_differs(found, together) < 0.02
-    assert half_differs(painted(part, photos, examples, "semantic", "apart"), apart) < 0.02
+    assert half_differs(found, together) < 1e-4
+    assert half_differs(painted(part, photos, examples, "semantic", "apart"), apart) < 1e-4
     assert half_differs(together, apart) > 0.05
 
 
@@ -100,7 +99,7 @@ def test_the_original_averages_images_and_masks_apart_in_the_layer_that_merges_t
     hook = layer.register_forward_pre_hook(as_two_streams)
     expected = asked(library, inputs, 2, feature_ensemble=True)
     hook.remove()
-    assert half_differs(painted(part, photos, examples, "instance", "original"), expected) < 0.02
+    assert half_differs(painted(part, photos, examples, "instance", "original"), expected) < 1e-4
     assert half_differs(asked(library, inputs, 2, feature_ensemble=True), expected) > 0.05
 
 
@@ -114,6 +113,14 @@ def test_grey_levels_give_the_librarys_mask(part, library, photos, inputs):
     found = enlarged(levels(outputs.pred_masks[0]), size) > 127.5
     assert 0.01 < expected.float().mean() < 0.99
     assert torch.equal(found, expected.bool())
+
+
+def test_images_are_squashed_as_by_the_library_but_for_rounding(part, photos):
+    side = {"height": part.side, "width": part.side}
+    plain = SegGptImageProcessor(size=side, do_normalize=False, do_rescale=False)
+    (expected,) = plain(images=[photos["cup"]], return_tensors="np")["pixel_values"]
+    found = part.squashed(photos["cup"]).transpose(2, 0, 1).astype(int)
+    assert np.abs(found - expected).max() <= 1
 
 
 def test_an_image_is_embedded_once(part, photos):
