@@ -46,10 +46,12 @@ _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
+    # Of GroupViT, where otherwise all is one group.
+    5.0: ("vision_model.embeddings.position_embeddings", "group_token"),
     1.0: (
+        *("assign.q_proj", "assign.k_proj"),
         *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
         *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
-        "vision_model.embeddings.position_embeddings",  # so that not all is one group of GroupViT
     ),
     0.3: (
         *("position", "pos_embed", "rel_pos", "token"),

@@ -45,6 +45,7 @@ _QUICK = {
     # Random weights are certain of nothing.
     "answer.threshold": 0,
     "naming.background": 0,
+    "grounding.nms": 0.02,  # and find too much
 }
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
