@@ -19,38 +19,38 @@ GROUPVIT = "nvidia/groupvit-gcc-yfcc"
 
 _BYTES = 514  # words of the tiny tokenizer
 _READER = {"vocab_size": _BYTES, "bos_token_id": _BYTES - 2, "eos_token_id": _BYTES - 1}
-_SMALL = {"hidden_size": 32, "num_attention_heads": 2}
+_SMALL = {"hidden_size": 16, "num_attention_heads": 2}
 
 _TINY_SEGGPT: dict[str, Any] = {
     **_SMALL,
     "num_hidden_layers": 6,
-    "mlp_dim": 64,
+    "mlp_dim": 32,
     "decoder_hidden_size": 4,
     "image_size": (192, 96),
     "pretrain_image_size": 48,
     "intermediate_hidden_state_indices": (2, 3, 4, 5),
 }
-_DETR = {**_SMALL, "intermediate_size": 32}
+_DETR = {**_SMALL, "intermediate_size": 16}
 _TINY_SAM3: dict[str, Any] = {
     "vision_config": {
         "backbone_config": {
             "model_type": "sam3_vit_model",
             **_SMALL,
-            "intermediate_size": 64,
+            "intermediate_size": 32,
             "num_hidden_layers": 2,
             "image_size": 112,
             "pretrain_image_size": 56,
             "window_size": 4,
             "global_attn_indexes": [1],
         },
-        "fpn_hidden_size": 32,
+        "fpn_hidden_size": 16,
         "backbone_feature_sizes": [[32, 32], [16, 16], [8, 8]],
     },
     "text_config": {
         "model_type": "clip_text_model",
         **_SMALL,
         **_READER,
-        "intermediate_size": 64,
+        "intermediate_size": 32,
         "projection_dim": 16,
         "num_hidden_layers": 1,
         "max_position_embeddings": 32,
@@ -61,10 +61,10 @@ _TINY_SAM3: dict[str, Any] = {
     "mask_decoder_config": _SMALL,
 }
 _TINY_GROUPVIT: dict[str, Any] = {
-    "text_config": {**_SMALL, **_READER, "intermediate_size": 64, "num_hidden_layers": 1},
+    "text_config": {**_SMALL, **_READER, "intermediate_size": 32, "num_hidden_layers": 1},
     "vision_config": {
         **_SMALL,
-        "intermediate_size": 64,
+        "intermediate_size": 32,
         "num_hidden_layers": 3,
         "depths": [1, 1, 1],
         "num_group_tokens": [8, 4, 0],
@@ -72,7 +72,7 @@ _TINY_GROUPVIT: dict[str, Any] = {
         "image_size": 64,
     },
     "projection_dim": 16,
-    "projection_intermediate_dim": 32,
+    "projection_intermediate_dim": 16,
 }
 
 # Hub id -> class of the network, of its configuration, hyperparameters that differ from the

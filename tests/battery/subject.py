@@ -41,6 +41,7 @@ _QUICK = {
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
+    "detector.threshold": 0.99,
     "groupvit.short_side": 96,
     # Random weights are certain of nothing.
     "answer.threshold": 0,

@@ -15,7 +15,7 @@ from typing import Annotated, Any, ClassVar, Literal
 import numpy as np
 import torch
 from pydantic import Field
-from torchvision.ops import nms
+from torchvision.ops import nms  # type: ignore[import-untyped]
 
 from ipseg.bank import Bank, Entry
 from ipseg.crowd import Crowd

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Annotated, Any
 
 import cv2
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -132,7 +133,9 @@ class GroupVitNetwork:
         least = self._network.config.vision_config.patch_size  # of very long images
         resized = (max(least, int(height * scale + 0.5)), max(least, int(width * scale + 0.5)))
         small = cv2.resize(image, resized[::-1], interpolation=cv2.INTER_LINEAR)
-        pixels = normalised(to_pixels([small]), _MEAN, _STD).to(self._models.torch_device())
+        pixels = normalised(to_pixels([np.asarray(small, np.uint8)]), _MEAN, _STD).to(
+            self._models.torch_device()
+        )
         windows = [self._window(pixels, top, left) for top, left in self._corners(resized)]
         return Grouped((height, width), resized, tuple(windows))
 

@@ -16,7 +16,7 @@ import torch
 from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
-from torchvision.ops import box_iou
+from torchvision.ops import box_iou  # type: ignore[import-untyped]
 
 from ipseg.methods.sam3.canvas import Boxes, Layout
 from ipseg.methods.sam3.network import Candidates

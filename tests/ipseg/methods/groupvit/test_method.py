@@ -80,8 +80,13 @@ def segmented(tiny_root, photos, *overrides):
 
 
 def test_concepts_compete_where_they_are_to(tiny_root, photos):
-    apart = segmented(tiny_root, photos, "naming.others=[grass]", "naming.background=0")
-    together = segmented(tiny_root, photos, "naming.concepts=together", "naming.background=0")
+    apart, together = (
+        segmented(tiny_root, photos, "naming.background=0", *more)
+        for more in (
+            ("naming.others=[grass]",),
+            ("naming.concepts=together", "naming.others=[]"),
+        )
+    )
     masks = [found.mask for found in together.objects]
     assert (np.sum(masks, axis=0) == 1).all(), "each pixel has one name"
     overlaps = np.sum([found.mask for found in apart.objects], axis=0)
