@@ -52,6 +52,10 @@ METHODS = {
     "insid3": "ipseg.methods.insid3.method:INSID3",
     "foris": "ipseg.methods.foris.method:FoRIS",
     "no-time-to-train": "ipseg.methods.no_time_to_train.method:NoTimeToTrain",
+    "seggpt": "ipseg.methods.seggpt.method:SegGPTMethod",
+    "sam3": "ipseg.methods.sam3.method:Sam3Method",
+    "grounded-sam": "ipseg.methods.grounded_sam.method:GroundedSamMethod",
+    "groupvit": "ipseg.methods.groupvit.method:GroupViTMethod",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",

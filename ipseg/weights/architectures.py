@@ -41,6 +41,7 @@ from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.counters import COUNTER_FILES, counter
 from ipseg.weights.grounding import TINY_GROUNDING
 from ipseg.weights.sam2_config import sam2_sizes, tiny_sam2
+from ipseg.weights.prompted import PROMPTED
 from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]
@@ -194,6 +195,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             TINY_GROUNDING,
         )
     },
+    **{name: {"": Architecture(*each)} for name, each in PROMPTED.items()},
 }
 
 # File of the package segment_anything -> its name of the network.

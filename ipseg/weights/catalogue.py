@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ipseg.networks.models import is_hub_id
 
-Layout = Literal["transformers", "grounding", "diffusers", "birefnet", "file"]
+Layout = Literal["transformers", "grounding", "captioned", "diffusers", "birefnet", "file"]
 
 # Required files of a hub folder; others are not needed. Older .bin files replace missing
 # .safetensors files.
@@ -17,6 +17,10 @@ FILES: dict[Layout, tuple[str, ...]] = {
     "grounding": (
         *("config.json", "preprocessor_config.json", "model.safetensors"),
         *("vocab.txt", "tokenizer_config.json"),
+    ),
+    "captioned": (
+        *("config.json", "preprocessor_config.json", "model.safetensors"),
+        *("vocab.json", "merges.txt", "tokenizer_config.json"),
     ),
     "diffusers": (
         *("unet/config.json", "unet/diffusion_pytorch_model.safetensors"),
@@ -122,6 +126,13 @@ CATALOGUE: dict[str, Source] = {
     "facebook/sam2.1-hiera-large": Source("Apache-2.0", True, 898),
     "ZhengPeng7/BiRefNet": Source("MIT", True, 445, "birefnet"),
     "facebook/sam2-hiera-large": Source("Apache-2.0", True, 898),
+    "BAAI/seggpt-vit-large": Source("Apache-2.0", True, 1482),
+    "facebook/sam3": Source(
+        "SAM License (to be accepted; no military use)", None, 3440, "captioned"
+    ),
+    "nvidia/groupvit-gcc-yfcc": Source(
+        "NVIDIA source code licence (non-commercial)", False, 223, "captioned"
+    ),
 }
 
 
@@ -186,4 +197,6 @@ def folder_layout(parts: Iterable[str]) -> Layout:
     kinds = {part.rpartition(".")[2] for part in parts}
     if "stable_diffusion" in kinds:
         return "diffusers"
+    if kinds & {"sam3", "groupvit"}:
+        return "captioned"
     return "grounding" if "detector" in kinds else "transformers"

@@ -37,6 +37,7 @@ from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.grounding import GROUNDING_WORDS
 from ipseg.weights.stand_in import BiRefNet, BiRefNetConfig
+from ipseg.weights.prompted import GROUPVIT, SAM3
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
@@ -49,7 +50,10 @@ _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
+    # Of GroupViT, where otherwise all is one group.
+    5.0: ("vision_model.embeddings.position_embeddings", "group_token"),
     1.0: (
+        *("assign.q_proj", "assign.k_proj"),
         *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
         *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
     ),
@@ -109,6 +113,8 @@ def _write_all(folder: Path) -> None:
             statistics = _OPENAI if name.startswith("openai/") else _IMAGENET
             _write_json(folder / name / "preprocessor_config.json", statistics)
     _write_tokenizer(folder / _DIFFUSION / "tokenizer")
+    for name in (SAM3, GROUPVIT):
+        _write_tokenizer(folder / name)
     scheduler_class: Any = DDPMScheduler
     scheduler = scheduler_class(
         beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False

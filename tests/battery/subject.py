@@ -23,7 +23,8 @@ from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
-# Setting -> value that makes it quick, where a profile has it and it is not null.
+# Setting -> value that makes it quick, or find anything at all, where a profile has it and it is
+# not null.
 _QUICK = {
     "support.saliency.long_side": 96,
     "support.saliency.regions": 80,
@@ -55,6 +56,12 @@ _QUICK = {
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
+    "detector.threshold": 0.99,
+    "groupvit.short_side": 96,
+    # Random weights are certain of nothing.
+    "answer.threshold": 0,
+    "naming.background": 0,
+    "grounding.nms": 0.02,  # and find too much
 }
 # Weights whose tiny version still has all the 48 blocks, and others of their kind that have 12.
 _SHALLOWER = {"facebook/sam2-hiera-large": "facebook/sam2.1-hiera-tiny"}
@@ -63,6 +70,8 @@ _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
     *("merging.most=1", "tracking.frames=2"),
     *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7", "alike=0.7"),
+    *("painting.embedding=semantic", "answer.task=instance"),
+    *("grounding.task=instance", "naming.best=2"),
 )
 
 # How far the same work may differ, done in another batch or by another process.
