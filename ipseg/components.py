@@ -49,6 +49,7 @@ METHODS = {
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.datasets.ipseg_layout:IpsegLayoutBenchmark",
+    "crowds": "ipseg.benchmarks.datasets.crowds:CrowdsBenchmark",
     "perseg": "ipseg.benchmarks.datasets.perseg:PersegBenchmark",
     "persense-d": "ipseg.benchmarks.datasets.persense:PersenseBenchmark",
     "coco-20i": "ipseg.benchmarks.datasets.coco20i:Coco20iBenchmark",

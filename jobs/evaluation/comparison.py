@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from ipseg.benchmarks.open import benchmark_class
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import paper_table
 from ipseg.benchmarks.published.published import Published, published
@@ -89,15 +90,20 @@ def counterpart(
         return _table_row(evaluation, variant["label"], ours)
     if variant["settings"]:
         return None
-    name = variant["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
-    same = (
+    names = [variant["method"]]
+    if evaluation["protocol"]["given_mask"]:
+        names.insert(0, variant["method"] + _WITH_MASK)
+        if not benchmark_class(evaluation["benchmark"]).protocol.given_mask:
+            names.pop()  # elsewhere, numbers without a word of it are of methods without the mask
+    same = [
         each
+        for name in names
         for each in comparisons
         if each.comparable
         and each.formula == evaluation["formula"]
         and each.method.casefold() == name.casefold()
-    )
-    return next(same, None)
+    ]
+    return next(iter(same), None)
 
 
 def _table_row(

@@ -12,6 +12,9 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
+from ipseg.methods.persense.idm import Points
+from ipseg.rows import Map
+
 
 @dataclass(frozen=True)
 class Feedback:
@@ -21,10 +24,24 @@ class Feedback:
         exemplars: at most, the first one included; None for as many as the counter takes.
         feedback_file: the released code writes exemplars into a file with a line too few: whatever
             was written last is glued to its successor, which is lost. `released` loses it.
+        candidates: points whose masks may become exemplars, the most similar ones; None for all.
     """
 
     exemplars: Annotated[int, Field(ge=1)] | None = None
     feedback_file: Literal["released", "fixed"] = "fixed"
+    candidates: Annotated[int, Field(ge=1)] | None = None
+
+    def candidates_of(self, points: Points, similarity: Map) -> Points:
+        """The points that are tried, in their order.
+
+        Args:
+            points: (n, 2) x, y.
+            similarity: (H, W) over the image.
+        """
+        if self.candidates is None or len(points) <= self.candidates:
+            return points
+        order = np.argsort(-similarity[points[:, 1], points[:, 0]], kind="stable")
+        return points[np.sort(order[: self.candidates])]
 
     def chosen(self, scores: Sequence[float], most: int) -> list[int]:
         """The exemplars in their order: 0 is the first one of all, k that of the k-th score.

@@ -82,7 +82,7 @@ class PerSenseMethod(Method):
         """See `Method.image_steps`."""
         settings, by_features = self.persense, bool(self.extractors)
         looking = (self.segmenter, settings, bank, by_features)
-        count = Count(self.counter, settings.idm, settings.ppsm)
+        count = Count(self.counter, settings)
         return [
             self._compare(bank),
             Begin(bank) if self.detector is None else Ground(self.detector, settings, bank),
@@ -92,7 +92,7 @@ class PerSenseMethod(Method):
             FeedBack(*looking, most=self.counter.exemplars),
             replace(count),
             Select(*looking, last=True),
-            SegmentInstances(self.segmenter, settings.neighbours, settings.imrm, settings.nms),
+            SegmentInstances(self.segmenter, settings),
         ]
 
     def _compare(self, bank: Bank) -> Step:

@@ -36,12 +36,16 @@ class PerSense:
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
+        outline: of an instance: what the `segmenter` finds at its point, or the shape of the
+            `exemplar`s in a box of its own, fitted to the image: for copies of one object, and
+            counters that find them one by one (`correlation`).
         neighbours: the nearest other points, so many, are given as points off an instance when it
             is segmented; 0 as released.
         imrm: leaves masks out that are far larger than the usual ones and agree with no box of a
             single object, as PerSense++ does.
         nms: masks that overlap a better one of their concept by more (IoU) are left out; 1 keeps
             all, as released.
+        density: keeps density maps in the rows, as images.
     """
 
     initial_point: InitialPoint = "paper"
@@ -51,9 +55,11 @@ class PerSense:
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
+    outline: Literal["segmenter", "exemplar"] = "segmenter"
     neighbours: Annotated[int, Field(ge=0)] = 0
     imrm: bool = False
     nms: Annotated[float, Field(ge=0, le=1)] = 0.7
+    density: bool = False
 
     @property
     def mask_value(self) -> int:

@@ -13,25 +13,29 @@ import numpy as np
 
 from ipseg.bank import Bank
 from ipseg.counters import Counter
-from ipseg.crowd import Crowd
+from ipseg.crowd import Boxes, Crowd, Points
 from ipseg.detectors import Detector
 from ipseg.methods.persense import similarity
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
-from ipseg.methods.persense.idm import InstanceDetection, to_levels
+from ipseg.methods.persense.idm import to_levels
 from ipseg.methods.persense.instances import distinct
 from ipseg.methods.persense.merging import without_merged
 from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
-from ipseg.methods.persense.ppsm import PointSelection, inside
+from ipseg.methods.persense.ppsm import inside
+from ipseg.methods.persense.shape import outlined, shape_of
 from ipseg.methods.persense.target import TARGET
 from ipseg.objects import Object
-from ipseg.rows import Map, Row, Step
+from ipseg.rows import Image, Map, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import Guidance
-from ipseg.segmenters.refinement import tight_box
+from ipseg.segmenters.refinement import Box, tight_box
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
+from ipseg.vision.images import encode_png
+
+_DENSITY_SIDE = 512  # pixels of a stored density
 
 
 @dataclass
@@ -156,7 +160,7 @@ class FirstExemplar(WithSimilarity):
         tight = tight_box(found.masks[0])
         if tight is None:
             return crowd.over("empty first mask")
-        return replace(crowd, exemplars=tight[None])
+        return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
 
 
 @dataclass
@@ -164,8 +168,7 @@ class Count(NetworkStep):
     """How many there are by the exemplars, and a point for each."""
 
     counter: Counter
-    idm: InstanceDetection
-    ppsm: PointSelection
+    settings: PerSense
 
     name: ClassVar[str] = "count"
     requires: ClassVar[tuple[str, ...]] = ("image", "crowds")
@@ -184,16 +187,35 @@ class Count(NetworkStep):
             return crowd
         density = self.counter.count(encoded, crowd.exemplars)
         crowd = replace(crowd, count=float(density.count), total=density.total)
+        if self.settings.density:
+            crowd = replace(crowd, density=_image_of(density.map, row["image"].shape[:2]))
         if not density.map.max() > density.map.min():
             return crowd.over("empty density")
         if crowd.count <= 0:
             crowd = crowd.noted("count <= 0")
-            if self.ppsm.ppsm_threshold == "fixed":
+            if self.settings.ppsm.ppsm_threshold == "fixed":
                 return crowd.over("count <= 0")
         levels = to_levels(density.map, row["image"].shape[:2])
-        points = self.idm.points(levels, self.counter.level)
-        # The exemplars would be the same in the second pass, and so would be what it finds.
-        return replace(crowd, points=points) if len(points) else crowd.over("no contour")
+        points = self.settings.idm.points(levels, self.counter.level)
+        if not len(points):
+            # The exemplars would be the same in the second pass, and so would be what it finds.
+            return crowd.over("no contour")
+        around = None if density.boxes is None else _nearest(density.boxes, points)
+        return replace(crowd, points=points, around=around)
+
+
+def _image_of(density: Map, shape: tuple[int, int]) -> bytes:
+    """A density in the sides of its image, as PNG."""
+    scale = min(1.0, _DENSITY_SIDE / max(shape))
+    small = (max(1, round(scale * shape[0])), max(1, round(scale * shape[1])))
+    return encode_png(to_levels(density, small))
+
+
+def _nearest(boxes: Boxes, points: Points) -> Boxes:
+    """For each of n points the box whose middle is nearest: (n, 4)."""
+    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
+    far = np.linalg.norm(points[:, None] - middles[None], axis=2)
+    return np.asarray(boxes[far.argmin(axis=1)])
 
 
 @dataclass
@@ -214,14 +236,14 @@ class Select(WithSimilarity):
         full = self.over_image(row, embedding, grid)
         kept = ppsm.kept(full, points, crowd.gate, crowd.count)
         if kept.any():
-            return replace(crowd, points=points[kept])
+            return crowd.at(kept)
         crowd = crowd.noted("no point kept")
         if self.last:
             return crowd  # all of them
         if ppsm.ppsm_fallback_first_pass == "released":  # noqa: S105
-            return replace(crowd, points=points[:0])
+            return crowd.at(kept)
         within = inside(points, crowd.gate)
-        return replace(crowd, points=points[within] if within.any() else points)
+        return crowd.at(within) if within.any() else crowd
 
 
 @dataclass
@@ -238,15 +260,25 @@ class FeedBack(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With its exemplars."""
-        guidance = self.guidance(crowd, grid, self.over_image(row, embedding, grid))
-        boxes, scores = [crowd.exemplars[0]], []
-        for found in refined(self.segmenter, embedding, crowd.points, guidance):
+        full = self.over_image(row, embedding, grid)
+        guidance = self.guidance(crowd, grid, full)
+        points = self.settings.feedback.candidates_of(crowd.points, full)
+        boxes, scores, masks = [crowd.exemplars[0]], [], []
+        for found in refined(self.segmenter, embedding, points, guidance):
             box = tight_box(found.masks[0])
             if box is not None:
                 boxes.append(box)
                 scores.append(float(found.predicted_iou[0]))
+                masks.append(_cut(found.masks[0], box))
         chosen = self.settings.feedback.chosen(scores, self.most)
-        return replace(crowd, exemplars=np.stack(boxes)[chosen])
+        alike = [masks[index - 1] for index in chosen if index > 0]
+        shape = shape_of(alike) if alike else crowd.shape
+        return replace(crowd, exemplars=np.stack(boxes)[chosen], shape=shape)
+
+
+def _cut(mask: Mask, box: Box) -> Mask:
+    x0, y0, x1, y1 = box.astype(int)
+    return mask[y0 : y1 + 1, x0 : x1 + 1].copy()  # without the rest, which is as large as the image
 
 
 @dataclass
@@ -254,9 +286,7 @@ class SegmentInstances(NetworkStep):
     """A mask for each point."""
 
     segmenter: Segmenter
-    neighbours: int
-    imrm: bool
-    nms: float
+    settings: PerSense
 
     name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("image", "crowds")
@@ -271,27 +301,35 @@ class SegmentInstances(NetworkStep):
         objects: list[Object] = []
         crowds = []
         for crowd in row["crowds"]:
-            found = list(self._instances(embedding, crowd))
-            if self.imrm:
+            found = list(self._instances(row["image"], embedding, crowd))
+            if self.settings.imrm:
                 found = without_merged(found, crowd.named)
-            found = distinct(found, self.nms)
+            found = distinct(found, self.settings.nms)
             objects += [replace(each, instance=number) for number, each in enumerate(found)]
             empty = not found and not crowd.ended
             crowds.append(crowd.over("empty final union") if empty else crowd)
         return {**row, "objects": objects, "crowds": crowds}
 
-    def _instances(self, embedding: Any, crowd: Crowd) -> Iterator[Object]:  # noqa: ANN401
+    def _instances(self, image: Image, embedding: Any, crowd: Crowd) -> Iterator[Object]:  # noqa: ANN401
         evidence = {"count": crowd.count, "density_sum": crowd.total}
-        decoded = once(self.segmenter, embedding, crowd.points, self.neighbours)
-        for point, answer in zip(crowd.points, decoded, strict=True):
-            if answer.masks[0].any():
-                predicted_iou = float(answer.predicted_iou[0])
+        masks = self._masks(image, embedding, crowd)
+        for point, (mask, predicted_iou) in zip(crowd.points, masks, strict=True):
+            if mask.any():
                 yield Object.of(
                     crowd.concept,
                     crowd.category_id,
-                    answer.masks[0],
+                    mask,
                     min(1.0, max(0.0, predicted_iou)),  # a plain regression can leave [0, 1]
                     predicted_iou=predicted_iou,
                     evidence=evidence,
                     points=np.array([[*point, 1]], np.float32),
                 )
+
+    def _masks(self, image: Image, embedding: Any, crowd: Crowd) -> Iterator[tuple[Mask, float]]:  # noqa: ANN401
+        """A mask for each point, and how good it is."""
+        if self.settings.outline == "exemplar" and crowd.around is not None and crowd.shape:
+            for box in crowd.around:
+                yield outlined(image, crowd.shape, box)
+            return
+        for found in once(self.segmenter, embedding, crowd.points, self.settings.neighbours):
+            yield found.masks[0], float(found.predicted_iou[0])
