@@ -7,8 +7,8 @@ import pytest
 
 import ipseg
 from jobs.bench.instances import coco_ap, find_coins, measure
-from jobs.demo.coins import COINS, coin_prompt, coins
 from jobs.demo import scenes
+from jobs.demo.coins import COINS, coin_prompt, coins
 from jobs.demo.copies import MOST_COPIES, copies, demo_prompts
 from jobs.demo.photos import concepts
 
