@@ -19,7 +19,7 @@ _RECALLS = np.linspace(0, 1, 101)  # at which COCO takes the precision
 
 @dataclass(frozen=True)
 class InstanceF1(OfSums):
-    """2 Σ matched / (Σ found + Σ there), at IoU 0.5; 1 where there is nothing and none was found."""
+    """2 Σmatched / (Σfound + Σthere), at IoU 0.5; 1 where nothing is there and none was found."""
 
     needs = INSTANCES
 
@@ -63,8 +63,9 @@ class InstanceAP(Estimator):
         return value(np.ones(len(counts), np.int64))
 
     def resampler(self, counts: EpisodeCounts, classes: int) -> Resampler:
-        """See `Estimator.resampler`; the units are images, and classes that have no instance in a
-        sample are left out of its mean, as COCO does.
+        """See `Estimator.resampler`; the units are images.
+
+        Classes that have no instance in a sample are left out of its mean, as COCO does.
         """
         del classes
         parts = [_Ranked.of(each.columns) for each in counts.each_class()]

@@ -117,7 +117,8 @@ def _write_all(folder: Path) -> None:
     for name, key in COUNTER_FILES.items():
         with torch.device("meta"):
             network = networks(name, tiny=True)[""]
-        torch.save({key: random_state(network, name)}, folder / name)
+        state = random_state(network, name)
+        torch.save(state if key is None else {key: state}, folder / name)
     _write_words(folder / _GROUNDING)
     torch.save({"model": _odise()}, folder / _ODISE_FILE)
 

@@ -28,7 +28,7 @@ counts/density/ has a map for each of them, counts/data the masks. All of `ipseg
 {options.PROMPT_EXAMPLES.format(verb="count")}
 With learned weights; the detector is asked for "egg", whatever the file is called:
 
-    ipseg count --images photos/ --prompts oeuf.jpg --names oeuf=egg --out counts/ --profile persense
+    ipseg count --images photos/ --prompts oeuf.jpg --names oeuf=egg --out eggs/ --profile persense
 
 Started again, the same command goes on where it was.
 

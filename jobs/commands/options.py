@@ -82,7 +82,7 @@ DetectorNames = Annotated[
     typer.Option(
         "--names",
         metavar="CONCEPT=TEXT",
-        help="What a detector is asked for, where the concept is called otherwise; may be repeated.",
+        help="What a detector is asked for, if not for the concept's name; may be repeated.",
     ),
 ]
 Retried = Annotated[

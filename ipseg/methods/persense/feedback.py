@@ -6,12 +6,13 @@ Source: PerSense (Siddiqui et al., BMVC 2025), facts about its released code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
 
+from ipseg.methods.persense.diverse import DiverseExemplars
 from ipseg.methods.persense.idm import Points
 from ipseg.rows import Map
 
@@ -24,11 +25,17 @@ class Feedback:
         exemplars: at most, the first one included; None for as many as the counter takes.
         feedback_file: the released code writes exemplars into a file with a line too few: whatever
             was written last is glued to its successor, which is lost. `released` loses it.
+        selection: `score` takes the first exemplar and the best masks, as PerSense. `diverse` takes
+            a small, a medium and a large one that look like the first, as PerSense++, where there
+            are three others; it needs `boxes`.
+        diverse: how those are chosen.
         candidates: points whose masks may become exemplars, the most similar ones; None for all.
     """
 
     exemplars: Annotated[int, Field(ge=1)] | None = None
     feedback_file: Literal["released", "fixed"] = "fixed"
+    selection: Literal["score", "diverse"] = "score"
+    diverse: DiverseExemplars = field(default_factory=DiverseExemplars)
     candidates: Annotated[int, Field(ge=1)] | None = None
 
     def candidates_of(self, points: Points, similarity: Map) -> Points:

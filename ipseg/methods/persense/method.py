@@ -20,6 +20,7 @@ from ipseg.features import Extractor
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.steps import DescribePrompt, Match, merged
 from ipseg.methods.method import Method
+from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.steps import (
     Begin,
@@ -46,6 +47,8 @@ class PerSenseMethod(Method):
         features: kind -> extractor, for similarity with the example; with none, it is by the
             segmenter's own features.
         matching: how the maps of several extractors become one.
+        boxes: what is in a box, for `persense.feedback.selection=diverse`; None where it is not
+            needed.
         persense: the method's own settings.
     """
 
@@ -54,9 +57,12 @@ class PerSenseMethod(Method):
     detector: Detector | None = None
     features: dict[str, Extractor] = field(default_factory=dict)
     matching: Matching = field(default_factory=Matching)
+    boxes: BoxFeatures | None = None
     persense: PerSense = field(default_factory=PerSense)
 
     def __post_init__(self) -> None:
+        if self.persense.feedback.selection == "diverse" and self.boxes is None:
+            raise ConfigError("persense.feedback.selection=diverse compares boxes: set boxes={}")
         if not self.extractors and not isinstance(self.segmenter, FeatureSegmenter):
             raise ConfigError(
                 f"{type(self.segmenter).__name__} has no features to compare images by: set "
@@ -89,7 +95,7 @@ class PerSenseMethod(Method):
             FirstExemplar(*looking),
             count,
             Select(*looking, last=False),
-            FeedBack(*looking, most=self.counter.exemplars),
+            FeedBack(*looking, most=self.counter.exemplars, boxes=self.boxes),
             replace(count),
             Select(*looking, last=True),
             SegmentInstances(self.segmenter, settings),

@@ -5,7 +5,7 @@ Each takes what is known of every concept in an image (`crowds`) and adds to it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -16,6 +16,7 @@ from ipseg.counters import Counter
 from ipseg.crowd import Boxes, Crowd, Points
 from ipseg.detectors import Detector
 from ipseg.methods.persense import similarity
+from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
 from ipseg.methods.persense.idm import to_levels
@@ -35,6 +36,7 @@ from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
 from ipseg.vision.images import encode_png
 
+_SELECTABLE = 3  # exemplars beside the first, of which some are selected
 _DENSITY_SIDE = 512  # pixels of a stored density
 
 
@@ -252,9 +254,11 @@ class FeedBack(WithSimilarity):
 
     Attributes:
         most: exemplars that the counter takes.
+        boxes: what exemplars of different sizes are compared by; None where the best are taken.
     """
 
     most: int
+    boxes: BoxFeatures | None = None
 
     name: ClassVar[str] = "feedback"
 
@@ -270,10 +274,19 @@ class FeedBack(WithSimilarity):
                 boxes.append(box)
                 scores.append(float(found.predicted_iou[0]))
                 masks.append(_cut(found.masks[0], box))
-        chosen = self.settings.feedback.chosen(scores, self.most)
+        chosen = self._chosen(row["image"], np.stack(boxes), scores)
         alike = [masks[index - 1] for index in chosen if index > 0]
         shape = shape_of(alike) if alike else crowd.shape
         return replace(crowd, exemplars=np.stack(boxes)[chosen], shape=shape)
+
+    def _chosen(self, image: Image, boxes: Boxes, scores: Sequence[float]) -> list[int]:
+        feedback = self.settings.feedback
+        if self.boxes is None or feedback.selection == "score" or len(scores) < _SELECTABLE:
+            return feedback.chosen(scores, self.most)
+        (encoded,) = self.boxes.encode([image])
+        features = self.boxes.pooled(encoded, boxes, (image.shape[0], image.shape[1]))
+        others = (boxes[1:], np.asarray(scores), features[1:])
+        return [1 + each for each in feedback.diverse.chosen(*others, features[0])][: self.most]
 
 
 def _cut(mask: Mask, box: Box) -> Mask:
