@@ -113,10 +113,11 @@ class _Ranked:
             return float("nan")
         often = weights[self.image]
         seen = np.maximum(np.cumsum(often), 1)
-        values = []
-        for bit in bits:
-            right = np.cumsum(often * (self.levels >> bit & 1))
-            envelope = np.maximum.accumulate((right / seen)[::-1])[::-1]
-            at = np.searchsorted(right / there, _RECALLS, side="left")
-            values.append(np.append(envelope, 0.0)[at].mean())
+        hits = self.levels[None] >> np.array(bits)[:, None] & 1
+        rights = np.cumsum(often * hits, axis=1)
+        envelopes = np.maximum.accumulate((rights / seen)[:, ::-1], axis=1)[:, ::-1]
+        values = [
+            np.append(envelope, 0.0)[np.searchsorted(right / there, _RECALLS)].mean()
+            for right, envelope in zip(rights, envelopes, strict=True)
+        ]
         return float(np.mean(values))
