@@ -8,7 +8,6 @@ from ipseg.metrics import FORMULAS, Region, interval, interval_over_folds, measu
 from ipseg.metrics.formulas import formula_of
 from ipseg.metrics.table import episode_counts
 
-
 OF_COUNTS = [n for n, f in FORMULAS.items() if "instance_scores" not in f.estimator.needs]
 
 

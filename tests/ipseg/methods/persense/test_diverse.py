@@ -1,7 +1,6 @@
 """The selection of PerSense++: a small, a medium and a large exemplar."""
 
 import numpy as np
-import pytest
 
 from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.diverse import DiverseExemplars
