@@ -38,6 +38,9 @@ COUNTERS = {
 DETECTORS = {
     "grounding_dino": "ipseg.detectors.grounding_dino:GroundingDino",
 }
+LABELLERS = {
+    "vip_llava": "ipseg.labellers.vip_llava:VipLlava",
+}
 METHODS = {
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
     "persam": "ipseg.methods.persam.method:PerSAMMethod",

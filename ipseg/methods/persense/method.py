@@ -1,6 +1,6 @@
 """PerSense as a method.
 
-prompts:  read -> decode -> support -> describe                    => bank: the object's feature
+prompts:  read -> decode -> support -> describe (-> label)         => bank: the object's feature
 images:   read -> decode -> compare -> ground -> exemplar -> count -> select -> feedback
                                                         -> count -> select -> segment => objects
 
@@ -17,10 +17,12 @@ from ipseg.counters import Counter
 from ipseg.detectors import Detector
 from ipseg.errors import ConfigError
 from ipseg.features import Extractor
+from ipseg.labellers import Labeller
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.steps import DescribePrompt, Match, merged
 from ipseg.methods.method import Method
 from ipseg.methods.persense.box_features import BoxFeatures
+from ipseg.methods.persense.label import LABEL, Label
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.steps import (
     Begin,
@@ -43,6 +45,8 @@ class PerSenseMethod(Method):
     Attributes:
         segmenter: points to masks; the released SAM is guided by the example, others are not.
         counter: how many there are, and where.
+        labeller: names the object of each prompt, for the detector; None goes by the concept's own
+            name. `persense.names` counts before either.
         detector: finds the concept's name in an image; None goes by similarity alone.
         features: kind -> extractor, for similarity with the example; with none, it is by the
             segmenter's own features.
@@ -55,6 +59,7 @@ class PerSenseMethod(Method):
     segmenter: Segmenter
     counter: Counter
     detector: Detector | None = None
+    labeller: Labeller | None = None
     features: dict[str, Extractor] = field(default_factory=dict)
     matching: Matching = field(default_factory=Matching)
     boxes: BoxFeatures | None = None
@@ -76,13 +81,16 @@ class PerSenseMethod(Method):
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
+        described: Step = DescribeTarget(self.segmenter, self.persense.mask_value)
         if self.extractors:
-            return [DescribePrompt(self._unweighted())]
-        return [DescribeTarget(self.segmenter, self.persense.mask_value)]
+            described = DescribePrompt(self._unweighted())
+        return [described] if self.labeller is None else [described, Label(self.labeller)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`."""
-        return merged(self.extractors, shots) if self.extractors else super().merge(shots)
+        """See `Method.merge`; the label is that of the first prompt."""
+        plain = [{n: array for n, array in shot.items() if n != LABEL} for shot in shots]
+        kept = merged(self.extractors, plain) if self.extractors else super().merge(plain)
+        return {**kept, LABEL: shots[0][LABEL]} if LABEL in shots[0] else kept
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

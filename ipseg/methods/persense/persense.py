@@ -32,7 +32,8 @@ class PerSense:
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
             it as with the masks of PerSense-D (`released`).
-        names: concept -> what a detector is asked for; its own name where it is not among them.
+        names: concept -> what a detector is asked for; for others it is what a labeller says, or
+            their own name.
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
@@ -66,6 +67,6 @@ class PerSense:
         """Grey of the example's object when its mask is brought to the features."""
         return _GREY[self.prototype_mask]
 
-    def name_of(self, concept: str) -> str:
-        """What a detector is asked for."""
-        return self.names.get(concept, concept.replace("_", " "))
+    def name_of(self, concept: str, label: str = "") -> str:
+        """What a detector is asked for; `label` is what a labeller says, "" for nothing."""
+        return self.names.get(concept) or label or concept.replace("_", " ")

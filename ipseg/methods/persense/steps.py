@@ -21,6 +21,7 @@ from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
 from ipseg.methods.persense.idm import to_levels
 from ipseg.methods.persense.instances import distinct
+from ipseg.methods.persense.label import label_of
 from ipseg.methods.persense.merging import without_merged
 from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
@@ -81,7 +82,7 @@ class Ground(NetworkStep):
         ]
 
     def _crowd(self, entry: Any, encoded: Any) -> Crowd:  # noqa: ANN401
-        name = self.settings.name_of(entry.concept)
+        name = self.settings.name_of(entry.concept, label_of(entry.features))
         one = self.detector.detect(encoded, name)
         crowd = Crowd(entry.concept, entry.category_id)
         if not len(one.boxes):
