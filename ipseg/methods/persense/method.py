@@ -22,17 +22,11 @@ from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.steps import DescribePrompt, Match, merged
 from ipseg.methods.method import Method
 from ipseg.methods.persense.box_features import BoxFeatures
+from ipseg.methods.persense.counting import Count
+from ipseg.methods.persense.grounding import Begin, Ground
 from ipseg.methods.persense.label import LABEL, Label
 from ipseg.methods.persense.persense import PerSense
-from ipseg.methods.persense.steps import (
-    Begin,
-    Count,
-    FeedBack,
-    FirstExemplar,
-    Ground,
-    SegmentInstances,
-    Select,
-)
+from ipseg.methods.persense.steps import FeedBack, FirstExemplar, SegmentInstances, Select
 from ipseg.methods.persense.target import Compare, DescribeTarget
 from ipseg.rows import Arrays, Step
 from ipseg.segmenters import FeatureSegmenter, Segmenter

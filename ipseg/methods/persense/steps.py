@@ -1,4 +1,4 @@
-"""The steps of PerSense: ground, first exemplar, count, select, feed back, segment.
+"""The steps of PerSense that look at an embedding: exemplar, select, feed back, segment.
 
 Each takes what is known of every concept in an image (`crowds`) and adds to it.
 """
@@ -12,88 +12,26 @@ from typing import Any, ClassVar
 import numpy as np
 
 from ipseg.bank import Bank
-from ipseg.counters import Counter
-from ipseg.crowd import Boxes, Crowd, Points
-from ipseg.detectors import Detector
+from ipseg.crowd import Boxes, Crowd
 from ipseg.methods.persense import similarity
 from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
-from ipseg.methods.persense.idm import to_levels
 from ipseg.methods.persense.instances import distinct
-from ipseg.methods.persense.label import label_of
 from ipseg.methods.persense.merging import without_merged
-from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.ppsm import inside
 from ipseg.methods.persense.shape import outlined, shape_of
 from ipseg.methods.persense.target import TARGET
 from ipseg.objects import Object
-from ipseg.rows import Image, Map, Mask, Row, Step
+from ipseg.rows import Image, Map, Mask, Row
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import Guidance
 from ipseg.segmenters.refinement import Box, tight_box
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
-from ipseg.vision.images import encode_png
 
 _SELECTABLE = 3  # exemplars beside the first, of which some are selected
-_DENSITY_SIDE = 512  # pixels of a stored density
-
-
-@dataclass
-class Begin(Step):
-    """Crowds of which nothing is known yet, where no detector is asked."""
-
-    bank: Bank
-
-    name: ClassVar[str] = "begin"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `crowds`, one for each concept that a row asks for."""
-        return [
-            {**row, "crowds": [Crowd(e.concept, e.category_id) for e in self.bank.asked(row)]}
-            for row in rows
-        ]
-
-
-@dataclass
-class Ground(NetworkStep):
-    """Where the name of each concept is found: one of it, and all of them."""
-
-    detector: Detector
-    settings: PerSense
-    bank: Bank
-
-    name: ClassVar[str] = "ground"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `crowds`; a concept whose name is not found is over."""
-        encoded = self.detector.encode([row["image"] for row in rows])
-        return [
-            {**row, "crowds": [self._crowd(entry, each) for entry in self.bank.asked(row)]}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _crowd(self, entry: Any, encoded: Any) -> Crowd:  # noqa: ANN401
-        name = self.settings.name_of(entry.concept, label_of(entry.features))
-        one = self.detector.detect(encoded, name)
-        crowd = Crowd(entry.concept, entry.category_id)
-        if not len(one.boxes):
-            return crowd.over("no grounding box")
-        best_first = np.argsort(-one.scores, kind="stable")
-        every = self.detector.detect(encoded, plural(name))
-        return replace(
-            crowd,
-            named=one.boxes[best_first].astype(np.float64),
-            gate=every.boxes.astype(np.float64),
-        )
 
 
 @dataclass
@@ -164,61 +102,6 @@ class FirstExemplar(WithSimilarity):
         if tight is None:
             return crowd.over("empty first mask")
         return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
-
-
-@dataclass
-class Count(NetworkStep):
-    """How many there are by the exemplars, and a point for each."""
-
-    counter: Counter
-    settings: PerSense
-
-    name: ClassVar[str] = "count"
-    requires: ClassVar[tuple[str, ...]] = ("image", "crowds")
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds counts and points to `crowds`."""
-        encoded = self.counter.encode([row["image"] for row in rows])
-        return [
-            {**row, "crowds": [self._counted(row, each, crowd) for crowd in row["crowds"]]}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _counted(self, row: Row, encoded: Any, crowd: Crowd) -> Crowd:  # noqa: ANN401
-        if crowd.ended:
-            return crowd
-        density = self.counter.count(encoded, crowd.exemplars)
-        crowd = replace(crowd, count=float(density.count), total=density.total)
-        if self.settings.density:
-            crowd = replace(crowd, density=_image_of(density.map, row["image"].shape[:2]))
-        if not density.map.max() > density.map.min():
-            return crowd.over("empty density")
-        if crowd.count <= 0:
-            crowd = crowd.noted("count <= 0")
-            if self.settings.ppsm.ppsm_threshold == "fixed":
-                return crowd.over("count <= 0")
-        levels = to_levels(density.map, row["image"].shape[:2])
-        points = self.settings.idm.points(levels, self.counter.level)
-        if not len(points):
-            # The exemplars would be the same in the second pass, and so would be what it finds.
-            return crowd.over("no contour")
-        around = None if density.boxes is None else _nearest(density.boxes, points)
-        return replace(crowd, points=points, around=around)
-
-
-def _image_of(density: Map, shape: tuple[int, int]) -> bytes:
-    """A density in the sides of its image, as PNG."""
-    scale = min(1.0, _DENSITY_SIDE / max(shape))
-    small = (max(1, round(scale * shape[0])), max(1, round(scale * shape[1])))
-    return encode_png(to_levels(density, small))
-
-
-def _nearest(boxes: Boxes, points: Points) -> Boxes:
-    """For each of n points the box whose middle is nearest: (n, 4)."""
-    middles = (boxes[:, :2] + boxes[:, 2:]) / 2
-    far = np.linalg.norm(points[:, None] - middles[None], axis=2)
-    return np.asarray(boxes[far.argmin(axis=1)])
 
 
 @dataclass
