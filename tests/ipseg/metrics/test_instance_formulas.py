@@ -52,8 +52,8 @@ def results(table, images):
     for class_id, found, truth in images:
         scores = [each.score for each in found]
         masks = [each.segmentation for each in found]
-        told = against_instances(scores, masks, [s >= 0.3 for s in scores], truth)
-        rows.append((class_id, Region(1, 0, 0, 0, 0), None, told))
+        counted = against_instances(scores, masks, [s >= 0.3 for s in scores], truth)
+        rows.append((class_id, Region(1, 0, 0, 0, 0), None, counted))
     return table(rows)
 
 

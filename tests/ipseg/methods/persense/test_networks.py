@@ -118,3 +118,24 @@ def test_each_network_sees_an_image_once_whatever_the_number_of_points(
     tiles = seen.pop("CounTR", 1)
     assert tiles in (1, 10), "a square image is one window; small exemplars add its nine tiles"
     assert set(seen.values()) == {1}
+
+
+def test_any_segmenter_and_counter_go_together_without_a_detector(
+    tiny_root, photos, prompt_folder
+):
+    settings = [f"models.root={tiny_root}", "models.device=cpu", "support=none", "detector=null"]
+    settings += ["segmenter.kind=hf_sam", "segmenter.weights=facebook/sam2.1-hiera-tiny"]
+    settings += ["segmenter.aspect=null", "counter={kind: correlation}"]
+    config = load_config("persense", settings)
+    chain = prompt_chains({"": config}).steps
+    prepare(chain)
+    prompt = {"key": "cup", "concept": "cup", "uri": f"{prompt_folder}/cup.jpg"}
+    bank = PromptsInMemory(list(run_local(chain, [prompt])), config.method.merge)
+    steps = image_chain({"": config}, {"": bank})
+    prepare(steps)
+    row = {"key": "a", "uri": "a", "image_bytes": encode_png(photos["cup"][:160, :160])}
+    (done,) = run_local(steps, [row])
+    (crowd,) = done["crowds"]
+    assert len(crowd.points) or crowd.ended
+    assert crowd.named is crowd.gate is None
+    assert "error_message" not in done
