@@ -16,7 +16,7 @@ from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from pipeline.export.names import Names
 from pipeline.runfolder.finished import BROKEN
-from pipeline.runfolder.parts import read_rows
+from pipeline.runfolder.parts import read_placed, read_rows
 
 COUNTS = pa.schema(
     [
@@ -34,6 +34,14 @@ COUNTS = pa.schema(
 )
 CSV, PARQUET, FOLDER = "counts.csv", "counts.parquet", "density"
 _ROW = ("key", "uri", "row_status", "error_message", "objects", "crowds")
+_UNREAD = tuple(
+    f"{column}.list.element.{name}"
+    for column, names in (
+        ("objects", ("segmentation", "points", "evidence", "bbox")),
+        ("crowds", ("named", "gate", "exemplars", "points", "around", "shape")),
+    )
+    for name in names
+)
 _AT_ONCE = 16  # maps that are written
 _LINES = 65_536  # in one block of a table
 
@@ -85,7 +93,7 @@ def write_counts(out: str, concepts: Sequence[str], *, maps: bool) -> Counted:
         names.settle()
     blocks, lines, written = [COUNTS.empty_table()], list[dict[str, Any]](), 0
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for row in read_rows(out, _ROW):
+        for _, row in read_placed(out, _ROW, without=_UNREAD):
             drawn = {}
             for crowd in row["crowds"] if maps else ():
                 if crowd["density"] is not None:

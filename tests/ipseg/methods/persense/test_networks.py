@@ -120,9 +120,7 @@ def test_each_network_sees_an_image_once_whatever_the_number_of_points(
     assert set(seen.values()) == {1}
 
 
-def test_any_segmenter_and_counter_go_together_without_a_detector(
-    tiny_root, photos, prompt_folder
-):
+def test_any_segmenter_and_counter_go_together_without_a_detector(tiny_root, photos, prompt_folder):
     settings = [f"models.root={tiny_root}", "models.device=cpu", "support=none", "detector=null"]
     settings += ["segmenter.kind=hf_sam", "segmenter.weights=facebook/sam2.1-hiera-tiny"]
     settings += ["segmenter.aspect=null", "counter={kind: correlation}"]
