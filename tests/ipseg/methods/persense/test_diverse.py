@@ -1,6 +1,7 @@
 """The selection of PerSense++: a small, a medium and a large exemplar."""
 
 import numpy as np
+import pytest
 
 from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.diverse import DiverseExemplars
@@ -52,7 +53,7 @@ def test_as_released_a_box_of_the_mean_area_wins():
     sides[5, 2:] = sides[5, :2] + [50, 2]  # of the mean area, but long
     scores, features = np.full(6, 0.9), alike(1, 1, 1, 1, 1, 1)
     mean = (sides[:, 2:] - sides[:, :2]).prod(axis=1).mean()
-    assert mean == 100
+    assert mean == pytest.approx(100)
     fixed = DiverseExemplars().chosen(sides, scores, features, FIRST)
     released = DiverseExemplars(plusplus_zero_distance="released")
     assert 1 in fixed
