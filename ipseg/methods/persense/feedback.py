@@ -13,8 +13,6 @@ import numpy as np
 from pydantic import Field
 
 from ipseg.methods.persense.diverse import DiverseExemplars
-from ipseg.methods.persense.idm import Points
-from ipseg.rows import Map
 
 
 @dataclass(frozen=True)
@@ -29,26 +27,12 @@ class Feedback:
             a small, a medium and a large one that look like the first, as PerSense++, where there
             are three others; it needs `boxes`.
         diverse: how those are chosen.
-        candidates: points whose masks may become exemplars, the most similar ones; None for all.
     """
 
     exemplars: Annotated[int, Field(ge=1)] | None = None
     feedback_file: Literal["released", "fixed"] = "fixed"
     selection: Literal["score", "diverse"] = "score"
     diverse: DiverseExemplars = field(default_factory=DiverseExemplars)
-    candidates: Annotated[int, Field(ge=1)] | None = None
-
-    def candidates_of(self, points: Points, similarity: Map) -> Points:
-        """The points that are tried, in their order.
-
-        Args:
-            points: (n, 2) x, y.
-            similarity: (H, W) over the image.
-        """
-        if self.candidates is None or len(points) <= self.candidates:
-            return points
-        order = np.argsort(-similarity[points[:, 1], points[:, 0]], kind="stable")
-        return points[np.sort(order[: self.candidates])]
 
     def chosen(self, scores: Sequence[float], most: int) -> list[int]:
         """The exemplars in their order: 0 is the first one of all, k that of the k-th score.

@@ -28,8 +28,11 @@ from ipseg.methods.persense.label import LABEL, Label
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.steps import FeedBack, FirstExemplar, SegmentInstances, Select
 from ipseg.methods.persense.target import Compare, DescribeTarget
+from ipseg.methods.persense.template import OUTLINE, PIXELS, KeepTemplate
 from ipseg.rows import Arrays, Step
 from ipseg.segmenters import FeatureSegmenter, Segmenter
+
+_FIRST = (LABEL, PIXELS, OUTLINE)  # prompt features of which that of the first prompt counts
 
 
 @dataclass(frozen=True)
@@ -78,13 +81,16 @@ class PerSenseMethod(Method):
         described: Step = DescribeTarget(self.segmenter, self.persense.mask_value)
         if self.extractors:
             described = DescribePrompt(self._unweighted())
-        return [described] if self.labeller is None else [described, Label(self.labeller)]
+        steps = [described]
+        if self.persense.first_exemplar == "prompt":
+            steps.append(KeepTemplate())
+        return steps if self.labeller is None else [*steps, Label(self.labeller)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`; the label is that of the first prompt."""
-        plain = [{n: array for n, array in shot.items() if n != LABEL} for shot in shots]
+        """See `Method.merge`; what cannot be averaged is that of the first prompt."""
+        plain = [{n: array for n, array in shot.items() if n not in _FIRST} for shot in shots]
         kept = merged(self.extractors, plain) if self.extractors else super().merge(plain)
-        return {**kept, LABEL: shots[0][LABEL]} if LABEL in shots[0] else kept
+        return kept | {name: shots[0][name] for name in _FIRST if name in shots[0]}
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

@@ -28,6 +28,8 @@ class PerSense:
         initial_point: of the first exemplar: `released` takes the middle of the best box that has
             the concept's name, `paper` the most similar pixel in it. Without a detector it is the
             most similar pixel of the image.
+        first_exemplar: is what the `segmenter` grows from the initial point, or the place where the
+            image is most like the `prompt`'s object, at any size: for copies of it.
         attention_map: `released` stretches the map that guides the decoder over the padding of an
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
@@ -50,6 +52,7 @@ class PerSense:
     """
 
     initial_point: InitialPoint = "paper"
+    first_exemplar: Literal["segmenter", "prompt"] = "segmenter"
     attention_map: Literal["released", "fixed"] = "fixed"
     prototype_mask: Literal["released", "fixed"] = "fixed"
     names: dict[str, str] = field(default_factory=dict)

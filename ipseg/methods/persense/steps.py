@@ -23,6 +23,7 @@ from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.ppsm import inside
 from ipseg.methods.persense.shape import outlined, shape_of
 from ipseg.methods.persense.target import TARGET
+from ipseg.methods.persense.template import OUTLINE, PIXELS, located
 from ipseg.objects import Object
 from ipseg.rows import Image, Map, Mask, Row
 from ipseg.segmenters import Segmenter
@@ -93,6 +94,8 @@ class FirstExemplar(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With one exemplar."""
+        if (found := self._of_prompt(row["image"], crowd)) is not None:
+            return found
         full = self.over_image(row, embedding, grid)
         box = None if crowd.named is None else crowd.named[0]
         point = initial_point(full, box, self.settings.initial_point)
@@ -102,6 +105,17 @@ class FirstExemplar(WithSimilarity):
         if tight is None:
             return crowd.over("empty first mask")
         return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
+
+    def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd | None:
+        """The same by the prompt's own pixels; None where that is not wanted, or finds nothing."""
+        features = self.bank.features(crowd.concept)
+        if self.settings.first_exemplar != "prompt" or PIXELS not in features:
+            return None
+        outline = features[OUTLINE] > 0
+        box = located(image, features[PIXELS], outline)
+        return (
+            None if box is None else replace(crowd, exemplars=box[None], shape=shape_of([outline]))
+        )
 
 
 @dataclass
@@ -148,20 +162,33 @@ class FeedBack(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With its exemplars."""
-        full = self.over_image(row, embedding, grid)
-        guidance = self.guidance(crowd, grid, full)
-        points = self.settings.feedback.candidates_of(crowd.points, full)
         boxes, scores, masks = [crowd.exemplars[0]], [], []
-        for found in refined(self.segmenter, embedding, points, guidance):
-            box = tight_box(found.masks[0])
+        for mask, score in self._masks(row, embedding, crowd, grid):
+            box = tight_box(mask)
             if box is not None:
                 boxes.append(box)
-                scores.append(float(found.predicted_iou[0]))
-                masks.append(_cut(found.masks[0], box))
+                scores.append(score)
+                masks.append(_cut(mask, box))
         chosen = self._chosen(row["image"], np.stack(boxes), scores)
         alike = [masks[index - 1] for index in chosen if index > 0]
         shape = shape_of(alike) if alike else crowd.shape
         return replace(crowd, exemplars=np.stack(boxes)[chosen], shape=shape)
+
+    def _masks(
+        self,
+        row: Row,
+        embedding: Any,  # noqa: ANN401
+        crowd: Crowd,
+        grid: Map,
+    ) -> Iterator[tuple[Mask, float]]:
+        if self.settings.outline == "exemplar" and crowd.around is not None and crowd.shape:
+            for box in crowd.around:
+                yield outlined(row["image"], crowd.shape, box)
+            return
+        full = self.over_image(row, embedding, grid)
+        guidance = self.guidance(crowd, grid, full)
+        for found in refined(self.segmenter, embedding, crowd.points, guidance):
+            yield found.masks[0], float(found.predicted_iou[0])
 
     def _chosen(self, image: Image, boxes: Boxes, scores: Sequence[float]) -> list[int]:
         feedback = self.settings.feedback

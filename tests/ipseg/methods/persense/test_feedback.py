@@ -1,6 +1,5 @@
 """Which masks become exemplars."""
 
-import numpy as np
 import pytest
 
 from ipseg.methods.persense.feedback import Feedback
@@ -35,13 +34,3 @@ def test_a_setting_takes_fewer_but_not_more_than_the_counter():
 )
 def test_the_released_file_loses_what_follows_the_last_one_written(scores, rows):
     assert Feedback(feedback_file="released").chosen(scores, 4) == rows
-
-
-def test_only_the_most_similar_points_are_tried_in_their_order():
-    points = np.array([[0, 0], [3, 1], [1, 2], [2, 3]])
-    similarity = np.zeros((4, 4), np.float32)
-    similarity[points[:, 1], points[:, 0]] = [0.5, 0.9, 0.2, 0.9]
-    tried = Feedback(candidates=2).candidates_of(points, similarity)
-    assert tried.tolist() == [[3, 1], [2, 3]]
-    assert Feedback(candidates=4).candidates_of(points, similarity) is points
-    assert Feedback().candidates_of(points, similarity) is points
