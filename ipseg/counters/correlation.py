@@ -22,6 +22,7 @@ _LEAST_SIDE = 5  # pixels of a template; smaller ones fit everywhere
 _SPREAD = 0.13  # deviation of a bump, of the shorter side of the smallest object
 _APART = 0.6  # objects are at least so far from each other, of the mean of their sides
 _COLOUR = 0.5  # share of colours in the correlation; the rest is of gradients
+_FLAT = 0.4  # of a template's deviation, below which a window is taken for flat
 _SMOOTH = 1.0  # pixels, before gradients are taken
 
 
@@ -140,11 +141,32 @@ def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale:
     if rows > padded.shape[0] or columns > padded.shape[1]:
         return found
     matched = cv2.matchTemplate(padded, template, cv2.TM_CCOEFF_NORMED)
+    matched = np.asarray(matched) * _contrast(padded, template)
     top, left = rows // 2 - around[0], columns // 2 - around[1]
     inner = matched[max(0, -top) :, max(0, -left) :][: height - top, : width - left]
     y, x = max(0, top), max(0, left)
     found[y : y + inner.shape[0], x : x + inner.shape[1]] = inner[: height - y, : width - x]
     return np.nan_to_num(found, nan=-1.0, posinf=-1.0, neginf=-1.0)
+
+
+def _contrast(
+    image: npt.NDArray[np.float32], template: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """1 where a window varies about as much as a template, less where it is flatter: (h', w').
+
+    What is nearly flat correlates with anything.
+    """
+    rows, columns = template.shape[:2]
+    how = {"anchor": (0, 0), "borderType": cv2.BORDER_REFLECT}
+    mean, square = (
+        cv2.boxFilter(each, cv2.CV_32F, (columns, rows), **how) for each in (image, image * image)
+    )
+    variance = np.maximum(np.asarray(square) - np.asarray(mean) ** 2, 0)
+    own = template.var(axis=(0, 1))
+    if variance.ndim == 3:
+        variance, own = variance.sum(axis=2), own.sum()
+    windows = variance[: len(image) - rows + 1, : image.shape[1] - columns + 1]
+    return np.asarray(np.clip(np.sqrt(windows / own) / _FLAT, 0, 1), np.float32)
 
 
 def _apart(response: Map, size: Map, threshold: float) -> npt.NDArray[np.int64]:

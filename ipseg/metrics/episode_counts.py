@@ -20,6 +20,7 @@ BOUNDARY = (
     "predicted_matched",
 )
 INSTANCES = ("instances", "instances_found", "instances_matched")
+LEVELS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # IoU of instances, as COCO
 RANKED = ("instances", "instance_scores", "instance_levels")
 
 

@@ -9,10 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from ipseg.metrics.aggregate import OfSums, Sums
-from ipseg.metrics.episode_counts import INSTANCES, RANKED, EpisodeCounts, Integers
+from ipseg.metrics.episode_counts import INSTANCES, LEVELS, RANKED, EpisodeCounts, Integers
 from ipseg.metrics.estimator import Estimator, Resampler
 from ipseg.metrics.image_mean import ImageMean
-from ipseg.metrics.instances import LEVELS
 
 _RECALLS = np.linspace(0, 1, 101)  # at which COCO takes the precision
 

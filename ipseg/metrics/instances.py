@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
+from ipseg.metrics.episode_counts import LEVELS
 from ipseg.vision.masks import RLE, encode_rle
-
-LEVELS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # IoU, of COCO
 
 
 def matched(

@@ -8,18 +8,22 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
+from skimage import data
 
 from ipseg.vision.images import encode_png
+from jobs.demo.crowds import prompts
 
 PLACES = [(40 + 50 * i, 30 + 50 * j) for j in range(3) for i in range(4)]
 
 
-def discs(places):
-    image = np.full((180, 240, 3), 40, np.uint8)
-    image[::2] = 55
-    for place in places:
-        cv2.circle(image, place, 13, (230, 140, 30), -1)
-        cv2.circle(image, place, 6, (90, 40, 160), -1)
+def copies(photo, places):
+    """(180, 240, 3): an oval part of a photo at each place, on grass."""
+    image = np.dstack([cv2.resize(data.grass()[:180, :240], (240, 180)) // 3 + 40] * 3)
+    small = cv2.resize(photo, (35, 29))
+    oval = np.zeros((29, 35), np.uint8)
+    cv2.ellipse(oval, (17, 14), (17, 14), 0, 0, 360, 1, -1)
+    for x, y in places:
+        image[y - 14 : y + 15, x - 17 : x + 18][oval > 0] = small[oval > 0]
     return image
 
 
@@ -27,21 +31,19 @@ def discs(places):
 def folders(tmp_path_factory):
     root = tmp_path_factory.mktemp("count")
     (root / "images" / "deep").mkdir(parents=True)
-    (root / "images" / "deep" / "a.png").write_bytes(encode_png(discs(PLACES)))
-    (root / "images" / "b.png").write_bytes(encode_png(discs(PLACES[:5])))
+    prompt = prompts()["cat"]
+    (root / "images" / "deep" / "a.png").write_bytes(encode_png(copies(prompt.image, PLACES)))
+    (root / "images" / "b.png").write_bytes(encode_png(copies(prompt.image, PLACES[:5])))
     (root / "images" / "broken.png").write_text("no image")
-    part = discs(PLACES)[10:50, 20:60]
-    (root / "disc.png").write_bytes(encode_png(np.ascontiguousarray(part)))
-    mask = np.zeros((40, 40), np.uint8)
-    cv2.circle(mask, (20, 20), 13, 255, -1)
-    (root / "disc.mask.png").write_bytes(encode_png(mask))
+    (root / "cat.png").write_bytes(encode_png(prompt.image))
+    (root / "cat.mask.png").write_bytes(encode_png(prompt.mask.astype(np.uint8) * 255))
     return root
 
 
 @pytest.fixture(scope="module")
 def counted(folders, command, tmp_path_factory):
     out = tmp_path_factory.mktemp("counted") / "run"
-    words = ["count", "--images", folders / "images", "--prompts", folders / "disc.png"]
+    words = ["count", "--images", folders / "images", "--prompts", folders / "cat.png"]
     code = command(*words, "--out", out, "--engine", "local")
     return code, out, words
 
@@ -49,11 +51,13 @@ def counted(folders, command, tmp_path_factory):
 def test_there_is_a_line_for_each_image_and_concept(counted):
     code, out, _ = counted
     assert code == 0
-    lines = {line["key"]: line for line in csv.DictReader((out / "counts.csv").open())}
+    lines = {
+        line["key"]: line for line in csv.DictReader((out / "counts.csv").read_text().splitlines())
+    }
     assert list(lines) == ["b.png", "broken.png", "deep/a.png"]
     assert [float(lines[key]["count"]) for key in ("deep/a.png", "b.png")] == [12, 5]
     assert [int(lines[key]["instances"]) for key in ("deep/a.png", "b.png")] == [12, 5]
-    assert {line["concept"] for line in lines.values()} == {"disc"}
+    assert {line["concept"] for line in lines.values()} == {"cat"}
     assert lines["broken.png"]["status"] == "failed"
     assert lines["broken.png"]["count"] == ""
     assert lines["broken.png"]["error_message"]
@@ -65,9 +69,9 @@ def test_a_density_map_is_an_image_in_the_sides_of_its_photo(counted):
     _, out, _ = counted
     lines = pq.read_table(out / "counts.parquet").to_pylist()
     assert [line["density"] for line in lines] == [
-        "density/disc/b.png",
+        "density/cat/b.png",
         None,
-        "density/disc/deep/a.png",
+        "density/cat/deep/a.png",
     ]
     levels = np.asarray(Image.open(out / lines[2]["density"]))
     assert (levels.shape, levels.dtype) == ((180, 240), np.uint8)
@@ -80,7 +84,7 @@ def test_the_same_folder_is_a_run_like_any_other(counted, ipseg):
     code, text, _ = ipseg(*words, "--out", out, "--engine", "local", "--json")
     assert code == 0
     said = json.loads(text)
-    assert said["concepts"] == {"disc": {"images": 2, "count": 17.0, "instances": 17}}
+    assert said["concepts"] == {"cat": {"images": 2, "count": 17.0, "instances": 17}}
     assert said["maps"] == 2
     assert said["rows"] == {"ok": 2, "empty": 0, "failed": 1, "poisoned": 0}
     assert ipseg("report", out)[0] == 0
@@ -96,14 +100,14 @@ def test_calls_that_cannot_count(counted, ipseg, folders, tmp_path):
     code, _, err = ipseg(*new, "--profile", "classical")
     assert code == 2
     assert "profile 'classical' does not count; 'persense-classical'" in err
-    code, _, err = ipseg(*new, "--names", "disc")
+    code, _, err = ipseg(*new, "--names", "cat")
     assert (code, "--names is CONCEPT=TEXT" in err) == (2, True)
-    code, _, err = ipseg(*words, "--out", out, "--engine", "local", "--names", "disc=button")
+    code, _, err = ipseg(*words, "--out", out, "--engine", "local", "--names", "cat=tiger")
     assert (code, "persense.names" in err) == (2, True), "it is another run"
     lone = tmp_path / "lone"
     lone.mkdir()
     (lone / "x.png").write_text("no image")
-    words = ("--images", lone, "--prompts", folders / "disc.png", "--out", tmp_path / "none")
+    words = ("--images", lone, "--prompts", folders / "cat.png", "--out", tmp_path / "none")
     assert ipseg("count", *words, "--engine", "local", "--no-maps")[0] == 1
     assert not (tmp_path / "none" / "density").exists()
     assert "ipseg count " in ipseg("count", "--help")[1]
