@@ -131,7 +131,7 @@ def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale:
     if min(rows, columns) < _LEAST_SIDE:
         return found
     template = np.asarray(cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA))
-    if template.std() < 1e-6:  # blank: it would fit everywhere
+    if template.std(axis=(0, 1)).max() < 1e-6:  # blank: it would fit everywhere
         return found
     # Objects at the border of the image are there in part.
     around = (rows // 4, columns // 4)
