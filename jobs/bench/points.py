@@ -42,14 +42,16 @@ class PointSeconds:
         return self.alone / self.together
 
 
-def measure_points(segmenter: Segmenter, models: Models) -> PointSeconds | None:
+def measure_points(
+    segmenter: Segmenter, models: Models, count: int = POINTS
+) -> PointSeconds | None:
     """Times both in turn; None for a segmenter without a network."""
     if not isinstance(segmenter, PromptableNetwork):
         return None
     part: Any = replace(segmenter)
     embedding = ready(part, models)
     random = np.random.default_rng(0)
-    points = random.integers(0, (SIZE[1], SIZE[0]), (POINTS, 2))
+    points = random.integers(0, (SIZE[1], SIZE[0]), (count, 2))
     prompts = prompts_at(points)
     part.decode_many(embedding, prompts[:1])  # the first call of a network takes longer
     found: dict[str, list[Any]] = {}
@@ -65,4 +67,4 @@ def measure_points(segmenter: Segmenter, models: Models) -> PointSeconds | None:
     pairs = list(zip(found["together"], found["alone"], strict=True))
     apart = [float(np.abs(a.low_res_logits - b.low_res_logits).max()) for a, b in pairs]
     same = [float(np.isclose(a.predicted_iou, b.predicted_iou, atol=1e-4).all()) for a, b in pairs]
-    return PointSeconds(POINTS, *seconds, max(apart), float(np.mean(same)))
+    return PointSeconds(count, *seconds, max(apart), float(np.mean(same)))
