@@ -39,6 +39,9 @@ COUNTERS = {
 DETECTORS = {
     "grounding_dino": "ipseg.detectors.grounding_dino:GroundingDino",
 }
+LABELLERS = {
+    "vip_llava": "ipseg.labellers.vip_llava:VipLlava",
+}
 METHODS = {
     "gf-sam": "ipseg.methods.gf_sam.method:GFSAMMethod",
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
@@ -60,6 +63,7 @@ METHODS = {
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.datasets.ipseg_layout:IpsegLayoutBenchmark",
+    "crowds": "ipseg.benchmarks.datasets.crowds:CrowdsBenchmark",
     "perseg": "ipseg.benchmarks.datasets.perseg:PersegBenchmark",
     "persense-d": "ipseg.benchmarks.datasets.persense:PersenseBenchmark",
     "coco-20i": "ipseg.benchmarks.datasets.coco20i:Coco20iBenchmark",

@@ -19,6 +19,7 @@ from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
     calibrate,
+    count,
     data,
     demo,
     doctor,
@@ -77,6 +78,7 @@ def _common(
 
 
 app.command(epilog=segment.EPILOG)(with_verbosity(segment.segment))
+app.command(epilog=count.EPILOG)(with_verbosity(count.count))
 app.command(epilog=prompts.EPILOG)(with_verbosity(prompts.prompts))
 app.command(epilog=plan.EPILOG)(with_verbosity(plan.plan))
 app.command(epilog=status.EPILOG)(with_verbosity(status.status))

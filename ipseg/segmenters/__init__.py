@@ -67,8 +67,9 @@ class BatchedSegmenter(Segmenter, Protocol):
         prompts: Sequence[PointPrompt],
         *,
         multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
-        """The results of `decode` for each prompt."""
+        """The results of `decode` for each prompt; of each the best candidate alone, if wanted."""
 
 
 @runtime_checkable
@@ -120,5 +121,6 @@ class GuidedSegmenter(FeatureSegmenter, Protocol):
         guidance: Sequence[Guidance],
         *,
         multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
         """The results of `decode_many`, with guidance for each prompt."""

@@ -205,18 +205,24 @@ class PromptableNetwork(ABC):
 
     @torch.inference_mode()
     def decode_many(
-        self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
         """Masks for many sets of points on one image; sets of the same form are batched.
 
         Always runs in float32: it is at most 1 % of the work, and in 16 bits coordinates have a
-        resolution of only 4 pixels.
+        resolution of only 4 pixels. With `best`, only the candidate with the highest predicted IoU
+        is brought to the size of the image and returned.
         """
 
         def decode(batch: PromptBatch, _: Sequence[int]) -> tuple[Tensor, Tensor]:
             return self._decode(embedding.features, batch)
 
-        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask, best=best)
 
     @torch.inference_mode()
     def decode_logits(
@@ -264,6 +270,7 @@ class PromptableNetwork(ABC):
         prompts: Sequence[PointPrompt],
         *,
         multimask: bool,
+        best: bool,
     ) -> list[Decoded]:
         """Results in the order of prompts; `decode` gets batches of one form and their indices."""
         groups: dict[tuple[int, bool, bool], list[int]] = {}
@@ -276,7 +283,7 @@ class PromptableNetwork(ABC):
             batch = self._batch(frame, [prompts[i] for i in chosen], multimask)
             logits, predicted_iou = decode(batch, chosen)
             return [
-                _decoded(frame, *each)
+                _decoded(frame, *each, best=best)
                 for each in zip(logits.float(), predicted_iou.float(), strict=True)
             ]
 
@@ -315,7 +322,10 @@ class PromptableNetwork(ABC):
         )
 
 
-def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor) -> Decoded:
+def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor, *, best: bool) -> Decoded:
+    if best:
+        chosen = int(np.argmax(predicted_iou.cpu().numpy()))  # the first of equal ones
+        logits, predicted_iou = logits[chosen : chosen + 1], predicted_iou[chosen : chosen + 1]
     masks, frame_masks = frame.masks(logits)
     return Decoded(
         masks=masks.cpu().numpy(),

@@ -14,8 +14,10 @@ from ipseg.benchmarks.ground_truth import LabelMaps, file_of, ground_truth_at
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.errors import SourceError
 from ipseg.metrics import Boundary, Region
+from ipseg.metrics.instances import against_instances, instances_of
 from ipseg.objects import Object, without_weak
 from ipseg.rows import Mask, Row, Step
+from ipseg.vision.masks import RLE
 
 
 @dataclass
@@ -55,7 +57,8 @@ class Judge(Step):
                     metrics.append({**metric, "status": "failed", "error_message": why[:500]})
                     continue
                 found = masks.get((ask["concept"], ask["frame"]))
-                metrics.append({**metric, **scores_of(mine), **self._judged(row, ask, found, maps)})
+                judged = self._judged(row, ask, found, mine, maps)
+                metrics.append({**metric, **scores_of(mine), **judged})
         return metrics
 
     def _masks(self, objects: Sequence[Object], row: Row) -> dict[tuple[str, int], Mask]:
@@ -79,7 +82,12 @@ class Judge(Step):
         }
 
     def _judged(
-        self, row: Row, ask: dict[str, Any], found: Mask | None, maps: LabelMaps
+        self,
+        row: Row,
+        ask: dict[str, Any],
+        found: Mask | None,
+        mine: Sequence[Object],
+        maps: LabelMaps,
     ) -> dict[str, Any]:
         size = (row["width"], row["height"])
         turned = (row.get("orientation", 1), self.protocol.mask_orientation)
@@ -96,7 +104,8 @@ class Judge(Step):
         counts = asdict(Region.of(predicted, mask, void))
         if protocol.boundaries:
             counts |= asdict(Boundary.of(predicted, mask, void))
-        return {"status": "ok", "error_message": None, "turned": truth.turned, **counts}
+        each = {} if truth.instances is None else _instances(mine, instances_of(truth.instances))
+        return {"status": "ok", "error_message": None, "turned": truth.turned, **counts, **each}
 
 
 _ASKED = ("concept", "episode", "fold", "class_id", "class_name", "frame")
@@ -104,6 +113,14 @@ _ASKED = ("concept", "episode", "fold", "class_id", "class_name", "frame")
 
 def _place(item: Object) -> tuple[str, int]:
     return item.concept, item.frame
+
+
+def _instances(objects: Sequence[Object], truth: Sequence[RLE]) -> dict[str, Any]:
+    """What is compared instance by instance, at the size of the image."""
+    strong = {id(each) for each in without_weak(objects)}
+    notable = [id(each) in strong for each in objects]
+    confidence = [each.confidence for each in objects]
+    return against_instances(confidence, [o.segmentation for o in objects], notable, truth)
 
 
 def scores_of(objects: Sequence[Object]) -> dict[str, float | None]:

@@ -40,8 +40,8 @@ from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.counters import COUNTER_FILES, counter
 from ipseg.weights.grounding import TINY_GROUNDING
-from ipseg.weights.sam2_config import sam2_sizes, tiny_sam2
 from ipseg.weights.prompted import PROMPTED
+from ipseg.weights.sam2_config import sam2_sizes, tiny_sam2
 from ipseg.weights.sam_config import transformers_config
 
 Numbers = Mapping[str, Any]

@@ -38,6 +38,7 @@ OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
 _ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
 _DSALVANET = "https://github.com/kadvinj/DSALVANet"
+_TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
 _COUNTR = "https://github.com/Verg-Avesta/CounTR"
 # Settings of components with the name of weights.
 _SETTINGS = ("weights", "odise", "encoder")
@@ -84,6 +85,7 @@ CATALOGUE: dict[str, Source] = {
         "none given: all rights reserved", False, None, "file", _DSALVANET
     ),
     "FSC147.pth": Source("MIT (its repository's)", True, None, "file", _COUNTR),
+    "resnet50-0676ba61.pth": Source("BSD-3-Clause", True, 98, "file", _TORCHVISION, "0676ba61"),
     "IDEA-Research/grounding-dino-tiny": Source("Apache-2.0", True, 690, "grounding"),
     "facebook/dinov2-small": Source("Apache-2.0", True, 88),
     "facebook/dinov2-base": Source("Apache-2.0", True, 346),

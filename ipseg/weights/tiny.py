@@ -36,8 +36,8 @@ from ipseg.weights.architectures import (
 from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.grounding import GROUNDING_WORDS
-from ipseg.weights.stand_in import BiRefNet, BiRefNetConfig
 from ipseg.weights.prompted import GROUPVIT, SAM3
+from ipseg.weights.stand_in import BiRefNet, BiRefNetConfig
 
 _SEED = 2310
 _CLIP = "openai/clip-vit-large-patch14-336"
@@ -127,7 +127,8 @@ def _write_all(folder: Path) -> None:
     for name, key in COUNTER_FILES.items():
         with torch.device("meta"):
             network = networks(name, tiny=True)[""]
-        torch.save({key: random_state(network, name)}, folder / name)
+        state = random_state(network, name)
+        torch.save(state if key is None else {key: state}, folder / name)
     _write_words(folder / _GROUNDING)
     _write_birefnet(folder / _BIREFNET)
     torch.save({"model": _odise()}, folder / _ODISE_FILE)

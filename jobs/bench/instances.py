@@ -12,33 +12,24 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
 from pycocotools.coco import COCO
 from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
-from scipy import ndimage
-from skimage.filters import sobel
-from skimage.segmentation import watershed
 
 import ipseg
-from ipseg.inputs import Prompt
 from ipseg.metrics.instances import Detections, matched
 from ipseg.objects import Object
-from ipseg.rows import Image, Mask
 from ipseg.scores.histogram import count_scores
 from ipseg.scores.suggestion import suggest_threshold
 from ipseg.vision.masks import encode_rle, rle_area
+from jobs.demo.coins import COINS, coin_prompt, coins, one_coin
 from jobs.demo.copies import MOST_COPIES, Copies, copies, demo_prompts
 from jobs.output import write_file
 
 MODES = ("one", "each")
 THRESHOLD = 0.5  # of a score, at which recall and precision are given
-COINS = 24
 _SUGGESTED = ("threshold", "recall", "precision")
-_PROMPT_COIN = 9  # in the order of the labels; from the middle of the photo
-_SMALLEST_COIN = 300  # pixels
-_MARGIN = 8  # pixels around the coin of the prompt
 
 
 @dataclass(frozen=True)
@@ -249,35 +240,8 @@ def _print(data: dict[str, Any]) -> None:
 def find_coins(model: ipseg.Model) -> tuple[int, int]:
     """Coins found from one of them, and objects that are none, whatever their score."""
     image, masks = coins()
-    model.set_prompts({"coin": coin_prompt(image, masks[_PROMPT_COIN])})
+    model.set_prompts({"coin": coin_prompt(image, one_coin(masks))})
     objects = model.segment(image).objects
     truth = [encode_rle(mask) for mask in masks]
     hits = matched([o.score for o in objects], [o.segmentation for o in objects], truth)
     return int(hits.sum()), int((~hits).sum())
-
-
-def coins() -> tuple[Image, list[Mask]]:
-    """The photo of 24 coins in scikit-image, (H, W, 3) uint8, and the mask of each of them.
-
-    The masks are found by a watershed of its edges from what is surely dark and surely bright,
-    which works for this photo and few others.
-    """
-    grey = skimage.data.coins()
-    markers = np.where(grey < 30, 1, np.where(grey > 150, 2, 0))
-    regions = watershed(sobel(grey), markers) == 2
-    labels, count = ndimage.label(ndimage.binary_fill_holes(regions))
-    masks = [labels == number for number in range(1, count + 1)]
-    masks = [mask for mask in masks if mask.sum() >= _SMALLEST_COIN]
-    if len(masks) != COINS:
-        raise AssertionError(f"the photo of coins gave {len(masks)} masks")
-    return np.dstack([grey] * 3), masks
-
-
-def coin_prompt(image: Image, mask: Mask) -> Prompt:
-    """One coin with some of what is around it."""
-    rows, columns = np.nonzero(mask)
-    part = (
-        slice(max(0, int(rows.min()) - _MARGIN), int(rows.max()) + 1 + _MARGIN),
-        slice(max(0, int(columns.min()) - _MARGIN), int(columns.max()) + 1 + _MARGIN),
-    )
-    return Prompt(np.ascontiguousarray(image[part]), mask=np.ascontiguousarray(mask[part]))

@@ -35,6 +35,10 @@ Every example given by a box, which the segmenter turns into a mask:
 
     ipseg evaluate perseg --data-root data/ --profile ipseg --support box --out run/
 
+How many of many instances are found, and how far off their count is:
+
+    ipseg evaluate crowds --data-root crowds/ --profile persense-classical --out run/
+
 Methods with the mask of an example and without it, as Matcher and Matcher-Z in the paper:
 
     ipseg evaluate perseg --data-root data/ --support mask,saliency --profile persam,ipseg --out r/
@@ -122,7 +126,9 @@ def evaluate(
     ] = None,
     formula: Annotated[
         str | None,
-        typer.Option(help="Formula of the headline number: A, A', B, C, D, P, JF, J, F."),
+        typer.Option(
+            help="Formula of the headline number: A, A', B, C, D, P, JF, J, F, F1, N, AP."
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")

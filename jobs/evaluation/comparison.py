@@ -95,6 +95,7 @@ def counterpart(
     names = {(variant["method"] + suffix).casefold() for suffix in _SUFFIXES.get(given, ("",))}
     same = (
         each
+        for name in names
         for each in comparisons
         if each.comparable
         and each.formula == evaluation["formula"]

@@ -14,7 +14,7 @@ from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
-from ipseg.metrics.episode_counts import BOUNDARY
+from ipseg.metrics.episode_counts import BOUNDARY, INSTANCES
 from jobs.evaluation.settings import Choice, Setting
 from pipeline.engines.choice import EngineName
 from pipeline.runfolder.finished import Retry
@@ -133,6 +133,11 @@ def resolve(request: EvaluationRequest) -> Resolved:
         raise ConfigError(
             f"formula {formula.id} compares outlines, which {benchmark.name} does not; choose "
             f"among {', '.join(benchmark.formulas)}"
+        )
+    if set(formula.estimator.needs) & set(INSTANCES) and formula.id not in benchmark.formulas:
+        raise ConfigError(
+            f"formula {formula.id} compares single instances, which the masks of {benchmark.name} "
+            f"do not tell apart; choose among {', '.join(benchmark.formulas)}"
         )
     overrides = list(request.settings)
     if request.mask_frame is not None:

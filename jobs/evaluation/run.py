@@ -29,6 +29,7 @@ from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
 from jobs.output import print_json
 from pipeline.evaluate import Evaluation, evaluate
+from pipeline.pairing import paired_in_order
 from pipeline.results import predictions, results_table
 from pipeline.stages.record import FailureBudget
 
@@ -153,6 +154,8 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
     }
     write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
     results = results_table(work.out, work.asked, list(work.variants))
+    if protocol.pairing == "order":
+        results = paired_in_order(work.out, work.episodes, results)
     write_table(f"{work.out}/results.parquet", results)
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)

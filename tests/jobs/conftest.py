@@ -64,6 +64,13 @@ def folder(root):
     paired(root, "images", "masks", ("cup", "hat"))
 
 
+def crowds(root):
+    places = ["prompts/cup/one.png", "images/cup/01.png", "images/cup/02.png"]
+    masks = ["prompts/cup/one.mask.png", "masks/cup/01.png", "masks/cup/02.png"]
+    for n, (image, mask) in enumerate(zip(places, masks, strict=True)):
+        save(root / mask, paint(root / image, strips([1, 2][: 1 + bool(n)], n)))
+
+
 def ipseg_layout(root):
     paired(root, "imgs", "gts", ("cup",))
     (root / "ref_composed.txt").write_text("cup 01\n")
@@ -192,6 +199,7 @@ def stuff(root):
 
 MAKERS = {
     "folder": folder,
+    "crowds": crowds,
     "ipseg-layout": ipseg_layout,
     "perseg": perseg,
     "persense-d": persense,

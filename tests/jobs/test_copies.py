@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 import ipseg
-from jobs.bench.instances import COINS, coco_ap, coin_prompt, coins, find_coins, measure
+from jobs.bench.instances import coco_ap, find_coins, measure
 from jobs.demo import scenes
+from jobs.demo.coins import COINS, coin_prompt, coins
 from jobs.demo.copies import MOST_COPIES, copies, demo_prompts
 from jobs.demo.photos import concepts
 

@@ -2,6 +2,7 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -95,3 +96,18 @@ def test_reading_that_takes_long_is_reported_now_and_then(monkeypatch, caplog):
     with caplog.at_level("INFO", "ipseg"), Reading("reading maps") as reading:
         reading(1, 4)
     assert not caplog.records
+
+
+def test_crowds_are_generated_with_a_number_for_each_instance(ipseg, tmp_path):
+    code, text, _ = ipseg("data", "generate", "--out", tmp_path, "--images", "1", "--json")
+    assert code == 0
+    roots = [tmp_path / "generated", tmp_path / "coins"]
+    assert json.loads(text) == {"written": [str(root) for root in roots]}
+    numbers = [np.asarray(Image.open(next(r.glob("masks/*/*.png")))) for r in roots]
+    assert np.unique(numbers[1]).tolist() == list(range(25))
+    assert 10 < len(np.unique(numbers[0])) <= 81
+    for root in roots:
+        assert len(list(root.glob("prompts/*/1.mask.png"))) == 1
+    before = next(roots[0].glob("images/*/*.png")).read_bytes()
+    assert ipseg("data", "generate", "--out", tmp_path, "--images", "1")[0] == 0
+    assert next(roots[0].glob("images/*/*.png")).read_bytes() == before

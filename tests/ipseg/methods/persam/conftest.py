@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from ipseg.networks.models import Models
+from ipseg.segmenters.refinement import only
 from ipseg.segmenters.segment_anything import SegmentAnything
 
 GOLDEN = Path(__file__).parents[3] / "golden"
@@ -33,18 +34,19 @@ class Recorded(SegmentAnything):
         super().__post_init__()
         self.prompts, self.answers = [], []
 
-    def decode_many(self, embedding, prompts, *, multimask=True):
-        answers = super().decode_many(embedding, prompts, multimask=multimask)
-        return self._keep(prompts, answers)
+    def decode_many(self, embedding, prompts, *, best=False, **how):
+        answers = super().decode_many(embedding, prompts, **how)
+        return self._keep(prompts, answers, best)
 
-    def decode_guided(self, embedding, prompts, guidance, *, multimask=True):
-        answers = super().decode_guided(embedding, prompts, guidance, multimask=multimask)
-        return self._keep(prompts, answers)
+    def decode_guided(self, embedding, prompts, guidance, *, best=False, **how):
+        answers = super().decode_guided(embedding, prompts, guidance, **how)
+        return self._keep(prompts, answers, best)
 
-    def _keep(self, prompts, answers):
+    def _keep(self, prompts, answers, best):
+        """Remembers all candidates, whatever is asked for."""
         self.prompts += prompts
         self.answers += answers
-        return answers
+        return [only(a, int(np.argmax(a.predicted_iou))) for a in answers] if best else answers
 
 
 @pytest.fixture(scope="session")
