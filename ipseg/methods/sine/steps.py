@@ -19,8 +19,9 @@ from ipseg.methods.sine.network import Encoded, SineNetwork
 from ipseg.methods.sine.pooling import Pooled, pool
 from ipseg.methods.sine.settings import Settings
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Arrays, Row
+from ipseg.rows import Arrays, Image, Row
 from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
 
 
@@ -87,7 +88,7 @@ class Question:
 
 
 @dataclass
-class SegmentReferences(NetworkStep):
+class SegmentReferences(SegmentStep):
     """What a row asks for, by one of three tasks; the image is encoded once for all."""
 
     network: SineNetwork
@@ -95,21 +96,13 @@ class SegmentReferences(NetworkStep):
     settings: Settings
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept of which nothing was found."""
-        encoded = self.network.encode([row["image"] for row in rows], self.canvas)
-        return [
-            {**row, "objects": self._objects(row, each)}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
+    def encode(self, images: Sequence[Image]) -> list[Encoded]:
+        """See `SegmentStep.encode`."""
+        return self.network.encode(images, self.canvas)
 
     @torch.inference_mode()
-    def _objects(self, row: Row, encoded: Encoded) -> list[Object]:
+    def objects(self, row: Row, encoded: Encoded) -> list[Object]:
+        """By the task, of each concept of which something was found."""
         entries = self.bank.asked(row)
         if not entries:
             return []
