@@ -84,6 +84,18 @@ class Evaluation:
         return next(iter(self.variants.values())).method.row_is == "sequence"
 
     @property
+    def judged(self) -> bool:
+        """Whether there is ground truth to compare with."""
+        return any(episode.query.ground_truth for episode in self.episodes)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The images or sequences, each once, with all that it is asked for."""
+        if not self.of_sequences:
+            return _queries(self.episodes)
+        return as_sequences(_queries(self.episodes, supports=True))
+
+    @property
     def asked(self) -> dict[str, list[Episode]]:
         """Key of a row -> the episodes that it answers."""
         episodes: dict[str, list[Episode]] = {}
@@ -133,9 +145,8 @@ def _with_orientation(config: Config, protocol: Protocol) -> Config:
 
 @contextmanager
 def _listed(work: Evaluation) -> Iterator[Listed]:
-    rows: Iterator[Row] = iter(_queries(work.episodes))
     with Spool(("key", "uri", "version", "frame_uris", "crop", "asks")) as spool:
-        spool.add(as_sequences(rows) if work.of_sequences else rows)
+        spool.add(work.rows)
         yield _Queries(work.benchmark, spool)
 
 
@@ -152,20 +163,35 @@ class _Queries:
         return Source(self.benchmark, "queries", listed, self.spool.rows, {})
 
 
-def _queries(episodes: Sequence[Episode]) -> list[Row]:
-    """One row for each image that is a query, with all that it is asked for."""
+def _queries(episodes: Sequence[Episode], *, supports: bool = False) -> list[Row]:
+    """One row for each image that is a query, with all that it is asked for.
+
+    Args:
+        episodes: of all folds.
+        supports: a support in the folder of its query is a frame of the same video: it is a row as
+            well, and asks for its object, so that methods find it from there on, as released ones
+            do. It is not judged.
+    """
     rows: dict[str, Row] = {}
     states = _states(episodes)
     made_of: dict[str, list[str]] = {}
+
+    def row_of(example: Example, files: Sequence[Example]) -> Row:
+        known = [states[file] for each in files for file in _files(each)]
+        made_of.setdefault(example.key, []).extend(known)
+        return rows.setdefault(example.key, {"key": example.key, **_image(example), "asks": []})
+
+    started: set[tuple[str, str]] = set()
     for episode in episodes:
-        query = episode.query
-        row = rows.setdefault(query.key, {"key": query.key, **_image(query), "asks": []})
-        made_of.setdefault(query.key, []).extend(
-            states[file] for each in (query, *episode.supports) for file in _files(each)
-        )
+        query, concept = episode.query, entry_of(episode)
         asked = {name: getattr(episode, name) for name in _ASKED}
-        asked |= {"concept": entry_of(episode), "frame": 0, "ground_truth": query.ground_truth}
-        row["asks"].append(asked)
+        asked |= {"concept": concept, "frame": 0, "ground_truth": query.ground_truth or None}
+        row_of(query, (query, *episode.supports))["asks"].append(asked)
+        for support in episode.supports if supports else ():
+            same = sequence_of(support.key) == sequence_of(query.key)
+            if same and (support.key, concept) not in started:
+                started.add((support.key, concept))
+                row_of(support, (support,))["asks"].append({"concept": concept, "frame": 0})
     for key, known in made_of.items():
         rows[key]["version"] = _digest(known)
     return list(rows.values())

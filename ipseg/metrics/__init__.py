@@ -9,6 +9,7 @@ D       mean of object's and background's ΣI / ΣU, sums over images and classe
 P       PerSeg's A; P.mAcc divides by the pixels of the ground truth
 J, F    DAVIS: region and outline, mean over objects; J.recall, J.decay, F.recall, F.decay
 JF      (J + F) / 2
+G       YouTube-VOS: the mean of JF over objects of seen and of unseen categories
 AP      average precision of presence in an image, over images: `average_precision`
 ======  ================================================================================
 

@@ -106,6 +106,13 @@ _ALL = (
         "F", "2PR / (P + R), precision and recall of the outline within 0.8 % of the diagonal"
     ),
     Formula("JF", "J&F", "(J-Mean + F-Mean) / 2", _DAVIS, TrackMean(("J", "F"))),
+    Formula(
+        "G",
+        "G",
+        "mean over seen and unseen categories of (J-Mean + F-Mean) / 2",
+        "YouTube-VOS (Xu et al., 2018), whose server computes it",
+        TrackMean(("J", "F")),
+    ),
 )
 FORMULAS: dict[str, Formula] = {formula.id: formula for formula in _ALL}
 

@@ -36,7 +36,7 @@ class Judge(Step):
     uses: ClassVar[tuple[str, ...]] = ("crop", "orientation", "chain_errors")
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `metrics`; one that says "failed" where nothing could be compared."""
+        """Adds `metrics`: none for an ask without ground truth, a failed one where it fails."""
         return [{**row, "metrics": self._metrics(row)} for row in rows]
 
     def _metrics(self, row: Row) -> list[dict[str, Any]]:
@@ -47,6 +47,8 @@ class Judge(Step):
             objects = [each for each in row["objects"] if each.variant == variant]
             masks = self._masks(objects, row)
             for ask in row["asks"]:
+                if ask.get("ground_truth") is None:
+                    continue
                 why = lost.get(variant) or bank.failure(ask["concept"])
                 mine = [each for each in objects if _place(each) == (ask["concept"], ask["frame"])]
                 metric = {name: ask.get(name) for name in _ASKED} | {"variant": variant}

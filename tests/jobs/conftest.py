@@ -159,8 +159,24 @@ def davis(root):
     for n in range(4):
         labels = paint(base / f"JPEGImages/480p/run/{n:05}.jpg", strips([1, 2], 2 * n, 2))
         save(base / f"Annotations/480p/run/{n:05}.png", labels)
-    (base / "ImageSets/2017").mkdir(parents=True)
-    (base / "ImageSets/2017/val.txt").write_text("run\n")
+    for year in ("2016", "2017"):
+        (base / "ImageSets" / year).mkdir(parents=True)
+        (base / "ImageSets" / year / "val.txt").write_text("run\n")
+
+
+def youtube(root):
+    """Two objects; the second one, of a category that is not trained on, is there later."""
+    base = root / "valid"
+    names = [f"{5 * n:05}" for n in range(4)]
+    for n, name in enumerate(names):
+        photo = base / f"JPEGImages/0a1b/{name}.jpg"
+        labels = paint(photo, strips([1, 2] if n else [1], 2 * n, 2))
+        save(base / f"Annotations/0a1b/{name}.png", labels)
+    objects = {
+        "1": {"category": "person", "frames": names},
+        "2": {"category": "spoon", "frames": names[1:]},
+    }
+    (base / "meta.json").write_text(json.dumps({"videos": {"0a1b": {"objects": objects}}}))
 
 
 def voc_kit(root, maps, split, values):
@@ -202,6 +218,8 @@ MAKERS = {
     "paco-part": paco,
     "pascal-part": pascal_part,
     "davis-2017": davis,
+    "davis-2016": davis,
+    "youtube-vos": youtube,
     "coco-stuff": stuff,
     "pascal-voc": voc,
     "pascal-context": context,
