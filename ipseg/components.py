@@ -64,6 +64,10 @@ BENCHMARKS = {
     "pascal-voc": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalVocBenchmark",
     "pascal-context": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalContextBenchmark",
 }
+# Those of instances are measured by COCO's average precision, not by episodes.
+INSTANCE_BENCHMARKS = {
+    "coco-novel": "ipseg.benchmarks.datasets.coco_novel:CocoNovelBenchmark",
+}
 
 
 def load_class(location: str) -> type:

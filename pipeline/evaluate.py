@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
@@ -28,6 +28,7 @@ from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
+QUERY_COLUMNS = ("key", "uri", "version", "frame_uris", "crop", "asks")
 _ASKED = ("episode", "fold", "class_id", "class_name")
 
 
@@ -145,13 +146,13 @@ def _with_orientation(config: Config, protocol: Protocol) -> Config:
 
 @contextmanager
 def _listed(work: Evaluation) -> Iterator[Listed]:
-    with Spool(("key", "uri", "version", "frame_uris", "crop", "asks")) as spool:
+    with Spool(QUERY_COLUMNS) as spool:
         spool.add(work.rows)
-        yield _Queries(work.benchmark, spool)
+        yield Queries(work.benchmark, spool)
 
 
 @dataclass(frozen=True)
-class _Queries:
+class Queries:
     """The queries of a benchmark, each image once."""
 
     benchmark: str
@@ -173,13 +174,12 @@ def _queries(episodes: Sequence[Episode], *, supports: bool = False) -> list[Row
             do. It is not judged.
     """
     rows: dict[str, Row] = {}
-    states = _states(episodes)
-    made_of: dict[str, list[str]] = {}
+    states = States(_examples(episodes))
+    made_of: dict[str, list[Example]] = {}
 
-    def row_of(example: Example, files: Sequence[Example]) -> Row:
-        known = [states[file] for each in files for file in _files(each)]
-        made_of.setdefault(example.key, []).extend(known)
-        return rows.setdefault(example.key, {"key": example.key, **_image(example), "asks": []})
+    def row_of(example: Example, made: Sequence[Example]) -> Row:
+        made_of.setdefault(example.key, []).extend(made)
+        return rows.setdefault(example.key, {**image_row(example), "asks": []})
 
     started: set[tuple[str, str]] = set()
     for episode in episodes:
@@ -192,9 +192,13 @@ def _queries(episodes: Sequence[Episode], *, supports: bool = False) -> list[Row
             if same and (support.key, concept) not in started:
                 started.add((support.key, concept))
                 row_of(support, (support,))["asks"].append({"concept": concept, "frame": 0})
-    for key, known in made_of.items():
-        rows[key]["version"] = _digest(known)
+    for key, made in made_of.items():
+        rows[key]["version"] = states.of(made)
     return list(rows.values())
+
+
+def _examples(episodes: Sequence[Episode]) -> Iterator[Example]:
+    return (each for episode in episodes for each in (episode.query, *episode.supports))
 
 
 def _files(example: Example) -> list[str]:
@@ -203,19 +207,24 @@ def _files(example: Example) -> list[str]:
     return [example.uri, *([] if mask.startswith("rle:") else [mask.rpartition("#")[0]])]
 
 
-def _states(episodes: Sequence[Episode]) -> dict[str, str]:
-    """What changes when a file of an episode does: a number is only as good as its ground truth."""
-    examples = (each for episode in episodes for each in (episode.query, *episode.supports))
-    files = {file for each in examples for file in _files(each) if file}
-    return {"": ""} | {file: str(stamp) for file, stamp in stamps(files).items()}
+class States:
+    """What changes when a file of an example does: a number is only as good as its ground truth."""
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        """Asks the storage for all files, each once."""
+        files = {file for each in examples for file in _files(each) if file}
+        self._known = {"": ""} | {file: str(stamp) for file, stamp in stamps(files).items()}
+
+    def of(self, examples: Iterable[Example]) -> str:
+        """The version of a row that is made of these."""
+        known = [self._known[file] for each in examples for file in _files(each)]
+        return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
-def _digest(known: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
-
-
-def _image(example: Example) -> Row:
-    return {"uri": example.uri, "crop": None if example.crop is None else list(example.crop)}
+def image_row(example: Example) -> Row:
+    """An image to look into."""
+    crop = None if example.crop is None else list(example.crop)
+    return {"key": example.key, "uri": example.uri, "crop": crop}
 
 
 def entry_of(episode: Episode) -> str:
@@ -228,13 +237,10 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
     """The supports of episodes as prompts: each image and mask once, whatever uses it."""
     rows: dict[str, Row] = {}
     concepts: dict[str, list[str]] = {}
-    states = _states(episodes)
+    states = States(_examples(episodes))
     for episode in episodes:
         made = [
-            {
-                **_support(support, episode.class_name),
-                "version": _digest([states[file] for file in _files(support)]),
-            }
+            {**support_row(support, episode.class_name), "version": states.of([support])}
             for support in episode.supports
         ]
         rows |= {row["key"]: row for row in made}
@@ -242,13 +248,14 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
     return Prompts(list(rows.values()), concepts, needed=False)
 
 
-def _support(support: Example, class_name: str) -> Row:
+def support_row(support: Example, class_name: str) -> Row:
+    """A prompt: an image with the mask of an object of the class."""
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
     beside = f"{MASK_SUFFIX}#" in support.ground_truth.lower()
     return {
+        **image_row(support),
         # An image may be an example of several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",
-        **_image(support),
         "concept": class_name,
         "given_mask": support.ground_truth if beside else None,
         "ground_truth": support.ground_truth,

@@ -9,7 +9,7 @@ from typing import Any
 
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import paper_table
-from ipseg.benchmarks.published.published import Published, published
+from ipseg.benchmarks.published.published import Published, published, published_methods
 
 _UNKNOWN = "not stated"
 _WITH_MASK = " with ground-truth mask"  # how the published numbers name a method that is given it
@@ -89,15 +89,23 @@ def counterpart(
         return _table_row(evaluation, variant["label"], ours)
     if variant["settings"]:
         return None
-    name = variant["method"] + (_WITH_MASK if evaluation["protocol"]["given_mask"] else "")
+    name = _published_name(variant, given_mask=evaluation["protocol"]["given_mask"])
     same = (
         each
         for each in comparisons
         if each.comparable
         and each.formula == evaluation["formula"]
-        and each.method.casefold() == name.casefold()
+        and each.method.casefold() == name
     )
     return next(same, None)
+
+
+def _published_name(variant: Mapping[str, Any], *, given_mask: bool) -> str:
+    """In lower case; with the mask, where numbers with and without were published."""
+    name = (variant.get("published_as") or variant["method"]).casefold()
+    with_mask = name + _WITH_MASK
+    known = {method.casefold() for method in published_methods()}
+    return with_mask if given_mask and with_mask in known else name
 
 
 def _table_row(

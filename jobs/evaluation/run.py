@@ -30,7 +30,6 @@ from jobs.terminal import plain
 from pipeline.evaluate import Evaluation, evaluate
 from pipeline.results import predictions, results_table
 from pipeline.runfolder.finished import BROKEN
-from pipeline.stages.record import FailureBudget
 from pipeline.submission import write_submission
 
 log = logging.getLogger("ipseg")
@@ -135,9 +134,7 @@ def _work(
         engine=request.engine,
         overwrite=request.overwrite,
         retry=request.retry,
-        budget=FailureBudget.of(
-            1.0 if request.max_failure_rate is None else request.max_failure_rate
-        ),
+        budget=request.budget,
     )
     if not work.episodes:
         raise SourceError(
@@ -176,6 +173,7 @@ def _measure(
             {
                 **{"label": setting.label, "settings": list(setting.overrides)},
                 "method": setting.config.method_name,
+                "published_as": setting.config.method.published_as,
                 "profile": setting.config.profile,
             }
             for setting in resolved.settings

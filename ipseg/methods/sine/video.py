@@ -66,6 +66,7 @@ class SineVideo(PooledExamples):
     memory: Remembering = field(default_factory=Remembering)
 
     row_is: ClassVar[Literal["image", "sequence"]] = "sequence"
+    published_as: ClassVar[str] = "SINE"
 
     def __post_init__(self) -> None:
         self.asking.check("identity")
