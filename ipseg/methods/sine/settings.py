@@ -31,7 +31,9 @@ class Instances:
     """One mask for each object of a class.
 
     Attributes:
-        limit: the most objects in an image, of all classes that are looked for together.
+        limit: the most objects in an image, of all classes that are looked for together. Where
+            more are there more likely than not, the log says so, and so does the evidence
+            `beyond_limit` of those that are kept.
         min_score: an object's score is above it.
     """
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,7 +13,13 @@ import torch
 
 from ipseg.bank import Bank, Entry
 from ipseg.errors import PromptError
-from ipseg.methods.sine.answers import class_scores, identities, instances, owners
+from ipseg.methods.sine.answers import (
+    class_scores,
+    convincing_beyond,
+    identities,
+    instances,
+    owners,
+)
 from ipseg.methods.sine.canvas import Canvas, Size
 from ipseg.methods.sine.mformer import Prediction, Target
 from ipseg.methods.sine.network import Encoded, SineNetwork
@@ -23,6 +30,10 @@ from ipseg.rows import Arrays, Image, Row
 from ipseg.steps.network_step import NetworkStep
 from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
+
+log = logging.getLogger("ipseg")
+
+BEYOND = "beyond_limit"  # evidence: more instances that are there more likely than not
 
 
 @dataclass
@@ -77,11 +88,13 @@ class Question:
     """An image in which something is looked for.
 
     Attributes:
+        key: of the image.
         target: the image for the M-Former.
         encoded: the same before it.
         size: rows and columns of the image.
     """
 
+    key: str
     target: Target
     encoded: Encoded
     size: Size
@@ -114,8 +127,8 @@ class SegmentReferences(SegmentStep):
             "instance": self._instances,
             "identity": self._identities,
         }[self.settings.task]
-        size = row["image"].shape[:2]
-        return [o for group in groups for o in answer(group, Question(target, encoded, size))]
+        question = Question(row["key"], target, encoded, row["image"].shape[:2])
+        return [o for group in groups for o in answer(group, question)]
 
     def _classes(self, entries: Sequence[Entry], question: Question) -> Iterator[Object]:
         examples = [pooled_of(entry, question.target.tokens.device) for entry in entries]
@@ -153,6 +166,13 @@ class SegmentReferences(SegmentStep):
             question.target, classes[:0], classes, self.settings.asking.attention_mask
         )
         wanted = self.settings.instance
+        evidence: dict[str, float] = {}
+        if beyond := convincing_beyond(prediction, wanted.limit):
+            log.warning(
+                "%s has %d more probable instances than instance.limit=%d: raise it",
+                *(question.key, beyond, wanted.limit),
+            )
+            evidence = {BEYOND: float(beyond)}
         # As run lengths, not as masks: a hundred of a large image take a gigabyte.
         found = [
             Object.of(
@@ -160,7 +180,10 @@ class SegmentReferences(SegmentStep):
                 entries[each.number].category_id,
                 each.mask.cpu().numpy(),
                 each.score,
-                evidence={"class_probability": each.probability, "outline": each.outline},
+                evidence={
+                    **{"class_probability": each.probability, "outline": each.outline},
+                    **evidence,
+                },
             )
             for each in instances(prediction, question.encoded.view, question.size, wanted.limit)
             if each.score > wanted.min_score and each.mask.any()
