@@ -7,6 +7,7 @@ import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -94,7 +95,11 @@ class Evaluation:
         """The images or sequences, each once, with all that it is asked for."""
         if not self.of_sequences:
             return _queries(self.episodes)
-        return as_sequences(_queries(self.episodes, supports=True))
+        rows = as_sequences(_queries(self.episodes, supports=True))
+        for row in rows:
+            # Object by object, as the benchmark numbers them: the last one may be preferred.
+            row["asks"].sort(key=itemgetter("class_id", "frame"))
+        return rows
 
     @property
     def asked(self) -> dict[str, list[Episode]]:
@@ -191,7 +196,8 @@ def _queries(episodes: Sequence[Episode], *, supports: bool = False) -> list[Row
             same = sequence_of(support.key) == sequence_of(query.key)
             if same and (support.key, concept) not in started:
                 started.add((support.key, concept))
-                row_of(support, (support,))["asks"].append({"concept": concept, "frame": 0})
+                begins = {"concept": concept, "class_id": episode.class_id, "frame": 0}
+                row_of(support, (support,))["asks"].append(begins)
     for key, made in made_of.items():
         rows[key]["version"] = states.of(made)
     return list(rows.values())

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from ipseg.benchmarks.datasets.coco_novel import NOVEL, CocoNovelBenchmark
-from ipseg.errors import ConfigError
+from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics.coco_ap import AveragePrecision, coco_ap
 from ipseg.storage.files import write_whole
 from ipseg.weights.finding import random_sentence, random_weights
@@ -97,6 +97,12 @@ def run_instance_evaluation(request: InstanceRequest, *, as_json: bool) -> bool:
 def _run(request: InstanceRequest, settings: Sequence[Setting], fold: str) -> Seed:
     benchmark = request.benchmark
     images = dict(islice(benchmark.images.items(), request.limit))
+    truth = _of_images(benchmark.truth, set(images.values()))
+    if not truth["annotations"]:
+        raise SourceError(
+            f"{benchmark.title} in {benchmark.root} has no object of its classes in "
+            f"{counted(len(images), 'image')}; take more of them (--limit)"
+        )
     log.info("%s, %s: %s", benchmark.title, fold, counted(len(images), "image"))
     work = InstanceSearch(
         benchmark=benchmark.name,
@@ -111,7 +117,6 @@ def _run(request: InstanceRequest, settings: Sequence[Setting], fold: str) -> Se
         budget=request.budget,
     )
     done = find_instances(work)
-    truth = _of_images(benchmark.truth, set(images.values()))
     numbers = {image.key: number for image, number in images.items()}
     categories = {name: number for number, name in NOVEL.items()}
     return Seed(
