@@ -33,12 +33,12 @@ def scene():
             for _ in range(rng.integers(0, 4)):
                 x, y = int(rng.integers(0, 40)), int(rng.integers(0, 20))
                 truth.append((image, category, rectangle(x, y, 16, 14)))
-                for _ in range(rng.integers(0, 3)):
-                    dx, dy = rng.integers(0, 4, 2)
+                for _ in range(rng.integers(1, 3)):
+                    dx, dy = rng.integers(0, 3, 2)
                     found = rectangle(x + dx, y + dy, 16, 14)
-                    label = int(rng.choice([category, category, category, 3 - category]))
-                    objects.append((image, label, found, float(rng.uniform(0, 1))))
-        objects.append((image, 1, rectangle(2, 2, 9, 9), float(rng.uniform(0, 0.6))))
+                    label = int(rng.choice([category] * 5 + [3 - category]))
+                    objects.append((image, label, found, float(rng.uniform(0.2, 1))))
+        objects.append((image, 1, rectangle(2, 2, 9, 9), float(rng.uniform(0, 0.5))))
     return truth, objects
 
 

@@ -110,6 +110,7 @@ def test_the_paths_are_those_of_the_whole_to_a_hundred_thousandth(
     """In double precision: what is left is how the golden numbers are stored."""
     mformer = copy.deepcopy(network.transformer_decoder).double()
     target = mformer.target(torch.from_numpy(golden.features(at)).double())
+    target = replace(target, code=target.code.double())
     ids, classes = (each.double() for each in references)
     for found, name in (
         (mformer.classify(target, ids, classes).logits, "logits"),
