@@ -31,8 +31,8 @@ ASK = pa.struct(
         ("fold", pa.string()),
         ("class_id", pa.int32()),
         ("class_name", pa.string()),
-        ("frame", pa.int32()),  # that the ground truth is of; 0 in a still image
-        ("ground_truth", pa.string()),  # its address, see `read_ground_truth`
+        ("frame", pa.int32()),  # that it is asked for; 0 in a still image
+        ("ground_truth", pa.string()),  # of that frame: an address; null: nothing to compare with
     ]
 )
 PROMPT = pa.struct(

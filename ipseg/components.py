@@ -73,9 +73,15 @@ BENCHMARKS = {
     "pascal-part": "ipseg.benchmarks.datasets.pascal_part:PascalPartBenchmark",
     "paco-part": "ipseg.benchmarks.datasets.paco_part:PacoPartBenchmark",
     "davis-2017": "ipseg.benchmarks.datasets.davis2017:Davis2017Benchmark",
+    "davis-2016": "ipseg.benchmarks.datasets.davis2017:Davis2016Benchmark",
+    "youtube-vos": "ipseg.benchmarks.datasets.youtube_vos:YoutubeVosBenchmark",
     "coco-stuff": "ipseg.benchmarks.datasets.coco_stuff:CocoStuffBenchmark",
     "pascal-voc": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalVocBenchmark",
     "pascal-context": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalContextBenchmark",
+}
+# Those of instances are measured by COCO's average precision, not by episodes.
+INSTANCE_BENCHMARKS = {
+    "coco-novel": "ipseg.benchmarks.datasets.coco_novel:CocoNovelBenchmark",
 }
 
 

@@ -9,6 +9,7 @@ D       mean of object's and background's ΣI / ΣU, sums over images and classe
 P       PerSeg's A; P.mAcc divides by the pixels of the ground truth
 J, F    DAVIS: region and outline, mean over objects; J.recall, J.decay, F.recall, F.decay
 JF      (J + F) / 2
+G       YouTube-VOS: the mean of JF over objects of seen and of unseen categories
 F1      of instances at IoU 0.5; N is the mean of |found - there| / there over images
 AP      COCO's average precision of instances, AP50 that at IoU 0.5
 ======  ================================================================================

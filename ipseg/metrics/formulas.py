@@ -131,6 +131,13 @@ _ALL = (
         InstanceAP(),
     ),
     Formula("AP50", "COCO AP50", "the same at IoU 0.50", _COCO, InstanceAP("half")),
+    Formula(
+        "G",
+        "G",
+        "mean over seen and unseen categories of (J-Mean + F-Mean) / 2",
+        "YouTube-VOS (Xu et al., 2018), whose server computes it",
+        TrackMean(("J", "F")),
+    ),
 )
 FORMULAS: dict[str, Formula] = {formula.id: formula for formula in _ALL}
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -12,12 +10,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
 
 import ipseg
+from ipseg.metrics.coco_ap import AveragePrecision, coco_ap
 from ipseg.metrics.instances import Detections, matched
 from ipseg.objects import Object
 from ipseg.scores.histogram import count_scores
@@ -103,7 +100,7 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
             own = detections.setdefault(concept, Detections())
             own.add([found.confidence for found in objects], hits, len(truth))
             pairs.append((number, each.image.shape[:2], concept, objects, truth))
-    ap, ap50 = coco_ap(pairs)
+    precision = average_precision(pairs)
     together, convincing, concepts = Detections(), Detections(), {}
     for concept, own in detections.items():
         concepts[concept] = _of_concept(own)
@@ -112,8 +109,8 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
     return Quality(
         together.instances,
         len(together.scores),
-        ap,
-        ap50,
+        precision.ap,
+        precision.ap50,
         *together.at(THRESHOLD),
         *convincing.at(0.0),
         *together.best(),
@@ -136,10 +133,10 @@ def _at_least(found: Detections, threshold: float | None) -> tuple[list[float], 
     return [score for score, _ in kept], [hit for _, hit in kept]
 
 
-def coco_ap(
+def average_precision(
     pairs: Iterable[tuple[int, tuple[int, int], str, Sequence[Object], Sequence[Any]]],
-) -> tuple[float, float]:
-    """AP and AP50 of masks by pycocotools: (image, its size, concept, objects, ground truth)."""
+) -> AveragePrecision:
+    """Of masks: (image, its size, concept, objects, ground truth)."""
     images, annotations, results = {}, [], []
     categories: dict[str, int] = {}
     for image, (height, width), concept, objects, truth in pairs:
@@ -152,21 +149,12 @@ def coco_ap(
         results += [{**of, "segmentation": o.segmentation, "score": o.score} for o in objects]
     for number, each in enumerate(annotations, start=1):
         each["id"] = number
-    truth_set = COCO()
-    truth_set.dataset = {
+    truth_set = {
         "images": list(images.values()),
         "annotations": annotations,
         "categories": [{"id": n, "name": name} for name, n in categories.items()],
     }
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth_set.createIndex()
-        if not results:
-            return 0.0, 0.0
-        evaluation = COCOeval(truth_set, truth_set.loadRes(results), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return float(evaluation.stats[0]), float(evaluation.stats[1])
+    return coco_ap(truth_set, results, "mask AP")
 
 
 def run_instances(

@@ -6,19 +6,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ipseg.components import BENCHMARKS
+from ipseg.components import BENCHMARKS, INSTANCE_BENCHMARKS
 from jobs.reading import Reading
 
 
 def test_every_benchmark_is_listed_with_its_layout_and_rules(ipseg):
     code, out, _ = ipseg("data", "list")
     assert code == 0
-    for text in (*BENCHMARKS, "ROOT/images/<class>/NAME.jpg", "rule largest-of-6", "formula JF"):
+    everything = [*BENCHMARKS, *INSTANCE_BENCHMARKS]
+    for text in (*everything, "ROOT/images/<class>/NAME.jpg", "rule largest-of-6", "formula JF"):
         assert text in out
     code, out, _ = ipseg("data", "list", "--json")
     listed = {each["name"]: each for each in json.loads(out)}
     assert code == 0
-    assert listed.keys() == BENCHMARKS.keys()
+    assert list(listed) == everything
     assert listed["coco-20i"]["folds"] == ["0", "1", "2", "3"]
     assert "prompt-set" in listed["fss-1000"]["rules"]
     assert listed["davis-2017"]["protocol"]["boundaries"] is True

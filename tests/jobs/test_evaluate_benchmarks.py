@@ -44,6 +44,8 @@ CASES = {
     "paco-part": Case(("--fold", "0", "--limit", "2"), "A", 2),
     "pascal-part": Case(("--fold", "animals", "--limit", "1"), "A", 1),
     "davis-2017": Case((), "JF", 4),
+    "davis-2016": Case((), "JF", 2),
+    "youtube-vos": Case((), "G", 5),
     "coco-stuff": Case(("--limit", "3"), "B", 3),
     "pascal-voc": Case(("--prompt-rule", "multiclass"), "A", 5),
     "pascal-context": Case((), "B", 4),

@@ -193,7 +193,7 @@ def test_two_empty_masks(table):
     values = {formula: measure(formula, results, [0]) for formula in OF_PIXELS}
     assert values == {
         "A": 0, "A'": 0, "B": None, "C": 0.5, "D": 0.5, "P": 0, "P.mAcc": 0,
-        "J": 1, "J.recall": 1, "J.decay": 0, "F": 1, "F.recall": 1, "F.decay": 0, "JF": 1,
+        "J": 1, "J.recall": 1, "J.decay": 0, "F": 1, "F.recall": 1, "F.decay": 0, "JF": 1, "G": 1,
     }  # fmt: skip
 
 

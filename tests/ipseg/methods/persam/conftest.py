@@ -1,8 +1,5 @@
 """The tiny SAM that the golden numbers were made with, and the images."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -11,20 +8,16 @@ from ipseg.networks.models import Models
 from ipseg.segmenters.refinement import only
 from ipseg.segmenters.segment_anything import SegmentAnything
 
-GOLDEN = Path(__file__).parents[3] / "golden"
-
 
 @pytest.fixture(scope="session")
-def golden():
+def golden(golden_of):
     """The script that made the golden numbers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(GOLDEN)
-        return importlib.import_module("make_persam")
+    return golden_of("persam")[0]
 
 
 @pytest.fixture(scope="session")
-def numbers():
-    return np.load(GOLDEN / "persam.npz")
+def numbers(golden_of):
+    return golden_of("persam")[1]
 
 
 class Recorded(SegmentAnything):
