@@ -45,5 +45,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # The learned models (about 5 GB) and the tools, which the demo does not need.
 $(INSTALLED)-all: $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models,review]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models,review,train]"
 	touch $@
