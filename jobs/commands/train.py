@@ -24,7 +24,8 @@ The small decoder, on one CPU, on a collection of one's own:
 where mine/ is COCO's layout: annotations/instances_train.json and images/train/, as
 `ipseg export RUN --format coco` writes it. The released weights, trained further:
 
-    ipseg train sine --data mine/ --out sine/ --set start=sine_vitl14.pth --set optimisation.steps=2000
+    ipseg train sine --data mine/ --out sine/ --set start=sine_vitl14.pth
+      --set optimisation.steps=2000
 
 The same command started again goes on from its last checkpoint. How far it is:
 

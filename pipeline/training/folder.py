@@ -102,7 +102,10 @@ class TrainingFolder:
         state = {"format": _FORMAT, "step": step, "identity": identity, **learner.state()}
         write_whole(str(self.checkpoint), _saved(state))
         write_whole(str(self.weights), _saved(state["network"]))
-        about = f"# Weights after {step} steps of `ipseg train sine`; `task` can be instance or identity, too.\n"
+        about = (
+            f"# Weights after {step} steps of `ipseg train sine`. `task` may be instance or\n"
+            f"# identity, too.\n"
+        )
         text = about + yaml.safe_dump(self._profile(training), sort_keys=False)
         write_whole(str(self.profile), text.encode())
 

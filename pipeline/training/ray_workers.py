@@ -76,7 +76,7 @@ def _check_room(workers: int, gpu: bool) -> None:
 
 def _work(config: dict[str, Any]) -> None:
     board = config["board"]
-    train_worker(config["job"], lambda entry: board.put.remote(entry))
+    train_worker(config["job"], board.put.remote)
 
 
 class _Board:

@@ -1,4 +1,4 @@
-"""Finding what a folder has to train with: COCO, ADE20K, Objects365, or anything in their formats."""
+"""What a folder has to train with: COCO, ADE20K, Objects365, or anything in their formats."""
 
 from __future__ import annotations
 
@@ -108,7 +108,7 @@ def _maps(root: Path, file: Path) -> str:
         if where.is_dir():
             return str(where)
     raise SourceError(
-        f"{root / file.stem}/ is missing: the PNG files of {file.name} belong there (unpack its zip)"
+        f"{root / file.stem}/ is missing: the PNG files of {file.name} belong there; unpack them"
     )
 
 

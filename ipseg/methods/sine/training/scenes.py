@@ -75,21 +75,23 @@ def augmented(scene: Scene, settings: Pairs, random: np.random.Generator) -> Vie
     height, width = scene.image.shape[:2]
     scale = share * settings.side / max(height, width)
     size = tuple(max(1, round(length * scale)) for length in (height, width))
-    shown = tuple(min(length, settings.side) for length in size)
-    start = tuple(round(place * (whole - part)) for whole, part in zip(size, shown, strict=True))
+    visible = tuple(min(length, settings.side) for length in size)
+    start = tuple(round(place * (whole - part)) for whole, part in zip(size, visible, strict=True))
 
     image, masks = scene.image, scene.masks
     if flip:
         image, masks = image[:, ::-1], masks[..., ::-1]
     whole = PillowImage.fromarray(np.ascontiguousarray(image))
     resized = whole.resize(size[::-1], PillowImage.Resampling.BILINEAR)
-    cut = np.asarray(resized.crop((start[1], start[0], start[1] + shown[1], start[0] + shown[0])))
+    cut = np.asarray(
+        resized.crop((start[1], start[0], start[1] + visible[1], start[0] + visible[0]))
+    )
     rows, columns = (
         np.floor((np.arange(first, first + part) + 0.5) * length / full).astype(np.int64)
-        for first, part, length, full in zip(start, shown, (height, width), size, strict=True)
+        for first, part, length, full in zip(start, visible, (height, width), size, strict=True)
     )
     near = torch.from_numpy(np.ascontiguousarray(masks[:, rows[:, None], columns]))
-    padding = (0, settings.side - shown[1], 0, settings.side - shown[0])
+    padding = (0, settings.side - visible[1], 0, settings.side - visible[0])
     pixels = functional.pad(normalised(to_pixels([cut]), IMAGENET_MEAN, IMAGENET_STD)[0], padding)
     left = near.flatten(1).any(dim=1)
     classes = torch.from_numpy(scene.classes)[left]

@@ -1,6 +1,7 @@
 """Annotation files of COCO's two formats as Arrow tables that workers map into memory.
 
-Made once for a training: the JSON of a large collection takes minutes to read and gigabytes to hold.
+Made once for a training: the JSON of a large collection takes minutes to read and gigabytes of
+memory.
 """
 
 from __future__ import annotations
@@ -169,7 +170,9 @@ def _tables(
         raise SourceError(f"{url} has no object that could be used")
     order = pc.sort_indices(found, sort_keys=[("image", "ascending")])
     listed = [(e.path, e.height, e.width, maps.get(number)) for number, e in images.items()]
-    table = pa.table([pa.array(c, f.type) for c, f in zip(zip(*listed), IMAGES)], schema=IMAGES)
+    table = pa.Table.from_pylist(
+        [dict(zip(IMAGES.names, each, strict=True)) for each in listed], IMAGES
+    )
     return Tables(table, found.take(order).combine_chunks())
 
 
