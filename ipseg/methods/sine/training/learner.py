@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from ipseg.errors import ConfigError
 from ipseg.methods.sine.architecture import Sine, own_encoder, recognise, trained
 from ipseg.methods.sine.encoder import cells_of, encoder_of, load_encoder
 from ipseg.methods.sine.layers import DecoderLayer, FusionLayer
@@ -161,12 +162,18 @@ def _mean_counts(counts: Counts, team: Team, device: torch.device) -> Counts:
 
 
 def _networks(settings: Training) -> tuple[Network, Sine]:
-    models, start = settings.models, settings.start
+    models, start, side = settings.models, settings.start, settings.pairs.side
     path = "" if start is None else models.locate(start)
     state = {} if start is None else read_state_dict(path)
     inside = own_encoder(state)
     encoder = encoder_of(inside, path) if inside else load_encoder(models.locate(settings.encoder))
-    width = int(encoder.config.hidden_size)
+    width, patch = int(encoder.config.hidden_size), int(encoder.config.patch_size)
+    if side % patch:
+        near = max(1, round(side / patch)) * patch
+        raise ConfigError(
+            f"pairs.side is {side}, not a multiple of the encoder's patch of {patch} pixels: set "
+            f"pairs.side={near}"
+        )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(settings.optimisation.seed)
         network = settings.decoder.sizes(width).build()
