@@ -112,14 +112,15 @@ class TrainingFolder:
     def _profile(self, training: Training) -> dict[str, Any]:
         models = {"precision": training.models.precision}
         if training.models.root is not None:
-            models["root"] = training.models.root
+            models["root"] = str(Path(training.models.root).expanduser().resolve())
+        encoder = Path(training.encoder)
         return {
             "method": "sine",
             "task": "semantic",
             "support": {"kind": "mask"},
             "network": {
                 "weights": str(self.weights),
-                "encoder": training.encoder,
+                "encoder": str(encoder.resolve() if encoder.exists() else encoder),
                 "layers": training.decoder.layers,
             },
             "canvas": {"side": training.pairs.side, "fit": "long_side"},

@@ -182,16 +182,9 @@ class MFormer(nn.Module):
     def at_each_layer(
         self, target: Target, identities: Tensor, classes: Tensor, mask: AttentionMask
     ) -> Iterator[tuple[Prediction, Prediction]]:
-        """What the heads predict before the first layer and after each, as losses take it.
+        """Of the identities and the instances, before the first layer and after each, for losses.
 
-        Args:
-            target: from `target`.
-            identities: (m, c), one pooled vector for each object.
-            classes: (k, c), one pooled vector for each class.
-            mask: as in `identify`.
-
-        Yields:
-            Of the identities, and of the instances.
+        The arguments are those of `classify`.
         """
         fused, image = self.fuse(torch.cat([identities, classes]), target)
         same = self.identity_queries(fused[: len(identities)], image, target)

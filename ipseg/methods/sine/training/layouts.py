@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-import logging
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,10 +15,8 @@ from ipseg.methods.sine.training.annotated import Place
 from ipseg.methods.sine.training.tables import Tables, instance_tables, panoptic_tables
 from ipseg.wording import counted
 
-log = logging.getLogger("ipseg")
-
 _IMAGES = ("train2017", "images/training", "images/train", "train", "images", "")
-_NO_TRAINING = ("val", "test")  # in names of annotations that are kept for evaluations
+_EVALUATION = re.compile(r"(^|[_-])(mini)?(val|test)")  # in names of annotations
 _INSTANCES = ("instances", "annotations", "objects365", "obj365", "objv2")
 _LAYOUTS = """\
   COCO        annotations/instances_train2017.json, annotations/panoptic_train2017.json,
@@ -65,7 +63,7 @@ def _annotation_files(root: Path) -> Iterator[Path]:
 
 def _kind(file: Path) -> str:
     name = file.stem.lower()
-    if any(word in name for word in _NO_TRAINING):
+    if _EVALUATION.search(name):
         return ""
     if "panoptic" in name:
         return "panoptic"
