@@ -123,7 +123,10 @@ class _Tensorboard:
     def __init__(self, folder: TrainingFolder, start: int) -> None:
         from tensorboardX import SummaryWriter
 
-        self._writer: Any = SummaryWriter(str(folder.tensorboard), purge_step=start + 1)
+        # Names of files have the second in them, which two short trainings may share.
+        self._writer: Any = SummaryWriter(
+            str(folder.tensorboard), purge_step=start + 1, filename_suffix=f".{start}"
+        )
 
     def add(self, entry: Entry) -> None:
         """One entry."""

@@ -117,7 +117,8 @@ def test_one_pair_is_learned_by_heart_and_segment_finds_it(training, data, tmp_p
     assert len(losses) == 200
     assert losses[-1] < 0.1 * losses[0]
     for task in ("semantic", "instance", "identity"):
-        model = ipseg.load(done.profile, [f"task={task}"])
+        # Together, as both were in every pair.
+        model = ipseg.load(done.profile, [f"task={task}", "asking.concepts=together"])
         model.set_prompts(
             {str(number): ipseg.Prompt(scene(), mask=mask_of(number)) for number in BOXES}
         )
