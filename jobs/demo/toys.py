@@ -94,11 +94,12 @@ def draw_scene(
 ) -> ToyScene | None:
     """A scene with these toys; None if one hides too much of another."""
     image, masks = _ground(random), []
+    sizes: list[int] = []
     for toy in wanted:
         mask, colours = _painted(kinds[toy.kind], toy)
         image = np.where(mask[..., None], colours, image)
         masks = [other & ~mask for other in masks] + [mask]
-    sizes = [int(_painted(kinds[toy.kind], toy)[0].sum()) for toy in wanted]
+        sizes.append(int(mask.sum()))
     if any(m.sum() < max(60, _LEAST * s) for m, s in zip(masks, sizes, strict=True)):
         return None
     noisy = image + random.normal(0, 6, image.shape)

@@ -20,6 +20,7 @@ from rich.table import Table
 from transformers import Dinov2Config, Dinov2Model
 
 import ipseg
+from ipseg.networks.pretrained import quiet
 from ipseg.objects import Object
 from ipseg.rows import Mask
 from ipseg.vision.overlay import Colour, Drawn, draw
@@ -132,7 +133,8 @@ def write_encoder(folder: Path, seed: int) -> None:
     with torch.random.fork_rng(devices=[]):
         network: Any = Dinov2Model(config)
     network.load_state_dict(random_state(network, f"demo {seed}"))
-    network.save_pretrained(folder)
+    with quiet():
+        network.save_pretrained(folder)
 
 
 def answered(profile: str, task: str, questions: Sequence[Question]) -> list[list[Object]]:

@@ -110,7 +110,7 @@ class TrainingFolder:
         write_whole(str(self.profile), text.encode())
 
     def _profile(self, training: Training) -> dict[str, Any]:
-        models = {"precision": training.models.precision}
+        models: dict[str, Any] = {"precision": training.models.precision}
         if training.models.root is not None:
             models["root"] = str(Path(training.models.root).expanduser().resolve())
         encoder = Path(training.encoder)

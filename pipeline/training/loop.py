@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from typing import Any
@@ -95,7 +95,7 @@ def train_worker(job: Job, report: Report) -> None:
                 report(entry)
 
 
-def _pairs(job: Job, team: Team, start: int) -> Iterator[Pair]:
+def _pairs(job: Job, team: Team, start: int) -> Generator[Pair, None, None]:
     """This worker's pairs from a step on, read and cut ahead of their turn."""
     training = job.training
     settings = training.optimisation

@@ -130,8 +130,7 @@ class Learner:
         features = self.network.image_encoder.neck(cells)
         reference = pair.reference
         unions = [
-            reference.masks[reference.classes == number].any(dim=0)
-            for number in reference.classes.unique()
+            reference.masks[reference.classes == number].any(dim=0) for number in reference.present
         ]
         masks = torch.cat([reference.masks, torch.stack(unions)]).to(self._device)
         tokens = pool(features[0], masks).each

@@ -43,7 +43,7 @@ class Wanted:
         if settings.id_pairs == "same_image":
             equal &= pair.same_image
         same = torch.where(equal.any(dim=1), equal.int().argmax(dim=1), -1)
-        columns = torch.searchsorted(reference.classes.unique(), target.classes)
+        columns = torch.searchsorted(reference.present, target.classes)
         return Wanted(columns.to(device), target.masks.to(device).float(), same.to(device))
 
 

@@ -52,6 +52,11 @@ class View:
     ids: Tensor
     classes: Tensor
 
+    @property
+    def present(self) -> Tensor:
+        """(k,) classes that it has objects of, in order."""
+        return self.classes.unique()  # type: ignore[no-untyped-call]
+
     def only(self, classes: Tensor) -> View:
         """Without objects of other classes."""
         kept = torch.isin(self.classes, classes)
