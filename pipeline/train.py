@@ -138,13 +138,12 @@ class _Diary:
         if time.perf_counter() < self._next:
             return
         self._next = time.perf_counter() + _LINE_SECONDS
-        log.info("%s", progress_line(entry, self._done.steps, self._done.before))
+        log.info("%s", progress_line(entry, self._done.steps))
 
 
-def progress_line(entry: Entry, steps: int, before: int) -> str:
+def progress_line(entry: Entry, steps: int) -> str:
     """How far a training is, in one line."""
-    step = int(entry["step"])
-    seconds = entry["seconds"] / (step - before) * (steps - step)
+    step, seconds = int(entry["step"]), entry["seconds_left"]
     clock = time.strftime("%H:%M:%S", time.gmtime(seconds % 86400))
     days = f"{counted(int(seconds // 86400), 'day')} " if seconds >= 86400 else ""
     return (

@@ -31,7 +31,7 @@ def demo(
         str,
         typer.Option(help="classical, or sine: trained first, on a ViT with random weights."),
     ] = "classical",
-    steps: Annotated[int, typer.Option(min=1, help="Of the training, for sine.")] = 1500,
+    steps: Annotated[int, typer.Option(min=1, help="Of the training, for sine.")] = 1000,
     seed: Annotated[int, typer.Option(help="Of the collection.")] = 0,
     json: Json = False,
 ) -> None:

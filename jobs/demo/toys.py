@@ -112,7 +112,7 @@ def random_scene(
     random: np.random.Generator,
     kept: Sequence[Toy] = (),
 ) -> ToyScene:
-    """A scene with one to three toys of each chosen kind.
+    """A scene with one or two toys of each chosen kind.
 
     Args:
         kinds: all kinds.
@@ -123,7 +123,7 @@ def random_scene(
     for _ in range(_TRIES):
         toys = [_moved(toy, random) for toy in kept]
         for kind in chosen:
-            toys += [_toy(kind, random) for _ in range(int(random.integers(1, 4)))]
+            toys += [_toy(kind, random) for _ in range(int(random.integers(1, 3)))]
         scene = draw_scene(kinds, [toys[i] for i in random.permutation(len(toys))], random)
         if scene is not None:
             return scene
@@ -154,7 +154,7 @@ def write_coco(folder: Path, scenes: Sequence[ToyScene], kinds: int) -> None:
 
 
 def _toy(kind: int, random: np.random.Generator) -> Toy:
-    toy = Toy(kind, random.uniform(0.55, 1.0), 0.0, random.uniform(11, 20), (0.0, 0.0))
+    toy = Toy(kind, random.uniform(0.55, 1.0), 0.0, random.uniform(13, 22), (0.0, 0.0))
     return _moved(toy, random)
 
 
@@ -164,7 +164,8 @@ def _moved(toy: Toy, random: np.random.Generator) -> Toy:
 
 
 def _ground(random: np.random.Generator) -> Floats:
-    coarse = random.uniform(40, 215, 3) + random.normal(0, 28, (5, 5, 3))
+    grey = random.uniform(60, 195) + random.uniform(-15, 15, 3)
+    coarse = grey + random.normal(0, 14, (5, 5, 3))
     ground: Floats = cv2.resize(coarse, (SIDE, SIDE), interpolation=cv2.INTER_CUBIC)
     return ground
 

@@ -209,7 +209,7 @@ def _alike(one: Toy, other: Toy) -> bool:
 
 
 def _some(random: np.random.Generator, kinds: Sequence[int]) -> list[int]:
-    return [int(n) for n in random.choice(kinds, int(random.integers(1, 4)), replace=False)]
+    return [int(n) for n in random.choice(kinds, int(random.integers(1, 3)), replace=False)]
 
 
 def _union(objects: Sequence[Object], like: Mask) -> Mask:

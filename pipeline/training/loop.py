@@ -18,7 +18,7 @@ from ipseg.methods.sine.training.team import Team
 from pipeline.export.ahead import made_ahead
 from pipeline.training.folder import TrainingFolder, identity_of
 
-# step, loss, its parts, rate, gradient, seconds since the start, pairs_per_second
+# step, loss, its parts, rate, gradient, pairs_per_second, seconds_left
 Entry = dict[str, float]
 Report = Callable[[Entry], None]
 
@@ -85,8 +85,9 @@ def train_worker(job: Job, report: Report) -> None:
                 seconds = time.perf_counter() - began
                 entry |= {
                     **{"step": done, "loss": sum(entry.values()), "rate": rate},
-                    **{"gradient": gradient, "seconds": seconds},
+                    **{"gradient": gradient},
                     "pairs_per_second": drawn / seconds,
+                    "seconds_left": seconds / (done - start) * (settings.steps - done),
                 }
                 if done % saving.log_steps == 0 or done == settings.steps:
                     log(entry)
@@ -132,7 +133,7 @@ class _Tensorboard:
         """One entry."""
         step = int(entry["step"])
         for name, value in entry.items():
-            if name not in ("step", "seconds"):
+            if name not in ("step", "seconds_left"):
                 group = "loss" if name in PARTS else "training"
                 self._writer.add_scalar(f"{group}/{name}", value, step)
         self._writer.flush()

@@ -201,9 +201,9 @@ def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
 
 def test_progress_in_one_line():
     parts = {"classes": 0.5, "presence": 0.25, "bce": 0.125, "dice": 0.125}
-    entry = {**parts, "step": 30, "loss": 1.0, "seconds": 40.0, "pairs_per_second": 4.0}
-    assert progress_line(entry, 100, 10) == (
+    entry = {**parts, "step": 30, "loss": 1.0, "pairs_per_second": 4.0, "seconds_left": 140.0}
+    assert progress_line(entry, 100) == (
         "step 30 of 100, loss 1.000 (classes 0.500, presence 0.250, masks 0.250), 4.0 pairs/s, "
         "00:02:20 left"
     )
-    assert progress_line({**entry, "seconds": 40000.0}, 100, 10).endswith("1 day 14:53:20 left")
+    assert progress_line({**entry, "seconds_left": 140000.0}, 100).endswith("1 day 14:53:20 left")
