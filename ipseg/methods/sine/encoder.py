@@ -39,6 +39,14 @@ def encoder_of(state: Mapping[str, Tensor], path: str | Path) -> Network:
     return _ready(dinov2_of(state, path))
 
 
+def cells_of(encoder: Network, pixels: Tensor) -> Tensor:
+    """Features of canvases: (b, 3, H, W) normalised pixels -> (b, e, h, w) float32."""
+    patch = int(encoder.config.patch_size)
+    tokens = encoder(pixels).last_hidden_state[:, 1:].float()
+    grid = [length // patch for length in pixels.shape[2:]]
+    return tokens.transpose(1, 2).reshape(len(pixels), -1, *grid)
+
+
 def _ready(network: Network) -> Network:
     """Gives the tokens after the last block, before the final norm; positions as released."""
     network.layernorm = nn.Identity()
