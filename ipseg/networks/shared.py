@@ -32,6 +32,14 @@ class Part(Protocol):
         """Loads the weights, if any."""
 
 
+@runtime_checkable
+class Tuned(Protocol):
+    """A part that finds out how many items its network takes at once."""
+
+    def tune(self) -> None:
+        """Tries it on the loaded network, within the memory that the part declares."""
+
+
 class WithoutNetwork:
     """A part without weights that does not use a GPU."""
 
@@ -70,6 +78,8 @@ def shared(part: P, models: Models) -> P:
     if known is None:
         known = dataclasses.replace(part)  # type: ignore[type-var]
         known.setup(models)
+        if isinstance(known, Tuned):
+            known.tune()
         _loaded[key] = known
     return known
 
