@@ -41,7 +41,7 @@ class Models:
 
     @property
     def arithmetic(self) -> dict[str, Any]:
-        """The settings that change results; `tf32` where it is on, as runs from before have none."""
+        """The settings that change results; `tf32` only where it is on: older runs have none."""
         return {"precision": self.precision} | ({"tf32": True} if self.tf32 else {})
 
     def torch_device(self) -> torch.device:
@@ -54,6 +54,17 @@ class Models:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
+    @property
+    def in_use(self) -> str:
+        """The precision that 'auto' stands for here, or the one that is set."""
+        import torch
+
+        if self.precision != "auto":
+            return self.precision
+        if self.torch_device().type != "cuda":
+            return "float32"
+        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+
     @contextmanager
     def autocast(self) -> Iterator[None]:
         """A context in which encoders run in the chosen precision.
@@ -64,10 +75,7 @@ class Models:
         import torch
 
         device = self.torch_device()
-        precision: str = self.precision
-        if precision == "auto" and device.type == "cuda":
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        dtype: torch.dtype = getattr(torch, "float32" if precision == "auto" else precision)
+        dtype: torch.dtype = getattr(torch, self.in_use)
         enabled = dtype is not torch.float32
         cast = torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
         if device.type != "cuda":

@@ -71,8 +71,12 @@ class Architecture:
 
 
 def _of_diffusers(name: str) -> Callable[..., Network]:
-    """A class of diffusers, imported when it is built: the other networks do without."""
-    return lambda **numbers: getattr(import_module("diffusers"), name)(**numbers)
+    """Builds a class of diffusers, which is imported then: the other networks do without it."""
+
+    def build(**numbers: object) -> Network:
+        return getattr(import_module("diffusers"), name)(**numbers)
+
+    return build
 
 
 def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
