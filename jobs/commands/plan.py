@@ -37,7 +37,7 @@ Measure the stages on the first images, and say how long a million take:
 
 What a million take of a card that was measured (`ipseg bench --gpu`), at 2.50 for an hour of one:
 
-    ipseg plan --images photos/ --prompts prompts/ --profile ipseg --count 1000000 --figures gpu.json --price 2.5
+    ipseg plan --images photos/ --prompts prompts/ --profile ipseg --figures gpu.json --price 2.5
 
 On a cluster that runs already, as data for a script:
 
@@ -74,7 +74,7 @@ def plan(
     figures: Annotated[
         Path | None,
         typer.Option(
-            help="File of `ipseg bench --gpu`: GPU-hours as measured. By default the project's own, "
+            help="File of `ipseg bench --gpu`: GPU-hours as measured. By default the project's "
             "docs/gpu.json, where there is one."
         ),
     ] = None,

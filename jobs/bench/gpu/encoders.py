@@ -128,6 +128,11 @@ ENCODERS = {
         _dinov2("giant", 518),
         _sam("l", "sam_vit_l_0b3195.pth"),
         _sam("b", "sam_vit_b_01ec64.pth"),
+        # The same network as the first one, with PyTorch's attention in place of its own.
+        Encoder(
+            *("sam-vit-h-sdpa", "facebook/sam-vit-huge", 1024, 256),
+            lambda found: found[""].vision_encoder,
+        ),
         _dinov2("small", 560),  # profile `ipseg-light`
         Encoder(
             *("sam2.1-hiera-tiny", "facebook/sam2.1-hiera-tiny", 1024, 256),

@@ -40,7 +40,7 @@ _OTHER = 45.0
 _ENCODERS = {
     **{"sam-vit-h": 20, "stable-diffusion": 20, "dinov2-base": 12},
     **{"dinov2-large": 12, "dinov2-giant": 14, "sam-vit-l": 12, "sam-vit-b": 8},
-    **{"dinov2-small": 6, "sam2.1-hiera-tiny": 8, "cornet": 5},
+    **{"sam-vit-h-sdpa": 14, "dinov2-small": 6, "sam2.1-hiera-tiny": 8, "cornet": 5},
 }
 _OF_IPSEG = ("sam-vit-h", "stable-diffusion", "dinov2-base")
 
@@ -92,9 +92,8 @@ def _has_networks(profile: str) -> bool:
 def _profile_parts(names: list[str]) -> Iterator[Part]:
     for name in names:
         seconds = _PROFILES.get(name, _OTHER)
-        yield Part(
-            f"{IMAGE}{name}", "images a second, step by step", seconds, partial(_image, name)
-        )
+        about = "images a second, step by step"
+        yield Part(f"{IMAGE}{name}", about, seconds, partial(_image, name))
 
 
 def _encoder_parts(names: list[str] | tuple[str, ...]) -> Iterator[Part]:

@@ -43,7 +43,7 @@ def run_gpu(
         FailureBudgetError: parts failed; what was measured is in the file.
     """
     start = time.perf_counter()
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda:0" if torch.cuda.is_available() else "cpu")
     if device.type == "cpu" and not short:
         raise ConfigError(
             "there is no NVIDIA card here (torch.cuda.is_available() is False): --short tries the "
