@@ -171,7 +171,7 @@ def test_figures_of_another_machine_are_not_gone_on_with(tmp_path):
     data = json.loads(out.read_text())
     data["machine"]["card"] = "NVIDIA H100 80GB HBM3"
     out.write_text(json.dumps(data))
-    with pytest.raises(OutputError, match="another machine .it differs in card"):
+    with pytest.raises(OutputError, match="another machine"):
         run_gpu(out, 60, short=True, parts=[])
     out.write_text("{}")
     with pytest.raises(OutputError, match="no figures"):
@@ -183,10 +183,8 @@ def test_the_plan_lists_every_part_within_the_budget(capsys, monkeypatch):
     print_plan(600, None)
     text = capsys.readouterr().out
     assert all(part.name in text for part in all_parts())
-    told = float(text.rpartition(" s of a budget of 600 s")[0].split()[-1])
-    assert 500 < told <= 600
-    first = sum(part.seconds for part in all_parts()[:20])
-    assert first <= 600
+    together = float(text.rpartition(" s of a budget of 600 s")[0].split()[-1])
+    assert 550 < together <= 600
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
@@ -244,10 +242,8 @@ run_gpu(
 
 def test_a_bare_machine_without_ray_measures_what_it_can(tmp_path):
     out = tmp_path / "figures.json"
-    subprocess.run(
-        [sys.executable, "-c", BARE.replace("OUT", repr(str(out)))],
-        **{"cwd": ROOT, "check": True, "capture_output": True},
-    )
+    code = BARE.replace("OUT", repr(str(out)))
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     states = {name: each["state"] for name, each in read_figures(out).parts.items()}
     assert states == {
         **{"card": "done", "encoder dinov2-base": "done"},
