@@ -63,7 +63,9 @@ class Models:
             return self.precision
         if self.torch_device().type != "cuda":
             return "float32"
-        return "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
+        # Older cards take bfloat16 too, but convert every number.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if native else "float16"
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
