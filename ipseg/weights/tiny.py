@@ -98,13 +98,14 @@ def write_tiny(folder: Path) -> dict[str, str]:
     return sums
 
 
-def write_published(folder: Path, names: Collection[str], device: torch.device) -> None:
-    """Writes random weights of the published size: gigabytes.
+def write_random(folder: Path, names: Collection[str], device: torch.device | None) -> None:
+    """Writes random weights of these names, of the published size unless they are to be tiny.
 
     Args:
         folder: for `models.root`.
         names: of weights in the catalogue.
-        device: where the numbers are drawn; a GPU does it in no time.
+        device: where the numbers are drawn: gigabytes, which a GPU does in no time. None writes
+            tiny weights.
 
     Raises:
         OSError: they cannot be written.

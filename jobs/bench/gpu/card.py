@@ -18,7 +18,7 @@ from typing import Any
 import torch
 
 from ipseg.networks.models import Models
-from ipseg.weights.tiny import write_published, write_tiny
+from ipseg.weights.tiny import write_random
 from jobs.bench.precision import arithmetic
 
 Point = dict[str, Any]
@@ -184,10 +184,8 @@ class Card:
             fast = _SHARED_MEMORY.is_dir() and shutil.disk_usage(_SHARED_MEMORY).free
             where = _SHARED_MEMORY if fast and fast > _WEIGHTS_BYTES and not self.tiny else None
             self._folder = Path(tempfile.mkdtemp(prefix="ipseg-bench-", dir=where))
-            if self.tiny:
-                write_tiny(self._folder)
-        if not self.tiny and (missing := set(names) - self._written):
-            write_published(self._folder, missing, self.device)
+        if missing := set(names) - self._written:
+            write_random(self._folder, missing, None if self.tiny else self.device)
             self._written |= missing
         return self._folder
 
