@@ -78,8 +78,9 @@ def shared(part: P, models: Models) -> P:
     if known is None:
         known = dataclasses.replace(part)  # type: ignore[type-var]
         known.setup(models)
-        if isinstance(known, Tuned):
-            known.tune()
+        loaded: object = known
+        if isinstance(loaded, Tuned):
+            loaded.tune()
         _loaded[key] = known
     return known
 
