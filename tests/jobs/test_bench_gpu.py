@@ -14,6 +14,7 @@ from jobs.bench.gpu.encoders import ENCODERS
 from jobs.bench.gpu.figures import pace_in, read_figures
 from jobs.bench.gpu.parts import Part, all_parts
 from jobs.bench.gpu.run import print_plan, run_gpu
+from jobs.commands.bench import bench
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("default")  # kernels that a CPU lacks come with warnings
@@ -249,3 +250,17 @@ def test_a_bare_machine_without_ray_measures_what_it_can(tmp_path):
     states = {name: each["state"] for name, each in read_figures(out).parts.items()}
     assert states == {"dinov2-base": "done", "sam-vit-b": "skipped", "stable-diffusion": "skipped"}
     assert "diffusers" in read_figures(out).parts["stable-diffusion"]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"gpu": True}, "by --out FILE"),
+        ({"gpu": True, "flops": True, "out": Path("gpu.json")}, "measured alone"),
+        ({"plan": True}, "add --gpu"),
+        ({"budget": 60.0, "flops": True}, "add --gpu"),
+    ],
+)
+def test_options_of_the_card_and_others_do_not_mix(options, said):
+    with pytest.raises(ConfigError, match=said):
+        bench(**options)
