@@ -123,7 +123,7 @@ class Config:
         """All settings that change results, as plain data."""
         relevant = without(self.resolved, "profile", "runtime", "gpu_memory_gb", "batch")
         # Weights are identified by their own hashes, not by where they lie or run.
-        relevant["models"] = {"precision": self.models.precision}
+        relevant["models"] = self.models.arithmetic
         return relevant
 
     @property

@@ -23,7 +23,7 @@ STAGE, KIND = "STAGE", "KIND"  # in a key: stand for a name
 
 _PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_FIELD = re.compile(r"    ([a-z_][a-z_, ]*): (.*)")
+_FIELD = re.compile(r"    ([a-z_][a-z0-9_, ]*): (.*)")
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from ipseg.errors import ConfigError
-from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.batching import at_once, in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
@@ -70,6 +70,7 @@ class PromptableNetwork(ABC):
     kind: ClassVar[str]  # name in profiles, for messages
     takes_boxes: ClassVar[bool] = True
     takes_similarity: ClassVar[bool] = False
+    gpu_memory_gb: float
 
     def __post_init__(self) -> None:
         # Not fields, because they are not settings; `setup` fills them in.
@@ -77,7 +78,8 @@ class PromptableNetwork(ABC):
         self._models = Models()
         self._side = 0  # of the square input, pixels
         self._mask_side = 0  # of its low-resolution logits
-        self._at_once: int | None = None  # images or prompts; None: as many as fit
+        self._at_once: int | None = None  # prompts; None: as many as fit
+        self._images_at_once: int | None = None
         self._last = LastBatch()
 
     def _install(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
@@ -91,8 +93,16 @@ class PromptableNetwork(ABC):
         self._side = side
         self._mask_side = 4 * (side // patch)
         device = models.torch_device()
-        self._at_once = 1 if device.type == "cpu" else None
+        self._at_once = self._images_at_once = 1 if device.type == "cpu" else None
         self._network = network.float().eval().to(device)
+
+    def tune(self) -> None:
+        """Finds out how many images an NVIDIA card encodes at once in the declared memory."""
+        blank = np.zeros((self._side, self._side, 3), np.uint8)
+        tried = at_once(
+            lambda n: self._encode_batch([blank] * n), self._network, self.gpu_memory_gb
+        )
+        self._images_at_once = tried or self._images_at_once
 
     @abstractmethod
     def _aspect(self) -> Aspect:
@@ -118,7 +128,7 @@ class PromptableNetwork(ABC):
         if self._network is None:
             raise RuntimeError(f"call {type(self).__name__}.setup() first")
         return self._last.get(
-            images, lambda: in_micro_batches(self._encode_batch, images, self._at_once)
+            images, lambda: in_micro_batches(self._encode_batch, images, self._images_at_once)
         )
 
     @torch.inference_mode()

@@ -6,13 +6,12 @@ count operations, and to make weights of the same form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from segment_anything import sam_model_registry  # type: ignore[import-untyped]
 from transformers import (
     CLIPConfig,
     CLIPModel,
@@ -54,7 +53,7 @@ class Architecture:
     """One network, in its published and in a tiny size.
 
     Attributes:
-        network: its class.
+        network: its class, or what builds it.
         config: class of its configuration; None if the network takes keyword arguments.
         real: hyperparameters of the published network that differ from the defaults.
         tiny: those that differ in the tiny one; sizes that depend on the input are kept.
@@ -71,6 +70,15 @@ class Architecture:
         if self.config is None:
             return self.network(**numbers)
         return self.network(self.config(**numbers))
+
+
+def _of_diffusers(name: str) -> Callable[..., Network]:
+    """Builds a class of diffusers, which is imported then: the other networks do without it."""
+
+    def build(**numbers: object) -> Network:
+        return getattr(import_module("diffusers"), name)(**numbers)
+
+    return build
 
 
 def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
@@ -153,7 +161,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     },
     "stable-diffusion-v1-5/stable-diffusion-v1-5": {
         "unet": Architecture(
-            UNet2DConditionModel,
+            _of_diffusers("UNet2DConditionModel"),
             None,
             {"sample_size": 64, "cross_attention_dim": 768},  # 8 heads for any number of channels
             {
@@ -164,7 +172,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             },
         ),
         "vae": Architecture(
-            AutoencoderKL,
+            _of_diffusers("AutoencoderKL"),
             None,
             {
                 "block_out_channels": (128, 256, 512, 512),
@@ -218,6 +226,8 @@ SAM_FOLDERS = {
 
 def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
     """The architecture of a published SAM, from its package."""
+    from segment_anything import sam_model_registry  # type: ignore[import-untyped]
+
     with torch.device("meta"):
         state = sam_model_registry[SAM_FILES[file]]().state_dict()
     real = recognise(state, file)
