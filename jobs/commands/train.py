@@ -33,7 +33,8 @@ The same command started again goes on from its last checkpoint. How far it is:
 
 What is trained goes straight into segment, while it goes on, too:
 
-    ipseg segment --images photos/ --prompts prompts/ --out run/ --profile sine/profile.yaml
+    ipseg segment --images photos/ --prompts prompts/ --out run/
+      --profile sine/profile.yaml
 
 Layouts, settings and what is as released: docs/sine.md. Exit codes: 0; 1 if data or weights are
 missing or damaged; 2 if a setting is wrong or OUT has a checkpoint of other settings.

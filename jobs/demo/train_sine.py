@@ -36,7 +36,6 @@ log = logging.getLogger("ipseg")
 
 TASKS = ("semantic", "instance", "identity")
 _KINDS, _UNSEEN = 120, 24  # of toys: to train with, and to segment
-_SCENES = 600  # to train with
 _ROWS = 12  # rows of the page
 _GOOD = 0.5  # IoU from which an instance counts as found
 _TRUE: Colour = (255, 255, 255)
@@ -76,8 +75,18 @@ class Question:
         return next(m for toy, m in pairs if _alike(toy, wanted))
 
 
-def run_sine_demo(out: Path, *, questions: int, steps: int, seed: int, as_json: bool) -> None:
+def run_sine_demo(
+    out: Path, *, questions: int, steps: int, seed: int, as_json: bool, images: int = 600
+) -> None:
     """Writes OUT/data, OUT/encoder, the training in OUT/training and OUT/report.html.
+
+    Args:
+        out: folder.
+        questions: about unseen scenes.
+        steps: of the training.
+        seed: of scenes, encoder and training.
+        as_json: print the numbers as JSON.
+        images: to train with.
 
     Raises:
         OutputError: OUT cannot be written to.
@@ -85,12 +94,15 @@ def run_sine_demo(out: Path, *, questions: int, steps: int, seed: int, as_json: 
     started = time.perf_counter()
     write_file(out / "README.txt", _README)  # fails early if the folder is not writable
     random = np.random.default_rng(seed)
-    log.info("generating %d scenes of %d kinds of toys in %s", _SCENES, _KINDS, out / "data")
+    log.info("generating %d scenes of %d kinds of toys in %s", images, _KINDS, out / "data")
     kinds = draw_kinds(_KINDS, random)
-    scenes = [random_scene(kinds, _some(random, range(_KINDS)), random) for _ in range(_SCENES)]
+    scenes = [random_scene(kinds, _some(random, range(_KINDS)), random) for _ in range(images)]
     write_coco(out / "data", scenes, _KINDS)
     write_encoder(out / "encoder", seed)
-    overrides = [f"encoder={out / 'encoder'}", f"optimisation.steps={steps}", "pairs.side=128"]
+    overrides = [
+        *(f"encoder={out / 'encoder'}", "pairs.side=128"),
+        *(f"optimisation.steps={steps}", f"optimisation.seed={seed}"),
+    ]
     request = TrainRequest(
         training_of("sine", "tiny", overrides),
         [str(out / "data")],
@@ -104,7 +116,7 @@ def run_sine_demo(out: Path, *, questions: int, steps: int, seed: int, as_json: 
     drawn = [_question(unseen, number % _UNSEEN, random) for number in range(questions)]
     answers = {task: answered(trained.profile, task, drawn) for task in TASKS}
     metrics = measured(drawn, answers)
-    report = _write_page(out, drawn, answers, metrics, trained)
+    report = _write_page(out, drawn, answers, metrics, trained, images)
     write_file(out / "metrics.json", (json.dumps(metrics, indent=1) + "\n").encode())
     seconds = time.perf_counter() - started
     if as_json:
@@ -226,6 +238,7 @@ def _write_page(
     answers: dict[str, list[list[Object]]],
     metrics: dict[str, dict[str, float]],
     trained: Trained,
+    images: int,
 ) -> str:
     rows = [
         _row(each, [answers[task][number] for task in TASKS])
@@ -239,7 +252,7 @@ def _write_page(
         trained=trained,
         questions=len(questions),
         kinds=_KINDS,
-        scenes=_SCENES,
+        scenes=images,
         unseen=_UNSEEN,
     )
 

@@ -5,6 +5,7 @@ import json
 import pytest
 import yaml
 
+from jobs.demo.train_sine import run_sine_demo
 from jobs.train import training_of
 
 
@@ -48,18 +49,16 @@ def test_settings_are_those_of_the_release_a_small_one_or_a_file(tmp_path):
     assert (given.losses.id_pairs, given.optimisation.loss_scale) == ("equal_ids", "twice")
 
 
-def test_the_demo_trains_segments_and_reports(ipseg, tmp_path, page):
-    words = ("demo", "--method", "sine", "--images", 12, "--steps", 3, "--out", tmp_path / "demo")
-    code, out, err = ipseg(*words, "--json")
-    assert code == 0, err
-    result = json.loads(out)
+def test_the_demo_trains_segments_and_reports(ipseg, tmp_path, page, capfd):
+    run_sine_demo(tmp_path / "demo", questions=3, steps=2, seed=0, as_json=True, images=20)
+    result = json.loads(capfd.readouterr().out)
     for task in ("semantic", "instance", "identity"):
         assert 0 <= result[task]["mean_iou"] <= 1
         assert 0 < result[task]["everything"] < 0.5
     report = page(result["report"])
     assert "random weights" in report.text
     images = report.images("Questions")
-    assert len(images) == 12 * 5
+    assert len(images) == 3 * 5
     example, truth, *answers = images[:5]
     assert example.shape == truth.shape == answers[2].shape
     assert ipseg("demo", "--method", "sinus")[0] == 2

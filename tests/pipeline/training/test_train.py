@@ -110,9 +110,14 @@ def logged(folder):
 
 
 def test_one_pair_is_learned_by_heart_and_segment_finds_it(training, data, tmp_path):
-    quick = Optimisation(steps=200, warm_up=10, rate=2e-3, decay=0, batch=1, accumulate=1)
-    saving = replace(training.saving, checkpoint_steps=1000)
-    done = run(replace(training, optimisation=quick, saving=saving), data, tmp_path)
+    quick = replace(
+        training,
+        optimisation=Optimisation(200, warm_up=10, rate=2e-3, decay=0, batch=1, accumulate=1),
+        decoder=replace(training.decoder, layers=1),
+        losses=Losses(points=128),
+        saving=replace(training.saving, checkpoint_steps=1000),
+    )
+    done = run(quick, data, tmp_path)
     losses = [value for tag, _, value in logged(tmp_path / "tensorboard") if tag == "training/loss"]
     assert len(losses) == 200
     assert losses[-1] < 0.1 * losses[0]
