@@ -238,12 +238,10 @@ class PromptableNetwork(ABC):
     def decode_logits(
         self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
     ) -> Iterator[tuple[Tensor, Tensor]]:
-        """As `decode_many` for prompts of one form, as the network gives them, in order.
-
-        For thousands of prompts, of which most masks are not wanted.
+        """For each of many prompts of one form what the network gives, in order, on the device.
 
         Yields:
-            Logits (C, h, w) float32 over the square and predicted IoUs (C,) of each, on the device.
+            Logits (C, h, w) float32 over the square, and predicted IoUs (C,).
         """
         decode = self._one_form(embedding, multimask)
         for start in range(0, len(prompts), _IN_STREAM):

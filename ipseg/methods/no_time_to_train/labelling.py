@@ -30,7 +30,7 @@ class Labelling:
             there was no other.
         nms: IoU of boxes above which the mask with the lower predicted IoU goes.
         candidates: the most masks that are left then.
-        limit: the most objects in an image.
+        limit: the most objects in an image; of each concept where they are looked for apart.
         min_score: an object's score is above it.
     """
 
