@@ -141,7 +141,7 @@ def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale:
     if rows > padded.shape[0] or columns > padded.shape[1]:
         return found
     matched = cv2.matchTemplate(padded, template, cv2.TM_CCOEFF_NORMED)
-    matched = np.asarray(matched) * _contrast(padded, template)
+    matched = np.asarray(matched) * _contrast(np.asarray(padded, np.float32), template)
     top, left = rows // 2 - around[0], columns // 2 - around[1]
     inner = matched[max(0, -top) :, max(0, -left) :][: height - top, : width - left]
     y, x = max(0, top), max(0, left)
@@ -157,9 +157,14 @@ def _contrast(
     What is nearly flat correlates with anything.
     """
     rows, columns = template.shape[:2]
-    how = {"anchor": (0, 0), "borderType": cv2.BORDER_REFLECT}
     mean, square = (
-        cv2.boxFilter(each, cv2.CV_32F, (columns, rows), **how) for each in (image, image * image)
+        cv2.boxFilter(
+            np.asarray(each, np.float32),
+            *(cv2.CV_32F, (columns, rows)),
+            anchor=(0, 0),
+            borderType=cv2.BORDER_REFLECT,
+        )
+        for each in (image, image * image)
     )
     variance = np.maximum(np.asarray(square) - np.asarray(mean) ** 2, 0)
     own = template.var(axis=(0, 1))

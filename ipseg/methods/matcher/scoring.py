@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import ot  # type: ignore[import-untyped]
+import ot
 
 from ipseg.methods.matcher.matching import Matches
 from ipseg.methods.matcher.proposals import Pool
