@@ -94,8 +94,8 @@ class FirstExemplar(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With one exemplar."""
-        if (found := self._of_prompt(row["image"], crowd)) is not None:
-            return found
+        if (of_prompt := self._of_prompt(row["image"], crowd)) is not None:
+            return of_prompt
         full = self.over_image(row, embedding, grid)
         box = None if crowd.named is None else crowd.named[0]
         point = initial_point(full, box, self.settings.initial_point)
