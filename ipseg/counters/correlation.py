@@ -22,6 +22,7 @@ _LEAST_SIDE = 5  # pixels of a template; smaller ones fit everywhere
 _SPREAD = 0.13  # deviation of a bump, of the shorter side of the smallest object
 _APART = 0.6  # objects are at least so far from each other, of the mean of their sides
 _COLOUR = 0.5  # share of colours in the correlation; the rest is of gradients
+_BLANK = 1e-3  # range of values
 _FLAT = 0.4  # of a template's deviation, below which a window is taken for flat
 _SMOOTH = 1.0  # pixels, before gradients are taken
 
@@ -130,8 +131,9 @@ def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale:
     found = np.full((height, width), -1.0, np.float32)
     if min(rows, columns) < _LEAST_SIDE:
         return found
-    template = np.asarray(cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA))
-    if template.std(axis=(0, 1)).max() < 1e-6:  # blank: it would fit everywhere
+    template = cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA)
+    template = np.asarray(template, np.float32)
+    if np.ptp(template, axis=(0, 1)).max() < _BLANK:  # blank: it would fit everywhere
         return found
     # Objects at the border of the image are there in part.
     around = (rows // 4, columns // 4)
@@ -158,15 +160,14 @@ def _contrast(
     """
     rows, columns = template.shape[:2]
     mean, square = (
-        cv2.boxFilter(
-            np.asarray(each, np.float32),
-            *(cv2.CV_32F, (columns, rows)),
-            anchor=(0, 0),
-            borderType=cv2.BORDER_REFLECT,
+        np.asarray(
+            cv2.boxFilter(
+                each, cv2.CV_32F, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_REFLECT
+            )
         )
         for each in (image, image * image)
     )
-    variance = np.maximum(np.asarray(square) - np.asarray(mean) ** 2, 0)
+    variance = np.maximum(square - mean**2, 0)
     own = template.var(axis=(0, 1))
     if variance.ndim == 3:
         variance, own = variance.sum(axis=2), own.sum()

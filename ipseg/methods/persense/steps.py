@@ -94,8 +94,8 @@ class FirstExemplar(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With one exemplar."""
-        if (by_pixels := self._of_prompt(row["image"], crowd)) is not None:
-            return by_pixels
+        if (of_prompt := self._of_prompt(row["image"], crowd)) is not None:
+            return of_prompt
         full = self.over_image(row, embedding, grid)
         box = None if crowd.named is None else crowd.named[0]
         point = initial_point(full, box, self.settings.initial_point)
@@ -104,7 +104,7 @@ class FirstExemplar(WithSimilarity):
         tight = tight_box(found.masks[0])
         if tight is None:
             return crowd.over("empty first mask")
-        return replace(crowd, exemplars=tight[None], shape=shape_of([found.masks[0]]))
+        return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
 
     def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd | None:
         """The same by the prompt's own pixels; None where that is not wanted, or finds nothing."""

@@ -26,6 +26,7 @@ _STEP = 1.13  # from one size to the next
 _LEAST_PIXELS = 24  # of an object
 _CHANCE = 2.0  # over the square root of its pixels: what a small template correlates with anything
 _SMOOTH = 0.7  # pixels
+_BLANK = 0.1  # range of Lab values
 
 Colours = npt.NDArray[np.float32]  # (h, w, 3) Lab
 
@@ -110,7 +111,7 @@ def _best(
     work: Colours, template: Colours, mask: npt.NDArray[np.float32]
 ) -> tuple[float, tuple[int, int]]:
     """Highest correlation of what a mask covers, and its place; 0 where nothing varies."""
-    if template[mask > 0].std(axis=0).max() < 1e-3:
+    if np.ptp(template[mask > 0], axis=0).max() < _BLANK:
         return 0.0, (0, 0)
     answer = cv2.matchTemplate(
         work, template, cv2.TM_CCOEFF_NORMED, mask=np.dstack([mask] * template.shape[2])
