@@ -31,7 +31,8 @@ class FoRIS(Method):
 
     Attributes:
         network: whose tokens are compared.
-        components: see `ipseg.methods.insid3.method.INSID3`.
+        components: directions of an image without content that are projected out of features, where
+            the image is unlike the object; fewer than the network has channels.
         alike: mean cosine above which clusters are joined.
         colour_and_place: whether clusters of the seed go by these, too. Released: where images are
             evaluated in batches they are left out, by mistake.

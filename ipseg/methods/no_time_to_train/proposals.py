@@ -24,7 +24,7 @@ class Proposing:
     """Where masks are looked for.
 
     Attributes:
-        points_per_side: of the grid.
+        points_per_side: points along each side of a grid over the image; each is one prompt.
         min_predicted_iou: the segmenter's estimate of a mask that is kept is above it.
     """
 
