@@ -83,7 +83,7 @@ class Canvas:
     """
 
     one: Side = "top"
-    several: Side | Literal["corner"] = "corner"
+    several: Literal["top", "bottom", "left", "right", "corner"] = "corner"
     share_of_one: Annotated[float, Field(gt=0, lt=1)] = 0.6
     share_of_several: Annotated[float, Field(gt=0, lt=1)] = 0.3
 
