@@ -134,6 +134,8 @@ def _in_words(hint: Any) -> str:  # noqa: ANN401
         return _one_of(arguments)
     if typing.get_origin(hint) is dict:
         return f"mapping from {_in_words(arguments[0])} to {_in_words(arguments[1])}"
+    if typing.get_origin(hint) is tuple:
+        return f"list of {_in_words(arguments[0])}"
     return _PLAIN.get(hint) or str(hint)
 
 

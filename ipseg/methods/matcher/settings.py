@@ -17,8 +17,8 @@ class Sampling:
 
     Attributes:
         centres: the matched points are gathered into so many by k-means++; None takes them all.
-        least: points in a set; fewer where there are fewer.
-        most: the same.
+        least: points in the smallest sets; fewer where there are fewer.
+        most: points in the largest sets.
         subsets: random sets of each size, if there are more than eight points; of fewer, all
             combinations are taken.
         box: every set goes with the bounding box of all its points.
@@ -26,7 +26,7 @@ class Sampling:
             the same in any run. The released code draws from one stream for all episodes.
     """
 
-    centres: Count | None = 8
+    centres: Count | None = None
     least: Count = 4
     most: Count = 6
     subsets: Count = 30
@@ -60,7 +60,7 @@ class Proposals:
     Attributes:
         multimask: three masks for each set of points, or one.
         least_iou: of masks of sets of points, as in `Grid`.
-        least_stability: the same.
+        least_stability: of masks of sets of points, as in `Grid`.
         nms: of two masks whose boxes have an IoU above it, the one with the lower predicted IoU
             goes; 1 keeps all.
         grid: more proposals, the same for all concepts in an image; None for none.
@@ -108,7 +108,7 @@ class Merging:
         most: masks that are taken (released: fewer with five prompts, 5 on COCO and FSS).
         ratio: for that rule.
         distance: for the other.
-        spread: the same.
+        spread: for the rule `distance`, from the best.
         objects: `union`: one object; `each`: one for each mask, best first. Masks of different
             sets of points can be of the same thing: set `proposals.nms` then.
     """

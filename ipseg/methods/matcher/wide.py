@@ -31,7 +31,7 @@ class Wide:
     Attributes:
         first: short side after the first resize, which keeps the aspect ratio; pixels.
         short: of the oblong, pixels; a multiple of DINOv2's patch.
-        long: the same.
+        long: of the oblong, pixels; a multiple of the patch as well.
     """
 
     first: Side = 518

@@ -52,7 +52,7 @@ def test_each_mask_can_be_an_object_and_the_union_has_them_all(find):
     every = np.any([one.mask for one in each], axis=0)
     assert not (every & ~together.mask).any()
     # A pixel of the image that two masks share can be in their union alone.
-    assert (every != together.mask).mean() < 0.005
+    assert (every != together.mask).mean() < 0.02
 
 
 def test_eighty_concepts_look_at_one_grid_of_masks(find, monkeypatch):
