@@ -9,10 +9,14 @@ export HF_HUB_OFFLINE := 1
 # Every Ray worker is a new process that imports the packages: they are compiled once, not each time.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test lint chaos fuzz notebook clean
+.PHONY: demo demo-sine test lint chaos fuzz notebook clean
 
 demo: $(INSTALLED)
 	$(BIN)/ipseg demo --out demo-out
+
+# Trains a small SINE for a few minutes on generated scenes, then segments unseen ones.
+demo-sine: $(INSTALLED)-all
+	$(BIN)/ipseg demo --method sine --out demo-sine-out
 
 test: lint
 	$(BIN)/pytest -n 2 --no-loadscope-reorder
@@ -35,7 +39,7 @@ notebook: $(INSTALLED)-all
 	$(BIN)/jupyter execute --NotebookClient.record_timing=False --inplace docs/notebook.ipynb
 
 clean:
-	rm -rf .venv demo-out
+	rm -rf .venv demo-out demo-sine-out
 
 $(INSTALLED): pyproject.toml constraints.txt
 	test -x $(BIN)/$(notdir $(PYTHON)) || $(PYTHON) -m venv --clear .venv
@@ -45,5 +49,5 @@ $(INSTALLED): pyproject.toml constraints.txt
 
 # The learned models (about 5 GB) and the tools, which the demo does not need.
 $(INSTALLED)-all: $(INSTALLED)
-	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models,review]"
+	$(BIN)/pip install --quiet --constraint constraints.txt --group dev --editable ".[models,review,train]"
 	touch $@

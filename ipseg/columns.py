@@ -31,8 +31,8 @@ ASK = pa.struct(
         ("fold", pa.string()),
         ("class_id", pa.int32()),
         ("class_name", pa.string()),
-        ("frame", pa.int32()),  # that the ground truth is of; 0 in a still image
-        ("ground_truth", pa.string()),  # its address, see `read_ground_truth`
+        ("frame", pa.int32()),  # that it is asked for; 0 in a still image
+        ("ground_truth", pa.string()),  # of that frame: an address; null: nothing to compare with
     ]
 )
 PROMPT = pa.struct(
@@ -58,6 +58,10 @@ METRIC = pa.struct(
         ),
         *((name, pa.int64()) for name in ("ground_truth_boundary", "ground_truth_matched")),
         *((name, pa.int64()) for name in ("predicted_boundary", "predicted_matched")),
+        # Null where the ground truth does not tell instances apart.
+        *((f"instances{name}", pa.int64()) for name in ("", "_found", "_matched")),
+        ("instance_scores", pa.list_(pa.float32())),
+        ("instance_levels", pa.list_(pa.int16())),
         ("predicted_iou", pa.float32()),  # of the object with the highest score
         ("score", pa.float32()),  # the highest; 0 where nothing was found
     ]

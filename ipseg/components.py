@@ -39,17 +39,31 @@ COUNTERS = {
 DETECTORS = {
     "grounding_dino": "ipseg.detectors.grounding_dino:GroundingDino",
 }
+LABELLERS = {
+    "vip_llava": "ipseg.labellers.vip_llava:VipLlava",
+}
 METHODS = {
+    "gf-sam": "ipseg.methods.gf_sam.method:GFSAMMethod",
     "ipseg": "ipseg.methods.ipseg.method:IPSeg",
+    "matcher": "ipseg.methods.matcher.method:MatcherMethod",
+    "matcher-video": "ipseg.methods.matcher.video:MatcherVideo",
     "persam": "ipseg.methods.persam.method:PerSAMMethod",
     "persam-f": "ipseg.methods.persam.method:PerSAMFMethod",
     "persense": "ipseg.methods.persense.method:PerSenseMethod",
     "sine": "ipseg.methods.sine.method:SineMethod",
     "sine-video": "ipseg.methods.sine.video:SineVideo",
+    "insid3": "ipseg.methods.insid3.method:INSID3",
+    "foris": "ipseg.methods.foris.method:FoRIS",
+    "no-time-to-train": "ipseg.methods.no_time_to_train.method:NoTimeToTrain",
+    "seggpt": "ipseg.methods.seggpt.method:SegGPTMethod",
+    "sam3": "ipseg.methods.sam3.method:Sam3Method",
+    "grounded-sam": "ipseg.methods.grounded_sam.method:GroundedSamMethod",
+    "groupvit": "ipseg.methods.groupvit.method:GroupViTMethod",
 }
 BENCHMARKS = {
     "folder": "ipseg.benchmarks.datasets.folder:FolderBenchmark",
     "ipseg-layout": "ipseg.benchmarks.datasets.ipseg_layout:IpsegLayoutBenchmark",
+    "crowds": "ipseg.benchmarks.datasets.crowds:CrowdsBenchmark",
     "perseg": "ipseg.benchmarks.datasets.perseg:PersegBenchmark",
     "persense-d": "ipseg.benchmarks.datasets.persense:PersenseBenchmark",
     "coco-20i": "ipseg.benchmarks.datasets.coco20i:Coco20iBenchmark",
@@ -59,9 +73,15 @@ BENCHMARKS = {
     "pascal-part": "ipseg.benchmarks.datasets.pascal_part:PascalPartBenchmark",
     "paco-part": "ipseg.benchmarks.datasets.paco_part:PacoPartBenchmark",
     "davis-2017": "ipseg.benchmarks.datasets.davis2017:Davis2017Benchmark",
+    "davis-2016": "ipseg.benchmarks.datasets.davis2017:Davis2016Benchmark",
+    "youtube-vos": "ipseg.benchmarks.datasets.youtube_vos:YoutubeVosBenchmark",
     "coco-stuff": "ipseg.benchmarks.datasets.coco_stuff:CocoStuffBenchmark",
     "pascal-voc": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalVocBenchmark",
     "pascal-context": "ipseg.benchmarks.datasets.pascal_zero_shot:PascalContextBenchmark",
+}
+# Those of instances are measured by COCO's average precision, not by episodes.
+INSTANCE_BENCHMARKS = {
+    "coco-novel": "ipseg.benchmarks.datasets.coco_novel:CocoNovelBenchmark",
 }
 
 

@@ -123,7 +123,7 @@ class Config:
         """All settings that change results, as plain data."""
         relevant = without(self.resolved, "profile", "runtime", "gpu_memory_gb", "batch")
         # Weights are identified by their own hashes, not by where they lie or run.
-        relevant["models"] = {"precision": self.models.precision}
+        relevant["models"] = self.models.arithmetic
         return relevant
 
     @property
@@ -169,7 +169,7 @@ def load_config(
         settings = _for_method(settings)
     usual = _method_class(settings.get("method", _DEFAULT_METHOD)).labels_with if labelling else ()
     for override in (*_unsaid(settings, usual), *overrides):
-        _apply(settings, override)
+        apply_override(settings, override)
     return build_config(name, settings)
 
 
@@ -193,7 +193,7 @@ def config_again(resolved: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     settings = copy.deepcopy(dict(resolved))
     name = settings.pop("profile")
     for override in overrides:
-        _apply(settings, override)
+        apply_override(settings, override)
     return build_config(name, settings)
 
 
@@ -267,7 +267,12 @@ def _read_profile(profile: str) -> tuple[str, dict[str, Any]]:
     return name, settings
 
 
-def _apply(settings: dict[str, Any], override: str) -> None:
+def apply_override(settings: dict[str, Any], override: str) -> None:
+    """Puts `section.key=value` into plain settings; the value is YAML, null removes a key.
+
+    Raises:
+        ConfigError: it has another form.
+    """
     key, sign, text = override.partition("=")
     path = key.strip().split(".")
     if not sign or not all(path):

@@ -13,11 +13,20 @@ from typing import Any, cast
 
 from pydantic import TypeAdapter, ValidationError
 
-from ipseg.components import COUNTERS, DETECTORS, FEATURES, SALIENCY, SEGMENTERS, load_class
+from ipseg.components import (
+    COUNTERS,
+    DETECTORS,
+    FEATURES,
+    LABELLERS,
+    SALIENCY,
+    SEGMENTERS,
+    load_class,
+)
 from ipseg.counters import Counter
 from ipseg.detectors import Detector
 from ipseg.errors import ConfigError
 from ipseg.features import Extractor
+from ipseg.labellers import Labeller
 from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
 
@@ -28,6 +37,7 @@ REGISTRIES: dict[Any, Mapping[str, str]] = {
     Extractor: FEATURES,
     Counter: COUNTERS,
     Detector: DETECTORS,
+    Labeller: LABELLERS,
 }
 
 

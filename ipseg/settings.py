@@ -23,7 +23,7 @@ STAGE, KIND = "STAGE", "KIND"  # in a key: stand for a name
 
 _PLAIN = {bool: "true or false", int: "whole number", float: "number", str: "text"}
 _BOUNDS = {"ge": "at least", "gt": "above", "le": "at most", "lt": "below"}
-_FIELD = re.compile(r"    ([a-z_][a-z_, ]*): (.*)")
+_FIELD = re.compile(r"    ([a-z_][a-z0-9_, ]*): (.*)")
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,8 @@ def _of_field(key: str, hint: Any, value: Any, meaning: str) -> Iterator[Setting
         yield Setting(f"{key}.{KIND}.weight", None, chosen, "takes another kind in, by this weight")
     elif dataclasses.is_dataclass(item):
         yield from _of_class(f"{key}.{STAGE}.", typing.cast(type, item), None)
+    elif dataclasses.is_dataclass(kind) and value is None:
+        yield Setting(key, None, "mapping of its settings, {} for all defaults, or null", meaning)
     elif dataclasses.is_dataclass(kind):
         yield from _of_class(f"{key}.", type(value), value)
     else:

@@ -19,6 +19,7 @@ from ipseg.errors import ConfigError, FailureBudgetError, IpsegError
 from jobs.commands import (
     bench,
     calibrate,
+    count,
     data,
     demo,
     doctor,
@@ -34,6 +35,7 @@ from jobs.commands import (
     settings,
     show,
     status,
+    train,
     weights,
 )
 from jobs.signals import stopped_in_order
@@ -43,6 +45,7 @@ _EXTRAS = {
     **dict.fromkeys(("torch", "torchvision", "diffusers", "transformers"), "models"),
     **dict.fromkeys(("segment_anything", "safetensors"), "models"),
     **dict.fromkeys(("starlette", "uvicorn"), "review"),
+    "tensorboardX": "train",
 }
 
 app = typer.Typer(
@@ -77,6 +80,7 @@ def _common(
 
 
 app.command(epilog=segment.EPILOG)(with_verbosity(segment.segment))
+app.command(epilog=count.EPILOG)(with_verbosity(count.count))
 app.command(epilog=prompts.EPILOG)(with_verbosity(prompts.prompts))
 app.command(epilog=plan.EPILOG)(with_verbosity(plan.plan))
 app.command(epilog=status.EPILOG)(with_verbosity(status.status))
@@ -88,6 +92,7 @@ app.command(epilog=review.EPILOG)(with_verbosity(review.review))
 app.command(epilog=rescore.EPILOG)(with_verbosity(rescore.rescore))
 app.command(epilog=export.EPILOG)(with_verbosity(export.export))
 app.command(epilog=calibrate.EPILOG)(with_verbosity(calibrate.calibrate))
+app.command(epilog=train.EPILOG)(with_verbosity(train.train))
 app.command(epilog=settings.EPILOG)(with_verbosity(settings.settings))
 app.command(epilog=demo.EPILOG)(with_verbosity(demo.demo))
 app.add_typer(data.app, name="data")

@@ -9,7 +9,7 @@ from rich.markup import escape
 
 from ipseg.benchmarks.benchmark import Benchmark, PreparedBenchmark
 from ipseg.benchmarks.open import benchmark_class
-from ipseg.components import BENCHMARKS
+from ipseg.components import BENCHMARKS, INSTANCE_BENCHMARKS, load_class
 from ipseg.errors import ConfigError, SourceError
 from jobs.evaluation.wording import dropped_lines
 from jobs.output import print_json
@@ -20,7 +20,7 @@ _ROOT = "."  # nothing is read there
 
 def list_benchmarks(*, as_json: bool) -> None:
     """Prints every benchmark: layout, folds, rules by which episodes are drawn, protocol."""
-    listed = [_about(name) for name in BENCHMARKS]
+    listed = [*map(_about, BENCHMARKS), *map(_about_instances, INSTANCE_BENCHMARKS)]
     if as_json:
         print_json(listed, indent=1)
         return
@@ -29,12 +29,9 @@ def list_benchmarks(*, as_json: bool) -> None:
         console.print(f"[bold]{each['name']}[/bold]  {escape(each['title'])}")
         for line in each["layout"].splitlines():
             console.print(f"    {escape(line)}", soft_wrap=True)
-        protocol = each["protocol"]
-        size = "the original size" if protocol["side"] is None else f"{protocol['side']} px squared"
-        masks = "with its mask" if protocol["given_mask"] else "without its mask"
         facts = {
             "folds": ", ".join(each["folds"]) or "as the data has them",
-            "measured": f"formula {protocol['formula']} at {size}, examples {masks}",
+            "measured": _measured(each),
             **{f"rule {rule}": meaning for rule, meaning in each["rules"].items() if rule},
         }
         if each["prepare"]:
@@ -42,6 +39,15 @@ def list_benchmarks(*, as_json: bool) -> None:
         for name, fact in facts.items():
             console.print(f"  {escape(name)}: {escape(fact)}", soft_wrap=True)
         console.print()
+
+
+def _measured(about: dict[str, Any]) -> str:
+    protocol = about["protocol"]
+    if protocol is None:
+        return f"{' and '.join(about['formulas'])}, examples with their masks"
+    size = "the original size" if protocol["side"] is None else f"{protocol['side']} px squared"
+    masks = "with its mask" if protocol["given_mask"] else "without its mask"
+    return f"formula {protocol['formula']} at {size}, examples {masks}"
 
 
 def prepare_benchmark(
@@ -104,6 +110,20 @@ def _about(name: str) -> dict[str, Any]:
         "protocol": vars(protocol),
         "formulas": list(cls.formulas),
         "prepare": _is_prepared(name),
+    }
+
+
+def _about_instances(name: str) -> dict[str, Any]:
+    cls: Any = load_class(INSTANCE_BENCHMARKS[name])
+    return {
+        "name": name,
+        "title": cls.title,
+        "layout": cls.layout,
+        "folds": list(cls.folds),
+        "rules": {},
+        "protocol": None,
+        "formulas": list(cls.formulas),
+        "prepare": False,
     }
 
 

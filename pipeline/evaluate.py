@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import io
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field, replace
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -28,6 +29,7 @@ from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import Source
 from pipeline.stages.record import FailureBudget
 
+QUERY_COLUMNS = ("key", "uri", "version", "frame_uris", "crop", "asks")
 _ASKED = ("episode", "fold", "class_id", "class_name")
 
 
@@ -84,6 +86,22 @@ class Evaluation:
         return next(iter(self.variants.values())).method.row_is == "sequence"
 
     @property
+    def judged(self) -> bool:
+        """Whether there is ground truth to compare with."""
+        return any(episode.query.ground_truth for episode in self.episodes)
+
+    @property
+    def rows(self) -> list[Row]:
+        """The images or sequences, each once, with all that it is asked for."""
+        if not self.of_sequences:
+            return _queries(self.episodes)
+        rows = as_sequences(_queries(self.episodes, supports=True))
+        for row in rows:
+            # Object by object, as the benchmark numbers them: the last one may be preferred.
+            row["asks"].sort(key=itemgetter("class_id", "frame"))
+        return rows
+
+    @property
     def asked(self) -> dict[str, list[Episode]]:
         """Key of a row -> the episodes that it answers."""
         episodes: dict[str, list[Episode]] = {}
@@ -133,14 +151,13 @@ def _with_orientation(config: Config, protocol: Protocol) -> Config:
 
 @contextmanager
 def _listed(work: Evaluation) -> Iterator[Listed]:
-    rows: Iterator[Row] = iter(_queries(work.episodes))
-    with Spool(("key", "uri", "version", "frame_uris", "crop", "asks")) as spool:
-        spool.add(as_sequences(rows) if work.of_sequences else rows)
-        yield _Queries(work.benchmark, spool)
+    with Spool(QUERY_COLUMNS) as spool:
+        spool.add(work.rows)
+        yield Queries(work.benchmark, spool)
 
 
 @dataclass(frozen=True)
-class _Queries:
+class Queries:
     """The queries of a benchmark, each image once."""
 
     benchmark: str
@@ -152,23 +169,42 @@ class _Queries:
         return Source(self.benchmark, "queries", listed, self.spool.rows, {})
 
 
-def _queries(episodes: Sequence[Episode]) -> list[Row]:
-    """One row for each image that is a query, with all that it is asked for."""
+def _queries(episodes: Sequence[Episode], *, supports: bool = False) -> list[Row]:
+    """One row for each image that is a query, with all that it is asked for.
+
+    Args:
+        episodes: of all folds.
+        supports: a support in the folder of its query is a frame of the same video: it is a row as
+            well, and asks for its object, so that methods find it from there on, as released ones
+            do. It is not judged.
+    """
     rows: dict[str, Row] = {}
-    states = _states(episodes)
-    made_of: dict[str, list[str]] = {}
+    states = States(_examples(episodes))
+    made_of: dict[str, list[Example]] = {}
+
+    def row_of(example: Example, made: Sequence[Example]) -> Row:
+        made_of.setdefault(example.key, []).extend(made)
+        return rows.setdefault(example.key, {**image_row(example), "asks": []})
+
+    started: set[tuple[str, str]] = set()
     for episode in episodes:
-        query = episode.query
-        row = rows.setdefault(query.key, {"key": query.key, **_image(query), "asks": []})
-        made_of.setdefault(query.key, []).extend(
-            states[file] for each in (query, *episode.supports) for file in _files(each)
-        )
+        query, concept = episode.query, entry_of(episode)
         asked = {name: getattr(episode, name) for name in _ASKED}
-        asked |= {"concept": entry_of(episode), "frame": 0, "ground_truth": query.ground_truth}
-        row["asks"].append(asked)
-    for key, known in made_of.items():
-        rows[key]["version"] = _digest(known)
+        asked |= {"concept": concept, "frame": 0, "ground_truth": query.ground_truth or None}
+        row_of(query, (query, *episode.supports))["asks"].append(asked)
+        for support in episode.supports if supports else ():
+            same = sequence_of(support.key) == sequence_of(query.key)
+            if same and (support.key, concept) not in started:
+                started.add((support.key, concept))
+                begins = {"concept": concept, "class_id": episode.class_id, "frame": 0}
+                row_of(support, (support,))["asks"].append(begins)
+    for key, made in made_of.items():
+        rows[key]["version"] = states.of(made)
     return list(rows.values())
+
+
+def _examples(episodes: Sequence[Episode]) -> Iterator[Example]:
+    return (each for episode in episodes for each in (episode.query, *episode.supports))
 
 
 def _files(example: Example) -> list[str]:
@@ -177,19 +213,24 @@ def _files(example: Example) -> list[str]:
     return [example.uri, *([] if mask.startswith("rle:") else [mask.rpartition("#")[0]])]
 
 
-def _states(episodes: Sequence[Episode]) -> dict[str, str]:
-    """What changes when a file of an episode does: a number is only as good as its ground truth."""
-    examples = (each for episode in episodes for each in (episode.query, *episode.supports))
-    files = {file for each in examples for file in _files(each) if file}
-    return {"": ""} | {file: str(stamp) for file, stamp in stamps(files).items()}
+class States:
+    """What changes when a file of an example does: a number is only as good as its ground truth."""
+
+    def __init__(self, examples: Iterable[Example]) -> None:
+        """Asks the storage for all files, each once."""
+        files = {file for each in examples for file in _files(each) if file}
+        self._known = {"": ""} | {file: str(stamp) for file, stamp in stamps(files).items()}
+
+    def of(self, examples: Iterable[Example]) -> str:
+        """The version of a row that is made of these."""
+        known = [self._known[file] for each in examples for file in _files(each)]
+        return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
 
 
-def _digest(known: Sequence[str]) -> str:
-    return hashlib.sha256("\n".join(known).encode()).hexdigest()[:16]
-
-
-def _image(example: Example) -> Row:
-    return {"uri": example.uri, "crop": None if example.crop is None else list(example.crop)}
+def image_row(example: Example) -> Row:
+    """An image to look into."""
+    crop = None if example.crop is None else list(example.crop)
+    return {"key": example.key, "uri": example.uri, "crop": crop}
 
 
 def entry_of(episode: Episode) -> str:
@@ -202,13 +243,10 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
     """The supports of episodes as prompts: each image and mask once, whatever uses it."""
     rows: dict[str, Row] = {}
     concepts: dict[str, list[str]] = {}
-    states = _states(episodes)
+    states = States(_examples(episodes))
     for episode in episodes:
         made = [
-            {
-                **_support(support, episode.class_name),
-                "version": _digest([states[file] for file in _files(support)]),
-            }
+            {**support_row(support, episode.class_name), "version": states.of([support])}
             for support in episode.supports
         ]
         rows |= {row["key"]: row for row in made}
@@ -216,13 +254,14 @@ def supports_of(episodes: Sequence[Episode]) -> Prompts:
     return Prompts(list(rows.values()), concepts, needed=False)
 
 
-def _support(support: Example, class_name: str) -> Row:
+def support_row(support: Example, class_name: str) -> Row:
+    """A prompt: an image with the mask of an object of the class."""
     # A mask beside a prompt was put there to be used; ground truth only where the protocol says so.
     beside = f"{MASK_SUFFIX}#" in support.ground_truth.lower()
     return {
+        **image_row(support),
         # An image may be an example of several classes, each with a mask of its own.
         "key": f"{support.key} {hashlib.sha256(support.ground_truth.encode()).hexdigest()[:8]}",
-        **_image(support),
         "concept": class_name,
         "given_mask": support.ground_truth if beside else None,
         "ground_truth": support.ground_truth,

@@ -5,6 +5,7 @@
 PATH.png#label=8          pixels of value 8 (the palette index in a palette image)
 PATH.png#label=8,9        pixels of value 8 or 9
 PATH.png#object           pixels that are object by `ipseg.vision.mask_files.read_mask`
+PATH.png#instances        pixels that are not 0; each value is an instance by itself
 PATH.png#above=127        pixels whose grey level (or palette index) is above 127
 PATH.png#label=1&ignore=255   the same; pixels of value 255 are not evaluated
 PATH.png#label=1&up_to=80     the same; a map with values above 80 (but 255) is refused
@@ -31,7 +32,8 @@ from ipseg.vision.masks import decode_rle
 from ipseg.vision.orientation import turn
 
 _ADDRESS = re.compile(
-    r"(?P<file>.+)#(?:label=(?P<labels>\d{1,9}(?:,\d{1,9})*)|above=(?P<level>\d{1,3})|object)"
+    r"(?P<file>.+)#(?:label=(?P<labels>\d{1,9}(?:,\d{1,9})*)|above=(?P<level>\d{1,3})"
+    r"|(?P<each>instances)|object)"
     r"(?:&ignore=(?P<void>\d{1,9}))?(?:&up_to=(?P<most>\d{1,9}))?",
     re.DOTALL,
 )
@@ -47,11 +49,14 @@ class GroundTruth:
         mask: (H, W) bool, the object.
         ignore: (H, W) bool, pixels that are not evaluated; None if all are.
         turned: whether it was turned as its image is.
+        instances: (H, W) integers, 0 off the object and a number of its own on each instance; None
+            where it does not tell them apart.
     """
 
     mask: Mask
     ignore: Mask | None = None
     turned: bool = False
+    instances: npt.NDArray[Any] | None = None
 
 
 def rle_address(rle: Any) -> str:  # noqa: ANN401  (an RLE, or the same as plain data)
@@ -87,6 +92,9 @@ class LabelMaps:
         if match["level"] is not None:
             level = int(match["level"])
             return GroundTruth(_read(url, lambda data: read_levels(data, level, max_pixels)))
+        if match["each"] is not None:
+            numbers = self._labels(url, max_pixels)
+            return GroundTruth(np.asarray(numbers != 0), instances=numbers)
         if match["labels"] is None:
             return GroundTruth(_read(url, lambda data: read_mask(data, max_pixels)))
         labels = self._labels(url, max_pixels)
@@ -192,7 +200,8 @@ def _upright(
 
 def _each(truth: GroundTruth, change: Callable[[Mask], Mask]) -> GroundTruth:
     void = None if truth.ignore is None else change(truth.ignore)
-    return GroundTruth(change(truth.mask), void)
+    each = None if truth.instances is None else change(truth.instances)
+    return GroundTruth(change(truth.mask), void, instances=each)
 
 
 def _same(one: GroundTruth, other: GroundTruth) -> bool:

@@ -23,6 +23,9 @@ class Protocol:
         boundaries: outlines are compared too (DAVIS' F).
         assign: "binary" evaluates each class separately; "argmax" assigns each pixel to the class
             with the highest score, or to the background.
+        pairing: "name" compares a prediction with the ground truth of its image. "order" is that of
+            a release that sorts both and pairs them off: where a prediction is missing, all later
+            ones of the class are compared with the ground truth of the image before.
         mask_orientation: see `ipseg.vision.images.ImageLimits`. Published masks are of the stored
             pixels, because the loaders of their authors know no EXIF orientation.
     """
@@ -33,6 +36,7 @@ class Protocol:
     given_mask: bool = False
     boundaries: bool = False
     assign: Literal["binary", "argmax"] = "binary"
+    pairing: Literal["name", "order"] = "name"
     mask_orientation: MaskOrientation = "stored"
 
 

@@ -25,6 +25,14 @@ RESULTS = pa.schema(
         ("ground_truth_matched", pa.int64()),
         ("predicted_boundary", pa.int64()),
         ("predicted_matched", pa.int64()),
+        # Where the ground truth tells instances apart: how many there are, how many were found, and
+        # those of them that are one at IoU 0.5; of every object its score, and the IoU up to which
+        # it is one (see `ipseg.metrics.instances.levels`).
+        ("instances", pa.int64()),
+        ("instances_found", pa.int64()),
+        ("instances_matched", pa.int64()),
+        ("instance_scores", pa.list_(pa.float32())),
+        ("instance_levels", pa.list_(pa.int16())),
         ("predicted_iou", pa.float32()),
         ("score", pa.float32()),
     ]

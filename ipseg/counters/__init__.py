@@ -24,11 +24,14 @@ class Density:
             of CounTR can be negative.
         count: number of objects as the counter reports it; CounTR's can be negative.
         total: sum of the density before it was rounded or normalised.
+        boxes: (n, 4) x, y, x, y in pixels of the image, around single objects, of a counter that
+            finds them one by one; None of one that has only the map.
     """
 
     map: Map
     count: float
     total: float
+    boxes: Boxes | None = None
 
 
 class Counter(Part, Protocol):

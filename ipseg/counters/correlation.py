@@ -22,6 +22,8 @@ _LEAST_SIDE = 5  # pixels of a template; smaller ones fit everywhere
 _SPREAD = 0.13  # deviation of a bump, of the shorter side of the smallest object
 _APART = 0.6  # objects are at least so far from each other, of the mean of their sides
 _COLOUR = 0.5  # share of colours in the correlation; the rest is of gradients
+_BLANK = 1e-3  # range of values
+_FLAT = 0.4  # of a template's deviation, below which a window is taken for flat
 _SMOOTH = 1.0  # pixels, before gradients are taken
 
 
@@ -86,31 +88,32 @@ class Correlation(WithoutNetwork):
         ends = np.array([0, 0, 1, 1])  # the last column and row are in a box
         own = (np.asarray(boxes, np.float64)[: self.exemplars] + ends) * factor
         response = np.full((rows, columns), -1.0, np.float32)
-        size = np.ones((rows, columns), np.float32)  # of the object that answers best
+        sides = np.ones((rows, columns, 2), np.float32)  # of the object that answers best
         for box in own:
             for scale in _SCALES:
-                outline, side = _answer(encoded.strength, box, float(scale))
-                colour, _ = _answer(encoded.colour, box, float(scale))
+                outline = _answer(encoded.strength, box, float(scale))
+                colour = _answer(encoded.colour, box, float(scale))
                 answer = (1 - _COLOUR) * outline + _COLOUR * colour
                 better = answer > response
-                response[better], size[better] = answer[better], side
-        places = _apart(response, size, self.threshold)
+                response[better], sides[better] = answer[better], scale * (box[2:] - box[:2])
+        places = _apart(response, np.sqrt(sides.prod(axis=2)), self.threshold)
         density = np.zeros((rows, columns), np.float32)
         if len(places):
-            sides = [min(box[2] - box[0], box[3] - box[1]) for box in own]
+            shortest = min(min(box[2] - box[0], box[3] - box[1]) for box in own)
             density[places[:, 1], places[:, 0]] = 1
-            deviation = max(0.5, _SPREAD * float(_SCALES[0] * min(sides)))
+            deviation = max(0.5, _SPREAD * float(_SCALES[0] * shortest))
             density = np.asarray(
                 cv2.GaussianBlur(density, (0, 0), deviation, borderType=cv2.BORDER_REFLECT),
                 np.float32,
             )
-        return Density(density, float(len(places)), float(len(places)))
+        halves = sides[places[:, 1], places[:, 0]] / 2
+        middles = places + 0.5
+        around = np.concatenate([middles - halves, middles + halves], axis=1) / factor - ends
+        return Density(density, float(len(places)), float(len(places)), around)
 
 
-def _answer(
-    image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale: float
-) -> tuple[Map, float]:
-    """Correlation with a template of one size at each place, -1 where it does not fit, and a side.
+def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale: float) -> Map:
+    """Correlation with a template of one size at each place, -1 where it does not fit.
 
     The template is cut out with what is just around it, so that an outline counts.
 
@@ -126,25 +129,50 @@ def _answer(
     template = image[low[1] : high[1], low[0] : high[0]]
     rows, columns = (round(scale * side) for side in template.shape[:2])
     found = np.full((height, width), -1.0, np.float32)
-    side = scale * float(np.sqrt(np.prod(box[2:] - box[:2])))
     if min(rows, columns) < _LEAST_SIDE:
-        return found, side
-    template = np.asarray(cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA))
-    if template.std() < 1e-6:  # blank: it would fit everywhere
-        return found, side
+        return found
+    template = cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA)
+    template = np.asarray(template, np.float32)
+    if np.ptp(template, axis=(0, 1)).max() < _BLANK:  # blank: it would fit everywhere
+        return found
     # Objects at the border of the image are there in part.
     around = (rows // 4, columns // 4)
     padded = cv2.copyMakeBorder(
         image, around[0], around[0], around[1], around[1], cv2.BORDER_REFLECT
     )
     if rows > padded.shape[0] or columns > padded.shape[1]:
-        return found, side
+        return found
     matched = cv2.matchTemplate(padded, template, cv2.TM_CCOEFF_NORMED)
+    matched = np.asarray(matched) * _contrast(np.asarray(padded, np.float32), template)
     top, left = rows // 2 - around[0], columns // 2 - around[1]
     inner = matched[max(0, -top) :, max(0, -left) :][: height - top, : width - left]
     y, x = max(0, top), max(0, left)
     found[y : y + inner.shape[0], x : x + inner.shape[1]] = inner[: height - y, : width - x]
-    return np.nan_to_num(found, nan=-1.0, posinf=-1.0, neginf=-1.0), side
+    return np.nan_to_num(found, nan=-1.0, posinf=-1.0, neginf=-1.0)
+
+
+def _contrast(
+    image: npt.NDArray[np.float32], template: npt.NDArray[np.float32]
+) -> npt.NDArray[np.float32]:
+    """1 where a window varies about as much as a template, less where it is flatter: (h', w').
+
+    What is nearly flat correlates with anything.
+    """
+    rows, columns = template.shape[:2]
+    mean, square = (
+        np.asarray(
+            cv2.boxFilter(
+                each, cv2.CV_32F, (columns, rows), anchor=(0, 0), borderType=cv2.BORDER_REFLECT
+            )
+        )
+        for each in (image, image * image)
+    )
+    variance = np.maximum(square - mean**2, 0)
+    own = template.var(axis=(0, 1))
+    if variance.ndim == 3:
+        variance, own = variance.sum(axis=2), own.sum()
+    windows = variance[: len(image) - rows + 1, : image.shape[1] - columns + 1]
+    return np.asarray(np.clip(np.sqrt(windows / own) / _FLAT, 0, 1), np.float32)
 
 
 def _apart(response: Map, size: Map, threshold: float) -> npt.NDArray[np.int64]:

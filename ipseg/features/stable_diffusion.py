@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -18,7 +19,7 @@ from ipseg.features.dense import DenseExtractor
 from ipseg.features.odise import load_time_conditioning
 from ipseg.features.stable_diffusion_network import TAPS, Layer, load_diffusion
 from ipseg.features.windows import paste, window_starts
-from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.batching import at_once, in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.pixels import to_pixels
 from ipseg.networks.pretrained import Network
@@ -42,7 +43,8 @@ class StableDiffusion(DenseExtractor):
         seed: of the noise, the same for every window and image.
         odise: ODISE's checkpoint, for its learned term in the time embedding; None leaves it out.
         odise_clip: the CLIP model of this term.
-        batch: windows in one pass; halved automatically when GPU memory runs out.
+        batch: windows in one pass; None takes as many on an NVIDIA card as `gpu_memory_gb` has room
+            for, and 4 elsewhere. Halved when GPU memory runs out.
         gpu_memory_gb: GPU memory for weights and activations of four windows, in GB.
     """
 
@@ -58,13 +60,14 @@ class StableDiffusion(DenseExtractor):
     seed: int = 42
     odise: str | None = None
     odise_clip: str = "openai/clip-vit-large-patch14-336"
-    batch: Annotated[int, Field(ge=1)] = 4
+    batch: Annotated[int, Field(ge=1)] | None = None
     # UNet to the last tap 0.82 G parameters and VAE encoder 0.03 G, x 4 bytes = 3.4 GB. The VAE's
     # first level is the widest: 4 windows x 128 channels x 512 x 512 x 4 bytes = 0.54 GB, five
     # such tensors at a time; its attention 0.3 GB; the libraries 0.5 GB; some reserve.
     # The ODISE term adds CLIP-L, 0.3 G parameters or 1.2 GB: set 9.5 with it.
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 8.0
 
+    _at_once: int = field(init=False, repr=False, default=4)
     _network: Network = field(init=False, repr=False, default=None)
     _conditioning: Network = field(init=False, repr=False, default=None)
 
@@ -102,6 +105,13 @@ class StableDiffusion(DenseExtractor):
                 models.locate(self.odise), models.locate(self.odise_clip), channels
             ).to(device)
 
+    def tune(self) -> None:
+        """Finds out how many windows fit where `batch` is None."""
+        if self.batch is None:
+            blank = np.zeros((self._window_side(), self._window_side(), 3), np.uint8)
+            tried = at_once(lambda n: self._states([blank] * n), self._network, self.gpu_memory_gb)
+            self._at_once = tried or self._at_once
+
     def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """Per image and layer (c, n, n) float32: 15, 30 and 60 cells for 960 pixels."""
         side = self._window_side()
@@ -111,7 +121,7 @@ class StableDiffusion(DenseExtractor):
             for canvas in (letterbox(image, self.size) for image in images)
             for y, x in starts
         ]
-        states = in_micro_batches(self._states, crops, self.batch)
+        states = in_micro_batches(self._states, crops, self.batch or self._at_once)
         count = len(starts)
         return [
             {

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any, ClassVar
 
+import numpy as np
 import torch
 from pydantic import Field
 from torch import Tensor
@@ -14,7 +15,7 @@ from transformers import PreTrainedModel
 
 from ipseg.errors import ConfigError
 from ipseg.features.dense import DenseExtractor
-from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.batching import at_once, in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.pixels import normalised, to_pixels
 from ipseg.networks.pretrained import Network, load_network, normalisation
@@ -31,14 +32,17 @@ class VitExtractor(DenseExtractor):
     """Base of extractors with one network from the transformers library.
 
     Attributes:
-        weights: hub id, folder, or .safetensors file next to its config.json.
+        weights: hub id, folder, or .safetensors file next to its config.json; of DINOv3 also a
+            .pth file as released.
         size: side of the letterboxed canvas in pixels; rounded down to a multiple of the patch.
-        batch: canvases in one pass; halved automatically when GPU memory runs out.
+        batch: canvases in one pass; None takes as many on an NVIDIA card as `gpu_memory_gb` has
+            room for, and 1 elsewhere. Halved when GPU memory runs out.
     """
 
     weights: str
     size: Annotated[int, Field(gt=0)]
-    batch: Annotated[int, Field(ge=1)] = 1
+    batch: Annotated[int, Field(ge=1)] | None = None
+    _at_once: int = field(init=False, repr=False, default=1)
     _network: Network = field(init=False, repr=False, default=None)
     _side: int = field(init=False, repr=False, default=0)
     _normalisation: Any = field(init=False, repr=False, default=None)
@@ -61,7 +65,7 @@ class VitExtractor(DenseExtractor):
         """
         super().setup(models)
         location = models.locate(self.weights)
-        network = load_network(location, self.classes, self.ignored)
+        network = self.load(location)
         patch = int(network.config.patch_size)
         self._side = self.size // patch * patch
         if self._side == 0:
@@ -77,6 +81,17 @@ class VitExtractor(DenseExtractor):
         self._network = network.to(models.torch_device())
         self._normalisation = normalisation(location)
 
+    def load(self, location: str) -> Network:
+        """The network with all its weights."""
+        return load_network(location, self.classes, self.ignored)
+
+    def tune(self) -> None:
+        """Finds out how many canvases fit where `batch` is None."""
+        if self.batch is None:
+            blank = np.zeros((self._side, self._side, 3), np.uint8)
+            tried = at_once(lambda n: self._grids([blank] * n), self._network, self.gpu_memory_gb)
+            self._at_once = tried or 1
+
     def adapt(self, network: Network, cells: int) -> None:
         """Prepares the loaded network for a grid of cells x cells patches."""
 
@@ -87,7 +102,7 @@ class VitExtractor(DenseExtractor):
     def features(self, images: Sequence[Image]) -> list[dict[str, Tensor]]:
         """For each image one layer 'tokens', (c, n, n) float32, n = size / patch."""
         canvases = [letterbox(image, self._side) for image in images]
-        return in_micro_batches(self._grids, canvases, self.batch)
+        return in_micro_batches(self._grids, canvases, self.batch or self._at_once)
 
     def _grids(self, canvases: Sequence[Image]) -> list[dict[str, Tensor]]:
         pixels = to_pixels(canvases, self.models.torch_device())

@@ -15,6 +15,8 @@ from torch import Tensor
 from transformers import CLIPVisionModel, DINOv3ViTModel, ViTMAEModel
 
 from ipseg.features.vit import VitExtractor
+from ipseg.networks.checkpoint import read_state_dict
+from ipseg.networks.dino import RELEASED, dinov3_of
 from ipseg.networks.pretrained import Network
 
 
@@ -61,6 +63,12 @@ class Dinov3(VitExtractor):
     gpu_memory_gb: Annotated[float, Field(ge=0)] = 0.8
 
     classes: ClassVar = {"dinov3_vit": DINOv3ViTModel}
+
+    def load(self, location: str) -> Network:
+        """From a folder as on the hub, or from a released file."""
+        if location.endswith(RELEASED):
+            return dinov3_of(read_state_dict(location), location)
+        return super().load(location)
 
 
 @dataclass(kw_only=True)

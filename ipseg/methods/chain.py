@@ -105,7 +105,7 @@ def _prompt_steps(settings: Settings, drawn: bool) -> list[Step]:
 def _plain(step: Step) -> dict[str, Any]:
     settings = without(settings_of(step), "models", "gpu_memory_gb", "batch")
     if isinstance(step, NetworkStep):
-        settings["precision"] = step.models.precision
+        settings |= step.models.arithmetic
     # Steps of two methods may have the same name and settings.
     return {"step": step.name, "class": type(step).__qualname__, **settings}
 

@@ -32,11 +32,13 @@ class Method(ABC):
             `frames`, `width`, `height`).
         labels_with: settings, as for `--set`, with which a collection is labelled (`ipseg segment`,
             `ipseg.load`) where nothing else is said; benchmarks are run without them.
+        published_as: name that published numbers have, where it is not the name of the method.
     """
 
     prompted_by: ClassVar[Literal["image", "name"]] = "image"
     row_is: ClassVar[Literal["image", "sequence"]] = "image"
     labels_with: ClassVar[tuple[str, ...]] = ()
+    published_as: ClassVar[str] = ""
 
     @property
     def concepts_compete(self) -> bool:

@@ -9,11 +9,13 @@ D       mean of object's and background's ΣI / ΣU, sums over images and classe
 P       PerSeg's A; P.mAcc divides by the pixels of the ground truth
 J, F    DAVIS: region and outline, mean over objects; J.recall, J.decay, F.recall, F.decay
 JF      (J + F) / 2
-AP      average precision of presence in an image, over images: `average_precision`
+G       YouTube-VOS: the mean of JF over objects of seen and of unseen categories
+F1      of instances at IoU 0.5; N is the mean of |found - there| / there over images
+AP      COCO's average precision of instances, AP50 that at IoU 0.5
 ======  ================================================================================
 
 They give different numbers for the same masks and cannot be compared. `FORMULAS` has the definition
-and the source of each except AP.
+and the source of each. `average_precision` is another one: of presence in an image, over images.
 
 Pixels are counted once (`Region`, `Boundary`); everything else works on integers, so results in any
 order or grouping give the same value to the last bit. `measure`, `per_class`, `interval` and

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +19,9 @@ BOUNDARY = (
     "predicted_boundary",
     "predicted_matched",
 )
+INSTANCES = ("instances", "instances_found", "instances_matched")
+LEVELS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # IoU of instances, as COCO
+RANKED = ("instances", "instance_scores", "instance_levels")
 
 
 @dataclass(frozen=True)
@@ -41,7 +45,7 @@ class EpisodeCounts:
         """The columns `wanted` of a table of one fold and one variant, without failed rows.
 
         Raises:
-            ConfigError: that run did not count them (DAVIS' boundaries).
+            ConfigError: that run did not count them (DAVIS' boundaries, single instances).
             ValueError: there are several folds or variants, or an episode of a class is there
                 twice.
         """
@@ -55,8 +59,8 @@ class EpisodeCounts:
         for column in wanted:
             if rows[column].null_count:
                 raise ConfigError(
-                    f"these results have no {column}: boundaries are only counted for video; "
-                    "choose a formula without them"
+                    f"these results have no {column}: boundaries are only counted for video, "
+                    "instances where ground truth tells them apart; choose another formula"
                 )
         episodes, classes = (rows[name].to_numpy() for name in ("episode", "class_id"))
         order = np.lexsort((episodes, classes))
@@ -69,7 +73,7 @@ class EpisodeCounts:
             classes=ids,
             names=tuple(rows["class_name"].take(order[firsts]).to_pylist()),
             starts=np.append(firsts, len(classes)).astype(np.int64),
-            columns={name: rows[name].to_numpy()[order] for name in wanted},
+            columns={name: _array(rows[name])[order] for name in wanted},
         )
 
     def __len__(self) -> int:
@@ -97,3 +101,9 @@ class EpisodeCounts:
             name: np.add.reduceat(column if weights is None else column * weights, self.starts[:-1])
             for name, column in self.columns.items()
         }
+
+
+def _array(column: pa.ChunkedArray) -> npt.NDArray[Any]:
+    """Integers, or of a column of lists an array of arrays."""
+    values = column.combine_chunks().to_numpy(zero_copy_only=False)
+    return np.asarray(values)

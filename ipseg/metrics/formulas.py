@@ -8,6 +8,7 @@ from ipseg.errors import ConfigError
 from ipseg.metrics.aggregate import ClassMean, ForegroundBackground
 from ipseg.metrics.estimator import Estimator
 from ipseg.metrics.image_mean import ImageForegroundBackground, ImageIoU
+from ipseg.metrics.instance_formulas import CountError, InstanceAP, InstanceF1
 from ipseg.metrics.tracks import Measure, TrackMean, decay, recall
 from ipseg.parts import unknown
 
@@ -32,6 +33,7 @@ class Formula:
 
 
 _HSNET = "HSNet's meter; Matcher, GF-SAM, SANSA, INSID3, SINE"
+_COCO = "COCO (Lin et al., ECCV 2014)"
 _DAVIS = "DAVIS-2017, semi-supervised (Perazzi et al., CVPR 2016)"
 
 
@@ -106,6 +108,36 @@ _ALL = (
         "F", "2PR / (P + R), precision and recall of the outline within 0.8 % of the diagonal"
     ),
     Formula("JF", "J&F", "(J-Mean + F-Mean) / 2", _DAVIS, TrackMean(("J", "F"))),
+    Formula(
+        "F1",
+        "instance F1",
+        "2 Σmatched / (Σfound + Σthere) over instances, each matched once, at IoU 0.5",
+        "panoptic segmentation's recognition quality (Kirillov et al., CVPR 2019)",
+        InstanceF1(),
+    ),
+    Formula(
+        "N",
+        "count error",
+        "mean over images of |found - there| / there, of instances; lower is better",
+        "counting: mean absolute relative error",
+        CountError(),
+    ),
+    Formula(
+        "AP",
+        "COCO AP",
+        "mean over classes and IoU 0.50 to 0.95 of the precision at 101 recalls; every object of "
+        "an image counts, not the first 100",
+        _COCO,
+        InstanceAP(),
+    ),
+    Formula("AP50", "COCO AP50", "the same at IoU 0.50", _COCO, InstanceAP("half")),
+    Formula(
+        "G",
+        "G",
+        "mean over seen and unseen categories of (J-Mean + F-Mean) / 2",
+        "YouTube-VOS (Xu et al., 2018), whose server computes it",
+        TrackMean(("J", "F")),
+    ),
 )
 FORMULAS: dict[str, Formula] = {formula.id: formula for formula in _ALL}
 

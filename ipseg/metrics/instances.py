@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 from pycocotools import mask as coco
 
-from ipseg.vision.masks import RLE
+from ipseg.metrics.episode_counts import LEVELS
+from ipseg.vision.masks import RLE, encode_rle
 
 
 def matched(
@@ -28,16 +30,68 @@ def matched(
     Returns:
         (n,) bool for the found masks.
     """
-    hit = np.zeros(len(found), bool)
+    return _assigned(scores, _overlaps(found, truth), least)
+
+
+def levels(
+    scores: Sequence[float], found: Sequence[RLE], truth: Sequence[RLE]
+) -> npt.NDArray[np.int16]:
+    """`matched` at each of `LEVELS`: (n,), bit k is set where it is so at `LEVELS[k]`."""
+    overlaps = _overlaps(found, truth)
+    bits = np.zeros(len(found), np.int16)
+    for number, least in enumerate(LEVELS):
+        bits |= _assigned(scores, overlaps, least).astype(np.int16) << number
+    return bits
+
+
+def instances_of(numbers: npt.NDArray[np.integer]) -> list[RLE]:
+    """The instances of ground truth that numbers them: (H, W), 0 is none."""
+    return [encode_rle(np.asarray(numbers == each)) for each in np.unique(numbers) if each]
+
+
+def against_instances(
+    scores: Sequence[float],
+    found: Sequence[RLE],
+    notable: Sequence[bool],
+    truth: Sequence[RLE],
+) -> dict[str, Any]:
+    """What a result says of the instances in one image, columns of `ipseg.benchmarks.results`.
+
+    Args:
+        scores: of all that was found.
+        found: masks.
+        notable: which of them count as found; the others only in a ranking by scores.
+        truth: masks of the instances.
+    """
+    bits = levels(scores, found, truth)
+    return {
+        "instances": len(truth),
+        "instances_found": int(np.sum(notable)),
+        "instances_matched": int(np.sum((bits & 1).astype(bool) & np.asarray(notable, bool))),
+        "instance_scores": [float(each) for each in scores],
+        "instance_levels": bits.tolist(),
+    }
+
+
+def _overlaps(found: Sequence[RLE], truth: Sequence[RLE]) -> npt.NDArray[np.float64]:
     if not found or not truth:
-        return hit
+        return np.zeros((len(found), len(truth)))
     encoded = [[{**m, "counts": m["counts"].encode()} for m in each] for each in (found, truth)]
-    overlap = np.asarray(coco.iou(*encoded, [0] * len(truth)))
+    return np.asarray(coco.iou(*encoded, [0] * len(truth)))
+
+
+def _assigned(
+    scores: Sequence[float], overlaps: npt.NDArray[np.float64], least: float
+) -> npt.NDArray[np.bool_]:
+    hit = np.zeros(len(overlaps), bool)
+    if not overlaps.size:
+        return hit
+    free = overlaps.copy()
     for index in np.argsort(-np.asarray(scores), kind="stable"):
-        best = int(overlap[index].argmax())
-        if overlap[index, best] >= least:
+        best = int(free[index].argmax())
+        if free[index, best] >= least:
             hit[index] = True
-            overlap[:, best] = -1
+            free[:, best] = -1
     return hit
 
 

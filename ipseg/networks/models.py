@@ -6,9 +6,11 @@ torch.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from ipseg.errors import WeightsError
 
@@ -27,11 +29,20 @@ class Models:
         device: 'auto' takes CUDA, then Apple's MPS, then the CPU; or a torch device name.
         precision: of computations. 'auto' is bfloat16 on CUDA GPUs that support it, float16 on
             older ones, float32 elsewhere. Weights stay float32 (autocast).
+        tf32: on NVIDIA cards, float32 products of encoders in TF32, which has 10 bits of mantissa.
+            Off, float32 is float32 on every card, whatever PyTorch has by default (it takes TF32
+            for convolutions). Masks are always decoded in float32 without it.
     """
 
     root: str | None = None
     device: str = "auto"
     precision: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    tf32: bool = False
+
+    @property
+    def arithmetic(self) -> dict[str, Any]:
+        """The settings that change results; `tf32` only where it is on: older runs have none."""
+        return {"precision": self.precision} | ({"tf32": True} if self.tf32 else {})
 
     def torch_device(self) -> torch.device:
         """The device for models."""
@@ -43,17 +54,42 @@ class Models:
             return torch.device("cuda")
         return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
 
-    def autocast(self) -> torch.autocast:
-        """A context in which networks run in the chosen precision."""
+    @property
+    def in_use(self) -> str:
+        """The precision that 'auto' stands for here, or the one that is set."""
+        import torch
+
+        if self.precision != "auto":
+            return self.precision
+        if self.torch_device().type != "cuda":
+            return "float32"
+        # Older cards take bfloat16 too, but convert every number.
+        native = torch.cuda.is_bf16_supported(including_emulation=False)
+        return "bfloat16" if native else "float16"
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """A context in which encoders run in the chosen precision.
+
+        On NVIDIA cards it sets PyTorch's TF32 switches, which are the process's, and leaves them
+        off: what runs outside of it is exact.
+        """
         import torch
 
         device = self.torch_device()
-        precision: str = self.precision
-        if precision == "auto" and device.type == "cuda":
-            precision = "bfloat16" if torch.cuda.is_bf16_supported() else "float16"
-        dtype: torch.dtype = getattr(torch, "float32" if precision == "auto" else precision)
+        dtype: torch.dtype = getattr(torch, self.in_use)
         enabled = dtype is not torch.float32
-        return torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
+        cast = torch.autocast(device.type, dtype if enabled else torch.bfloat16, enabled=enabled)
+        if device.type != "cuda":
+            with cast:
+                yield
+            return
+        set_tf32(self.tf32)
+        try:
+            with cast:
+                yield
+        finally:
+            set_tf32(False)
 
     def locate(self, name: str, revision: str = "main") -> str:
         """The location of the weights `name`: an existing path, or the snapshot folder of a hub id.
@@ -81,6 +117,17 @@ class Models:
             f"weights '{name}' not found (searched {searched}{cache}); get them with "
             f"`ipseg weights fetch PROFILE`, or set models.root to their folder"
         )
+
+
+def set_tf32(on: bool) -> None:
+    """Has float32 products and convolutions on NVIDIA cards run in TF32, or not.
+
+    By the two calls that set PyTorch's old and new switches alike: torch.compile refuses a mixture.
+    """
+    import torch
+
+    torch.set_float32_matmul_precision("high" if on else "highest")
+    torch.backends.cudnn.allow_tf32 = on
 
 
 def is_hub_id(name: str) -> bool:

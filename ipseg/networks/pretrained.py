@@ -41,8 +41,9 @@ def load_network(
     location: str,
     classes: Mapping[str, type[PreTrainedModel]],
     ignored: tuple[str, ...] = (),
+    dtype: torch.dtype = torch.float32,
 ) -> Network:
-    """A network with all its weights, float32, on the CPU, in eval mode.
+    """A network with all its weights, on the CPU, in eval mode.
 
     Args:
         location: a folder from `save_pretrained` or the hub, or a .safetensors file next to its
@@ -50,6 +51,7 @@ def load_network(
         classes: the `model_type` in config.json -> the class to load.
         ignored: prefixes of tensors in the file that are not part of the network, such as heads.
             Other unexpected tensors mean another architecture.
+        dtype: of the weights.
 
     Raises:
         WeightsError: no config.json, another type of model, a damaged file, or tensors that are
@@ -76,7 +78,7 @@ def load_network(
             }
         return network_class.from_pretrained(
             **source,
-            dtype=torch.float32,
+            dtype=dtype,
             local_files_only=True,
             ignore_mismatched_sizes=True,  # reported later, with their names
             output_loading_info=True,
@@ -147,9 +149,11 @@ def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and deviation of RGB in [0, 1] from the training of a network.
 
     Read from the preprocessor_config.json next to the weights; those of ImageNet, with a warning,
-    if there is none.
+    if there is none. A .pth file is one of a release, which has ImageNet's in its code.
     """
     path = Path(location)
+    if path.suffix == ".pth":
+        return IMAGENET_MEAN, IMAGENET_STD
     settings = (path if path.is_dir() else path.parent) / "preprocessor_config.json"
     if settings.exists():
         values = _settings(settings)

@@ -34,6 +34,14 @@ class Part(Protocol):
         """Loads the weights, if any."""
 
 
+@runtime_checkable
+class Tuned(Protocol):
+    """A part that finds out how many items its network takes at once."""
+
+    def tune(self) -> None:
+        """Tries it on the loaded network, within the memory that the part declares."""
+
+
 class WithoutNetwork:
     """A part without weights that does not use a GPU."""
 
@@ -72,6 +80,9 @@ def shared(part: P, models: Models) -> P:
     if known is None:
         known = dataclasses.replace(part)  # type: ignore[type-var]
         known.setup(models)
+        loaded: object = known
+        if isinstance(loaded, Tuned):
+            loaded.tune()
         _loaded[key] = known
     return known
 

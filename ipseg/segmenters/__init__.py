@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -14,6 +15,8 @@ from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 
 if TYPE_CHECKING:
     from torch import Tensor
+
+    from ipseg.segmenters.stream import Candidates
 
 
 class Segmenter(Part, Protocol):
@@ -64,8 +67,24 @@ class BatchedSegmenter(Segmenter, Protocol):
         prompts: Sequence[PointPrompt],
         *,
         multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
-        """The results of `decode` for each prompt."""
+        """The results of `decode` for each prompt; of each the best candidate alone, if wanted."""
+
+
+@runtime_checkable
+class StreamingSegmenter(Segmenter, Protocol):
+    """A segmenter that decodes thousands of prompts on one image in a stream."""
+
+    def decode_each(
+        self,
+        embedding: Any,  # noqa: ANN401
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        least_iou: float = -math.inf,
+    ) -> Iterator[Candidates]:
+        """Candidates with a predicted IoU above `least_iou`; all prompts are of one form."""
 
 
 @runtime_checkable
@@ -102,5 +121,6 @@ class GuidedSegmenter(FeatureSegmenter, Protocol):
         guidance: Sequence[Guidance],
         *,
         multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
         """The results of `decode_many`, with guidance for each prompt."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -14,12 +15,15 @@ from torch import Tensor
 from torch.nn import functional
 
 from ipseg.errors import ConfigError
-from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.batching import at_once, in_micro_batches
 from ipseg.networks.models import Models
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.frame import IMAGENET, Aspect, Frame, Statistics, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
+from ipseg.segmenters.stream import Candidates, streamed
+
+_IN_STREAM = 64  # prompts at a time
 
 Features = tuple[Tensor, ...]  # of one image, each with a leading 1, on the model's device
 
@@ -66,6 +70,7 @@ class PromptableNetwork(ABC):
     kind: ClassVar[str]  # name in profiles, for messages
     takes_boxes: ClassVar[bool] = True
     takes_similarity: ClassVar[bool] = False
+    gpu_memory_gb: float
 
     def __post_init__(self) -> None:
         # Not fields, because they are not settings; `setup` fills them in.
@@ -73,7 +78,8 @@ class PromptableNetwork(ABC):
         self._models = Models()
         self._side = 0  # of the square input, pixels
         self._mask_side = 0  # of its low-resolution logits
-        self._at_once: int | None = None  # images or prompts; None: as many as fit
+        self._at_once: int | None = None  # prompts; None: as many as fit
+        self._images_at_once: int | None = None
         self._last = LastBatch()
 
     def _install(self, network: torch.nn.Module, models: Models, side: int, patch: int) -> None:
@@ -87,8 +93,16 @@ class PromptableNetwork(ABC):
         self._side = side
         self._mask_side = 4 * (side // patch)
         device = models.torch_device()
-        self._at_once = 1 if device.type == "cpu" else None
+        self._at_once = self._images_at_once = 1 if device.type == "cpu" else None
         self._network = network.float().eval().to(device)
+
+    def tune(self) -> None:
+        """Finds out how many images an NVIDIA card encodes at once in the declared memory."""
+        blank = np.zeros((self._side, self._side, 3), np.uint8)
+        tried = at_once(
+            lambda n: self._encode_batch([blank] * n), self._network, self.gpu_memory_gb
+        )
+        self._images_at_once = tried or self._images_at_once
 
     @abstractmethod
     def _aspect(self) -> Aspect:
@@ -114,7 +128,7 @@ class PromptableNetwork(ABC):
         if self._network is None:
             raise RuntimeError(f"call {type(self).__name__}.setup() first")
         return self._last.get(
-            images, lambda: in_micro_batches(self._encode_batch, images, self._at_once)
+            images, lambda: in_micro_batches(self._encode_batch, images, self._images_at_once)
         )
 
     @torch.inference_mode()
@@ -201,18 +215,61 @@ class PromptableNetwork(ABC):
 
     @torch.inference_mode()
     def decode_many(
-        self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
         """Masks for many sets of points on one image; sets of the same form are batched.
 
         Always runs in float32: it is at most 1 % of the work, and in 16 bits coordinates have a
-        resolution of only 4 pixels.
+        resolution of only 4 pixels. With `best`, only the candidate with the highest predicted IoU
+        is brought to the size of the image and returned.
         """
 
         def decode(batch: PromptBatch, _: Sequence[int]) -> tuple[Tensor, Tensor]:
             return self._decode(embedding.features, batch)
 
-        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask, best=best)
+
+    @torch.inference_mode()
+    def decode_logits(
+        self, embedding: Embedding, prompts: Sequence[PointPrompt], *, multimask: bool = True
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """For each of many prompts of one form what the network gives, in order, on the device.
+
+        Yields:
+            Logits (C, h, w) float32 over the square, and predicted IoUs (C,).
+        """
+        decode = self._one_form(embedding, multimask)
+        for start in range(0, len(prompts), _IN_STREAM):
+            part = prompts[start : start + _IN_STREAM]
+            yield from in_micro_batches(decode, part, self._at_once)
+
+    @torch.inference_mode()
+    def decode_each(
+        self,
+        embedding: Embedding,
+        prompts: Sequence[PointPrompt],
+        *,
+        multimask: bool = True,
+        least_iou: float = -math.inf,
+    ) -> Iterator[Candidates]:
+        """As `decode_many` for prompts of one form, in a stream; see `streamed`."""
+        decode = self._one_form(embedding, multimask)
+        yield from streamed(decode, embedding.frame, prompts, least_iou, self._at_once)
+
+    def _one_form(
+        self, embedding: Embedding, multimask: bool
+    ) -> Callable[[Sequence[PointPrompt]], list[tuple[Tensor, Tensor]]]:
+        def decode(part: Sequence[PointPrompt]) -> list[tuple[Tensor, Tensor]]:
+            batch = self._batch(embedding.frame, list(part), multimask)
+            logits, predicted_iou = self._decode(embedding.features, batch)
+            return list(zip(logits.float(), predicted_iou.float(), strict=True))
+
+        return decode
 
     def _in_groups(
         self,
@@ -221,6 +278,7 @@ class PromptableNetwork(ABC):
         prompts: Sequence[PointPrompt],
         *,
         multimask: bool,
+        best: bool,
     ) -> list[Decoded]:
         """Results in the order of prompts; `decode` gets batches of one form and their indices."""
         groups: dict[tuple[int, bool, bool], list[int]] = {}
@@ -233,7 +291,7 @@ class PromptableNetwork(ABC):
             batch = self._batch(frame, [prompts[i] for i in chosen], multimask)
             logits, predicted_iou = decode(batch, chosen)
             return [
-                _decoded(frame, *each)
+                _decoded(frame, *each, best=best)
                 for each in zip(logits.float(), predicted_iou.float(), strict=True)
             ]
 
@@ -272,7 +330,10 @@ class PromptableNetwork(ABC):
         )
 
 
-def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor) -> Decoded:
+def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor, *, best: bool) -> Decoded:
+    if best:
+        chosen = int(np.argmax(predicted_iou.cpu().numpy()))  # the first of equal ones
+        logits, predicted_iou = logits[chosen : chosen + 1], predicted_iou[chosen : chosen + 1]
     masks, frame_masks = frame.masks(logits)
     return Decoded(
         masks=masks.cpu().numpy(),

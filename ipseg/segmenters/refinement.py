@@ -171,6 +171,8 @@ def refine(
     prompts: Sequence[PointPrompt],
 ) -> list[Decoded]:
     """Decodes each prompt and keeps the candidate with the highest predicted IoU."""
+    if isinstance(segmenter, BatchedSegmenter):
+        return segmenter.decode_many(embedding, prompts, best=True)
     answers = decode_all(segmenter, embedding, prompts)
     return [only(answer, int(np.argmax(answer.predicted_iou))) for answer in answers]
 

@@ -6,18 +6,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import torch
-from segment_anything.modeling import (  # type: ignore[import-untyped]
-    ImageEncoderViT,
-    MaskDecoder,
-    PromptEncoder,
-    Sam,
-    TwoWayTransformer,
-)
 from torch import Tensor
 
 from ipseg.errors import WeightsError
+
+if TYPE_CHECKING:
+    from segment_anything.modeling import Sam  # type: ignore[import-untyped]
 
 DECODER_HEADS = 8  # the only number that no shape depends on; the same in all published SAMs
 
@@ -62,6 +59,14 @@ class SamArchitecture:
 
     def build(self) -> Sam:
         """The network without weights, with parameters on 'meta'."""
+        from segment_anything.modeling import (
+            ImageEncoderViT,
+            MaskDecoder,
+            PromptEncoder,
+            Sam,
+            TwoWayTransformer,
+        )
+
         grid = self.side // self.patch
         with torch.device("meta"):  # skips the initialisation
             encoder = ImageEncoderViT(

@@ -70,6 +70,7 @@ class SegmentAnything(PromptableNetwork):
         guidance: Sequence[Guidance],
         *,
         multimask: bool = True,
+        best: bool = False,
     ) -> list[Decoded]:
         """As `decode_many`, with a target that guides the decoder for each prompt.
 
@@ -80,6 +81,7 @@ class SegmentAnything(PromptableNetwork):
             prompts: one for each mask.
             guidance: for each prompt.
             multimask: as in `decode`; PerSAM's first pass has one candidate.
+            best: as in `decode_many`.
 
         Raises:
             ValueError: prompts and guidance differ in number, or a guidance has the wrong shape.
@@ -101,7 +103,7 @@ class SegmentAnything(PromptableNetwork):
             with guided(self._network.mask_decoder, attention, target):
                 return self._decode(embedding.features, batch)
 
-        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask)
+        return self._in_groups(decode, embedding.frame, prompts, multimask=multimask, best=best)
 
     def _decode(self, features: Features, prompts: PromptBatch) -> tuple[Tensor, Tensor]:
         sam = self._network

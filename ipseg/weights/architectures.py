@@ -6,13 +6,12 @@ count operations, and to make weights of the same form.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from importlib import import_module
 from typing import Any, TypeAlias
 
 import torch
-from diffusers import AutoencoderKL, UNet2DConditionModel
-from segment_anything import sam_model_registry  # type: ignore[import-untyped]
 from transformers import (
     CLIPConfig,
     CLIPModel,
@@ -40,6 +39,7 @@ from ipseg.saliency.cornet_network import CorNet
 from ipseg.segmenters.sam_architecture import SamArchitecture, recognise
 from ipseg.weights.counters import COUNTER_FILES, counter
 from ipseg.weights.grounding import TINY_GROUNDING
+from ipseg.weights.prompted import PROMPTED
 from ipseg.weights.sam2_config import sam2_sizes, tiny_sam2
 from ipseg.weights.sam_config import transformers_config
 
@@ -53,7 +53,7 @@ class Architecture:
     """One network, in its published and in a tiny size.
 
     Attributes:
-        network: its class.
+        network: its class, or what builds it.
         config: class of its configuration; None if the network takes keyword arguments.
         real: hyperparameters of the published network that differ from the defaults.
         tiny: those that differ in the tiny one; sizes that depend on the input are kept.
@@ -70,6 +70,15 @@ class Architecture:
         if self.config is None:
             return self.network(**numbers)
         return self.network(self.config(**numbers))
+
+
+def _of_diffusers(name: str) -> Callable[..., Network]:
+    """Builds a class of diffusers, which is imported then: the other networks do without it."""
+
+    def build(**numbers: object) -> Network:
+        return getattr(import_module("diffusers"), name)(**numbers)
+
+    return build
 
 
 def _vit(width: int, depth: int, heads: int) -> dict[str, int]:
@@ -90,6 +99,11 @@ def _dinov2(width: int, heads: int, registers: int = 0, depth: int = 12) -> Arch
         real |= {"num_register_tokens": registers}
         return Architecture(Dinov2WithRegistersModel, Dinov2WithRegistersConfig, real, tiny)
     return Architecture(Dinov2Model, Dinov2Config, real, tiny)
+
+
+def _dinov3(width: int, depth: int, heads: int) -> Architecture:
+    real = _vit(width, depth, heads) | {"num_register_tokens": 4}
+    return Architecture(DINOv3ViTModel, DINOv3ViTConfig, real, _vit(32, 2, 2))
 
 
 def _clip(
@@ -126,14 +140,9 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/dinov2-base": {"": _dinov2(768, 12)},
     "facebook/dinov2-large": {"": _dinov2(1024, 16, depth=24)},
     "facebook/dinov2-with-registers-base": {"": _dinov2(768, 12, registers=4)},
-    "facebook/dinov3-vits16-pretrain-lvd1689m": {
-        "": Architecture(
-            DINOv3ViTModel,
-            DINOv3ViTConfig,
-            _vit(384, 12, 6) | {"num_register_tokens": 4},
-            _vit(32, 2, 2),
-        )
-    },
+    "facebook/dinov3-vits16-pretrain-lvd1689m": {"": _dinov3(384, 12, 6)},
+    "facebook/dinov3-vitb16-pretrain-lvd1689m": {"": _dinov3(768, 12, 12)},
+    "facebook/dinov3-vitl16-pretrain-lvd1689m": {"": _dinov3(1024, 24, 16)},
     "openai/clip-vit-base-patch16": {"": _clip(_vit(768, 12, 12), 224, 16, 512, 8)},
     "openai/clip-vit-large-patch14-336": {"": _clip(_vit(1024, 24, 16), 336, 14, 768, 12)},
     "facebook/vit-mae-base": {
@@ -152,7 +161,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     },
     "stable-diffusion-v1-5/stable-diffusion-v1-5": {
         "unet": Architecture(
-            UNet2DConditionModel,
+            _of_diffusers("UNet2DConditionModel"),
             None,
             {"sample_size": 64, "cross_attention_dim": 768},  # 8 heads for any number of channels
             {
@@ -163,7 +172,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             },
         ),
         "vae": Architecture(
-            AutoencoderKL,
+            _of_diffusers("AutoencoderKL"),
             None,
             {
                 "block_out_channels": (128, 256, 512, 512),
@@ -185,6 +194,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
     "facebook/sam2.1-hiera-tiny": {"": _sam2(96, 1, (1, 2, 7, 2), (5, 7, 9), 14)},
     "facebook/sam2.1-hiera-small": {"": _sam2(96, 1, (1, 2, 11, 2), (7, 10, 13), 14)},
     "facebook/sam2.1-hiera-large": {"": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), 16)},
+    "facebook/sam2-hiera-large": {"": _sam2(144, 2, (2, 6, 36, 4), (23, 33, 43), 16)},
     "IDEA-Research/grounding-dino-tiny": {
         "": Architecture(
             GroundingDinoForObjectDetection,
@@ -193,6 +203,7 @@ FOLDERS: dict[str, dict[str, Architecture]] = {
             TINY_GROUNDING,
         )
     },
+    **{name: {"": Architecture(*each)} for name, each in PROMPTED.items()},
 }
 
 # File of the package segment_anything -> its name of the network.
@@ -215,6 +226,8 @@ SAM_FOLDERS = {
 
 def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
     """The architecture of a published SAM, from its package."""
+    from segment_anything import sam_model_registry  # type: ignore[import-untyped]
+
     with torch.device("meta"):
         state = sam_model_registry[SAM_FILES[file]]().state_dict()
     real = recognise(state, file)

@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from ipseg.networks.models import is_hub_id
 
-Layout = Literal["transformers", "grounding", "diffusers", "birefnet", "file"]
+Layout = Literal["transformers", "grounding", "captioned", "diffusers", "birefnet", "file"]
 
 # Required files of a hub folder; others are not needed. Older .bin files replace missing
 # .safetensors files.
@@ -17,6 +17,10 @@ FILES: dict[Layout, tuple[str, ...]] = {
     "grounding": (
         *("config.json", "preprocessor_config.json", "model.safetensors"),
         *("vocab.txt", "tokenizer_config.json"),
+    ),
+    "captioned": (
+        *("config.json", "preprocessor_config.json", "model.safetensors"),
+        *("vocab.json", "merges.txt", "tokenizer_config.json"),
     ),
     "diffusers": (
         *("unet/config.json", "unet/diffusion_pytorch_model.safetensors"),
@@ -34,6 +38,7 @@ OPTIONAL = ("preprocessor_config.json", "tokenizer/special_tokens_map.json")
 _SAM = "https://github.com/facebookresearch/segment-anything#model-checkpoints"
 _ODISE = "https://github.com/NVlabs/ODISE/releases/tag/v1.0.0"
 _DSALVANET = "https://github.com/kadvinj/DSALVANet"
+_TORCHVISION = "https://docs.pytorch.org/vision/stable/models.html"
 _COUNTR = "https://github.com/Verg-Avesta/CounTR"
 # Settings of components with the name of weights.
 _SETTINGS = ("weights", "odise", "encoder")
@@ -66,6 +71,10 @@ def _sam(megabytes: int, sha256: str) -> Source:
     return Source("Apache-2.0", True, megabytes, "file", _SAM, sha256)
 
 
+def _dinov3(megabytes: int) -> Source:
+    return Source("DINOv3 License (to be accepted)", True, megabytes)
+
+
 # Licences as stated by the publishers. Checksums of the SAM files are those of the published files;
 # ODISE has the first digits of the checksum in the name of its file.
 CATALOGUE: dict[str, Source] = {
@@ -76,12 +85,15 @@ CATALOGUE: dict[str, Source] = {
         "none given: all rights reserved", False, None, "file", _DSALVANET
     ),
     "FSC147.pth": Source("MIT (its repository's)", True, None, "file", _COUNTR),
+    "resnet50-0676ba61.pth": Source("BSD-3-Clause", True, 98, "file", _TORCHVISION, "0676ba61"),
     "IDEA-Research/grounding-dino-tiny": Source("Apache-2.0", True, 690, "grounding"),
     "facebook/dinov2-small": Source("Apache-2.0", True, 88),
     "facebook/dinov2-base": Source("Apache-2.0", True, 346),
     "facebook/dinov2-large": Source("Apache-2.0", True, 1217),
     "facebook/dinov2-with-registers-base": Source("Apache-2.0", True, 346),
-    "facebook/dinov3-vits16-pretrain-lvd1689m": Source("DINOv3 License (to be accepted)", True, 86),
+    "facebook/dinov3-vits16-pretrain-lvd1689m": _dinov3(86),
+    "facebook/dinov3-vitb16-pretrain-lvd1689m": _dinov3(343),
+    "facebook/dinov3-vitl16-pretrain-lvd1689m": _dinov3(1213),
     "openai/clip-vit-base-patch16": Source("MIT", True, 599),
     "openai/clip-vit-large-patch14-336": Source("MIT", True, 1712),
     "facebook/vit-mae-base": Source("CC BY-NC 4.0 as released", False, 448),
@@ -115,6 +127,14 @@ CATALOGUE: dict[str, Source] = {
     "facebook/sam2.1-hiera-small": Source("Apache-2.0", True, 184),
     "facebook/sam2.1-hiera-large": Source("Apache-2.0", True, 898),
     "ZhengPeng7/BiRefNet": Source("MIT", True, 445, "birefnet"),
+    "facebook/sam2-hiera-large": Source("Apache-2.0", True, 898),
+    "BAAI/seggpt-vit-large": Source("Apache-2.0", True, 1482),
+    "facebook/sam3": Source(
+        "SAM License (to be accepted; no military use)", None, 3440, "captioned"
+    ),
+    "nvidia/groupvit-gcc-yfcc": Source(
+        "NVIDIA source code licence (non-commercial)", False, 223, "captioned"
+    ),
 }
 
 
@@ -179,4 +199,6 @@ def folder_layout(parts: Iterable[str]) -> Layout:
     kinds = {part.rpartition(".")[2] for part in parts}
     if "stable_diffusion" in kinds:
         return "diffusers"
+    if kinds & {"sam3", "groupvit"}:
+        return "captioned"
     return "grounding" if "detector" in kinds else "transformers"

@@ -1,7 +1,8 @@
-"""Tiny random weights of every network, in the real formats and under the published names.
+"""Random weights of every network, in the real formats and under the published names.
 
 They cannot segment, but run the whole code path without real weights: same classes, same files,
-same names of tensors. 16 MB instead of 20 GB.
+same names of tensors. Tiny ones are 16 MB instead of 20 GB; those of the published size are for
+measuring what a machine does with them.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import hashlib
 import json
 import math
 import zlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
 import torch
-from diffusers import DDPMScheduler
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
@@ -36,6 +37,7 @@ from ipseg.weights.architectures import (
 from ipseg.weights.counters import COUNTER_FILES
 from ipseg.weights.finding import TINY_MARK
 from ipseg.weights.grounding import GROUNDING_WORDS
+from ipseg.weights.prompted import GROUPVIT, SAM3
 from ipseg.weights.stand_in import BiRefNet, BiRefNetConfig
 
 _SEED = 2310
@@ -49,7 +51,10 @@ _OPENAI = {"image_mean": CLIP_MEAN, "image_std": CLIP_STD}
 _STEP = 7  # see `_filters`
 # Deviation of tables, by parts of their names: they have no fan-in to derive it from.
 _TABLES = {
+    # Of GroupViT, where otherwise all is one group.
+    5.0: ("vision_model.embeddings.position_embeddings", "group_token"),
     1.0: (
+        *("assign.q_proj", "assign.k_proj"),
         *("gaussian_matrix", "shared_image_embedding", "shared_embedding"),  # frequencies
         *("query_feat", "query_embed", "query_grained_embed", "neg_class_embed"),
     ),
@@ -62,7 +67,8 @@ _TABLES = {
 # Numbers that a training starts from.
 _SCALARS = {"temp": 30.0, "logit_scale": math.log(1 / 0.07)}
 
-Make: TypeAlias = Callable[[np.random.Generator, tuple[int, ...], float], Tensor]
+Source: TypeAlias = np.random.Generator | torch.Generator
+Make: TypeAlias = Callable[[Any, tuple[int, ...], float], Tensor]
 
 
 def write_tiny(folder: Path) -> dict[str, str]:
@@ -100,57 +106,98 @@ def write_tiny(folder: Path) -> dict[str, str]:
     return sums
 
 
-def _write_all(folder: Path) -> None:
-    for name in [*FOLDERS, *SAM_FOLDERS]:
-        for part, network in networks(name, tiny=True).items():
-            network.load_state_dict(random_state(network, name))
+def write_random(folder: Path, names: Collection[str], device: torch.device | None) -> None:
+    """Writes random weights of these names, of the published size unless they are to be tiny.
+
+    Args:
+        folder: for `models.root`.
+        names: of weights in the catalogue.
+        device: where the numbers are drawn: gigabytes, which a GPU does in no time. None writes
+            tiny weights.
+
+    Raises:
+        OSError: they cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    with quiet():
+        _write_all(folder, names, device)
+
+
+def _write_all(
+    folder: Path, names: Collection[str] | None = None, device: torch.device | None = None
+) -> None:
+    """Tiny weights; with a device those of the published size. None as names are all."""
+
+    def wanted(*known: str) -> list[str]:
+        return [name for name in known if names is None or name in names]
+
+    tiny = device is None
+    for name in wanted(*FOLDERS, *SAM_FOLDERS):
+        with device or nullcontext():
+            found = networks(name, tiny=tiny)
+        for part, network in found.items():
+            network.load_state_dict(random_state(network, name, device))
             network.save_pretrained(folder / name / part)
         if name != _DIFFUSION:
             statistics = _OPENAI if name.startswith("openai/") else _IMAGENET
             _write_json(folder / name / "preprocessor_config.json", statistics)
-    _write_tokenizer(folder / _DIFFUSION / "tokenizer")
-    scheduler_class: Any = DDPMScheduler
-    scheduler = scheduler_class(
-        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
-    )
-    scheduler.save_pretrained(folder / _DIFFUSION / "scheduler")
-    for name in [*SAM_FILES, CORNET_FILE, SINE_FILE]:
+    for name in wanted(SAM3, GROUPVIT):
+        _write_tokenizer(folder / name)
+    if wanted(_DIFFUSION):
+        _write_tokenizer(folder / _DIFFUSION / "tokenizer")
+        _write_schedule(folder / _DIFFUSION / "scheduler")
+    for name in wanted(*SAM_FILES, CORNET_FILE, SINE_FILE):
         with torch.device("meta"):
-            network = networks(name, tiny=True)[""]
-        torch.save(random_state(network, name), folder / name)
-    for name, key in COUNTER_FILES.items():
+            network = networks(name, tiny=tiny)[""]
+        torch.save(random_state(network, name, device), folder / name)
+    for name in wanted(*COUNTER_FILES):
         with torch.device("meta"):
-            network = networks(name, tiny=True)[""]
-        torch.save({key: random_state(network, name)}, folder / name)
-    _write_words(folder / _GROUNDING)
-    _write_birefnet(folder / _BIREFNET)
-    torch.save({"model": _odise()}, folder / _ODISE_FILE)
+            network = networks(name, tiny=tiny)[""]
+        state, key = random_state(network, name, device), COUNTER_FILES[name]
+        torch.save(state if key is None else {key: state}, folder / name)
+    if wanted(_GROUNDING):
+        _write_words(folder / _GROUNDING)
+    if wanted(_BIREFNET):
+        _write_birefnet(folder / _BIREFNET)
+    if wanted(_ODISE_FILE):
+        torch.save({"model": _odise(tiny=tiny)}, folder / _ODISE_FILE)
 
 
-def random_state(network: nn.Module, name: str) -> dict[str, Tensor]:
+def random_state(
+    network: nn.Module, name: str, device: torch.device | None = None
+) -> dict[str, Tensor]:
     """Random tensors that keep the scale of signals from layer to layer.
 
-    Each tensor depends only on its name and shape, and on `name`.
+    Each tensor depends only on its name and shape, on `name`, and on the kind of device.
 
     Args:
         network: for names, shapes and values of integer tensors.
         name: of the weights.
+        device: where the numbers are drawn and lie; None draws by numpy on the CPU, always the
+            same ones.
     """
     # These have a ResNet, which has one size.
-    make = _filters if name == CORNET_FILE or name in COUNTER_FILES else _normal
+    small = device is None and (name == CORNET_FILE or name in COUNTER_FILES)
+    make = _filters if small else _normal
     return {
-        key: torch.tensor(_SCALARS[key.rpartition(".")[2]])
+        key: torch.tensor(_SCALARS[key.rpartition(".")[2]], device=device)
         if key.endswith(tuple(_SCALARS))
-        else _random_tensor(f"{name} {key}", tensor, make)
+        else _random_tensor(f"{name} {key}", tensor, make, device)
         for key, tensor in network.state_dict().items()
     }
 
 
-def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
+def _random_tensor(key: str, like: Tensor, make: Make, device: torch.device | None) -> Tensor:
     shape = tuple(like.shape)
     if not like.is_floating_point():
-        return like.clone() if not like.is_meta else torch.zeros(shape, dtype=like.dtype)
-    random = np.random.default_rng([_SEED, zlib.crc32(key.encode())])
+        zeros = torch.zeros(shape, dtype=like.dtype, device=device)
+        return like.clone() if not like.is_meta else zeros
+    seed = zlib.crc32(key.encode())
+    random: Source = (
+        np.random.default_rng([_SEED, seed])
+        if device is None
+        else torch.Generator(device).manual_seed(seed)
+    )
     for deviation, names in _TABLES.items():
         if any(name in key for name in names):
             return _normal(random, shape, deviation)
@@ -167,7 +214,9 @@ def _random_tensor(key: str, like: Tensor, make: Make) -> Tensor:
     return values + (0.5 if counting else key.endswith(("weight", "lambda1")))
 
 
-def _normal(random: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Tensor:
+def _normal(random: Source, shape: tuple[int, ...], deviation: float) -> Tensor:
+    if isinstance(random, torch.Generator):
+        return deviation * torch.randn(shape, generator=random, device=random.device)
     return deviation * torch.from_numpy(random.standard_normal(shape, dtype=np.float32))
 
 
@@ -183,11 +232,21 @@ def _filters(random: np.random.Generator, shape: tuple[int, ...], deviation: flo
     return numbers.as_strided(shape, (_STEP, *inner))
 
 
-def _odise() -> dict[str, Tensor]:
-    """The four tensors of ODISE that are used, for the tiny UNet and CLIP."""
+def _write_schedule(folder: Path) -> None:
+    from diffusers import DDPMScheduler
+
+    scheduler_class: Any = DDPMScheduler
+    scheduler = scheduler_class(
+        beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear", clip_sample=False
+    )
+    scheduler.save_pretrained(folder)
+
+
+def _odise(*, tiny: bool) -> dict[str, Tensor]:
+    """The four tensors of ODISE that are used, for the UNet and CLIP."""
     with torch.device("meta"):
-        unet = networks(_DIFFUSION, tiny=True)["unet"]
-        clip = networks(_CLIP, tiny=True)[""]
+        unet = networks(_DIFFUSION, tiny=tiny)["unet"]
+        clip = networks(_CLIP, tiny=tiny)[""]
     channels = unet.time_embedding.linear_2.out_features
     random = np.random.default_rng(_SEED)
     return {

@@ -24,7 +24,7 @@ from jobs.bench.counting import adopt, encoding, published
 from jobs.bench.flops import Operations
 
 COUNTS = (1, 2, 5, 10, 20, 40, 80)
-_SIZE = (480, 640)  # of the image whose masks are made
+SIZE = (480, 640)  # of the image whose masks are made
 _MEASURED = 2  # concepts
 _RUNS = 3  # the fastest counts: it was disturbed least
 _SIDE = 2048  # of the matrices that the machine's rate is measured with
@@ -56,9 +56,9 @@ def measure(method: IPSeg, models: Models, operations: Operations) -> ConceptSec
         return None
     segmenter: Any = replace(method.segmenter)
     method = replace(method, segmenter=segmenter)
-    embedding = _ready(segmenter, models)
+    embedding = ready(segmenter, models)
     random = np.random.default_rng(0)
-    grid = method.matching.grid_of(_SIZE[1], _SIZE[0])
+    grid = method.matching.grid_of(SIZE[1], SIZE[0])
     noise = random.standard_normal((_MEASURED, *grid))
     maps = [gaussian_filter(each, 3).astype(np.float32) for each in noise]
     taken = _fastest(lambda: _answer(method, embedding, maps)) / _MEASURED
@@ -66,8 +66,16 @@ def measure(method: IPSeg, models: Models, operations: Operations) -> ConceptSec
     return ConceptSeconds(taken, rate, sum(operations.image.values()) / rate)
 
 
-def _ready(segmenter: Any, models: Models) -> Embedding:  # noqa: ANN401
-    """Gives a segmenter all of its network but the encoder, with random weights."""
+def ready(segmenter: Any, models: Models) -> Embedding:  # noqa: ANN401
+    """Gives a segmenter all of its network but the encoder, with random weights.
+
+    Args:
+        segmenter: not set up; its weights are of a published size.
+        models: where it runs.
+
+    Returns:
+        An embedding of an image of `SIZE`, random.
+    """
     adopt(segmenter, segmenter.weights)
     _, features = encoding(segmenter)
     network = published(segmenter.weights)[""]
@@ -82,11 +90,11 @@ def _ready(segmenter: Any, models: Models) -> Embedding:  # noqa: ANN401
     generator = torch.Generator().manual_seed(0)
     device = models.torch_device()
     encoded = tuple(torch.randn(f.shape, generator=generator).to(device) for f in features)
-    return Embedding(encoded, Frame.around(*_SIZE, side, segmenter._aspect()))
+    return Embedding(encoded, Frame.around(*SIZE, side, segmenter._aspect()))
 
 
 def _answer(method: IPSeg, embedding: Embedding, maps: list[np.ndarray[Any, Any]]) -> None:
-    height, width = _SIZE
+    height, width = SIZE
     prompts = [PointPrompt(*method.points.select(each, width, height)) for each in maps]
     answers = method.refinement.run_many(method.segmenter, embedding, prompts, maps)
     for decoded, similarity in zip(answers, maps, strict=True):

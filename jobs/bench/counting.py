@@ -6,15 +6,12 @@ memory. An operation is one multiplication or one addition.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch.fx.experimental import _config
-from torch.utils.flop_counter import FlopCounterMode
 from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection
 
 from ipseg.counters.countr import CounTR
@@ -41,20 +38,10 @@ from ipseg.weights.architectures import (
     networks,
 )
 from ipseg.weights.counters import COUNTER_FILES
+from jobs.bench.meta import META, count
 
-META = torch.device("meta")
 CONDITIONING = "CLIP of the ODISE term"  # key in what `operations` gives for Stable Diffusion
 _CAPTION = 77  # tokens
-
-
-def count(run: Callable[[], object]) -> int:
-    """Operations of matrix products, convolutions and attention while `run` runs."""
-    # SAM picks points by their labels, which 'meta' does not have; no operation depends on them.
-    meta_config: Any = _config
-    labels = meta_config.patch(meta_nonzero_assume_all_nonzero=True)
-    with torch.no_grad(), META, labels, FlopCounterMode(display=False) as counter:
-        run()
-    return int(counter.get_total_flops())
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-import io
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -12,33 +10,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import skimage.data
-from pycocotools.coco import COCO
-from pycocotools.cocoeval import COCOeval
 from rich.console import Console
 from rich.table import Table
-from scipy import ndimage
-from skimage.filters import sobel
-from skimage.segmentation import watershed
 
 import ipseg
-from ipseg.inputs import Prompt
+from ipseg.metrics.coco_ap import AveragePrecision, coco_ap
 from ipseg.metrics.instances import Detections, matched
 from ipseg.objects import Object
-from ipseg.rows import Image, Mask
 from ipseg.scores.histogram import count_scores
 from ipseg.scores.suggestion import suggest_threshold
 from ipseg.vision.masks import encode_rle, rle_area
+from jobs.demo.coins import COINS, coin_prompt, coins, one_coin
 from jobs.demo.copies import MOST_COPIES, Copies, copies, demo_prompts
 from jobs.output import write_file
 
 MODES = ("one", "each")
 THRESHOLD = 0.5  # of a score, at which recall and precision are given
-COINS = 24
 _SUGGESTED = ("threshold", "recall", "precision")
-_PROMPT_COIN = 9  # in the order of the labels; from the middle of the photo
-_SMALLEST_COIN = 300  # pixels
-_MARGIN = 8  # pixels around the coin of the prompt
 
 
 @dataclass(frozen=True)
@@ -112,7 +100,7 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
             own = detections.setdefault(concept, Detections())
             own.add([found.confidence for found in objects], hits, len(truth))
             pairs.append((number, each.image.shape[:2], concept, objects, truth))
-    ap, ap50 = coco_ap(pairs)
+    precision = average_precision(pairs)
     together, convincing, concepts = Detections(), Detections(), {}
     for concept, own in detections.items():
         concepts[concept] = _of_concept(own)
@@ -121,8 +109,8 @@ def measure(model: ipseg.Model, collection: Sequence[Copies]) -> Quality:
     return Quality(
         together.instances,
         len(together.scores),
-        ap,
-        ap50,
+        precision.ap,
+        precision.ap50,
         *together.at(THRESHOLD),
         *convincing.at(0.0),
         *together.best(),
@@ -145,10 +133,10 @@ def _at_least(found: Detections, threshold: float | None) -> tuple[list[float], 
     return [score for score, _ in kept], [hit for _, hit in kept]
 
 
-def coco_ap(
+def average_precision(
     pairs: Iterable[tuple[int, tuple[int, int], str, Sequence[Object], Sequence[Any]]],
-) -> tuple[float, float]:
-    """AP and AP50 of masks by pycocotools: (image, its size, concept, objects, ground truth)."""
+) -> AveragePrecision:
+    """Of masks: (image, its size, concept, objects, ground truth)."""
     images, annotations, results = {}, [], []
     categories: dict[str, int] = {}
     for image, (height, width), concept, objects, truth in pairs:
@@ -161,21 +149,12 @@ def coco_ap(
         results += [{**of, "segmentation": o.segmentation, "score": o.score} for o in objects]
     for number, each in enumerate(annotations, start=1):
         each["id"] = number
-    truth_set = COCO()
-    truth_set.dataset = {
+    truth_set = {
         "images": list(images.values()),
         "annotations": annotations,
         "categories": [{"id": n, "name": name} for name, n in categories.items()],
     }
-    with contextlib.redirect_stdout(io.StringIO()):
-        truth_set.createIndex()
-        if not results:
-            return 0.0, 0.0
-        evaluation = COCOeval(truth_set, truth_set.loadRes(results), "segm")
-        evaluation.evaluate()
-        evaluation.accumulate()
-        evaluation.summarize()
-    return float(evaluation.stats[0]), float(evaluation.stats[1])
+    return coco_ap(truth_set, results, "mask AP")
 
 
 def run_instances(
@@ -249,35 +228,8 @@ def _print(data: dict[str, Any]) -> None:
 def find_coins(model: ipseg.Model) -> tuple[int, int]:
     """Coins found from one of them, and objects that are none, whatever their score."""
     image, masks = coins()
-    model.set_prompts({"coin": coin_prompt(image, masks[_PROMPT_COIN])})
+    model.set_prompts({"coin": coin_prompt(image, one_coin(masks))})
     objects = model.segment(image).objects
     truth = [encode_rle(mask) for mask in masks]
     hits = matched([o.score for o in objects], [o.segmentation for o in objects], truth)
     return int(hits.sum()), int((~hits).sum())
-
-
-def coins() -> tuple[Image, list[Mask]]:
-    """The photo of 24 coins in scikit-image, (H, W, 3) uint8, and the mask of each of them.
-
-    The masks are found by a watershed of its edges from what is surely dark and surely bright,
-    which works for this photo and few others.
-    """
-    grey = skimage.data.coins()
-    markers = np.where(grey < 30, 1, np.where(grey > 150, 2, 0))
-    regions = watershed(sobel(grey), markers) == 2
-    labels, count = ndimage.label(ndimage.binary_fill_holes(regions))
-    masks = [labels == number for number in range(1, count + 1)]
-    masks = [mask for mask in masks if mask.sum() >= _SMALLEST_COIN]
-    if len(masks) != COINS:
-        raise AssertionError(f"the photo of coins gave {len(masks)} masks")
-    return np.dstack([grey] * 3), masks
-
-
-def coin_prompt(image: Image, mask: Mask) -> Prompt:
-    """One coin with some of what is around it."""
-    rows, columns = np.nonzero(mask)
-    part = (
-        slice(max(0, int(rows.min()) - _MARGIN), int(rows.max()) + 1 + _MARGIN),
-        slice(max(0, int(columns.min()) - _MARGIN), int(columns.max()) + 1 + _MARGIN),
-    )
-    return Prompt(np.ascontiguousarray(image[part]), mask=np.ascontiguousarray(mask[part]))

@@ -14,10 +14,12 @@ from rich.table import Table
 
 from ipseg.config import Config
 from ipseg.methods.ipseg.method import IPSeg
+from ipseg.methods.persense.method import PerSenseMethod
 from ipseg.weights.catalogue import needs
 from ipseg.weights.finding import random_weights
 from jobs.bench.concepts import COUNTS, ConceptSeconds, measure
 from jobs.bench.flops import Operations, count_profile, count_released
+from jobs.bench.points import measure_points
 from jobs.bench.precision import compare_precisions
 from jobs.bench.seconds import time_parts
 from jobs.output import write_file
@@ -51,10 +53,12 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         return
     console = Console()
     _print_operations(console, data)
-    if data["seconds"] or data["precision"]:
+    if data["seconds"] or data["precision"] or data["points"]:
         console.print(f"\nmeasured on {data['machine']['device']}", soft_wrap=True)
     if data["seconds"]:
         console.print(_seconds_table(data["seconds"]))
+    if data["points"]:
+        console.print(_points_line(data["points"]), soft_wrap=True)
     if data["precision"]:
         console.print(_precision_table(data["precision"]))
         if random_weights(config):
@@ -67,7 +71,7 @@ def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
     """What the profile costs, as it is written; what was not measured is null or empty."""
     method, models = config.method, config.models
     data: dict[str, Any] = {"profile": config.profile, "method": config.method_name}
-    data |= {"flops": None, "concepts": None, "seconds": [], "precision": []}
+    data |= {"flops": None, "concepts": None, "seconds": [], "precision": [], "points": None}
     if isinstance(method, IPSeg):
         operations = count_profile(method, config.support)
         seconds = None if flops_only else measure(method, models, operations)
@@ -76,6 +80,9 @@ def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
         data["seconds"] = [] if flops_only else time_parts(method, config.support, models)
     if flops_only:
         return data
+    if isinstance(method, PerSenseMethod):
+        points = measure_points(method.segmenter, models)
+        data["points"] = None if points is None else {**vars(points), "ratio": points.ratio}
     if method.row_is == "image" and needs(config.resolved):
         data["precision"] = compare_precisions(config, _half(config))
     return data | {"machine": _machine(config)}
@@ -208,6 +215,15 @@ def _precision_table(effects: Sequence[Mapping[str, Any]]) -> Table:
         same = f"{each['same_points']:.0%}"
         table.add_row(each["precision"], _number(each["seconds"], 2), *ious, same)
     return table
+
+
+def _points_line(points: Mapping[str, Any]) -> str:
+    return (
+        f"{points['points']} points on one image, decoder of the published size: "
+        f"{points['together']:.2f} s together, {points['alone']:.2f} s one by one with all masks, "
+        f"{points['ratio']:.2f} times as long; the same best mask for {points['same']:.0%}, logits "
+        f"differ by {points['difference']:.1e} at most"
+    )
 
 
 def _number(value: float | None, places: int) -> str:

@@ -41,6 +41,11 @@ How many of several objects in an image are found, with a profile:
 
     ipseg bench --instances --images 60
 
+Everything about an NVIDIA card, with random weights of the published sizes (docs/gpu.md); the same
+command again goes on with what was left:
+
+    ipseg bench --gpu --budget 600 --out gpu.json
+
 With --engine the real pipeline runs (listing, read tasks, pools, parts, success files) without
 images or models, into a temporary folder (TMPDIR; on a cluster, one that all machines see). It
 assumes 100,000 rows, steps that sleep 2 ms (match), 0.1 ms (points) and 4 ms (segment) for a row,
@@ -81,15 +86,42 @@ def bench(
         Literal["sleep", "spin"] | None,
         typer.Option(help="With --engine: wait as for a GPU, or keep a core busy."),
     ] = None,
+    gpu: Annotated[
+        bool,
+        typer.Option(
+            "--gpu",
+            help="Measure the card here: networks, profiles, precisions; random weights, no Ray.",
+        ),
+    ] = False,
+    budget: Annotated[
+        float | None, typer.Option(min=1, metavar="SECONDS", help="With --gpu: at most (600).")
+    ] = None,
+    plan: Annotated[
+        bool, typer.Option("--plan", help="With --gpu: list the parts and their seconds, no more.")
+    ] = False,
+    short: Annotated[
+        bool,
+        typer.Option("--short", help="With --gpu: try the code with tiny networks, also on a CPU."),
+    ] = False,
     out: Annotated[Path | None, typer.Option(help="JSON file to write as well.")] = None,
     json: Json = False,
 ) -> None:
-    """Measure cost: FLOPs and seconds by part, the number of concepts, or the engine by itself.
+    """Measure cost: FLOPs and seconds by part, the number of concepts, the engine, or a card.
 
     With --instances: how many instances are found.
     """
     options = {"rows": rows, "match": match, "points": points, "segment": segment, "kind": kind}
     given = {name: value for name, value in options.items() if value is not None}
+    if gpu:
+        if given or flops or engine or instances or images is not None or settings or json:
+            raise ConfigError(
+                "--gpu is measured alone: of the other options it takes --budget, --plan, --short "
+                "and --out"
+            )
+        _bench_gpu(600.0 if budget is None else budget, out, planned=plan, short=short)
+        return
+    if budget is not None or plan or short:
+        raise ConfigError("--budget, --plan and --short are about the card; add --gpu")
     if instances:
         if given or flops or engine:
             raise ConfigError("--instances is measured alone: leave the other options out")
@@ -116,6 +148,17 @@ def bench(
     from jobs.bench.run import run_bench
 
     run_bench(load_config(profile, settings or ()), flops_only=flops, as_json=json, out=out)
+
+
+def _bench_gpu(budget: float, out: Path | None, *, planned: bool, short: bool) -> None:
+    from jobs.bench.gpu.run import print_plan, run_gpu
+
+    if planned:
+        print_plan(budget, out)
+    elif out is None:
+        raise ConfigError("--gpu writes after every part: name the file by --out FILE")
+    else:
+        run_gpu(out, budget, short=short)
 
 
 def _bench_engine(

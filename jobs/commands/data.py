@@ -1,12 +1,14 @@
-"""`ipseg data`: benchmarks, their layouts, and what has to be built before they can be run."""
+"""`ipseg data`: benchmarks, their layouts, and what is built or generated to run them."""
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from jobs.commands.options import Json, Strict
+from jobs.output import print_json
 from jobs.verbosity import with_verbosity
 
 app = typer.Typer(
@@ -21,6 +23,12 @@ app = typer.Typer(
     ipseg data prepare coco-20i --data-root datasets/
 
     ipseg data prepare lvis-92i --data-root /read/only/ --out datasets/lvis/
+
+Crowds to count in, and a photo of coins, with every instance in the ground truth:
+
+    ipseg data generate --out crowds/
+
+    ipseg evaluate crowds --data-root crowds/generated --profile persense-classical --out run/
 """,
 )
 
@@ -56,3 +64,24 @@ def data_prepare(
     from jobs.data import prepare_benchmark
 
     prepare_benchmark(benchmark, data_root, out, strict=strict, as_json=json)
+
+
+@app.command("generate")
+@with_verbosity
+def data_generate(
+    out: Annotated[
+        Path, typer.Option(help="Folder to write to: generated/ and coins/, each a data root.")
+    ],
+    images: Annotated[int, typer.Option(min=1, help="Generated images.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Of the first; the same gives the same.")] = 0,
+    json: Json = False,
+) -> None:
+    """Make crowds of copies, and a photo of 24 coins, for the benchmark `crowds`."""
+    from jobs.demo.crowds import write_crowds
+
+    roots = [str(root) for root in write_crowds(out, images, seed=seed)]
+    if json:
+        print_json({"written": roots})
+        return
+    for root in roots:
+        typer.echo(f"written: {root}; measure on it: ipseg evaluate crowds --data-root {root}")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from ipseg.components import BENCHMARKS, DEFAULT_PROFILE
+from ipseg.components import BENCHMARKS, DEFAULT_PROFILE, INSTANCE_BENCHMARKS
 from ipseg.errors import ConfigError
 from jobs.commands.options import Engine, Json, Settings, Strict, checked_engine
 
@@ -35,6 +35,14 @@ Every example given by a box, which the segmenter turns into a mask:
 
     ipseg evaluate perseg --data-root data/ --profile ipseg --support box --out run/
 
+Instances, by COCO's average precision, over ten sets of references:
+
+    ipseg evaluate coco-novel --data-root datasets/ --profile sine-instances --out run/
+
+How many of many instances are found, and how far off their count is:
+
+    ipseg evaluate crowds --data-root crowds/ --profile persense-classical --out run/
+
 Methods with the mask of an example and without it, as Matcher and Matcher-Z in the paper:
 
     ipseg evaluate perseg --data-root data/ --support mask,saliency --profile persam,ipseg --out r/
@@ -53,7 +61,9 @@ measured; the number is printed with what it covers.
 
 
 def evaluate(
-    benchmark: Annotated[str, typer.Argument(help=f"One of {', '.join(BENCHMARKS)}.")],
+    benchmark: Annotated[
+        str, typer.Argument(help=f"One of {', '.join([*BENCHMARKS, *INSTANCE_BENCHMARKS])}.")
+    ],
     more: Annotated[
         list[str] | None, typer.Argument(metavar="[KEY=V1,V2...]", help="More of --sweep.")
     ] = None,
@@ -122,7 +132,9 @@ def evaluate(
     ] = None,
     formula: Annotated[
         str | None,
-        typer.Option(help="Formula of the headline number: A, A', B, C, D, P, JF, J, F."),
+        typer.Option(
+            help="Formula of the headline number: A, A', B, C, D, P, JF, J, F, F1, N, AP."
+        ),
     ] = None,
     limit: Annotated[
         int | None, typer.Option(min=1, help="Only the first episodes of each fold, for a try.")
@@ -157,6 +169,32 @@ def evaluate(
     checked_engine(engine)
     if more and not sweep:
         raise ConfigError(f"'{more[0]}' is one argument too many; settings go behind --sweep")
+    measured: dict[str, Any] = {
+        "out": out,
+        "profiles": _listed(profile),
+        "methods": _listed(method or ""),
+        "settings": settings or (),
+        "sweep": (*(sweep or ()), *(more or ())),
+        "folds": fold or (),
+        "support": _listed(support or ""),
+        "limit": limit,
+        "engine": engine,
+        "overwrite": overwrite,
+        "max_failure_rate": max_failure_rate,
+    }
+    if benchmark in INSTANCE_BENCHMARKS:
+        given = {
+            "--prompt-rule": prompt_rule,
+            "--seed": seed,
+            "--include-prompt": include_prompt,
+            "--table": table,
+            "--mask-frame": mask_frame,
+            "--formula": formula,
+        }
+        if odd := [name for name, value in given.items() if value]:
+            raise ConfigError(f"{benchmark} has no {odd[0]}: its seeds are folds (--fold seed0)")
+        _evaluate_instances(data_root, shot, strict, measured, retry, json)
+        return
     kind = benchmark_class(benchmark)
     from ipseg.benchmarks.benchmark import Sampling
     from jobs.evaluation.request import EvaluationRequest
@@ -168,26 +206,32 @@ def evaluate(
     reading = Reading(f"reading {benchmark}")
     request = EvaluationRequest(
         benchmark=kind(data_root, shot=shot, cache=cache, strict=strict, progress=reading),
-        out=out,
         sampling=Sampling(shot, seed if drawn is None else drawn, rule, not include_prompt),
-        profiles=_listed(profile),
-        methods=_listed(method or ""),
-        settings=settings or (),
-        sweep=(*(sweep or ()), *(more or ())),
         table=table,
-        folds=fold or (),
-        support=_listed(support or ""),
         mask_frame=mask_frame,
         formula=formula,
-        limit=limit,
-        engine=engine,
-        overwrite=overwrite,
         retry=None if retry is None else Retry.parse(retry),
-        max_failure_rate=max_failure_rate,
+        **measured,
     )
     with reading:
         whole = run_evaluation(request, as_json=json)
     if not whole:
+        raise typer.Exit(PARTIAL)
+
+
+def _evaluate_instances(
+    data_root: str, shot: int, strict: bool, measured: dict[str, Any], retry: str | None, json: bool
+) -> None:
+    from ipseg.benchmarks.datasets.coco_novel import CocoNovelBenchmark
+    from jobs.evaluation.instances import InstanceRequest, run_instance_evaluation
+    from pipeline.runfolder.finished import Retry
+
+    request = InstanceRequest(
+        benchmark=CocoNovelBenchmark(data_root, shot=shot, strict=strict),
+        retry=None if retry is None else Retry.parse(retry),
+        **measured,
+    )
+    if not run_instance_evaluation(request, as_json=json):
         raise typer.Exit(PARTIAL)
 
 

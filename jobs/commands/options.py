@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -76,6 +77,28 @@ Support = Annotated[
         "image); the same as --set support.kind=KIND.",
     ),
 ]
+DetectorNames = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--names",
+        metavar="CONCEPT=TEXT",
+        help="What a detector is asked for, if not for the concept's name; may be repeated.",
+    ),
+]
+Retried = Annotated[
+    str | None,
+    typer.Option(
+        "--retry", metavar="failed[:TYPE,...]", help="Do failed rows again, all or by type."
+    ),
+]
+MaxFailureRate = Annotated[
+    float | None,
+    typer.Option(
+        min=0,
+        max=1,
+        help="Stop (exit code 3) when more rows fail; default 0.05, from 100 failed rows on.",
+    ),
+]
 Mode = Annotated[
     str | None,
     typer.Option(
@@ -138,6 +161,8 @@ def config_of(given: Mapping[str, Any]) -> Config:
     overrides, kind = list(given["settings"] or ()), given["support"]
     if kind is not None:
         overrides.append(f"support.kind={kind}")
+    if named := given.get("names"):
+        overrides.append(f"persense.names={json.dumps(_pairs(named))}")
     if (mode := given.get("instances")) is not None:
         overrides.insert(0, f"instances.mode={mode}")
     return load_config(given["profile"], overrides, given["method"], labelling=True)
@@ -190,6 +215,13 @@ Engine = Annotated[
         help="ray, local for this process alone, or auto for whichever is done sooner (same rows)."
     ),
 ]
+
+
+def _pairs(listed: Sequence[str]) -> dict[str, str]:
+    pairs = dict(each.split("=", 1) for each in listed if all(each.partition("=")))
+    if len(pairs) < len(listed):
+        raise ConfigError("--names is CONCEPT=TEXT, each concept once")
+    return pairs
 
 
 def _names(listed: str | None) -> tuple[str, ...]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import asdict
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -17,6 +18,7 @@ from jobs.commands.options import Json, Profile, Settings
 from jobs.output import print_json
 
 if TYPE_CHECKING:
+    from jobs.bench.gpu.figures import Pace
     from pipeline.plan import Preview
     from pipeline.planning.cluster import Cluster
     from pipeline.planning.estimate import Estimate, Load
@@ -32,6 +34,10 @@ What would run where; no image is looked at, nothing is written:
 Measure the stages on the first images, and say how long a million take:
 
     ipseg plan --images photos/ --prompts prompts/ --calibrate --count 1000000
+
+What a million take of a card that was measured (`ipseg bench --gpu`), at 2.50 for an hour of one:
+
+    ipseg plan --images photos/ --prompts prompts/ --profile ipseg --figures gpu.json --price 2.5
 
 On a cluster that runs already, as data for a script:
 
@@ -65,17 +71,61 @@ def plan(
         int | None,
         typer.Option(min=1, help="Images to estimate for; by default those that --images holds."),
     ] = None,
+    figures: Annotated[
+        Path | None,
+        typer.Option(
+            help="File of `ipseg bench --gpu`: GPU-hours as measured. By default the project's "
+            "docs/gpu.json, where there is one."
+        ),
+    ] = None,
+    price: Annotated[
+        float | None, typer.Option(min=0, help="Of a card for an hour: what a million images cost.")
+    ] = None,
     json: Json = False,
 ) -> None:
     """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
     request = options.request_of(locals(), out="")
+    from jobs.bench.gpu.figures import pace_in
     from pipeline.plan import preview
 
+    pace = pace_in(figures, request.config.profile)
     found = preview(request, calibrated=calibrate, count=count)
     if json:
-        print_json(as_data(found))
+        print_json(as_data(found) | {"measured": _of_card(found, pace, price)})
     else:
         _print(found)
+        if any(each.stage.resources.gpu_memory_gb for each in found.images.stages):
+            print(_of_card_in_words(found, pace, price))  # noqa: T201
+
+
+def _of_card(found: Preview, pace: Pace | None, price: float | None) -> dict[str, Any] | None:
+    """What a measured card takes, as plain data; None where none was measured."""
+    if pace is None:
+        return None
+    million = pace.gpu_hours(1_000_000)
+    return {
+        **asdict(pace),
+        "gpu_hours": None if found.rows is None else pace.gpu_hours(found.rows),
+        "gpu_hours_per_million": million,
+        "cost_per_million": None if price is None else million * price,
+    }
+
+
+def _of_card_in_words(found: Preview, pace: Pace | None, price: float | None) -> str:
+    if pace is None:
+        return (
+            "no card was measured, so GPU-hours are not known: run `ipseg bench --gpu --out "
+            "gpu.json` on one and give it by --figures gpu.json"
+        )
+    million = pace.gpu_hours(1_000_000)
+    cost = "" if price is None else f", {million * price:,.2f} at {price:g} an hour"
+    here = (
+        "" if found.rows is None else f"{found.rows:,} images: {pace.gpu_hours(found.rows):.2f}; "
+    )
+    return (
+        f"GPU-hours as measured on {pace.card}, {pace.date} ({1 / pace.seconds:.1f} images/s in "
+        f"{pace.precision}, batch {pace.batch}): {here}a million images: {million:.1f}{cost}"
+    )
 
 
 def as_data(found: Preview) -> dict[str, Any]:

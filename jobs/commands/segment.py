@@ -56,6 +56,7 @@ def segment(
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
     instances: options.Mode = None,
+    names: options.DetectorNames = None,
     masks: Annotated[
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
@@ -71,18 +72,8 @@ def segment(
         bool,
         typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
     ] = False,
-    retry: Annotated[
-        str | None,
-        typer.Option(metavar="failed[:TYPE,...]", help="Do failed rows again, all or by type."),
-    ] = None,
-    max_failure_rate: Annotated[
-        float | None,
-        typer.Option(
-            min=0,
-            max=1,
-            help="Stop (exit code 3) when more rows fail; default 0.05, from 100 failed rows on.",
-        ),
-    ] = None,
+    retry: options.Retried = None,
+    max_failure_rate: options.MaxFailureRate = None,
     check_content: Annotated[
         bool,
         typer.Option(

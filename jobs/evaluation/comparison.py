@@ -92,9 +92,11 @@ def counterpart(
     if variant["settings"]:
         return None
     given = _given(evaluation, variant)
-    names = {(variant["method"] + suffix).casefold() for suffix in _SUFFIXES.get(given, ("",))}
+    name = variant.get("published_as") or variant["method"]
+    names = {(name + suffix).casefold() for suffix in _SUFFIXES.get(given, ("",))}
     same = (
         each
+        for name in names
         for each in comparisons
         if each.comparable
         and each.formula == evaluation["formula"]

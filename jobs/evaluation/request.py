@@ -14,57 +14,91 @@ from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
-from ipseg.metrics.episode_counts import BOUNDARY
+from ipseg.metrics.episode_counts import BOUNDARY, INSTANCES
 from jobs.evaluation.settings import Choice, Setting
 from pipeline.engines.choice import EngineName
 from pipeline.runfolder.finished import Retry
+from pipeline.stages.record import FailureBudget
 
 log = logging.getLogger("ipseg")
 
 
-@dataclass(frozen=True)
-class EvaluationRequest:
-    """What somebody wants evaluated.
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """What is measured on a benchmark of any kind, and how the run is started.
 
     Attributes:
-        benchmark: opened on its data root.
         out: run folder.
-        sampling: of episodes.
         profiles: names of profiles, or YAML files; several are compared.
         methods: replace the profiles' own; several are compared.
         settings: overrides for all, "section.key=value".
         sweep: "section.key=v1,v2,..." each; every combination is compared.
-        table: of the paper, whose rows are compared; None for none.
         folds: to run; empty for all.
         support: how the object of a support is found; several are compared, none leaves it to
             protocol and profile.
-        mask_frame: 'segmenter' compares masks as the segmenter saw the image, as IPSeg's released
-            code does; None at the size of the image.
-        formula: of the headline number; None leaves it to the protocol.
-        limit: episodes of each fold; None for all.
+        limit: episodes, or images, of each fold; None for all.
         engine: as `pipeline.process.Start.engine`.
         overwrite: start over.
         retry: what failed and is to be done again.
         max_failure_rate: of queries, after which the run is stopped; None for never.
     """
 
-    benchmark: Benchmark
     out: str
-    sampling: Sampling = field(default_factory=Sampling)
     profiles: Sequence[str] = (DEFAULT_PROFILE,)
     methods: Sequence[str] = ()
     settings: Sequence[str] = ()
     sweep: Sequence[str] = ()
-    table: int | None = None
     folds: Sequence[str] = ()
     support: Sequence[str] = ()
-    mask_frame: str | None = None
-    formula: str | None = None
     limit: int | None = None
     engine: EngineName = "auto"
     overwrite: bool = False
     retry: Retry | None = None
     max_failure_rate: float | None = None
+
+    @property
+    def budget(self) -> FailureBudget:
+        """Failed queries after which the run is stopped."""
+        rate = self.max_failure_rate
+        return FailureBudget.of(1.0 if rate is None else rate)
+
+    def folds_of(self, name: str, known: Sequence[str]) -> list[str]:
+        """The folds to run, in the benchmark's order.
+
+        Args:
+            name: of the benchmark.
+            known: its folds.
+
+        Raises:
+            ConfigError: one of those that are asked for does not exist.
+        """
+        for fold in self.folds:
+            if fold not in known:
+                raise ConfigError(
+                    f"{name} has no fold '{fold}'; it has "
+                    f"{', '.join(known) if any(known) else 'only one, without a name'}"
+                )
+        return [fold for fold in known if not self.folds or fold in self.folds]
+
+
+@dataclass(frozen=True, kw_only=True)
+class EvaluationRequest(Measured):
+    """Episodes that somebody wants evaluated.
+
+    Attributes:
+        benchmark: opened on its data root.
+        sampling: of episodes.
+        table: of the paper, whose rows are compared; None for none.
+        mask_frame: 'segmenter' compares masks as the segmenter saw the image, as IPSeg's released
+            code does; None at the size of the image.
+        formula: of the headline number; None leaves it to the protocol.
+    """
+
+    benchmark: Benchmark
+    sampling: Sampling = field(default_factory=Sampling)
+    table: int | None = None
+    mask_frame: str | None = None
+    formula: str | None = None
 
 
 @dataclass(frozen=True)
@@ -134,6 +168,11 @@ def resolve(request: EvaluationRequest) -> Resolved:
             f"formula {formula.id} compares outlines, which {benchmark.name} does not; choose "
             f"among {', '.join(benchmark.formulas)}"
         )
+    if set(formula.estimator.needs) & set(INSTANCES) and formula.id not in benchmark.formulas:
+        raise ConfigError(
+            f"formula {formula.id} compares single instances, which the masks of {benchmark.name} "
+            f"do not tell apart; choose among {', '.join(benchmark.formulas)}"
+        )
     overrides = list(request.settings)
     if request.mask_frame is not None:
         if protocol.side is None:
@@ -147,7 +186,7 @@ def resolve(request: EvaluationRequest) -> Resolved:
     settings = choice.settings() if table is None else choice.rows_of(table)
     if (orientation := settings[0].config.images.mask_orientation) != "auto":
         protocol = replace(protocol, mask_orientation=orientation)
-    folds = _folds(request)
+    folds = request.folds_of(benchmark.name, benchmark.folds)
     _check_sampling(benchmark, folds[0], sampling)
     return Resolved(
         folds,
@@ -178,14 +217,3 @@ def _check_sampling(benchmark: Benchmark, fold: str, sampling: Sampling) -> None
         benchmark.check_sampling(fold, sampling)
     except SourceError as error:  # a rule is part of the call, whatever data is there
         raise ConfigError(str(error)) from error
-
-
-def _folds(request: EvaluationRequest) -> list[str]:
-    known = request.benchmark.folds
-    for fold in request.folds:
-        if fold not in known:
-            raise ConfigError(
-                f"{request.benchmark.name} has no fold '{fold}'; it has "
-                f"{', '.join(known) if any(known) else 'only one, without a name'}"
-            )
-    return [fold for fold in known if not request.folds or fold in request.folds]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -17,7 +17,7 @@ from ipseg.benchmarks.episode import Episode, to_table
 from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
 from ipseg.config import Config
-from ipseg.errors import SourceError
+from ipseg.errors import ConfigError, SourceError
 from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from ipseg.weights.finding import random_weights
@@ -28,9 +28,12 @@ from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, r
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
 from jobs.output import print_json
+from jobs.terminal import plain
 from pipeline.evaluate import Evaluation, evaluate
+from pipeline.pairing import paired_in_order
 from pipeline.results import predictions, results_table
-from pipeline.stages.record import FailureBudget
+from pipeline.runfolder.finished import BROKEN
+from pipeline.submission import write_submission
 
 log = logging.getLogger("ipseg")
 
@@ -50,7 +53,11 @@ def run_evaluation(request: EvaluationRequest, *, as_json: bool) -> bool:
     if table is not None and any(row.prompt_set is not None for row in table.rows):
         return _run_prompt_sets(request, resolved, table, as_json=as_json)
     request.benchmark.check()
-    summary, page = _measure(request, resolved)
+    by_fold = _by_fold(request, resolved)
+    work = _work(request, resolved, by_fold)
+    if not work.judged:
+        return _submit(request.benchmark, work, as_json=as_json)
+    summary, page = _measure(request, resolved, work, by_fold)
     if as_json:
         costs = {each.label: each.cost and asdict(each.cost) for each in summary.variants}
         print_json({**as_data(summary), "costs": costs, "report": page})
@@ -72,7 +79,9 @@ def _run_prompt_sets(
         log.info("%s: prompts drawn with seed %d", row.label, seed)
         sampling, out = replace(request.sampling, seed=seed), f"{request.out.rstrip('/')}/{name}"
         of_set = replace(request, out=out, sampling=sampling)
-        done[name] = _measure(of_set, replace(resolved, settings=[setting]))
+        alone = replace(resolved, settings=[setting])
+        by_fold = _by_fold(of_set, alone)
+        done[name] = _measure(of_set, alone, _work(of_set, alone, by_fold), by_fold)
     summaries = [summary for summary, _ in done.values()]
     if as_json:
         sets = {name: {**as_data(found), "report": page} for name, (found, page) in done.items()}
@@ -87,22 +96,49 @@ def _run_prompt_sets(
     return not any(each.partial for each in summaries)
 
 
-def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, str]:
-    """Runs and writes one evaluation: its numbers, and the address of its report."""
-    benchmark, sampling, protocol = request.benchmark, request.sampling, resolved.protocol
-    by_fold = {fold: _episodes(request, fold) for fold in resolved.folds}
+def _submit(benchmark: Benchmark, work: Evaluation, *, as_json: bool) -> bool:
+    """Runs episodes without ground truth, and writes what was found as a server takes it."""
+    if not work.of_sequences:
+        raise ConfigError(
+            f"{benchmark.root} has no ground truth to compare with, and a folder for the server of "
+            f"{benchmark.title} needs a method of sequences: add --profile sine-video"
+        )
+    counts = evaluate(work).outcome.counts
+    failed = sum(counts[status] for status in BROKEN)
+    write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
+    written = write_submission(work)
+    if as_json:
+        print_json({"benchmark": benchmark.name, "failed": failed, "submission": written})
+        return not failed
+    console = Console()
+    console.print(f"{benchmark.title}: no ground truth to compare with, so there is no number")
+    for folder, maps in written.items():
+        console.print(f"for its server, {counted(maps, 'label map')}: {folder}", soft_wrap=True)
+    if failed:
+        console.print(
+            plain(f"PARTIAL: {counted(failed, 'video')} failed and are not in it"), style="bold red"
+        )
+    return not failed
+
+
+def _by_fold(request: EvaluationRequest, resolved: Resolved) -> dict[str, list[Episode]]:
+    return {fold: _episodes(request, fold) for fold in resolved.folds}
+
+
+def _work(
+    request: EvaluationRequest, resolved: Resolved, by_fold: Mapping[str, Sequence[Episode]]
+) -> Evaluation:
+    benchmark = request.benchmark
     work = Evaluation(
         benchmark=benchmark.name,
         episodes=[episode for episodes in by_fold.values() for episode in episodes],
-        protocol=protocol,
+        protocol=resolved.protocol,
         variants={setting.label: setting.config for setting in resolved.settings},
         out=request.out.rstrip("/"),
         engine=request.engine,
         overwrite=request.overwrite,
         retry=request.retry,
-        budget=FailureBudget.of(
-            1.0 if request.max_failure_rate is None else request.max_failure_rate
-        ),
+        budget=request.budget,
     )
     if not work.episodes:
         raise SourceError(
@@ -110,6 +146,17 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
             f"add images, or evaluate the prompts too with --include-prompt"
         )
     log.info("%s: %s", benchmark.title, counted(len(work.episodes), "episode"))
+    return work
+
+
+def _measure(
+    request: EvaluationRequest,
+    resolved: Resolved,
+    work: Evaluation,
+    by_fold: Mapping[str, Sequence[Episode]],
+) -> tuple[Summary, str]:
+    """Runs and writes one evaluation: its numbers, and the address of its report."""
+    benchmark, sampling = request.benchmark, request.sampling
     started = datetime.now(UTC)
     done = evaluate(work)
     outcome = done.outcome
@@ -124,13 +171,14 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
         "rule": sampling.rule,
         "formula": resolved.formula,
         "formulas": resolved.formulas,
-        "protocol": asdict(protocol),
+        "protocol": asdict(resolved.protocol),
         "folds": {fold: _fold(benchmark, fold, episodes) for fold, episodes in by_fold.items()},
         "all_folds": list(benchmark.folds),
         "variants": [
             {
                 **{"label": setting.label, "settings": list(setting.overrides)},
                 "method": setting.config.method_name,
+                "published_as": setting.config.method.published_as,
                 "profile": setting.config.profile,
                 "given": _given(setting.config),
                 "steps": [
@@ -153,6 +201,8 @@ def _measure(request: EvaluationRequest, resolved: Resolved) -> tuple[Summary, s
     }
     write_table(f"{work.out}/episodes.parquet", to_table(work.episodes))
     results = results_table(work.out, work.asked, list(work.variants))
+    if resolved.protocol.pairing == "order":
+        results = paired_in_order(work.out, work.episodes, results)
     write_table(f"{work.out}/results.parquet", results)
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)

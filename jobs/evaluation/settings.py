@@ -13,7 +13,7 @@ from ipseg.config import Config, load_config, profiles
 from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
-    from jobs.evaluation.request import EvaluationRequest
+    from jobs.evaluation.request import Measured
 
 log = logging.getLogger("ipseg")
 
@@ -46,7 +46,7 @@ class Choice:
         given_mask: the protocol gives supports their ground-truth mask.
     """
 
-    request: EvaluationRequest
+    request: Measured
     overrides: Sequence[str]
     given_mask: bool
 

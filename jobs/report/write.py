@@ -23,6 +23,7 @@ from jobs.pages.galleries import Gallery, galleries
 from jobs.pages.template import template, write_rendered
 from jobs.pages.views import css
 from jobs.report.calibration import calibration_of
+from jobs.report.counts import counts_of
 from jobs.report.how_far import how_far
 from jobs.report.prompts import prompts_of
 from jobs.report.rounds import rounds_of
@@ -121,6 +122,7 @@ def _of_run(manifest: Manifest, since: str | None) -> str:
         decided=dict(found.decided),
         calibration=calibration_of(calibration),
         prompts=prompts_of(bank_of(out, about), looked_for),
+        counts=counts_of(out, looked_for),
         rounds=rounds,
         galleries=[
             *([changed] if changed else []),

@@ -15,19 +15,31 @@ _Made = TypeVar("_Made")
 
 
 def made_ahead(
-    items: Iterable[_Given], work: Callable[[_Given], _Made], in_threads: bool
+    items: Iterable[_Given],
+    work: Callable[[_Given], _Made],
+    in_threads: bool,
+    at_once: int = _AT_ONCE,
+    ahead: int = _AHEAD,
 ) -> Iterator[tuple[_Given, _Made]]:
-    """Each item with what was made of it, in order; some are worked on at a time."""
+    """Each item with what was made of it, in order; some are worked on at a time.
+
+    Args:
+        items: taken as they are needed.
+        work: called in several threads.
+        in_threads: otherwise in this one, when it is their turn.
+        at_once: items that are worked on at a time.
+        ahead: items that are begun before it is their turn.
+    """
     if not in_threads:
         for item in items:
             yield item, work(item)
         return
     waiting: deque[tuple[_Given, Future[_Made]]] = deque()
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
+    with ThreadPoolExecutor(at_once) as pool:
         try:
             for item in items:
                 waiting.append((item, pool.submit(work, item)))
-                if len(waiting) >= _AHEAD:
+                if len(waiting) >= ahead:
                     first, made = waiting.popleft()
                     yield first, made.result()
             while waiting:

@@ -169,6 +169,9 @@ def refuses_supports_that_cannot_be_used(subject: Subject, folder: Path) -> None
     done = described({"": config}, [*bad, *odd, good])
     errors = {row["concept"]: row.get("error_type") for row in done}
     assert errors["cup"] is None
+    if config.method.prompted_by == "name":
+        assert not any(errors.values()), "its images are not looked at"
+        return
     assert [errors[row["concept"]] for row in bad] == ["PromptError", "PromptError", "ImageError"]
     assert f"{folder}/empty.png is empty" in done[0]["error_message"]
     assert all(errors[row["concept"]] in (None, "PromptError") for row in odd)

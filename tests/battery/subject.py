@@ -23,7 +23,8 @@ from ipseg.rows import Arrays, Row, Step
 from ipseg.runner import prepare, run_local
 from pipeline.runfolder.parts import read_rows
 
-# Setting -> value that makes it quick, where a profile has it.
+# Setting -> value that makes it quick, or find anything at all, where a profile has it and it is
+# not null.
 _QUICK = {
     "support.saliency.long_side": 96,
     "support.saliency.regions": 80,
@@ -36,16 +37,41 @@ _QUICK = {
     "features.stable_diffusion.size": 128,
     "features.stable_diffusion.crop": 128,
     "canvas.side": 112,
+    "network.size": 128,
+    "components": 8,
+    "proposing.points_per_side": 2,
+    "square.side": 70,
+    "square.frame": 70,
+    "sampling.centres": 4,
+    "sampling.subsets": 1,
+    "proposals.least_stability": 0,  # random weights give masks that are not stable
+    "proposals.grid.least_stability": 0,
+    "wide.first": 120,
+    "wide.short": 112,
+    "wide.long": 168,
+    "tracking.centres": 2,
+    "proposals.grid.side": 1,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
     "persam.iterations": 10,
     "counter.side": 128,
     "detector.short_side": 96,
+    "detector.threshold": 0.99,
+    "groupvit.short_side": 96,
+    # Random weights are certain of nothing.
+    "answer.threshold": 0,
+    "naming.background": 0,
+    "grounding.nms": 0.02,  # and find too much
 }
+# Weights whose tiny version still has all the 48 blocks, and others of their kind that have 12.
+_SHALLOWER = {"facebook/sam2-hiera-large": "facebook/sam2.1-hiera-tiny"}
 # What a sweep is made of beside another support: the first that a method has.
 _SWEPT = (
     *("points.k=8", "persam.topk=2", "persense.idm.hybrid=true"),
-    *("semantic.threshold=3", "memory.frames=1"),
+    *("merging.most=1", "tracking.frames=2"),
+    *("semantic.threshold=3", "memory.frames=1", "threshold=0.1", "labelling.nms=0.7", "alike=0.7"),
+    *("painting.embedding=semantic", "answer.task=instance"),
+    *("grounding.task=instance", "naming.best=2"),
 )
 
 # How far the same work may differ, done in another batch or by another process.
@@ -77,6 +103,9 @@ class Subject:
         """Overrides of the profile."""
         plain = load_config(self.profile).resolved
         quick = [f"{path}={value}" for path, value in _QUICK.items() if _has(plain, path)]
+        deep = (plain.get("segmenter") or {}).get("weights")
+        if deep in _SHALLOWER:
+            quick.append(f"segmenter.weights={_SHALLOWER[deep]}")
         return [f"models.root={self.root}", "models.device=cpu", *quick, *self.more]
 
     @cached_property
@@ -167,7 +196,7 @@ def _has(settings: Mapping[str, Any], path: str) -> bool:
     first, _, rest = path.partition(".")
     value = settings.get(first)
     if not rest:
-        return first in settings
+        return value is not None
     return isinstance(value, Mapping) and _has(value, rest)
 
 

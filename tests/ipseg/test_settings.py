@@ -9,7 +9,7 @@ from ipseg.settings import KIND, STAGE, Setting, list_settings, meanings
 
 CONFIGS = {name: load_config(name) for name in profiles()}
 LISTED = {name: list_settings(config) for name, config in CONFIGS.items()}
-PARTS = ("saliency", "support.saliency", "support.segmenter", "detector")
+PARTS = ("saliency", "support.saliency", "support.segmenter", "detector", "labeller")
 LEAVES = ("features.stable_diffusion.layers",)  # mappings that are one setting
 
 

@@ -7,10 +7,13 @@ import torch
 
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, WeightsError
+from ipseg.networks.models import Models
+from ipseg.segmenters.classical import ClassicalSegmenter
 from jobs.bench.concepts import COUNTS, measure
 from jobs.bench.counting import CONDITIONING, count
 from jobs.bench.every_profile import count_any, run_every
 from jobs.bench.flops import Operations, count_profile, count_released
+from jobs.bench.points import measure_points
 from jobs.bench.run import run_bench
 
 ODISE = "features.stable_diffusion.odise=odise_label_coco_50e-b67d2efc.pth"
@@ -195,6 +198,15 @@ def test_of_another_method_the_precision_alone_is_measured(tiny_root, tmp_path, 
     assert half["precision"] == "bfloat16"
     run_bench(config, flops_only=True, as_json=True, out=None)
     assert json.loads(capsys.readouterr().out)["precision"] == []
+
+
+def test_points_together_are_those_one_by_one():
+    segmenter = load_config("persense", ["segmenter.weights=sam_vit_b_01ec64.pth"]).method.segmenter
+    found = measure_points(segmenter, Models(device="cpu"), 3)
+    assert (found.points, found.same) == (3, 1.0)
+    assert found.difference < 1e-4
+    assert found.ratio == found.alone / found.together > 0
+    assert measure_points(ClassicalSegmenter(), Models()) is None
 
 
 def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 
 import ipseg
-from jobs.bench.instances import COINS, coco_ap, coin_prompt, coins, find_coins, measure
+from ipseg.metrics.coco_ap import AveragePrecision
+from jobs.bench.instances import average_precision, find_coins, measure
 from jobs.demo import scenes
+from jobs.demo.coins import COINS, coin_prompt, coins
 from jobs.demo.copies import MOST_COPIES, copies, demo_prompts
 from jobs.demo.photos import concepts
 
@@ -99,5 +101,6 @@ def test_average_precision_of_what_is_true_is_one(made):
             objects = [Object.of(name, 1, mask, 0.5) for mask in masks]
             truth = [found.segmentation for found in objects]
             pairs.append((number, each.image.shape[:2], name, objects, truth))
-    assert coco_ap(pairs) == pytest.approx((1.0, 1.0))
-    assert coco_ap([(n, s, c, (), t) for n, s, c, _, t in pairs]) == (0.0, 0.0)
+    assert average_precision(pairs) == AveragePrecision(*[pytest.approx(1.0)] * 3)
+    without = [(n, s, c, (), t) for n, s, c, _, t in pairs]
+    assert average_precision(without) == AveragePrecision(0.0, 0.0, 0.0)

@@ -2,22 +2,24 @@
 
 import json
 
+import numpy as np
 import pytest
 from PIL import Image
 
-from ipseg.components import BENCHMARKS
+from ipseg.components import BENCHMARKS, INSTANCE_BENCHMARKS
 from jobs.reading import Reading
 
 
 def test_every_benchmark_is_listed_with_its_layout_and_rules(ipseg):
     code, out, _ = ipseg("data", "list")
     assert code == 0
-    for text in (*BENCHMARKS, "ROOT/images/<class>/NAME.jpg", "rule largest-of-6", "formula JF"):
+    everything = [*BENCHMARKS, *INSTANCE_BENCHMARKS]
+    for text in (*everything, "ROOT/images/<class>/NAME.jpg", "rule largest-of-6", "formula JF"):
         assert text in out
     code, out, _ = ipseg("data", "list", "--json")
     listed = {each["name"]: each for each in json.loads(out)}
     assert code == 0
-    assert listed.keys() == BENCHMARKS.keys()
+    assert list(listed) == everything
     assert listed["coco-20i"]["folds"] == ["0", "1", "2", "3"]
     assert "prompt-set" in listed["fss-1000"]["rules"]
     assert listed["davis-2017"]["protocol"]["boundaries"] is True
@@ -95,3 +97,18 @@ def test_reading_that_takes_long_is_reported_now_and_then(monkeypatch, caplog):
     with caplog.at_level("INFO", "ipseg"), Reading("reading maps") as reading:
         reading(1, 4)
     assert not caplog.records
+
+
+def test_crowds_are_generated_with_a_number_for_each_instance(ipseg, tmp_path):
+    code, text, _ = ipseg("data", "generate", "--out", tmp_path, "--images", "1", "--json")
+    assert code == 0
+    roots = [tmp_path / "generated", tmp_path / "coins"]
+    assert json.loads(text) == {"written": [str(root) for root in roots]}
+    numbers = [np.asarray(Image.open(next(r.glob("masks/*/*.png")))) for r in roots]
+    assert np.unique(numbers[1]).tolist() == list(range(25))
+    assert 10 < len(np.unique(numbers[0])) <= 81
+    for root in roots:
+        assert len(list(root.glob("prompts/*/1.mask.png"))) == 1
+    before = next(roots[0].glob("images/*/*.png")).read_bytes()
+    assert ipseg("data", "generate", "--out", tmp_path, "--images", "1")[0] == 0
+    assert next(roots[0].glob("images/*/*.png")).read_bytes() == before

@@ -33,6 +33,7 @@ class Case:
 
 CASES = {
     "folder": Case((), "B", 4),
+    "crowds": Case((), "F1", 2),
     "ipseg-layout": Case((), "B", 2),
     "perseg": Case((), "P", 4),
     "persense-d": Case((), "A", 2),
@@ -43,6 +44,8 @@ CASES = {
     "paco-part": Case(("--fold", "0", "--limit", "2"), "A", 2),
     "pascal-part": Case(("--fold", "animals", "--limit", "1"), "A", 1),
     "davis-2017": Case((), "JF", 4),
+    "davis-2016": Case((), "JF", 2),
+    "youtube-vos": Case((), "G", 5),
     "coco-stuff": Case(("--limit", "3"), "B", 3),
     "pascal-voc": Case(("--prompt-rule", "multiclass"), "A", 5),
     "pascal-context": Case((), "B", 4),
@@ -151,6 +154,20 @@ def test_formula_b_is_the_mean_over_images(ran):
         values.append(iou(masks[episode["episode"]], grey(done.root / name) > 0))
     assert done.value == pytest.approx(np.mean(values), abs=1e-12)
     assert done.value > 0.3, "boxes of one colour are found"
+
+
+def test_instances_are_counted_one_by_one(ran):
+    done = ran("crowds")
+    numbers = done.summary["variants"][0]["numbers"]
+    assert list(numbers) == ["F1", "N", "AP", "AP50", "A", "B"]
+    found, matched = (
+        np.array([r[f"instances_{name}"] for r in done.results]) for name in ("found", "matched")
+    )
+    assert [result["instances"] for result in done.results] == [2, 2]
+    assert done.value == pytest.approx(2 * matched.sum() / (found.sum() + 4))
+    assert numbers["N"]["value"] == pytest.approx(np.mean(np.abs(found - 2) / 2))
+    scores = [len(result["instance_scores"]) for result in done.results]
+    assert all(s >= f for s, f in zip(scores, found, strict=True))
 
 
 def test_formula_p_is_the_mean_over_objects_of_sums(ran):

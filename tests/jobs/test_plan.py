@@ -87,6 +87,26 @@ def test_the_images_are_counted_and_nothing_is_measured_unless_asked(ipseg_plan,
     assert batches == {"read": 4, "match+points+segment": 2}
 
 
+def test_gpu_hours_and_cost_are_those_of_a_measured_card(ipseg_plan, prompt_folder, tmp_path):
+    batch = {"batch": 8, "card_seconds": 0.036}
+    part = {"state": "done", "figures": {"precision": "bfloat16", "batches": [batch]}}
+    machine = {"card": "NVIDIA H100", "tiny": False}
+    figures = tmp_path / "gpu.json"
+    figures.write_text(
+        json.dumps(
+            {"format": 1, "machine": machine, "date": "2026-11-27"}
+            | {"parts": {"image classical": part}}
+        )
+    )
+    words = ("--prompts", prompt_folder, "--count", 500_000, "--price", 2.5, "--json")
+    found = json.loads(ipseg_plan(*words, "--figures", figures))["measured"]
+    assert (found["card"], found["batch"]) == ("NVIDIA H100", 8)
+    assert found["gpu_hours"] == pytest.approx(5)
+    assert found["gpu_hours_per_million"] == pytest.approx(10)
+    assert found["cost_per_million"] == pytest.approx(25)
+    assert json.loads(ipseg_plan(*words))["measured"] is None
+
+
 def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):
     with pytest.raises(PlanError, match=r"set runtime\.actors="):
         ipseg_plan("--prompts", prompt_folder, "--set", "runtime.actors=50")

@@ -27,7 +27,7 @@ COCO_CLASSES = (
     *("clock", "vase", "scissors", "teddy bear", "hair drier", "toothbrush"),
 )
 
-_FILE = re.compile(r"COCO_(?P<folder>train2014|val2014)_\d{12}\.jpg")
+FILE = re.compile(r"COCO_(?P<folder>train2014|val2014)_\d{12}\.jpg")
 _LONGEST_SIDE = 2**15  # pixels; larger sizes are errors
 
 
@@ -144,7 +144,7 @@ class Instances:
 
 
 def _image_of(entry: dict[str, Any], where: str) -> json_stream.ImageEntry:
-    match = _FILE.fullmatch(str(entry.get("file_name")))
+    match = FILE.fullmatch(str(entry.get("file_name")))
     if match is None:
         raise RecordError(
             "image without a name of COCO",

@@ -1,4 +1,4 @@
-"""DAVIS-2017, semi-supervised: the masks of the first frame are given, the others are queries."""
+"""DAVIS, semi-supervised: the masks of the first frame are given, the others are queries."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ from ipseg.vision.label_values import smoothed_values
 
 log = logging.getLogger("ipseg")
 
-_LIST = "ImageSets/2017/val.txt"
 _VOID = 255
 
 
@@ -46,7 +45,9 @@ class Davis2017Benchmark(Benchmark):
         *("", "DAVIS/2017", "2017", "data/DAVIS/2017", "DAVIS"),
         *("trainval", "DAVIS17/trainval", "DAVIS/2017/trainval"),
     )
-    needed: ClassVar[tuple[str, ...]] = ("JPEGImages/480p/", "Annotations/480p/", _LIST)
+    needed: ClassVar[tuple[str, ...]] = (
+        *("JPEGImages/480p/", "Annotations/480p/", "ImageSets/2017/val.txt"),
+    )
     one_shot: ClassVar[tuple[str, ...]] = ("",)
     protocol: ClassVar[Protocol] = Protocol(formula="JF", given_mask=True, boundaries=True)
     formulas: ClassVar[tuple[str, ...]] = ("JF", "J", "F")
@@ -71,28 +72,50 @@ class Davis2017Benchmark(Benchmark):
     @cached_property
     def _objects(self) -> dict[str, list[Example]]:
         """`<sequence>/<index>` -> that object in every frame."""
-        root = self._base
-        names = read_names(f"{root}/{_LIST}")
+        root, listed = self._base, self.needed[-1]
+        names = read_names(f"{root}/{listed}")
         images = {n: list_files(f"{root}/JPEGImages/480p/{n}", "*.jpg") for n in names}
         labels = {n: list_files(f"{root}/Annotations/480p/{n}", "*.png") for n in names}
         if absent := [n for n in names if not images[n] or not labels[n]]:
             raise SourceError(
                 f"{root} is not all of {self.title}: {len(absent)} of {len(names)} sequences in "
-                f"{_LIST} have no frames or no annotations ({', '.join(absent[:5])}); a score over "
-                f"the rest would not be the benchmark's. Unpack the archive again"
+                f"{listed} have no frames or no annotations ({', '.join(absent[:5])}); a score "
+                f"over the rest would not be the benchmark's. Unpack the archive again"
             )
         return {
             f"{name}/{index}": [
                 Example(
                     f"JPEGImages/480p/{name}/{image.rpartition('/')[2]}",
                     image,
-                    f"{label_map}#label={index}",
+                    f"{label_map}#label={values}",
                 )
                 for image, label_map in zip(images[name], labels[name], strict=True)
             ]
             for name in names
-            for index in _indices(root, name, images[name], labels[name])
+            for index, values in self._values(
+                _indices(root, name, images[name], labels[name])
+            ).items()
         }
+
+    def _values(self, indices: list[int]) -> dict[int, str]:
+        """Object -> values of its pixels, as in an address of ground truth."""
+        return {index: str(index) for index in indices}
+
+
+class Davis2016Benchmark(Davis2017Benchmark):
+    """All objects of a sequence are one, `<sequence>/1`, in the sequences of the list of 2016."""
+
+    name: ClassVar[str] = "davis-2016"
+    title: ClassVar[str] = "DAVIS-2016"
+    layout: ClassVar[str] = Davis2017Benchmark.layout.replace(
+        "ImageSets/2017/val.txt", "ImageSets/2016/val.txt"
+    )
+    needed: ClassVar[tuple[str, ...]] = (
+        *("JPEGImages/480p/", "Annotations/480p/", "ImageSets/2016/val.txt"),
+    )
+
+    def _values(self, indices: list[int]) -> dict[int, str]:
+        return {1: ",".join(map(str, indices))}
 
 
 def _indices(root: str, name: str, images: list[str], labels: list[str]) -> list[int]:

@@ -81,6 +81,10 @@ class FolderBenchmark(Benchmark):
 
     @cached_property
     def _images(self) -> dict[str, tuple[Example, ...]]:
+        return self._with_masks
+
+    @cached_property
+    def _with_masks(self) -> dict[str, tuple[Example, ...]]:
         return paired_images(self._base, "images", "masks")
 
     @cached_property

@@ -18,7 +18,7 @@ from ipseg.benchmarks.benchmark import Benchmark, Sampling, Task
 from ipseg.benchmarks.datasets import drawing, fss_sam3
 from ipseg.benchmarks.episode import Example
 from ipseg.benchmarks.layout import check_files, folders_of, is_file, nested, read_lines, read_names
-from ipseg.benchmarks.protocol import Protocol
+from ipseg.benchmarks.protocol import MATCHER_PROTOCOL, Protocol
 from ipseg.errors import SourceError
 from ipseg.storage.files import is_folder
 
@@ -34,6 +34,7 @@ _CODING = Coding(
     void=_VOID,
     explanation="0 is background, 1 to 20 are the classes, 255 is void",
 )
+_SQUASHED = "squashed"
 _FOLDS = 4
 _IN_FOLD = len(VOC_CLASSES) // _FOLDS
 _MAPS = "SegmentationClassAug/"
@@ -66,12 +67,16 @@ class Pascal5iBenchmark(Benchmark):
     needed: ClassVar[tuple[str, ...]] = ("JPEGImages/",)
     rules: ClassVar[dict[str, str]] = {
         drawing.UNIQUE_SUPPORTS: drawing.RULES[drawing.UNIQUE_SUPPORTS],
+        _SQUASHED: "the same episodes, compared at 518 x 518, as SINE does",
         fss_sam3.RULE: "FSS-SAM3's draws from the official val list (published numbers: seed 123); "
         "a support is its largest object, void counts as background",
     }
     seeded: ClassVar[tuple[str, ...]] = ("", *rules)
     protocol: ClassVar[Protocol] = Protocol(formula="A")
-    protocols: ClassVar[dict[str, Protocol]] = {fss_sam3.RULE: fss_sam3.PROTOCOL}
+    protocols: ClassVar[dict[str, Protocol]] = {
+        fss_sam3.RULE: fss_sam3.PROTOCOL,
+        _SQUASHED: MATCHER_PROTOCOL,
+    }
 
     def check(self) -> None:
         """Reads the lists and checks that the images and label maps they name exist.

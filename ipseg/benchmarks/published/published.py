@@ -12,9 +12,10 @@ import yaml
 from pydantic import AfterValidator, ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
 
-from ipseg.components import BENCHMARKS
+from ipseg.components import BENCHMARKS, INSTANCE_BENCHMARKS
 from ipseg.errors import ConfigError
 from ipseg.metrics import FORMULAS
+from ipseg.metrics.coco_ap import KINDS
 from ipseg.parts import unknown
 
 _STRICT = ConfigDict(extra="forbid")
@@ -32,8 +33,8 @@ def _one_of(what: str, known: Collection[str]) -> AfterValidator:
 Percent = Annotated[float, Field(ge=0, le=100)]
 Shot = Annotated[int, Field(ge=1)]
 Text = Annotated[str, Field(min_length=1)]
-BenchmarkName = Annotated[str, _one_of("benchmark", BENCHMARKS)]
-FormulaId = Annotated[str, _one_of("formula", FORMULAS)]
+BenchmarkName = Annotated[str, _one_of("benchmark", [*BENCHMARKS, *INSTANCE_BENCHMARKS])]
+FormulaId = Annotated[str, _one_of("formula", [*FORMULAS, *KINDS])]
 Given = Literal["image", "mask", "box", "name"]
 """What a method is given of an example: the image alone, or with its mask or box; or a name."""
 
@@ -49,7 +50,8 @@ class Published:
         backbone: its networks.
         training_free: nothing was trained beyond the pre-training of those networks.
         given: what a prompt is.
-        formula: id in `ipseg.metrics.FORMULAS`; only numbers of the same formula can be compared.
+        formula: id in `ipseg.metrics.FORMULAS`, or of instances in `ipseg.metrics.coco_ap.KINDS`;
+            only numbers of the same formula can be compared.
         shot: supports of each query.
         value: in percent, as printed.
         source: where it was found.

@@ -21,12 +21,12 @@ from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.repeats import Distinct, numbered
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Map, Mask, Row
+from ipseg.rows import Image, Map, Mask, Row
 from ipseg.saliency.foreground import overlap
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import Decoded, PointPrompt
 from ipseg.segmenters.refinement import Refinement
-from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.geometry import resize_map
 
 _AGREED = 0.6  # least IoU of a mask and the placement that it was decoded from
@@ -36,7 +36,7 @@ Prompted = tuple[PointPrompt, Map]
 
 
 @dataclass
-class SegmentEach(NetworkStep):
+class SegmentEach(SegmentStep):
     """A mask for each instance of each concept that a row asks for.
 
     In the first round the places that stand out in the similarity map are decoded; a single one
@@ -51,33 +51,27 @@ class SegmentEach(NetworkStep):
     selection: PointSelection
     bank: Bank
 
-    name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = (
         *("image", "similarity", "presence", "points", "width", "height"),
         *("local_presence", "placements"),
     )
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`, in the bank's order, of each concept by descending score."""
-        embeddings = self.segmenter.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, embedding))}
-            for row, embedding in zip(rows, embeddings, strict=True)
-        ]
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """See `SegmentStep.encode`."""
+        return self.segmenter.encode(images)
 
-    def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: Any) -> Iterator[Object]:  # noqa: ANN401
+        """In the bank's order, of each concept by descending score."""
         searches = [
             _Search(self, row, index, entry) for index, entry in enumerate(self.bank.asked(row))
         ]
         # The first round of all concepts together: most have one object, and go in one batch.
         groups = [search.next_prompts() for search in searches]
-        decoded = self.refinement.run_groups(self.segmenter, embedding, groups)
+        decoded = self.refinement.run_groups(self.segmenter, encoded, groups)
         for search, group in zip(searches, groups, strict=True):
             search.take(group, decoded)
             while more := search.next_prompts():
-                search.take(more, self.refinement.run_groups(self.segmenter, embedding, [more]))
+                search.take(more, self.refinement.run_groups(self.segmenter, encoded, [more]))
             yield from numbered(search.found.objects)
 
 

@@ -16,12 +16,13 @@ from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.points import PointSelection
 from ipseg.methods.ipseg.scoring import Scoring, similarity_statistics
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Arrays, Map, Row, Step
+from ipseg.rows import Arrays, Image, Map, Row, Step
 from ipseg.saliency import Saliency
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import Refinement
 from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
 
 _BETWEEN = "/"  # extractor and array, in the name of a prompt feature
@@ -165,7 +166,7 @@ class SelectPoints(Step):
 
 
 @dataclass
-class Segment(NetworkStep):
+class Segment(SegmentStep):
     """One mask for each concept that a row asks for, with the numbers to judge it by."""
 
     segmenter: Segmenter
@@ -173,22 +174,16 @@ class Segment(NetworkStep):
     scoring: Scoring
     bank: Bank
 
-    name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("image", "similarity", "presence", "points")
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`, in the bank's order; none for a concept of which nothing was found."""
-        embeddings = self.segmenter.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, embedding))}
-            for row, embedding in zip(rows, embeddings, strict=True)
-        ]
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """See `SegmentStep.encode`."""
+        return self.segmenter.encode(images)
 
-    def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: Any) -> Iterator[Object]:  # noqa: ANN401
+        """One for each concept of which something was found."""
         prompts = [PointPrompt(each[:, :2], each[:, 2].astype(np.int8)) for each in row["points"]]
-        decoded = self.refinement.run_many(self.segmenter, embedding, prompts, row["similarity"])
+        decoded = self.refinement.run_many(self.segmenter, encoded, prompts, row["similarity"])
         for index, (entry, each) in enumerate(zip(self.bank.asked(row), decoded, strict=True)):
             best = self.scoring.best(each)
             if best is None:

@@ -6,7 +6,7 @@ images:   read -> decode -> segment                  => objects, one for each co
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
 
@@ -20,11 +20,12 @@ from ipseg.methods.persam.persam import PerSAM
 from ipseg.methods.persam.persam_f import PerSAMF, TunedReference
 from ipseg.methods.persam.reference import Reference
 from ipseg.objects import Object
-from ipseg.rows import Row, Step
+from ipseg.rows import Image, Row, Step
 from ipseg.segmenters import GuidedSegmenter, Segmenter
 from ipseg.segmenters.prompt import Decoded
 from ipseg.segmenters.refinement import TOGETHER
 from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
 
 
@@ -85,37 +86,27 @@ class DescribeTarget(NetworkStep):
 
 
 @dataclass
-class SegmentTargets(NetworkStep):
+class SegmentTargets(SegmentStep):
     """One mask for each concept that a row asks for; the image is encoded once for all."""
 
     segmenter: Any  # a GuidedSegmenter
     persam: PerSAM | PerSAMF
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """See `SegmentStep.encode`."""
+        return self.segmenter.encode(images)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept whose mask is empty."""
-        embeddings = self.segmenter.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, embedding))}
-            for row, embedding in zip(rows, embeddings, strict=True)
-        ]
-
-    def _objects(self, row: Row, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: Any) -> Iterator[Object]:  # noqa: ANN401
+        """None for a concept whose mask is empty."""
         entries = self.bank.asked(row)
         kind = TunedReference if isinstance(self.persam, PerSAMF) else Reference
         references: list[Any] = [kind(**entry.features) for entry in entries]
-        locations = self.persam.locate(self.segmenter, embedding, references)
+        locations = self.persam.locate(self.segmenter, encoded, references)
         # In small batches: the masks of hundreds of concepts on a large image take much memory.
         for start in range(0, len(entries), TOGETHER):
             part = slice(start, start + TOGETHER)
-            found = self.persam.segment(
-                self.segmenter, embedding, references[part], locations[part]
-            )
+            found = self.persam.segment(self.segmenter, encoded, references[part], locations[part])
             for entry, location, answer in zip(entries[part], locations[part], found, strict=True):
                 if answer.masks[0].any():
                     yield _object(entry, location, answer)

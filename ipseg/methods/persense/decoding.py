@@ -13,7 +13,7 @@ import numpy as np
 from ipseg.methods.persense.idm import Points
 from ipseg.segmenters import GuidedSegmenter, Segmenter
 from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
-from ipseg.segmenters.refinement import TOGETHER, again, only, refine
+from ipseg.segmenters.refinement import TOGETHER, again, refine
 
 
 def prompts_at(points: Points, neighbours: int = 0) -> list[PointPrompt]:
@@ -55,8 +55,8 @@ def refined(
     """
     for prompts in _chunks(prompts_at(points)):
         if guidance is not None and isinstance(segmenter, GuidedSegmenter):
-            guided = segmenter.decode_guided(embedding, prompts, [guidance] * len(prompts))
-            first = [only(each, int(np.argmax(each.predicted_iou))) for each in guided]
+            guides = [guidance] * len(prompts)
+            first = segmenter.decode_guided(embedding, prompts, guides, best=True)
         else:
             first = refine(segmenter, embedding, prompts)
         yield from refine(segmenter, embedding, list(map(again, prompts, first)))

@@ -6,11 +6,13 @@ Source: PerSense (Siddiqui et al., BMVC 2025), facts about its released code.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
+
+from ipseg.methods.persense.diverse import DiverseExemplars
 
 
 @dataclass(frozen=True)
@@ -21,10 +23,16 @@ class Feedback:
         exemplars: at most, the first one included; None for as many as the counter takes.
         feedback_file: the released code writes exemplars into a file with a line too few: whatever
             was written last is glued to its successor, which is lost. `released` loses it.
+        selection: `score` takes the first exemplar and the best masks, as PerSense. `diverse` takes
+            a small, a medium and a large one that look like the first, as PerSense++, where there
+            are three others; it needs `boxes`.
+        diverse: how those are chosen.
     """
 
     exemplars: Annotated[int, Field(ge=1)] | None = None
     feedback_file: Literal["released", "fixed"] = "fixed"
+    selection: Literal["score", "diverse"] = "score"
+    diverse: DiverseExemplars = field(default_factory=DiverseExemplars)
 
     def chosen(self, scores: Sequence[float], most: int) -> list[int]:
         """The exemplars in their order: 0 is the first one of all, k that of the k-th score.

@@ -1,6 +1,6 @@
 """PerSense as a method.
 
-prompts:  read -> decode -> support -> describe                    => bank: the object's feature
+prompts:  read -> decode -> support -> describe (-> label)         => bank: the object's feature
 images:   read -> decode -> compare -> ground -> exemplar -> count -> select -> feedback
                                                         -> count -> select -> segment => objects
 
@@ -17,22 +17,22 @@ from ipseg.counters import Counter
 from ipseg.detectors import Detector
 from ipseg.errors import ConfigError
 from ipseg.features import Extractor
+from ipseg.labellers import Labeller
 from ipseg.methods.ipseg.matching import Matching
 from ipseg.methods.ipseg.steps import DescribePrompt, Match, merged
 from ipseg.methods.method import Method
+from ipseg.methods.persense.box_features import BoxFeatures
+from ipseg.methods.persense.counting import Count
+from ipseg.methods.persense.grounding import Begin, Ground
+from ipseg.methods.persense.label import LABEL, Label
 from ipseg.methods.persense.persense import PerSense
-from ipseg.methods.persense.steps import (
-    Begin,
-    Count,
-    FeedBack,
-    FirstExemplar,
-    Ground,
-    SegmentInstances,
-    Select,
-)
+from ipseg.methods.persense.steps import FeedBack, FirstExemplar, SegmentInstances, Select
 from ipseg.methods.persense.target import Compare, DescribeTarget
+from ipseg.methods.persense.template import OUTLINE, PIXELS, KeepTemplate
 from ipseg.rows import Arrays, Step
 from ipseg.segmenters import FeatureSegmenter, Segmenter
+
+_FIRST = (LABEL, PIXELS, OUTLINE)  # prompt features of which that of the first prompt counts
 
 
 @dataclass(frozen=True)
@@ -42,21 +42,29 @@ class PerSenseMethod(Method):
     Attributes:
         segmenter: points to masks; the released SAM is guided by the example, others are not.
         counter: how many there are, and where.
+        labeller: names the object of each prompt, for the detector; None goes by the concept's own
+            name. `persense.names` counts before either.
         detector: finds the concept's name in an image; None goes by similarity alone.
         features: kind -> extractor, for similarity with the example; with none, it is by the
             segmenter's own features.
         matching: how the maps of several extractors become one.
+        boxes: what is in a box, for `persense.feedback.selection=diverse`; None where it is not
+            needed.
         persense: the method's own settings.
     """
 
     segmenter: Segmenter
     counter: Counter
     detector: Detector | None = None
+    labeller: Labeller | None = None
     features: dict[str, Extractor] = field(default_factory=dict)
     matching: Matching = field(default_factory=Matching)
+    boxes: BoxFeatures | None = None
     persense: PerSense = field(default_factory=PerSense)
 
     def __post_init__(self) -> None:
+        if self.persense.feedback.selection == "diverse" and self.boxes is None:
+            raise ConfigError("persense.feedback.selection=diverse compares boxes: set boxes={}")
         if not self.extractors and not isinstance(self.segmenter, FeatureSegmenter):
             raise ConfigError(
                 f"{type(self.segmenter).__name__} has no features to compare images by: set "
@@ -70,29 +78,35 @@ class PerSenseMethod(Method):
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""
+        described: Step = DescribeTarget(self.segmenter, self.persense.mask_value)
         if self.extractors:
-            return [DescribePrompt(self._unweighted())]
-        return [DescribeTarget(self.segmenter, self.persense.mask_value)]
+            described = DescribePrompt(self._unweighted())
+        steps = [described]
+        if self.persense.first_exemplar == "prompt":
+            steps.append(KeepTemplate())
+        return steps if self.labeller is None else [*steps, Label(self.labeller)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`."""
-        return merged(self.extractors, shots) if self.extractors else super().merge(shots)
+        """See `Method.merge`; what cannot be averaged is that of the first prompt."""
+        plain = [{n: array for n, array in shot.items() if n not in _FIRST} for shot in shots]
+        kept = merged(self.extractors, plain) if self.extractors else super().merge(plain)
+        return kept | {name: shots[0][name] for name in _FIRST if name in shots[0]}
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""
         settings, by_features = self.persense, bool(self.extractors)
         looking = (self.segmenter, settings, bank, by_features)
-        count = Count(self.counter, settings.idm, settings.ppsm)
+        count = Count(self.counter, settings)
         return [
             self._compare(bank),
             Begin(bank) if self.detector is None else Ground(self.detector, settings, bank),
             FirstExemplar(*looking),
             count,
             Select(*looking, last=False),
-            FeedBack(*looking, most=self.counter.exemplars),
+            FeedBack(*looking, most=self.counter.exemplars, boxes=self.boxes),
             replace(count),
             Select(*looking, last=True),
-            SegmentInstances(self.segmenter, settings.neighbours, settings.imrm, settings.nms),
+            SegmentInstances(self.segmenter, settings),
         ]
 
     def _compare(self, bank: Bank) -> Step:

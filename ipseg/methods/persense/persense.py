@@ -28,38 +28,48 @@ class PerSense:
         initial_point: of the first exemplar: `released` takes the middle of the best box that has
             the concept's name, `paper` the most similar pixel in it. Without a detector it is the
             most similar pixel of the image.
+        first_exemplar: is what the `segmenter` grows from the initial point, or the place where the
+            image is most like the `prompt`'s object, at any size: for copies of it.
         attention_map: `released` stretches the map that guides the decoder over the padding of an
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
             it as with the masks of PerSense-D (`released`).
-        names: concept -> what a detector is asked for; its own name where it is not among them.
+        names: concept -> what a detector is asked for; for others it is what a labeller says, or
+            their own name.
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
+        outline: of an instance: what the `segmenter` finds at its point, or the shape of the
+            `exemplar`s in a box of its own, fitted to the image: for copies of one object, and
+            counters that find them one by one (`correlation`).
         neighbours: the nearest other points, so many, are given as points off an instance when it
             is segmented; 0 as released.
         imrm: leaves masks out that are far larger than the usual ones and agree with no box of a
             single object, as PerSense++ does.
         nms: masks that overlap a better one of their concept by more (IoU) are left out; 1 keeps
             all, as released.
+        density: keeps density maps in the rows, as images.
     """
 
     initial_point: InitialPoint = "paper"
+    first_exemplar: Literal["segmenter", "prompt"] = "segmenter"
     attention_map: Literal["released", "fixed"] = "fixed"
     prototype_mask: Literal["released", "fixed"] = "fixed"
     names: dict[str, str] = field(default_factory=dict)
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
+    outline: Literal["segmenter", "exemplar"] = "segmenter"
     neighbours: Annotated[int, Field(ge=0)] = 0
     imrm: bool = False
     nms: Annotated[float, Field(ge=0, le=1)] = 0.7
+    density: bool = False
 
     @property
     def mask_value(self) -> int:
         """Grey of the example's object when its mask is brought to the features."""
         return _GREY[self.prototype_mask]
 
-    def name_of(self, concept: str) -> str:
-        """What a detector is asked for."""
-        return self.names.get(concept, concept.replace("_", " "))
+    def name_of(self, concept: str, label: str = "") -> str:
+        """What a detector is asked for; `label` is what a labeller says, "" for nothing."""
+        return self.names.get(concept) or label or concept.replace("_", " ")

@@ -1,92 +1,38 @@
-"""The steps of PerSense: ground, first exemplar, count, select, feed back, segment.
+"""The steps of PerSense that look at an embedding: exemplar, select, feed back, segment.
 
 Each takes what is known of every concept in an image (`crowds`) and adds to it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 
 from ipseg.bank import Bank
-from ipseg.counters import Counter
-from ipseg.crowd import Crowd
-from ipseg.detectors import Detector
+from ipseg.crowd import Boxes, Crowd
 from ipseg.methods.persense import similarity
+from ipseg.methods.persense.box_features import BoxFeatures
 from ipseg.methods.persense.decoding import once, refined
 from ipseg.methods.persense.exemplar import initial_point
-from ipseg.methods.persense.idm import InstanceDetection, to_levels
 from ipseg.methods.persense.instances import distinct
 from ipseg.methods.persense.merging import without_merged
-from ipseg.methods.persense.names import plural
 from ipseg.methods.persense.persense import PerSense
-from ipseg.methods.persense.ppsm import PointSelection, inside
+from ipseg.methods.persense.ppsm import inside
+from ipseg.methods.persense.shape import outlined, shape_of
 from ipseg.methods.persense.target import TARGET
+from ipseg.methods.persense.template import OUTLINE, PIXELS, located
 from ipseg.objects import Object
-from ipseg.rows import Map, Row, Step
+from ipseg.rows import Image, Map, Mask, Row
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.prompt import Guidance
-from ipseg.segmenters.refinement import tight_box
+from ipseg.segmenters.refinement import Box, tight_box
 from ipseg.steps.network_step import NetworkStep
 from ipseg.vision.geometry import resize_map
 
-
-@dataclass
-class Begin(Step):
-    """Crowds of which nothing is known yet, where no detector is asked."""
-
-    bank: Bank
-
-    name: ClassVar[str] = "begin"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `crowds`, one for each concept that a row asks for."""
-        return [
-            {**row, "crowds": [Crowd(e.concept, e.category_id) for e in self.bank.asked(row)]}
-            for row in rows
-        ]
-
-
-@dataclass
-class Ground(NetworkStep):
-    """Where the name of each concept is found: one of it, and all of them."""
-
-    detector: Detector
-    settings: PerSense
-    bank: Bank
-
-    name: ClassVar[str] = "ground"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `crowds`; a concept whose name is not found is over."""
-        encoded = self.detector.encode([row["image"] for row in rows])
-        return [
-            {**row, "crowds": [self._crowd(entry, each) for entry in self.bank.asked(row)]}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _crowd(self, entry: Any, encoded: Any) -> Crowd:  # noqa: ANN401
-        name = self.settings.name_of(entry.concept)
-        one = self.detector.detect(encoded, name)
-        crowd = Crowd(entry.concept, entry.category_id)
-        if not len(one.boxes):
-            return crowd.over("no grounding box")
-        best_first = np.argsort(-one.scores, kind="stable")
-        every = self.detector.detect(encoded, plural(name))
-        return replace(
-            crowd,
-            named=one.boxes[best_first].astype(np.float64),
-            gate=every.boxes.astype(np.float64),
-        )
+_SELECTABLE = 3  # exemplars beside the first, of which some are selected
 
 
 @dataclass
@@ -148,6 +94,8 @@ class FirstExemplar(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With one exemplar."""
+        if (of_prompt := self._of_prompt(row["image"], crowd)) is not None:
+            return of_prompt
         full = self.over_image(row, embedding, grid)
         box = None if crowd.named is None else crowd.named[0]
         point = initial_point(full, box, self.settings.initial_point)
@@ -156,44 +104,18 @@ class FirstExemplar(WithSimilarity):
         tight = tight_box(found.masks[0])
         if tight is None:
             return crowd.over("empty first mask")
-        return replace(crowd, exemplars=tight[None])
+        return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
 
-
-@dataclass
-class Count(NetworkStep):
-    """How many there are by the exemplars, and a point for each."""
-
-    counter: Counter
-    idm: InstanceDetection
-    ppsm: PointSelection
-
-    name: ClassVar[str] = "count"
-    requires: ClassVar[tuple[str, ...]] = ("image", "crowds")
-    provides: ClassVar[tuple[str, ...]] = ("crowds",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds counts and points to `crowds`."""
-        encoded = self.counter.encode([row["image"] for row in rows])
-        return [
-            {**row, "crowds": [self._counted(row, each, crowd) for crowd in row["crowds"]]}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _counted(self, row: Row, encoded: Any, crowd: Crowd) -> Crowd:  # noqa: ANN401
-        if crowd.ended:
-            return crowd
-        density = self.counter.count(encoded, crowd.exemplars)
-        crowd = replace(crowd, count=float(density.count), total=density.total)
-        if not density.map.max() > density.map.min():
-            return crowd.over("empty density")
-        if crowd.count <= 0:
-            crowd = crowd.noted("count <= 0")
-            if self.ppsm.ppsm_threshold == "fixed":
-                return crowd.over("count <= 0")
-        levels = to_levels(density.map, row["image"].shape[:2])
-        points = self.idm.points(levels, self.counter.level)
-        # The exemplars would be the same in the second pass, and so would be what it finds.
-        return replace(crowd, points=points) if len(points) else crowd.over("no contour")
+    def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd | None:
+        """The same by the prompt's own pixels; None where that is not wanted, or finds nothing."""
+        features = self.bank.features(crowd.concept)
+        if self.settings.first_exemplar != "prompt" or PIXELS not in features:
+            return None
+        outline = features[OUTLINE] > 0
+        box = located(image, features[PIXELS], outline)
+        return (
+            None if box is None else replace(crowd, exemplars=box[None], shape=shape_of([outline]))
+        )
 
 
 @dataclass
@@ -214,14 +136,14 @@ class Select(WithSimilarity):
         full = self.over_image(row, embedding, grid)
         kept = ppsm.kept(full, points, crowd.gate, crowd.count)
         if kept.any():
-            return replace(crowd, points=points[kept])
+            return crowd.at(kept)
         crowd = crowd.noted("no point kept")
         if self.last:
             return crowd  # all of them
         if ppsm.ppsm_fallback_first_pass == "released":  # noqa: S105
-            return replace(crowd, points=points[:0])
+            return crowd.at(kept)
         within = inside(points, crowd.gate)
-        return replace(crowd, points=points[within] if within.any() else points)
+        return crowd.at(within) if within.any() else crowd
 
 
 @dataclass
@@ -230,23 +152,57 @@ class FeedBack(WithSimilarity):
 
     Attributes:
         most: exemplars that the counter takes.
+        boxes: what exemplars of different sizes are compared by; None where the best are taken.
     """
 
     most: int
+    boxes: BoxFeatures | None = None
 
     name: ClassVar[str] = "feedback"
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With its exemplars."""
-        guidance = self.guidance(crowd, grid, self.over_image(row, embedding, grid))
-        boxes, scores = [crowd.exemplars[0]], []
-        for found in refined(self.segmenter, embedding, crowd.points, guidance):
-            box = tight_box(found.masks[0])
+        boxes, scores, masks = [crowd.exemplars[0]], [], []
+        for mask, score in self._masks(row, embedding, crowd, grid):
+            box = tight_box(mask)
             if box is not None:
                 boxes.append(box)
-                scores.append(float(found.predicted_iou[0]))
-        chosen = self.settings.feedback.chosen(scores, self.most)
-        return replace(crowd, exemplars=np.stack(boxes)[chosen])
+                scores.append(score)
+                masks.append(_cut(mask, box))
+        chosen = self._chosen(row["image"], np.stack(boxes), scores)
+        alike = [masks[index - 1] for index in chosen if index > 0]
+        shape = shape_of(alike) if alike else crowd.shape
+        return replace(crowd, exemplars=np.stack(boxes)[chosen], shape=shape)
+
+    def _masks(
+        self,
+        row: Row,
+        embedding: Any,  # noqa: ANN401
+        crowd: Crowd,
+        grid: Map,
+    ) -> Iterator[tuple[Mask, float]]:
+        if self.settings.outline == "exemplar" and crowd.around is not None and crowd.shape:
+            for box in crowd.around:
+                yield outlined(row["image"], crowd.shape, box)
+            return
+        full = self.over_image(row, embedding, grid)
+        guidance = self.guidance(crowd, grid, full)
+        for found in refined(self.segmenter, embedding, crowd.points, guidance):
+            yield found.masks[0], float(found.predicted_iou[0])
+
+    def _chosen(self, image: Image, boxes: Boxes, scores: Sequence[float]) -> list[int]:
+        feedback = self.settings.feedback
+        if self.boxes is None or feedback.selection == "score" or len(scores) < _SELECTABLE:
+            return feedback.chosen(scores, self.most)
+        (encoded,) = self.boxes.encode([image])
+        features = self.boxes.pooled(encoded, boxes, (image.shape[0], image.shape[1]))
+        others = (boxes[1:], np.asarray(scores), features[1:])
+        return [1 + each for each in feedback.diverse.chosen(*others, features[0])][: self.most]
+
+
+def _cut(mask: Mask, box: Box) -> Mask:
+    x0, y0, x1, y1 = box.astype(int)
+    return mask[y0 : y1 + 1, x0 : x1 + 1].copy()  # without the rest, which is as large as the image
 
 
 @dataclass
@@ -254,9 +210,7 @@ class SegmentInstances(NetworkStep):
     """A mask for each point."""
 
     segmenter: Segmenter
-    neighbours: int
-    imrm: bool
-    nms: float
+    settings: PerSense
 
     name: ClassVar[str] = "segment"
     requires: ClassVar[tuple[str, ...]] = ("image", "crowds")
@@ -271,27 +225,35 @@ class SegmentInstances(NetworkStep):
         objects: list[Object] = []
         crowds = []
         for crowd in row["crowds"]:
-            found = list(self._instances(embedding, crowd))
-            if self.imrm:
+            found = list(self._instances(row["image"], embedding, crowd))
+            if self.settings.imrm:
                 found = without_merged(found, crowd.named)
-            found = distinct(found, self.nms)
+            found = distinct(found, self.settings.nms)
             objects += [replace(each, instance=number) for number, each in enumerate(found)]
             empty = not found and not crowd.ended
             crowds.append(crowd.over("empty final union") if empty else crowd)
         return {**row, "objects": objects, "crowds": crowds}
 
-    def _instances(self, embedding: Any, crowd: Crowd) -> Iterator[Object]:  # noqa: ANN401
+    def _instances(self, image: Image, embedding: Any, crowd: Crowd) -> Iterator[Object]:  # noqa: ANN401
         evidence = {"count": crowd.count, "density_sum": crowd.total}
-        decoded = once(self.segmenter, embedding, crowd.points, self.neighbours)
-        for point, answer in zip(crowd.points, decoded, strict=True):
-            if answer.masks[0].any():
-                predicted_iou = float(answer.predicted_iou[0])
+        masks = self._masks(image, embedding, crowd)
+        for point, (mask, predicted_iou) in zip(crowd.points, masks, strict=True):
+            if mask.any():
                 yield Object.of(
                     crowd.concept,
                     crowd.category_id,
-                    answer.masks[0],
+                    mask,
                     min(1.0, max(0.0, predicted_iou)),  # a plain regression can leave [0, 1]
                     predicted_iou=predicted_iou,
                     evidence=evidence,
                     points=np.array([[*point, 1]], np.float32),
                 )
+
+    def _masks(self, image: Image, embedding: Any, crowd: Crowd) -> Iterator[tuple[Mask, float]]:  # noqa: ANN401
+        """A mask for each point, and how good it is."""
+        if self.settings.outline == "exemplar" and crowd.around is not None and crowd.shape:
+            for box in crowd.around:
+                yield outlined(image, crowd.shape, box)
+            return
+        for found in once(self.segmenter, embedding, crowd.points, self.settings.neighbours):
+            yield found.masks[0], float(found.predicted_iou[0])

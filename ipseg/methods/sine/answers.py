@@ -14,6 +14,7 @@ from torch import Tensor
 
 from ipseg.methods.sine.canvas import Size, View
 from ipseg.methods.sine.mformer import Prediction
+from ipseg.objects import CONVINCING
 
 Overlaps = Literal["keep", "best", "last"]
 _PIXELS = 2**24  # in the masks that are there at a time
@@ -85,6 +86,13 @@ def instances(prediction: Prediction, view: View, size: Size, limit: int) -> Ite
         queries = torch.div(pairs, classes, rounding_mode="floor")
         values = probabilities.flatten()[pairs]
         yield from _instances(prediction, queries, (pairs % classes, values), view, size)
+
+
+def convincing_beyond(prediction: Prediction, limit: int) -> int:
+    """Pairs that a limit of `instances` leaves out though they are there more likely than not."""
+    probabilities = prediction.logits.softmax(dim=1)[:, :-1].flatten()
+    beyond = probabilities.sort(descending=True).values[limit:]
+    return int((beyond >= CONVINCING).sum())
 
 
 def identities(prediction: Prediction, view: View, size: Size) -> Iterator[Instance]:

@@ -13,22 +13,24 @@ from ipseg.bank import Bank
 from ipseg.methods.method import Method
 from ipseg.methods.sine.canvas import Canvas
 from ipseg.methods.sine.network import SineNetwork
-from ipseg.methods.sine.settings import Settings
+from ipseg.methods.sine.settings import Asking, Settings
 from ipseg.methods.sine.steps import DescribeReference, SegmentReferences, kept_examples
 from ipseg.rows import Arrays, Step
 
 
 @dataclass(frozen=True)
-class SineMethod(Settings, Method):
-    """SINE (Liu et al., NeurIPS 2024).
+class PooledExamples(Method):
+    """What SINE keeps of examples, the same for all tasks, so that they can share a bank.
 
     Attributes:
         network: the weights.
-        canvas: how images lie in the network's canvas; released ones differ by task.
+        canvas: how images and examples lie in the network's canvas; released ones differ by task.
+        asking: how the network is asked for the concepts of an image.
     """
 
     network: SineNetwork = field(default_factory=SineNetwork)
     canvas: Canvas = field(default_factory=Canvas)
+    asking: Asking = field(default_factory=Asking)
 
     @property
     def concepts_compete(self) -> bool:
@@ -36,12 +38,17 @@ class SineMethod(Settings, Method):
         return self.asking.concepts == "together"
 
     def prompt_steps(self) -> list[Step]:
-        """See `Method.prompt_steps`; the same for all tasks, so that they can share a bank."""
+        """See `Method.prompt_steps`."""
         return [DescribeReference(self.network, self.canvas)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
         """See `Method.merge`."""
         return kept_examples(shots)
+
+
+@dataclass(frozen=True)
+class SineMethod(Settings, PooledExamples):
+    """SINE (Liu et al., NeurIPS 2024) on images."""
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

@@ -10,6 +10,7 @@ Source: SINE (Liu et al., NeurIPS 2024), section 3 and released code.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, cast
 
@@ -155,10 +156,7 @@ class MFormer(nn.Module):
         """
         fused, image = self.fuse(torch.cat([identities, identities]), target)
         queries = self.identity_queries(fused[: len(identities)], image, target)
-        tokens = self.decode(queries, image, target, mask)
-        return Prediction(
-            self.id_class_embed(tokens), self.mask_embed(tokens), target.mask_features
-        )
+        return self.present(self.decode(queries, image, target, mask), target)
 
     def classify(
         self,
@@ -179,14 +177,40 @@ class MFormer(nn.Module):
         fused, image = self.fuse(torch.cat([identities, classes]), target)
         queries = self.instance_queries(fused[len(identities) :])
         tokens = self.decode(queries, image, target, mask)
+        return self.classified(tokens, queries.masked, target)
+
+    def at_each_layer(
+        self, target: Target, identities: Tensor, classes: Tensor, mask: AttentionMask
+    ) -> Iterator[tuple[Prediction, Prediction]]:
+        """Of the identities and the instances, before the first layer and after each, for losses.
+
+        The arguments are those of `classify`.
+        """
+        fused, image = self.fuse(torch.cat([identities, classes]), target)
+        same = self.identity_queries(fused[: len(identities)], image, target)
+        found = self.instance_queries(fused[len(identities) :])
+        levels = (self.levels(queries, image, target, mask) for queries in (same, found))
+        for objects, instances in zip(*levels, strict=True):
+            yield (
+                self.present(self.decoder_norm(objects), target),
+                self.classified(self.decoder_norm(instances), found.masked, target),
+            )
+
+    def present(self, tokens: Tensor, target: Target) -> Prediction:
+        """The heads of identities: (m, c) normalised tokens -> present or absent, and masks."""
+        return Prediction(
+            self.id_class_embed(tokens), self.mask_embed(tokens), target.mask_features
+        )
+
+    def classified(self, tokens: Tensor, instances: int, target: Target) -> Prediction:
+        """The heads of instances: normalised tokens, theirs first -> classes, and masks."""
         found, compared = (
-            functional.normalize(part, dim=1)
-            for part in (tokens[: queries.masked], tokens[queries.masked :])
+            functional.normalize(part, dim=1) for part in (tokens[:instances], tokens[instances:])
         )
         scale = self.logit_scale.exp().clamp(max=_LARGEST_SCALE)
         return Prediction(
             scale * (found @ compared.T),
-            self.mask_embed(tokens[: queries.masked]),
+            self.mask_embed(tokens[:instances]),
             target.mask_features,
         )
 
@@ -212,22 +236,36 @@ class MFormer(nn.Module):
     def decode(
         self, queries: Queries, image: Tensor, target: Target, mask: AttentionMask
     ) -> Tensor:
-        """All layers: (n, c), normalised for the heads.
+        """All layers: (n, c), normalised for the heads; see `levels`."""
+        tokens = queries.tokens
+        for level in self.levels(queries, image, target, mask):
+            tokens = level
+        return self.decoder_norm(tokens)
+
+    def levels(
+        self, queries: Queries, image: Tensor, target: Target, mask: AttentionMask
+    ) -> Iterator[Tensor]:
+        """Tokens before the first layer and after each.
 
         Args:
             queries: n tokens.
             image: (h * w, c) fused tokens of the image.
             target: that image.
             mask: as in `identify`.
+
+        Yields:
+            (n, c).
         """
         tokens, keys = queries.tokens, image + target.code
+        yield tokens
         blocked = self.blocked(tokens[: queries.masked], target)
-        for layer in self.transformer_layers:
-            tokens = layer(tokens, queries.places, keys, image, blocked)
-            if mask == "each_layer":
+        for number, layer in enumerate(self.transformer_layers):
+            if number and mask == "each_layer":
                 blocked = self.blocked(tokens[: queries.masked], target)
-        return self.decoder_norm(tokens)
+            tokens = layer(tokens, queries.places, keys, image, blocked)
+            yield tokens
 
+    @torch.no_grad()
     def blocked(self, tokens: Tensor, target: Target) -> Tensor:
         """Where tokens must not look: (n, h * w) bool, beside the mask that they have so far.
 

@@ -20,7 +20,7 @@ from ipseg.methods.sine.architecture import (
     trained,
 )
 from ipseg.methods.sine.canvas import Canvas, Placed, View
-from ipseg.methods.sine.encoder import encoder_of, load_encoder
+from ipseg.methods.sine.encoder import cells_of, encoder_of, load_encoder
 from ipseg.methods.sine.mformer import MFormer
 from ipseg.networks.batching import in_micro_batches
 from ipseg.networks.checkpoint import load_strict, read_state_dict
@@ -142,9 +142,7 @@ class SineNetwork:
     @torch.inference_mode()
     def _features(self, placed: Sequence[Placed]) -> list[Tensor]:
         pixels = torch.stack([each.pixels for each in placed]).to(self.models.torch_device())
-        grid = [length // self.patch for length in pixels.shape[2:]]
         with self.models.autocast():
-            tokens = self._encoder(pixels).last_hidden_state[:, 1:]
-        cells = tokens.float().transpose(1, 2).reshape(len(placed), -1, *grid)
+            cells = cells_of(self._encoder, pixels)
         # In float32, like all that follows: it is small, and masks are cut at zero.
         return list(self._trained.image_encoder.neck(cells))

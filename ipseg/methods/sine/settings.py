@@ -31,7 +31,9 @@ class Instances:
     """One mask for each object of a class.
 
     Attributes:
-        limit: the most objects in an image, of all classes that are looked for together.
+        limit: the most objects in an image, of all classes that are looked for together. Where
+            more are there more likely than not, the log says so, and so does the evidence
+            `beyond_limit` of those that are kept.
         min_score: an object's score is above it.
     """
 
@@ -61,7 +63,8 @@ class Asking:
             released for instances and videos. The image is encoded once in both cases.
         overlaps: of the masks of semantic and identity, if concepts are asked for together: `keep`
             leaves them; `best` gives each pixel to the concept with the highest value there;
-            `last` to the last by name, as released for videos.
+            `last` to the one that a row asks for last (by name, where it asks for all), as released
+            for videos, in which that is the highest number of an object.
         attention_mask: `frozen`: where a token may look is decided once, as in the release, whose
             weights were trained so; `each_layer`: before each layer, as in Mask2Former.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -12,16 +13,27 @@ import torch
 
 from ipseg.bank import Bank, Entry
 from ipseg.errors import PromptError
-from ipseg.methods.sine.answers import class_scores, identities, instances, owners
+from ipseg.methods.sine.answers import (
+    class_scores,
+    convincing_beyond,
+    identities,
+    instances,
+    owners,
+)
 from ipseg.methods.sine.canvas import Canvas, Size
 from ipseg.methods.sine.mformer import Prediction, Target
 from ipseg.methods.sine.network import Encoded, SineNetwork
 from ipseg.methods.sine.pooling import Pooled, pool
 from ipseg.methods.sine.settings import Settings
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Arrays, Row
+from ipseg.rows import Arrays, Image, Row
 from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
+
+log = logging.getLogger("ipseg")
+
+BEYOND = "beyond_limit"  # evidence: more instances that are there more likely than not
 
 
 @dataclass
@@ -76,18 +88,20 @@ class Question:
     """An image in which something is looked for.
 
     Attributes:
+        key: of the image.
         target: the image for the M-Former.
         encoded: the same before it.
         size: rows and columns of the image.
     """
 
+    key: str
     target: Target
     encoded: Encoded
     size: Size
 
 
 @dataclass
-class SegmentReferences(NetworkStep):
+class SegmentReferences(SegmentStep):
     """What a row asks for, by one of three tasks; the image is encoded once for all."""
 
     network: SineNetwork
@@ -95,21 +109,13 @@ class SegmentReferences(NetworkStep):
     settings: Settings
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept of which nothing was found."""
-        encoded = self.network.encode([row["image"] for row in rows], self.canvas)
-        return [
-            {**row, "objects": self._objects(row, each)}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
+    def encode(self, images: Sequence[Image]) -> list[Encoded]:
+        """See `SegmentStep.encode`."""
+        return self.network.encode(images, self.canvas)
 
     @torch.inference_mode()
-    def _objects(self, row: Row, encoded: Encoded) -> list[Object]:
+    def objects(self, row: Row, encoded: Encoded) -> list[Object]:
+        """By the task, of each concept of which something was found."""
         entries = self.bank.asked(row)
         if not entries:
             return []
@@ -121,8 +127,8 @@ class SegmentReferences(NetworkStep):
             "instance": self._instances,
             "identity": self._identities,
         }[self.settings.task]
-        size = row["image"].shape[:2]
-        return [o for group in groups for o in answer(group, Question(target, encoded, size))]
+        question = Question(row["key"], target, encoded, row["image"].shape[:2])
+        return [o for group in groups for o in answer(group, question)]
 
     def _classes(self, entries: Sequence[Entry], question: Question) -> Iterator[Object]:
         examples = [pooled_of(entry, question.target.tokens.device) for entry in entries]
@@ -160,6 +166,13 @@ class SegmentReferences(NetworkStep):
             question.target, classes[:0], classes, self.settings.asking.attention_mask
         )
         wanted = self.settings.instance
+        evidence: dict[str, float] = {}
+        if beyond := convincing_beyond(prediction, wanted.limit):
+            log.warning(
+                "%s has %d more probable instances than instance.limit=%d: raise it",
+                *(question.key, beyond, wanted.limit),
+            )
+            evidence = {BEYOND: float(beyond)}
         # As run lengths, not as masks: a hundred of a large image take a gigabyte.
         found = [
             Object.of(
@@ -167,7 +180,10 @@ class SegmentReferences(NetworkStep):
                 entries[each.number].category_id,
                 each.mask.cpu().numpy(),
                 each.score,
-                evidence={"class_probability": each.probability, "outline": each.outline},
+                evidence={
+                    **{"class_probability": each.probability, "outline": each.outline},
+                    **evidence,
+                },
             )
             for each in instances(prediction, question.encoded.view, question.size, wanted.limit)
             if each.score > wanted.min_score and each.mask.any()

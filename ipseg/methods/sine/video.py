@@ -18,17 +18,17 @@ from torch.nn import functional
 
 from ipseg.bank import Bank, Entry
 from ipseg.errors import ImageError
-from ipseg.methods.method import Method
 from ipseg.methods.sine.answers import Overlaps, identities, owners
 from ipseg.methods.sine.canvas import Canvas, Fit, Size, View
 from ipseg.methods.sine.memory import Memory, Remembering
+from ipseg.methods.sine.method import PooledExamples
 from ipseg.methods.sine.mformer import Target
 from ipseg.methods.sine.network import Encoded, SineNetwork
 from ipseg.methods.sine.pooling import Pooled, pool
 from ipseg.methods.sine.settings import Asking, Identity
-from ipseg.methods.sine.steps import DescribeReference, kept_examples, pooled_of
+from ipseg.methods.sine.steps import pooled_of
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Arrays, Image, Row, Step
+from ipseg.rows import Image, Row, Step
 from ipseg.steps.network_step import NetworkStep
 
 
@@ -49,43 +49,27 @@ class VideoCanvas(Canvas):
 
 
 @dataclass(frozen=True)
-class SineVideo(Method):
+class SineVideo(PooledExamples):
     """SINE, for the frames of a folder in the order of their names.
 
     An object is looked for from the first frame on that a row asks for it, from the very first one
     where it does not say.
 
     Attributes:
-        network: the weights.
-        canvas: how frames and examples lie in the network's canvas.
-        asking: how the network is asked for the objects of a frame.
         identity: which objects are taken for absent.
         memory: which frames are remembered.
     """
 
-    network: SineNetwork = field(default_factory=SineNetwork)
     canvas: VideoCanvas = field(default_factory=VideoCanvas)
     asking: VideoAsking = field(default_factory=VideoAsking)
     identity: Identity = field(default_factory=Identity)
     memory: Remembering = field(default_factory=Remembering)
 
     row_is: ClassVar[Literal["image", "sequence"]] = "sequence"
+    published_as: ClassVar[str] = "SINE"
 
     def __post_init__(self) -> None:
         self.asking.check("identity")
-
-    @property
-    def concepts_compete(self) -> bool:
-        """See `Method.concepts_compete`."""
-        return self.asking.concepts == "together"
-
-    def prompt_steps(self) -> list[Step]:
-        """See `Method.prompt_steps`."""
-        return [DescribeReference(self.network, self.canvas)]
-
-    def merge(self, shots: Sequence[Arrays]) -> Arrays:
-        """See `Method.merge`."""
-        return kept_examples(shots)
 
     def image_steps(self, bank: Bank) -> list[Step]:
         """See `Method.image_steps`."""

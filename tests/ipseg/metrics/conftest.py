@@ -77,7 +77,10 @@ def drawn():
             class_id = int(rng.integers(c))
             name = f"sequence {class_id // 2}/{class_id % 2}"
             boundary = Boundary(lines[0], near[0], lines[1], near[1])
-            rows.append((class_id, region, boundary, {"class_name": name}))
+            there, found = (int(x) for x in rng.integers(1, 30, 2))
+            matched = int(min(there, found) * rng.beta(3, 1))
+            counted = {"instances": there, "instances_found": found, "instances_matched": matched}
+            rows.append((class_id, region, boundary, {"class_name": name, **counted}))
         return to_table(rows)
 
     return make

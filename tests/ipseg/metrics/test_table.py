@@ -18,6 +18,7 @@ from ipseg.metrics import (
 )
 
 FEW_SHOT = ("A", "A'", "B", "C", "D", "P", "P.mAcc")
+OF_PIXELS = [n for n, f in FORMULAS.items() if "instances" not in f.estimator.needs]
 VIDEO = ("J", "J.recall", "J.decay", "F", "F.recall", "F.decay")
 
 
@@ -71,7 +72,7 @@ def test_the_order_of_rows_and_parts_does_not_matter(table, rows, random, cut):
     results = table(rows)
     shuffled = results.take(random.sample(range(len(rows)), len(rows)))
     parts = pa.concat_tables([shuffled.slice(cut), shuffled.slice(0, cut)])
-    for formula in FORMULAS:
+    for formula in OF_PIXELS:
         value = measure(formula, results, range(6))
         assert measure(formula, parts, range(6)) == value
         if value is not None:
@@ -189,10 +190,10 @@ def test_failed_rows_do_not_count(table):
 
 def test_two_empty_masks(table):
     results = table([(0, Region(100, 0, 0, 0, 0), Boundary(), {})])
-    values = {formula: measure(formula, results, [0]) for formula in FORMULAS}
+    values = {formula: measure(formula, results, [0]) for formula in OF_PIXELS}
     assert values == {
         "A": 0, "A'": 0, "B": None, "C": 0.5, "D": 0.5, "P": 0, "P.mAcc": 0,
-        "J": 1, "J.recall": 1, "J.decay": 0, "F": 1, "F.recall": 1, "F.decay": 0, "JF": 1,
+        "J": 1, "J.recall": 1, "J.decay": 0, "F": 1, "F.recall": 1, "F.decay": 0, "JF": 1, "G": 1,
     }  # fmt: skip
 
 
@@ -202,6 +203,8 @@ def test_results_that_cannot_be_measured_together(table):
         measure("J.recal", table([row]), [0])
     with pytest.raises(ConfigError, match="boundaries are only counted for video"):
         measure("JF", table([row]), [0])
+    with pytest.raises(ConfigError, match="instances where ground truth tells them apart"):
+        measure("F1", table([row]), [0])
     with pytest.raises(ValueError, match="several folds"):
         measure("A", table([row, (*row[:3], {"fold": "1"})]), [0])
     with pytest.raises(ValueError, match="several variants"):

@@ -1,9 +1,11 @@
+import numpy as np
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipseg.networks.batching import in_micro_batches
+from ipseg.config import load_config
+from ipseg.networks.batching import at_once, in_micro_batches, most_at_once
 
 
 class SmallCard:
@@ -83,3 +85,42 @@ def test_the_tensors_of_a_failed_attempt_are_freed_before_the_next():
         return list(items)
 
     assert in_micro_batches(run, [1, 2]) == [1, 2]
+
+
+@pytest.mark.parametrize(
+    ("capacity", "most", "found"), [(0, 16, 1), (1, 16, 1), (5, 16, 4), (99, 16, 16)]
+)
+def test_as_many_are_taken_at_once_as_fit(capacity, most, found):
+    card = SmallCard(capacity)
+    assert most_at_once(lambda number: card([0] * number), most) == found
+    assert max(card.asked) <= most
+
+
+def test_other_errors_end_the_search():
+    def broken(number):
+        raise RuntimeError("CUDA error")
+
+    with pytest.raises(RuntimeError, match="CUDA error"):
+        most_at_once(broken)
+
+
+def test_a_network_of_profile_ipseg_light_is_tried_with_its_own_canvases(tiny_root):
+    settings = [f"models.root={tiny_root}", "features.dinov2.size=56"]
+    extractor = load_config("ipseg-light", settings).method.features["dinov2"]
+    extractor.setup(load_config("ipseg-light", settings).models)
+    seen = []
+
+    def small_card(_module, given):
+        seen.append(len(given[0]))
+        if len(given[0]) > 2:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+
+    extractor._network.register_forward_pre_hook(small_card)
+    blank = np.zeros((56, 56, 3), np.uint8)
+    assert most_at_once(lambda number: extractor._grids([blank] * number)) == 2
+    assert seen == [2, 4]
+    extractor.tune()
+    assert seen == [2, 4], "on a CPU nothing is tried"
+    assert at_once(lambda _: None, extractor._network, 1.0) is None
+    extractor.features([blank] * 3)
+    assert seen[2:] == [1, 1, 1]

@@ -4,8 +4,9 @@ import pytest
 import torch
 from huggingface_hub import constants
 
+from ipseg.config import load_config
 from ipseg.errors import WeightsError
-from ipseg.networks.models import Models
+from ipseg.networks.models import Models, set_tf32
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
@@ -92,3 +93,21 @@ def test_precision_is_that_of_computations():
 
 def test_a_device_can_be_named():
     assert Models(device="meta").torch_device() == torch.device("meta")
+
+
+def test_tf32_is_part_of_what_a_result_depends_on_where_it_is_on():
+    plain, tf32 = load_config("ipseg-light"), load_config("ipseg-light", ["models.tf32=true"])
+    assert plain.relevant["models"] == {"precision": "auto"}
+    assert tf32.relevant["models"] == {"precision": "auto", "tf32": True}
+    assert plain.sha256 != tf32.sha256
+
+
+def test_old_and_new_switches_of_tf32_agree():
+    try:
+        for on in (True, False):
+            set_tf32(on)
+            matmul, cudnn = torch.backends.cuda.matmul, torch.backends.cudnn
+            assert (matmul.fp32_precision == "tf32") is (cudnn.conv.fp32_precision == "tf32") is on
+            assert matmul.allow_tf32 is cudnn.allow_tf32 is on
+    finally:
+        set_tf32(False)

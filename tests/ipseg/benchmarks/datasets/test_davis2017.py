@@ -5,7 +5,7 @@ import pytest
 from PIL import Image
 
 from ipseg.benchmarks.benchmark import Sampling
-from ipseg.benchmarks.datasets.davis2017 import Davis2017Benchmark
+from ipseg.benchmarks.datasets.davis2017 import Davis2016Benchmark, Davis2017Benchmark
 from ipseg.benchmarks.ground_truth import read_ground_truth
 from ipseg.errors import ConfigError, SourceError
 
@@ -55,6 +55,16 @@ def test_every_object_is_queried_in_every_frame_but_first_and_last(root):
     assert ground_truth.mask.sum() == 2
     assert ground_truth.ignore is None  # void is background in this task
     assert [e.class_id for e in episodes] == [0, 0, 0, 1, 1, 1, 2, 2]
+
+
+def test_in_2016_all_objects_of_a_sequence_are_one(root):
+    (root / "DAVIS/2017/ImageSets/2016").mkdir()
+    (root / "DAVIS/2017/ImageSets/2016/val.txt").write_text("dogs-jump\n")
+    benchmark = Davis2016Benchmark(str(root))
+    assert benchmark.classes("val") == {0: "dogs-jump/1"}
+    episodes = benchmark.episodes("val", Sampling())
+    assert len(episodes) == 3
+    assert {read_ground_truth(e.query.ground_truth).mask.sum() for e in episodes} == {1 + 2}
 
 
 @pytest.mark.parametrize("place", ["", "2017", "DAVIS/2017", "DAVIS17/trainval"])

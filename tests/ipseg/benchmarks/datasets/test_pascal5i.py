@@ -64,6 +64,13 @@ def test_episodes_are_those_of_the_reference(root, fold, shot):
     assert episode_csv(episodes).decode() == "".join(reference(fold, shot))
 
 
+def test_squashed_they_are_the_same_episodes(root):
+    benchmark = Pascal5iBenchmark(str(root))
+    plain, squashed = (benchmark.episodes("2", Sampling(rule=r)) for r in ("", "squashed"))
+    assert plain == squashed
+    assert benchmark.protocol_of("squashed") == Protocol(formula="A", side=518)
+
+
 def test_an_episode_has_the_addresses_of_its_files(root):
     benchmark = Pascal5iBenchmark(str(root))
     assert benchmark.classes("1") == {6: "bus", 7: "car", 8: "cat", 9: "chair", 10: "cow"}

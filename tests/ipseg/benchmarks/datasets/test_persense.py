@@ -36,5 +36,28 @@ def test_what_is_missing_is_named(root):
     (root / "data" / "Images" / "Lemons" / "01.png").unlink()
     with pytest.raises(SourceError, match=r"Images/Lemons/01\.png is missing"):
         PersenseBenchmark(str(root)).check()
-    with pytest.raises(SourceError, match="it has only its reference"):
+    with pytest.raises(SourceError, match="it has 'released'"):
         PersenseBenchmark(str(root)).episodes("", Sampling(rule="first"))
+
+
+def test_as_released_files_are_counted_and_paths_searched(root):
+    images = root / "data" / "Images"
+    (images / "Beads").rename(images / "1001")
+    for name in ("00.jpg", "00.png"):
+        (images / "Lemons" / name).with_name(name.replace("00", "100")).write_bytes(
+            (images / "Lemons" / name).read_bytes()
+        )
+    benchmark = PersenseBenchmark(str(root))
+    usual = [e.query.key for e in benchmark.episodes("", Sampling())]
+    assert [key.split("/", 1)[1] for key in usual] == [
+        *("1001/01.jpg", "1001/02.jpg"),
+        *("Lemons/01.jpg", "Lemons/02.jpg", "Lemons/100.jpg"),
+    ]
+    released = benchmark.episodes("", Sampling(rule="released"))
+    # Of 8 files three images are run, of which one is the reference.
+    assert [e.query.key for e in released] == ["Images/Lemons/01.jpg", "Images/Lemons/02.jpg"]
+    (images / "Lemons" / "100.png").unlink()
+    (images / "Lemons" / "100.jpg").unlink()
+    fewer = PersenseBenchmark(str(root)).episodes("", Sampling(rule="released"))
+    assert [e.query.key for e in fewer] == ["Images/Lemons/01.jpg"], "the last one is lost"
+    assert benchmark.protocol_of("released").pairing == "order"

@@ -1,29 +1,23 @@
 """The tiny SAM that the golden numbers were made with, and the images."""
 
-import importlib
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from ipseg.networks.models import Models
+from ipseg.segmenters.refinement import only
 from ipseg.segmenters.segment_anything import SegmentAnything
 
-GOLDEN = Path(__file__).parents[3] / "golden"
-
 
 @pytest.fixture(scope="session")
-def golden():
+def golden(golden_of):
     """The script that made the golden numbers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(GOLDEN)
-        return importlib.import_module("make_persam")
+    return golden_of("persam")[0]
 
 
 @pytest.fixture(scope="session")
-def numbers():
-    return np.load(GOLDEN / "persam.npz")
+def numbers(golden_of):
+    return golden_of("persam")[1]
 
 
 class Recorded(SegmentAnything):
@@ -33,18 +27,19 @@ class Recorded(SegmentAnything):
         super().__post_init__()
         self.prompts, self.answers = [], []
 
-    def decode_many(self, embedding, prompts, *, multimask=True):
-        answers = super().decode_many(embedding, prompts, multimask=multimask)
-        return self._keep(prompts, answers)
+    def decode_many(self, embedding, prompts, *, best=False, **how):
+        answers = super().decode_many(embedding, prompts, **how)
+        return self._keep(prompts, answers, best)
 
-    def decode_guided(self, embedding, prompts, guidance, *, multimask=True):
-        answers = super().decode_guided(embedding, prompts, guidance, multimask=multimask)
-        return self._keep(prompts, answers)
+    def decode_guided(self, embedding, prompts, guidance, *, best=False, **how):
+        answers = super().decode_guided(embedding, prompts, guidance, **how)
+        return self._keep(prompts, answers, best)
 
-    def _keep(self, prompts, answers):
+    def _keep(self, prompts, answers, best):
+        """Remembers all candidates, whatever is asked for."""
         self.prompts += prompts
         self.answers += answers
-        return answers
+        return [only(a, int(np.argmax(a.predicted_iou))) for a in answers] if best else answers
 
 
 @pytest.fixture(scope="session")

@@ -1,29 +1,18 @@
 """The photo of coins, by one of them, with nothing to download."""
 
 import numpy as np
-from scipy import ndimage
-from skimage import data, filters, measure, segmentation
 
 from ipseg.bank import PromptsInMemory
 from ipseg.config import load_config
 from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.runner import prepare, run_local
 from ipseg.vision.images import encode_png
-
-
-def coins():
-    """(H, W) uint8 and the mask of each of the 24, by a watershed."""
-    grey = data.coins()
-    marks = np.where(grey < 30, 1, np.where(grey > 150, 2, 0))
-    filled = ndimage.binary_fill_holes(segmentation.watershed(filters.sobel(grey), marks) - 1)
-    labels = measure.label(filled)
-    return grey, [labels == p.label for p in measure.regionprops(labels) if p.area > 300]
+from jobs.demo.coins import coins
 
 
 def test_by_one_coin_nearly_all_are_found_and_little_else(tmp_path):
-    grey, masks = coins()
-    assert len(masks) == 24
-    (tmp_path / "coins.png").write_bytes(encode_png(np.dstack([grey] * 3)))
+    image, masks = coins()
+    (tmp_path / "coins.png").write_bytes(encode_png(image))
     (tmp_path / "one.png").write_bytes(encode_png(masks[8].astype(np.uint8) * 255))
     config = load_config("persense-classical")
     chain = prompt_chains({"": config}).steps

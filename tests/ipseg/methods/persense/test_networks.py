@@ -3,9 +3,12 @@
 from collections import Counter
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from ipseg.bank import PromptsInMemory
+from ipseg.columns import to_table
 from ipseg.config import load_config
 from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.methods.persense.decoding import once, prompts_at, refined
@@ -55,6 +58,9 @@ def test_points_together_give_what_each_gives_alone(segmenter, guidance, photos,
             (one, segmenter.decode_many(embedding, [point])),
         ):
             wanted = only(alone[0], best(alone)[0])
+            assert len(alone[0].masks) == 3
+            assert answer.masks.shape == wanted.masks.shape == (1, height, width)
+            assert (answer.masks != wanted.masks).mean() < 1e-3
             logits = wanted.low_res_logits
             np.testing.assert_allclose(answer.low_res_logits, logits, rtol=0, atol=1e-4)
             np.testing.assert_allclose(answer.predicted_iou, wanted.predicted_iou, atol=1e-5)
@@ -69,6 +75,13 @@ def test_attention_is_stretched_over_the_padding_only_as_released():
     assert fixed[12, 8] == pytest.approx(0.5, abs=0.05)
     assert released[7, 8] < 0.5
     assert released[15, 8] > 0.7
+
+
+def stored(row):
+    """The bytes that a run has of a row."""
+    sink = pa.BufferOutputStream()
+    pq.write_table(to_table([row], ["objects", "crowds"]), sink)
+    return sink.getvalue().to_pybytes()
 
 
 @pytest.mark.parametrize("profile", ["persense", "persense-released"])
@@ -97,9 +110,30 @@ def test_each_network_sees_an_image_once_whatever_the_number_of_points(
     (done,) = run_local(steps, [row])
     for hook in hooks:
         hook.remove()
+    (again,) = run_local(steps, [row])
+    assert stored(again) == stored(done), "the noise of DSALVANet has a seed"
     assert len(done["crowds"]) == 2
     assert sum(len(crowd.points) for crowd in done["crowds"]) >= 2
     assert len(parts) == 3
     tiles = seen.pop("CounTR", 1)
     assert tiles in (1, 10), "a square image is one window; small exemplars add its nine tiles"
     assert set(seen.values()) == {1}
+
+
+def test_any_segmenter_and_counter_go_together_without_a_detector(tiny_root, photos, prompt_folder):
+    settings = [f"models.root={tiny_root}", "models.device=cpu", "support=none", "detector=null"]
+    settings += ["segmenter.kind=hf_sam", "segmenter.weights=facebook/sam2.1-hiera-tiny"]
+    settings += ["segmenter.aspect=null", "counter={kind: correlation}"]
+    config = load_config("persense", settings)
+    chain = prompt_chains({"": config}).steps
+    prepare(chain)
+    prompt = {"key": "cup", "concept": "cup", "uri": f"{prompt_folder}/cup.jpg"}
+    bank = PromptsInMemory(list(run_local(chain, [prompt])), config.method.merge)
+    steps = image_chain({"": config}, {"": bank})
+    prepare(steps)
+    row = {"key": "a", "uri": "a", "image_bytes": encode_png(photos["cup"][:160, :160])}
+    (done,) = run_local(steps, [row])
+    (crowd,) = done["crowds"]
+    assert len(crowd.points) or crowd.ended
+    assert crowd.named is crowd.gate is None
+    assert "error_message" not in done

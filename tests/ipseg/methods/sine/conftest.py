@@ -1,28 +1,20 @@
 """The network that the golden numbers were made with."""
 
-import importlib
-from pathlib import Path
-
-import numpy as np
 import pytest
 
 from ipseg.methods.sine.architecture import on_meta
 from ipseg.networks.checkpoint import load_strict
 
-GOLDEN = Path(__file__).parents[3] / "golden"
-
 
 @pytest.fixture(scope="session")
-def golden():
+def golden(golden_of):
     """The script that made the golden numbers."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.syspath_prepend(GOLDEN)
-        return importlib.import_module("make_sine")
+    return golden_of("sine")[0]
 
 
 @pytest.fixture(scope="session")
-def numbers():
-    return np.load(GOLDEN / "sine.npz")
+def numbers(golden_of):
+    return golden_of("sine")[1]
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """The network and its answers, against a restatement in NumPy of the whole of it."""
 
+import copy
 from dataclasses import replace
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 import torch
 
 from ipseg.methods.sine.answers import class_scores, identities, instances
+from ipseg.methods.sine.architecture import RELEASED
 from ipseg.methods.sine.canvas import View
 from ipseg.methods.sine.mformer import Target
 from ipseg.methods.sine.pooling import Pooled, pool
@@ -100,6 +102,34 @@ def test_a_task_pays_for_its_own_path_with_the_results_of_the_whole(
     close(same.logits, numbers[f"{at}.id_logits"], 2e-5)
     masks = same.masks(slice(None))
     close(masks[:, :: golden.STEP, :: golden.STEP], numbers[f"{at}.id_masks"], 1e-4)
+
+
+def test_the_paths_are_those_of_the_whole_to_a_hundred_thousandth(
+    golden, network, numbers, pooled, references, at
+):
+    """In double precision: what is left is how the golden numbers are stored."""
+    mformer = copy.deepcopy(network.transformer_decoder).double()
+    target = mformer.target(torch.from_numpy(golden.features(at)).double())
+    target = replace(target, code=target.code.double())
+    ids, classes = (each.double() for each in references)
+    for found, name in (
+        (mformer.classify(target, ids, classes).logits, "logits"),
+        (mformer.identify(target, ids).logits, "id_logits"),
+    ):
+        expected = numbers[f"{at}.{name}"]
+        assert np.abs(found.numpy() - expected).max() < 1e-5 * np.abs(expected).max()
+
+
+def test_videos_make_no_masks_of_instances(network, references, target):
+    """Two objects: at the released 200 queries more than 90 % of all masks."""
+    mformer = network.transformer_decoder
+    made = []
+    hook = mformer.mask_embed.register_forward_hook(lambda _, given, out: made.append(len(out)))
+    prediction = mformer.identify(target, references[0][:2])
+    hook.remove()
+    assert made == [2, 2], "where tokens look, and what is found"
+    assert len(prediction.masks(slice(None))) == 2
+    assert 1 - sum(made) / (2 * (2 + RELEASED.queries)) > 0.9
 
 
 def test_semantic_answer(golden, network, numbers, references, target, at, view):

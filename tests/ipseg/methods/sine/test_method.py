@@ -11,7 +11,7 @@ from ipseg.bank import PromptsInMemory
 from ipseg.config import load_config
 from ipseg.errors import ConfigError
 from ipseg.methods.chain import image_chain, prompt_chains
-from ipseg.methods.sine.answers import identities, owners
+from ipseg.methods.sine.answers import convincing_beyond, identities, owners
 from ipseg.methods.sine.canvas import View
 from ipseg.methods.sine.mformer import Prediction
 from ipseg.rows import Row
@@ -150,6 +150,21 @@ def test_instances_are_numbered_from_the_best_score_on(config, bank, image):
     assert all(o.score > least for o in kept)
 
 
+def test_instances_beyond_the_limit_are_said_not_silent(config, bank, image, caplog):
+    found = objects(config(profile="sine-instances"), bank, image)
+    assert not any("beyond_limit" in o.evidence for o in found)
+    assert not caplog.records
+    # Pairs that are there more likely than not, whatever the tiny network thinks of the image.
+    likely = torch.tensor([[9.0, 0.0], [9.0, 0.0], [9.0, 0.0], [0.0, 9.0]])
+    prediction = Prediction(likely, torch.eye(4), torch.zeros(4, 8, 8))
+    assert [convincing_beyond(prediction, limit) for limit in (1, 2, 3, 9)] == [2, 1, 0, 0]
+    probable = sum(o.evidence["class_probability"] >= 0.5 for o in found)
+    assert probable > 2, "the bank has two concepts, of which each instance is one or the other"
+    few = objects(config("instance.limit=2", profile="sine-instances"), bank, image)
+    assert {o.evidence["beyond_limit"] for o in few} == {float(probable - 2)}
+    assert f"both has {probable - 2} more probable instances than instance.limit=2" in caplog.text
+
+
 def test_concepts_that_are_asked_for_together_compete(config, bank, image):
     apart = objects(config("task=instance"), bank, image)
     together = objects(config("task=instance", "asking.concepts=together"), bank, image)
@@ -213,6 +228,33 @@ def test_a_pixel_is_of_the_class_above_the_threshold(config, bank, image):
         assert 0 < high.area < each.area
         assert mean < high.evidence["class_score_mean"] < high.evidence["class_score_max"]
         assert 0.7 < each.score <= high.score <= 1
+
+
+@pytest.mark.parametrize(
+    ("profile", "released", "other"),
+    [
+        ("sine", "asking.attention_mask=frozen", "each_layer"),
+        ("sine", "canvas.padding=square", "tight"),
+        ("sine", "semantic.threshold=0.7", "0.5"),
+        ("sine-instances", "canvas.colour=bgr", "rgb"),
+        ("sine-instances", "instance.limit=100", "200"),
+        ("sine-objects", "identity.min_presence=0.0", "0.5"),
+        ("sine-video", "asking.overlaps=last", "best"),
+        ("sine-video", "memory.encode=again", "cached"),
+        ("sine-video", "memory.from_first=true", "false"),
+        ("sine-video", "memory.unit=file_number", "index"),
+        ("sine-video", "memory.frames=2", "6"),
+        ("sine-video", "models.precision=float16", "float32"),
+    ],
+)
+def test_every_switch_of_the_release_can_be_set_and_is_bound_to_the_run(profile, released, other):
+    path = released.partition("=")[0]
+    configs = [load_config(profile, [each]) for each in (released, f"{path}={other}")]
+    section, _, name = path.partition(".")
+    values = [config.relevant[section][name] for config in configs]
+    written = [str(value).lower() for value in values]
+    assert written == [released.partition("=")[2], other]
+    assert configs[0].sha256 != configs[1].sha256
 
 
 def test_swapped_channels_and_a_tight_canvas_are_other_results(config, prompts, image):

@@ -1,5 +1,6 @@
 """Loading: files with DINOv2 in them and without, and what is refused."""
 
+import hashlib
 from functools import reduce
 
 import numpy as np
@@ -101,6 +102,13 @@ def test_the_release_has_190_trained_tensors(trained):
     assert state["transformer_decoder.temp"].shape == ()
     assert state["transformer_decoder.query_feat.weight"].shape == (200, 256)
     assert state["transformer_decoder.mask_feat_layer.0.weight"].shape == (256, 128, 2, 2)
+
+
+def test_names_and_shapes_are_those_of_the_release():
+    """The hash of its key list, without DINOv2 and `criterion.empty_weight`."""
+    shapes = {name: tuple(each.shape) for name, each in on_meta(RELEASED).state_dict().items()}
+    lines = "\n".join(f"{name}\t{shape}" for name, shape in sorted(shapes.items()))
+    assert hashlib.sha256(lines.encode()).hexdigest()[:16] == "f5a485662a8c3e6e"
 
 
 def test_with_dinov2_in_the_file_and_without(folder, fitting, dinov2, images, saved, tiny_root):

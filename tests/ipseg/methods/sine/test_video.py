@@ -156,6 +156,20 @@ def test_numbers_of_files_make_scores_decay_faster(config, bank, clip):
         steps._numbers(bare)
 
 
+def test_the_last_object_is_the_one_that_is_asked_for_last(config, bank, clip):
+    settings = config("asking.overlaps=last")
+    row = row_of(clip)
+    kept = {
+        (o.concept, o.frame): o.mask for o in tracked(config("asking.overlaps=keep"), bank, row)
+    }
+    for order in (("blue", "green", "red"), ("red", "blue", "green")):
+        row = row_of(clip, **dict.fromkeys(order, 0))
+        found = {(o.concept, o.frame): o.mask for o in tracked(settings, bank, row)}
+        whole = [place for place in kept if place[0] == order[-1]]
+        assert whole
+        assert all((found[place] == kept[place]).all() for place in whole if place[1] == 0)
+
+
 def test_objects_share_no_pixel_unless_they_may(config, bank, clip):
     row = row_of(clip)
     for rule, disjoint in (("best", True), ("last", True), ("keep", False)):

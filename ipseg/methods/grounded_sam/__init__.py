@@ -1,0 +1,1 @@
+"""Grounded-SAM: a detector finds what a name says, SAM outlines it (arXiv 2401.14159)."""

@@ -1,0 +1,56 @@
+"""What all images of a network have in common by position, and features without it.
+
+Source: INSID3, released code: the features of an image without content, of which the first left
+singular vectors are projected out of all others.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from ipseg.errors import ConfigError
+from ipseg.features.patch_encoder import PatchEncoder
+
+
+def position_basis(black: Tensor, components: int) -> Tensor:
+    """The directions in which features of an image without content differ most between cells.
+
+    The left singular vectors of (c, n) are the eigenvectors of a (c, c) product: a second in place
+    of half a minute for 768 channels and 4,096 cells.
+
+    Args:
+        black: (c, n, n) tokens of a black image.
+        components: directions, fewer than c.
+
+    Returns:
+        (c, components) float32 orthonormal columns, on the device of `black`.
+    """
+    cells = functional.normalize(black.flatten(1), dim=0)
+    centred = (cells - cells.mean(dim=1, keepdim=True)).cpu().double()
+    vectors = torch.linalg.eigh(centred @ centred.T).eigenvectors  # ascending
+    return vectors[:, -components:].float().to(black.device)
+
+
+def debiased(features: Tensor, basis: Tensor) -> Tensor:
+    """Features (n, c) without the directions of `basis` (c, k), as unit vectors."""
+    return functional.normalize(features - (features @ basis) @ basis.T, dim=1)
+
+
+def basis_of(network: PatchEncoder, components: int) -> Tensor:
+    """`position_basis` of a loaded network; computed once.
+
+    Raises:
+        ConfigError: nothing would be left of the features.
+    """
+    channels = network.channels
+    if components >= channels:
+        raise ConfigError(
+            f"components={components} projects out all {channels} channels of {network.weights}: "
+            f"what is left of its features is rounding noise. Set components below {channels}, for "
+            f"example half of them, {channels // 2}: the release takes 500 of 1,024"
+        )
+    return network.kept(
+        ("positions", components), lambda: position_basis(network.of_black(), components)
+    )

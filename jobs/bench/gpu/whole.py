@@ -1,0 +1,91 @@
+"""The whole way of an image through a profile, and what precision does to its masks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from ipseg.api import Model
+from ipseg.config import Config, load_config
+from ipseg.inputs import image_rows
+from ipseg.rows import Row, Step, is_failed
+from ipseg.runner import run_step
+from ipseg.vision.images import encode_jpeg
+from ipseg.weights.catalogue import needs
+from jobs.bench.gpu.card import Card, Point
+from jobs.bench.photos import photos, prompts
+from jobs.bench.precision import compare_precisions
+
+_BATCHES = (1, 4, 16)
+
+
+def measure_profile(card: Card, profile: str) -> dict[str, Any]:
+    """Loads a profile with random weights and segments JPEGs in memory, one concept each of two.
+
+    Returns:
+        `precision`; seconds to `load` networks and describe the prompts, from files in memory; and
+        for each of `batches`: `seconds_by_step` for one image, `card_seconds` of the steps with
+        networks, `images_per_second` of one process that does all of it, the number of `failed`
+        images, and `peak_gb`.
+    """
+    config = _config(card, profile)
+    model = Model(config)
+    load = card.timed(lambda: model.set_prompts(prompts(masks=True)))
+    jpegs = [encode_jpeg(each) for each in photos()]
+    found = []
+    for batch in _BATCHES[:1] if card.tiny else _BATCHES:
+        if card.late and found:
+            break
+        rows = list(image_rows((jpegs * batch)[:batch]))
+        found.append({"batch": batch, **_pass(card, model._steps, rows)})
+    return {
+        "precision": config.models.in_use,
+        "load": load,
+        "batches": found,
+    }
+
+
+def compare_masks(card: Card, profile: str) -> list[dict[str, Any]]:
+    """What each precision does to masks and points; see `compare_precisions`.
+
+    With random weights values lie close to their thresholds more often than with trained ones.
+    """
+    exact, *others = reversed(card.precisions)
+    if exact != "float32":
+        raise ValueError(f"{exact} is nothing to compare with")
+    return compare_precisions(_config(card, profile), tuple(others))
+
+
+def _config(card: Card, profile: str) -> Config:
+    root = card.weights([need.name for need in needs(load_config(profile).resolved)])
+    return load_config(profile, [f"models.root={root}", f"models.device={card.device}"])
+
+
+def _pass(card: Card, steps: Sequence[Step], rows: list[Row]) -> Point:
+    """One warm pass of a batch through all steps, timed step by step."""
+    taken: dict[str, float] = {}
+    done: list[Row] = []
+
+    def run() -> None:
+        nonlocal done
+        taken.clear()
+        done = [dict(row) for row in rows]
+        for step in steps:
+            before = done
+            seconds = card.timed(lambda step=step, before=before: done_by(step, before))
+            taken[step.name] = taken.get(step.name, 0.0) + seconds
+
+    def done_by(step: Step, before: list[Row]) -> None:
+        nonlocal done
+        done = run_step(step, before)
+
+    peak = card.measure(run)["peak_gb"]
+    by_step = {name: seconds / len(rows) for name, seconds in taken.items()}
+    on_card = sum(by_step[step.name] for step in steps if step.loads_model)
+    return {
+        "seconds_by_step": by_step,
+        "card_seconds": on_card,
+        "images_per_second": 1 / sum(by_step.values()),
+        "failed": sum(map(is_failed, done)),
+        "peak_gb": peak,
+    }

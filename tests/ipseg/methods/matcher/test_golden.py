@@ -1,0 +1,44 @@
+"""Matching, scores and merging, against a restatement in NumPy of all of them."""
+
+import numpy as np
+import pytest
+
+from ipseg.methods.matcher.scoring import chosen, scored
+from ipseg.methods.matcher.settings import Merging, Scoring
+
+SETTINGS = {
+    "fss": (Scoring(alpha=0.8, beta=0.2, exponent=1), Merging("ratio", most=10)),
+    "coco": (Scoring(purity=0.02), Merging("distance", most=9)),
+    "part": (Scoring(alpha=0.5, beta=0.5, coverage=0.3), Merging("ratio", most=5)),
+}
+
+
+def test_the_cells_that_match(case, matches, numbers):
+    np.testing.assert_array_equal(matches.cells, numbers[f"{case}.points"])
+
+
+def test_what_each_mask_is_worth(case, matches, golden, numbers, pool_of):
+    proposed = golden.inputs(case)[-1]
+    found = scored(pool_of(proposed), matches, Scoring())
+    assert list(found.number) == list(range(len(proposed)))
+    values = np.stack([found.purity, found.coverage, found.likeness], axis=1)
+    np.testing.assert_allclose(values, numbers[f"{case}.scores"], rtol=0, atol=2e-6)
+
+
+@pytest.mark.parametrize("config", SETTINGS)
+def test_the_masks_that_are_the_answer(case, config, matches, golden, numbers, pool_of):
+    proposed = golden.inputs(case)[-1]
+    scoring, merging = SETTINGS[config]
+    pool = pool_of(proposed)
+    found = scored(pool, matches, scoring)
+    mask = pool.union(found.number[chosen(found.total, merging)])
+    np.testing.assert_array_equal(np.packbits(mask), numbers[f"{case}.{config}"])
+
+
+def test_filters_leave_what_is_best_where_nothing_passes(case, matches, golden, pool_of):
+    proposed = golden.inputs(case)[-1]
+    for name in ("coverage", "likeness", "purity"):
+        found = scored(pool_of(proposed), matches, Scoring(**{name: 1.0}))
+        plain = scored(pool_of(proposed), matches, Scoring())
+        best = getattr(plain, name)
+        np.testing.assert_array_equal(found.number, np.flatnonzero(best == best.max()))
