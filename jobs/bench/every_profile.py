@@ -57,7 +57,9 @@ def run_every(*, as_json: bool, out: Path | None, names: Sequence[str] = ()) -> 
         print(text)  # noqa: T201
         return
     # Wide enough for any row, and in Markdown, so that it can stand in a document as it is.
-    Console(width=400).print(_table(rows))
+    console = Console(width=400)
+    console.print("TFLOP of the networks, at their published sizes")
+    console.print(_table(rows))
 
 
 def count_any(config: Config) -> Operations:
@@ -136,7 +138,6 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
         *("profile", "image", "each concept", "one image, one concept", f"{_MANY} concepts / 1"),
         *("each prompt, once", "not counted"),
         box=box.MARKDOWN,
-        title="TFLOP of the networks, at their published sizes",
     )
     for row in rows:
         many = row.get("many")
@@ -145,10 +146,12 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
             *(_tera(row.get(name)) for name in ("image", "concept", "total")),
             "" if many is None else f"{many:.2f}",
             _tera(row["prompt"]),
-            "; ".join(row["left_out"]),
+            "; ".join(row["left_out"]) or ("" if row["image"] else "has no networks"),
         )
     return table
 
 
 def _tera(operations: int | None) -> str:
-    return "" if operations is None else f"{operations / TERA:.3g}"
+    if not operations:
+        return ""
+    return f"{operations / TERA:.3f}" if operations >= TERA / 2000 else "< 0.001"

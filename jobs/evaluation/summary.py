@@ -86,8 +86,7 @@ class Variant:
         fold_coverage: fold -> coverage.
         numbers: formula -> number, the protocol's formula first.
         comparisons: published numbers, those that can be compared first.
-        counterpart: the number it is measured by: of the same method, or of the same line of the
-            paper's table; None if there is none.
+        counterpart: the number it is measured by, of the same method or row of a table, if any.
         difference: to the first variant in the headline formula; None for the first itself.
         cost: of an image; None if nothing is compared, or it was not measured.
     """
@@ -121,8 +120,7 @@ class Summary:
         outcome: what they were made from.
         variants: in the order they were asked for.
         per_class: schema of `ipseg.metrics.per_class` behind the columns variant and formula.
-        never_drawn: fold -> names of classes that no episode asks for. Formulas A and P count
-            them as 0.
+        never_drawn: fold -> names of classes that no episode asks for; 0 in formulas A and P.
     """
 
     outcome: Outcome

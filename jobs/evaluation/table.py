@@ -101,7 +101,8 @@ def sweep_table(summary: Summary) -> Table:
 
 def cost_table(summary: Summary) -> Table:
     """One line for each setting: what an image costs it, as if it ran alone."""
-    table = Table("setting", title="cost of an image, one worker", title_justify="left")
+    table = Table(title="cost of an image, one worker", title_justify="left")
+    table.add_column("setting", overflow="fold")
     for name in ("percent", *wording.COSTS):
         table.add_column(name, justify="right")
     for variant in summary.variants:

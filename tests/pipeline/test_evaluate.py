@@ -86,10 +86,17 @@ def of_variant(table, label):
     return [{k: v for k, v in r.items() if k != "variant"} for r in rows]
 
 
+def charged(outcome, label):
+    """Images that a setting had encoded."""
+    costs = outcome.costs.items()
+    return sum(cost.encoded for (_, labels), cost in costs if not labels or label in labels)
+
+
 @pytest.mark.parametrize("setting", SETTINGS)
 def test_a_sweep_gives_what_each_setting_gives_alone(setting, swept, episodes, tmp_path):
-    out, table, _ = swept
-    single, _ = run(episodes, tmp_path, {"": load_config(SMALL, [setting])})
+    out, table, outcome = swept
+    single, alone = run(episodes, tmp_path, {"": load_config(SMALL, [setting])})
+    assert charged(outcome, setting) == charged(alone, "") > 0
     assert of_variant(table, setting) == of_variant(single, "")
     assert len(single) == len(episodes)
     mine = predictions(out, [("", n, setting) for n in range(len(episodes))])
@@ -110,8 +117,9 @@ def test_an_image_goes_through_once_whatever_it_is_asked_for(swept):
 @pytest.mark.usefixtures("ray_session")
 def test_ray_gives_the_results_of_the_local_engine(swept, episodes, tmp_path):
     both = ("points.k=8", "support=mask")
-    distributed, _ = run(episodes, tmp_path, swept_over(*both), engine="ray")
+    distributed, outcome = run(episodes, tmp_path, swept_over(*both), engine="ray")
     for label in both:
+        assert charged(outcome, label) == charged(swept[2], label)
         assert of_variant(distributed, label) == of_variant(swept[1], label)
 
 
