@@ -48,7 +48,8 @@ def test_every_listed_key_can_be_set_and_its_default_changes_nothing(profile):
 def test_every_setting_has_a_meaning_and_a_type_in_words(profile):
     for each in LISTED[profile]:
         assert len(each.meaning) > 10, each
-        assert each.type.startswith(("one of", "number", "whole", "text", "true", "mapping", "list")), each
+        kinds = ("one of", "number", "whole", "text", "true", "mapping", "list")
+        assert each.type.startswith(kinds), each
 
 
 def test_ranges_are_those_that_the_settings_are_checked_by():
