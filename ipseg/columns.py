@@ -61,7 +61,7 @@ METRIC = pa.struct(
         # Null where the ground truth does not tell instances apart.
         *((f"instances{name}", pa.int64()) for name in ("", "_found", "_matched")),
         ("instance_scores", pa.list_(pa.float32())),
-        ("instance_levels", pa.list_(pa.int16())),
+        ("instance_levels", pa.list_(pa.int32())),
         ("predicted_iou", pa.float32()),  # of the object with the highest score
         ("score", pa.float32()),  # the highest; 0 where nothing was found
     ]

@@ -32,7 +32,7 @@ RESULTS = pa.schema(
         ("instances_found", pa.int64()),
         ("instances_matched", pa.int64()),
         ("instance_scores", pa.list_(pa.float32())),
-        ("instance_levels", pa.list_(pa.int16())),
+        ("instance_levels", pa.list_(pa.int32())),
         ("predicted_iou", pa.float32()),
         ("score", pa.float32()),
     ]

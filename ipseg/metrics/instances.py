@@ -35,12 +35,12 @@ def matched(
 
 def levels(
     scores: Sequence[float], found: Sequence[RLE], truth: Sequence[RLE]
-) -> npt.NDArray[np.int16]:
+) -> npt.NDArray[np.int32]:
     """`matched` at each of `LEVELS`: (n,), bit k is set where it is so at `LEVELS[k]`."""
     overlaps = _overlaps(found, truth)
-    bits = np.zeros(len(found), np.int16)
+    bits = np.zeros(len(found), np.int32)
     for number, least in enumerate(LEVELS):
-        bits |= _assigned(scores, overlaps, least).astype(np.int16) << number
+        bits |= _assigned(scores, overlaps, least).astype(np.int32) << number
     return bits
 
 

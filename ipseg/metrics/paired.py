@@ -60,10 +60,7 @@ def paired_difference(
         ConfigError, ValueError: as `interval_over_folds`.
     """
     tables = [results.filter(pc.equal(results["status"], "ok")) for results in (one, other)]
-    both = [
-        table.join(rest.select(_EPISODE), list(_EPISODE), join_type="left semi")
-        for table, rest in zip(tables, reversed(tables), strict=True)
-    ]
+    both = [_shared(table, rest) for table, rest in zip(tables, reversed(tables), strict=True)]
     values = [over_folds(formula, results, classes).mean for results in both]
     if values[0] is None or values[1] is None:
         return Difference(None, None, both[0].num_rows)
@@ -72,3 +69,11 @@ def paired_difference(
     )
     gaps = None if ours is None or theirs is None else ours - theirs
     return Difference(values[0] - values[1], ends(gaps, confidence), both[0].num_rows)
+
+
+def _shared(table: pa.Table, rest: pa.Table) -> pa.Table:
+    """The rows of episodes that are in both."""
+    keys = table.select(_EPISODE)
+    numbered = keys.append_column("place", pa.array(range(len(keys)), pa.int64()))
+    kept = numbered.join(rest.select(_EPISODE), list(_EPISODE), join_type="left semi")
+    return table.take(kept["place"])  # Arrow joins no columns of lists
