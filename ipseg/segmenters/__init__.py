@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, runtime_checkable
 
@@ -15,8 +14,6 @@ from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-    from ipseg.segmenters.stream import Candidates
 
 
 class Segmenter(Part, Protocol):
@@ -76,15 +73,14 @@ class BatchedSegmenter(Segmenter, Protocol):
 class StreamingSegmenter(Segmenter, Protocol):
     """A segmenter that decodes thousands of prompts on one image in a stream."""
 
-    def decode_each(
+    def decode_logits(
         self,
         embedding: Any,  # noqa: ANN401
         prompts: Sequence[PointPrompt],
         *,
         multimask: bool = True,
-        least_iou: float = -math.inf,
-    ) -> Iterator[Candidates]:
-        """Candidates with a predicted IoU above `least_iou`; all prompts are of one form."""
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Logits (C, h, w) over the square and predicted IoUs (C,) of each; all of one form."""
 
 
 @runtime_checkable

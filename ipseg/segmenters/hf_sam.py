@@ -13,7 +13,8 @@ from transformers import PreTrainedModel, Sam2Model, Sam3TrackerModel, SamHQMode
 from ipseg.networks.models import Models
 from ipseg.networks.pretrained import Network, load_network
 from ipseg.segmenters.frame import IMAGENET, Aspect, Statistics
-from ipseg.segmenters.promptable import Features, PromptableNetwork, PromptBatch
+from ipseg.segmenters.prompt_batch import PromptBatch
+from ipseg.segmenters.promptable import Features, PromptableNetwork
 
 _CLASSES: dict[str, type[PreTrainedModel]] = {
     "sam": SamModel,

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,7 +20,7 @@ from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map
 from ipseg.segmenters.frame import IMAGENET, Aspect, Frame, Statistics, fit, to_batch
 from ipseg.segmenters.prompt import Decoded, PointPrompt
-from ipseg.segmenters.stream import Candidates, streamed
+from ipseg.segmenters.prompt_batch import PromptBatch
 
 _IN_STREAM = 64  # prompts at a time
 
@@ -39,25 +38,6 @@ class Embedding:
 
     features: Features
     frame: Frame
-
-
-@dataclass(frozen=True)
-class PromptBatch:
-    """B prompts with the same number of points, in coordinates of the network.
-
-    Attributes:
-        coords: (B, n, 2) float32 x, y in pixels of the square.
-        labels: (B, n) int64, 1 on the object and 0 elsewhere.
-        boxes: (B, 4) float32 x, y, x, y in pixels of the square, or None.
-        logits: (B, h, w) float32 mask logits over the whole square, or None.
-        multimask: several candidates, or one.
-    """
-
-    coords: Tensor
-    labels: Tensor
-    boxes: Tensor | None
-    logits: Tensor | None
-    multimask: bool
 
 
 class PromptableNetwork(ABC):
@@ -243,33 +223,15 @@ class PromptableNetwork(ABC):
         Yields:
             Logits (C, h, w) float32 over the square, and predicted IoUs (C,).
         """
-        decode = self._one_form(embedding, multimask)
-        for start in range(0, len(prompts), _IN_STREAM):
-            part = prompts[start : start + _IN_STREAM]
-            yield from in_micro_batches(decode, part, self._at_once)
 
-    @torch.inference_mode()
-    def decode_each(
-        self,
-        embedding: Embedding,
-        prompts: Sequence[PointPrompt],
-        *,
-        multimask: bool = True,
-        least_iou: float = -math.inf,
-    ) -> Iterator[Candidates]:
-        """As `decode_many` for prompts of one form, in a stream; see `streamed`."""
-        decode = self._one_form(embedding, multimask)
-        yield from streamed(decode, embedding.frame, prompts, least_iou, self._at_once)
-
-    def _one_form(
-        self, embedding: Embedding, multimask: bool
-    ) -> Callable[[Sequence[PointPrompt]], list[tuple[Tensor, Tensor]]]:
         def decode(part: Sequence[PointPrompt]) -> list[tuple[Tensor, Tensor]]:
-            batch = self._batch(embedding.frame, list(part), multimask)
+            batch = PromptBatch.of(part, embedding.frame, multimask, self._models.torch_device())
             logits, predicted_iou = self._decode(embedding.features, batch)
             return list(zip(logits.float(), predicted_iou.float(), strict=True))
 
-        return decode
+        for start in range(0, len(prompts), _IN_STREAM):
+            part = prompts[start : start + _IN_STREAM]
+            yield from in_micro_batches(decode, part, self._at_once)
 
     def _in_groups(
         self,
@@ -288,7 +250,9 @@ class PromptableNetwork(ABC):
             groups.setdefault(form, []).append(index)
 
         def answer(chosen: Sequence[int]) -> list[Decoded]:
-            batch = self._batch(frame, [prompts[i] for i in chosen], multimask)
+            batch = PromptBatch.of(
+                [prompts[i] for i in chosen], frame, multimask, self._models.torch_device()
+            )
             logits, predicted_iou = decode(batch, chosen)
             return [
                 _decoded(frame, *each, best=best)
@@ -308,26 +272,6 @@ class PromptableNetwork(ABC):
                 f"the segmenter {self.kind} takes its own logits as mask_input, {shape}, not a "
                 f"map of {prompt.mask_input.shape}; set refinement.prior=none"
             )
-
-    def _batch(self, frame: Frame, prompts: list[PointPrompt], multimask: bool) -> PromptBatch:
-        device = self._models.torch_device()
-
-        def stack(arrays: list[npt.NDArray[Any]], dtype: torch.dtype) -> Tensor:
-            return torch.from_numpy(np.stack(arrays)).to(dtype).to(device)
-
-        boxes = [
-            frame.from_image(p.box.reshape(2, 2)).ravel() for p in prompts if p.box is not None
-        ]
-        logits = [p.mask_input for p in prompts if p.mask_input is not None]
-        return PromptBatch(
-            coords=stack(
-                [frame.from_image(p.coords.reshape(-1, 2)) for p in prompts], torch.float32
-            ),
-            labels=stack([p.labels for p in prompts], torch.int64),
-            boxes=stack(boxes, torch.float32) if boxes else None,
-            logits=stack(logits, torch.float32) if logits else None,
-            multimask=multimask,
-        )
 
 
 def _decoded(frame: Frame, logits: Tensor, predicted_iou: Tensor, *, best: bool) -> Decoded:

@@ -17,7 +17,8 @@ from ipseg.networks.models import Models
 from ipseg.segmenters.frame import Aspect
 from ipseg.segmenters.guided import guided
 from ipseg.segmenters.prompt import Decoded, Guidance, PointPrompt
-from ipseg.segmenters.promptable import Embedding, Features, PromptableNetwork, PromptBatch
+from ipseg.segmenters.prompt_batch import PromptBatch
+from ipseg.segmenters.promptable import Embedding, Features, PromptableNetwork
 from ipseg.segmenters.sam_architecture import recognise
 
 

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import math
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from ipseg.errors import ConfigError
-from ipseg.networks.batching import in_micro_batches
 from ipseg.segmenters import Segmenter, StreamingSegmenter
-from ipseg.segmenters.frame import Frame
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import TOGETHER
-
-# Prompts -> for each, logits (C, h, w) float32 over the square and predicted IoUs (C,).
-Decode = Callable[[Sequence[PointPrompt]], Sequence[tuple[Tensor, Tensor]]]
 
 
 def check_streams(segmenter: Segmenter, method: str) -> None:
@@ -48,26 +46,28 @@ class Candidates:
 
 
 def streamed(
-    decode: Decode,
-    frame: Frame,
+    segmenter: StreamingSegmenter,
+    embedding: Any,  # noqa: ANN401
     prompts: Sequence[PointPrompt],
-    least_iou: float,
-    at_once: int | None,
+    *,
+    multimask: bool = True,
+    least_iou: float = -math.inf,
 ) -> Iterator[Candidates]:
-    """Decodes prompts and enlarges what is worth it, `TOGETHER` prompts at a time, in order.
+    """Decodes prompts of one form and enlarges what is worth it, `TOGETHER` at a time, in order.
 
     Args:
-        decode: of the network.
-        frame: of the image.
+        segmenter: made `embedding`.
+        embedding: of the image.
         prompts: any number, of one form.
+        multimask: several candidates of each, or one.
         least_iou: candidates are left out unless their predicted IoU is above it.
-        at_once: prompts in a call of `decode`; None: all of a part.
     """
+    answers = segmenter.decode_logits(embedding, prompts, multimask=multimask)
     for start in range(0, len(prompts), TOGETHER):
-        answers = in_micro_batches(decode, prompts[start : start + TOGETHER], at_once)
-        predicted_iou = torch.stack([iou for _, iou in answers])
+        part = list(islice(answers, TOGETHER))
+        predicted_iou = torch.stack([iou for _, iou in part])
         kept = predicted_iou > least_iou
-        logits = torch.stack([low for low, _ in answers])[kept]
+        logits = torch.stack([low for low, _ in part])[kept]
         if len(logits):
             prompt = start + kept.nonzero()[:, 0]
-            yield Candidates(prompt, predicted_iou[kept], frame.enlarge(logits))
+            yield Candidates(prompt, predicted_iou[kept], embedding.frame.enlarge(logits))

@@ -15,6 +15,7 @@ from torch.nn import functional
 from ipseg.rows import Mask
 from ipseg.segmenters import StreamingSegmenter
 from ipseg.segmenters.prompt import PointPrompt
+from ipseg.segmenters.stream import streamed
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def masks_of(
     """
     label = np.ones(1, np.int8)
     prompts = [PointPrompt(point[None].astype(np.float32), label) for point in points]
-    stream = segmenter.decode_each(embedding, prompts, multimask=False)
+    stream = streamed(segmenter, embedding, prompts, multimask=False)
     return gathered(((each.logits > 0, each.predicted_iou) for each in stream), frame, grid)
 
 

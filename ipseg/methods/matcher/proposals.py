@@ -22,7 +22,7 @@ from ipseg.methods.matcher.settings import Proposals as Settings
 from ipseg.rows import Mask
 from ipseg.segmenters import StreamingSegmenter
 from ipseg.segmenters.prompt import PointPrompt
-from ipseg.segmenters.stream import Candidates
+from ipseg.segmenters.stream import Candidates, streamed
 from ipseg.vision.masks import RLE, decode_rle, encode_rle
 
 Cells = tuple[int, int]  # rows, columns
@@ -106,8 +106,10 @@ def from_points(
     """
     pools = [_empty(grid)]
     for prompts in groups:
-        stream = segmenter.decode_each(
-            embedding, prompts, multimask=settings.multimask, least_iou=_above(settings.least_iou)
+        stream = streamed(
+            *(segmenter, embedding, prompts),
+            multimask=settings.multimask,
+            least_iou=_above(settings.least_iou),
         )
         pools += [_pool(each, settings.least_stability, grid, on_cells) for each in stream]
     return Pool.of(pools)
@@ -132,8 +134,8 @@ def from_grid(
     places = ((np.arange(settings.side) + 0.5) * frame / settings.side).astype(np.float32)
     label = np.ones(1, np.int8)
     prompts = [PointPrompt(np.array([[x, y]], np.float32), label) for y in places for x in places]
-    stream = segmenter.decode_each(
-        embedding, prompts, multimask=False, least_iou=_above(settings.least_iou)
+    stream = streamed(
+        segmenter, embedding, prompts, multimask=False, least_iou=_above(settings.least_iou)
     )
     return Pool.of(
         [_empty(grid), *(_pool(c, settings.least_stability, grid, touched) for c in stream)]

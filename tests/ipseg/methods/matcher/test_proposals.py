@@ -10,6 +10,7 @@ from ipseg.networks.models import Models
 from ipseg.segmenters.prompt import PointPrompt
 from ipseg.segmenters.refinement import TOGETHER, tight_box
 from ipseg.segmenters.segment_anything import SegmentAnything
+from ipseg.segmenters.stream import streamed
 from ipseg.vision.masks import decode_rle
 
 SIDE, CELLS = 112, 8
@@ -61,7 +62,7 @@ def test_a_pool_is_what_was_decoded_mask_by_mask(segmenter, embedding, prompts, 
 
 
 def test_few_candidates_stand_in_memory_at_a_time(segmenter, embedding, prompts):
-    sizes = [len(each.logits) for each in segmenter.decode_each(embedding, prompts)]
+    sizes = [len(each.logits) for each in streamed(segmenter, embedding, prompts)]
     assert sizes == [3 * TOGETHER, 9]
 
 
