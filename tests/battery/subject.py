@@ -43,6 +43,7 @@ _QUICK = {
     "square.side": 56,
     "square.frame": 56,
     "sampling.centres": 4,
+    "sampling.most": 4,
     "sampling.subsets": 1,
     "proposals.least_stability": 0,  # random weights give masks that are not stable
     "proposals.grid.least_stability": 0,
@@ -50,6 +51,7 @@ _QUICK = {
     "wide.short": 56,
     "wide.long": 84,
     "tracking.centres": 2,
+    "tracking.together": 1,
     "proposals.grid.side": 1,
     "segmenter.long_side": 96,
     "segmenter.regions": 80,
