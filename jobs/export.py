@@ -19,13 +19,13 @@ def print_export(done: Exported, *, as_json: bool) -> None:
         print_json(
             {
                 **{"to": done.to, "concepts": list(done.concepts), **tally.record()},
-                **{"warnings": tally.warnings(done.concepts), "lost": done.lost},
+                **{"warnings": done.warnings(), "lost": done.lost},
             }
         )
         return
     console = Console(highlight=False)
     console.print(_table(done))
-    for line in tally.warnings(done.concepts):
+    for line in done.warnings():
         console.print(plain(line), style="yellow", soft_wrap=True)
     for line in _lines(tally):
         console.print(plain(line), soft_wrap=True)
@@ -70,7 +70,7 @@ def _lines(tally: Tally) -> list[str]:
         status = ", ".join(f"{n:,} {name}" for name, n in sorted(tally.statuses.items()))
         lines.append(f"reviewed: {counted(tally.reviewed, 'image')}; objects: {status}")
     if tally.failed:
-        lines.append(f"{counted(tally.failed, 'row')} of the run failed, and are in no side")
+        lines.append(f"{counted(tally.failed, 'row')} of the run failed: in no side")
     if tally.vanished:
         lines.append(f"{counted(tally.vanished, 'object')} lost all pixels to surer ones")
     if tally.undecided:

@@ -263,8 +263,11 @@ def splits_of(split: str | None, by: str, column: str | None, salt: str) -> Spli
     Raises:
         ConfigError: they exclude each other, or are no split.
     """
-    from pipeline.export.splits import Splits
+    from pipeline.export.splits import DEFAULT_SALT, KEY, Splits
 
     if split is not None and column is not None:
         raise ConfigError("--split and --split-column exclude each other")
+    drawn = {"--split-by": by != KEY, "--salt": salt != DEFAULT_SALT}
+    for flag in (flag for flag, given in drawn.items() if given and split is None):
+        raise ConfigError(f"{flag} is about how sides are drawn; give --split as well")
     return Splits.parse(split, salt=salt, by=by, column=column)

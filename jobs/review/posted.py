@@ -64,7 +64,7 @@ def parse(record: object, state: State, rows: Rows) -> Decision:
     verb, index = record.get("decision"), state.index
     common: dict[str, Any] = {"id": str(record["id"])}
     if verb == "undo":
-        if not state.review.knows(str(record.get("undoes"))):
+        if state.review.find(str(record.get("undoes"))) is None:
             raise RefusedError("there is no such decision to take back")
         return Decision("", "undo", undoes=str(record["undoes"]), **common)
     common |= {"run_id": index.run_id, **_circumstances(record)}

@@ -19,10 +19,9 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from ipseg.errors import IpsegError
-from ipseg.objects import Object
 from ipseg.vision.overlay import colour_of
 from jobs.pages.views import css
-from jobs.review.accepted import add_prompt, is_prompt, prompt_stem, remove_prompt
+from jobs.review.accepted import Prompts
 from jobs.review.bulk import error_interval, sample
 from jobs.review.guard import Door, Guard
 from jobs.review.index import Index
@@ -63,6 +62,7 @@ class Server:
         self.rows = Rows(index)
         self.similarity = Similarity(index, self.rows)
         self.state = State(index, self.rows)
+        self.prompts = Prompts(self.state, self.rows)
         self.offers = Offers(index, self.state, thresholds or {})
 
     def app(self, door: Door) -> Starlette:
@@ -166,7 +166,10 @@ class Server:
         for record in records:
             id = record.get("id") if isinstance(record, dict) else None
             try:  # one by one: an undo may be of the decision before it
-                self.state.add(who, [parse(record, self.state, self.rows)])
+                decision = parse(record, self.state, self.rows)
+                about = self.state.review.find(decision.undoes or "") or decision
+                with self.prompts.following(about.key):
+                    self.state.add(who, [decision])
                 saved.append(str(id))
             except RefusedError as error:
                 refused[str(id)] = str(error)
@@ -176,16 +179,11 @@ class Server:
         """Makes an accepted object a prompt of its concept, or takes that back."""
         self._person(body)
         number, found = find_object(self.index, self.rows, body)
-        left = self.state.review.apply(body["key"], [found])
-        stem = prompt_stem(self.index.out, body["key"], left[0] if left else found)
-        if body.get("on") is not True:
-            remove_prompt(stem)
-            return {"prompt": False}
-        if not left or left[0].status == "auto":
+        on = body.get("on") is True
+        address = self.prompts.turn(body["key"], number, found, on=on)
+        if on and address is None:
             raise RefusedError("accept it first; only accepted objects are prompts")
-        image, frame = int(self.index.image[number]), left[0].frame
-        add_prompt(stem, self.rows.pixels(image, frame), left[0])
-        return {"prompt": True, "file": f"{stem}.jpg"}
+        return {"prompt": on, "file": address}
 
     def _whole(self, number: int) -> dict[str, Any]:
         image = int(self.index.image[number])
@@ -199,13 +197,8 @@ class Server:
             "points": [[round(float(v), 1) for v in point] for point in found.points],
             "predicted_iou": found.predicted_iou,
             "evidence": dict(found.evidence),
-            "prompt": self._is_prompt(self.index.key(image), found),
+            "prompt": self.prompts.has(self.index.key(image), found),
         }
-
-    def _is_prompt(self, key: str, found: Object) -> bool:
-        left = self.state.review.apply(key, [found])
-        accepted = bool(left) and left[0].status != "auto"  # others need not be looked for
-        return accepted and is_prompt(prompt_stem(self.index.out, key, left[0]))
 
     def _wanted(self, query: Mapping[str, str]) -> Wanted:
         concept, order = query.get("concept", ""), query.get("order", ORDERS[0])

@@ -76,7 +76,7 @@ class State:
             OSError: they cannot be written; nothing has changed then.
         """
         with self._lock:
-            new = {each.id: each for each in decisions if not self.review.knows(each.id)}
+            new = {each.id: each for each in decisions if self.review.find(each.id) is None}
             if new:
                 if who not in self._sessions:
                     self._sessions[who] = Session(self.index.out, who)

@@ -21,6 +21,7 @@ from ipseg.config import Runtime
 from ipseg.errors import IpsegError, OutputError, StallError
 from ipseg.parts import own_modules
 from ipseg.rows import Step
+from pipeline.engines.aside import aside
 from pipeline.engines.choice import EngineName
 from pipeline.engines.cutting import cut
 from pipeline.engines.local_engine import LocalEngine
@@ -58,8 +59,11 @@ class RayEngine:
         return self
 
     def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        """Ends Ray if it was started here, after a good end beside what comes next."""
-        if self._started:
+        """Ends Ray if it was started here, after a good end beside what comes next.
+
+        Where the process is about to end, Ray ends with it: tasks may be under way.
+        """
+        if self._started and not isinstance(error, SystemExit):
             end_session(at_once=error is not None)
 
     def record(self, budget: FailureBudget) -> RunRecord:
@@ -153,8 +157,11 @@ class RayEngine:
             shard_io, self._runtime.flush_seconds, parts.write, parts.settle
         )
         progress = show_progress(source.kind, source.rows, record, lambda: unwritten.done)
-        with _own_errors(record), progress, unwritten:
-            for bundle in _staged(read, plan, record).iter_internal_ref_bundles():
+        results = _staged(read, plan, record).iter_internal_ref_bundles
+        # Within: what is done is written while the execution still runs. Ray Data would first
+        # cancel its tasks, and Ray may end the process over a task that has just been submitted.
+        with _own_errors(record), progress, aside(results) as bundles, unwritten:
+            for bundle in bundles:
                 for block in bundle.blocks:
                     unwritten.add(block.ref, block.metadata.num_rows or 0)
 

@@ -70,7 +70,7 @@ def _counts(about: About, tally: Tally) -> Iterator[str]:
     if tally.left_out:
         said = counted(tally.left_out, "image")
         lines.append(f"{said} could not be exported; export.json names some.")
-    lines += [f"{line}." for line in losses(about.lost)]
+    lines += [f"Lost: {line}." for line in losses(about.lost)]
     if tally.vanished:
         said = counted(tally.vanished, "object")
         lines.append(f"{said} left out, because surer ones took the pixels.")

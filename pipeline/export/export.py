@@ -20,7 +20,7 @@ from ipseg.storage.files import info, is_local, write_whole
 from ipseg.vision.images import ImageLimits
 from pipeline.export.ahead import made_ahead
 from pipeline.export.card import write_card
-from pipeline.export.folder import EXPORT, make_room
+from pipeline.export.folder import EXPORT, earlier_run, make_room
 from pipeline.export.frames import Frames, LabelledImage
 from pipeline.export.ids import Ids, annotation_hash, image_hash
 from pipeline.export.images import UNREADABLE, Taken, place, refer, take
@@ -47,12 +47,19 @@ class Exported:
         tally: what it has.
         concepts: in order of their numbers.
         lost: what was lost, by kind.
+        other_run: whether it replaced the export of another run.
     """
 
     to: str | None
     tally: Tally
     concepts: tuple[str, ...]
     lost: dict[str, int]
+    other_run: bool = False
+
+    def warnings(self) -> list[str]:
+        """What somebody should know before training with it."""
+        said = f"the export of another run was replaced; what both have keeps its number: {self.to}"
+        return [*([said] if self.other_run else []), *self.tally.warnings(self.concepts)]
 
 
 def preview(request: Request) -> Exported:
@@ -84,6 +91,8 @@ def export(request: Request, to: str) -> Exported:
     _check_place(to, request.out)
     source = _Source(request, manifest)
     ids = Ids.read(to, request.format)
+    run = manifest.runs[0]["run_id"]  # its first start: going on with a run does not change it
+    other_run = earlier_run(to) not in (None, run)
     make_room(to, writer)
     names = source.names()
     planned = source.counted(ids, names)
@@ -107,9 +116,9 @@ def export(request: Request, to: str) -> Exported:
     write_card(about, request, manifest, tally)
     if is_local(to):
         os.sync()  # the small files are safe before it is said that they are there
-    said = _said(request, about, tally, ids_sha256)
+    said = {"run": run, **_said(request, about, tally, ids_sha256)}
     write_whole(f"{to}/{EXPORT}", (json.dumps(said, indent=1) + "\n").encode())
-    return Exported(to, tally, tuple(ids.categories), _some(about.lost))
+    return Exported(to, tally, tuple(ids.categories), _some(about.lost), other_run)
 
 
 class _Source:

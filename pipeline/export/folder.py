@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import fnmatch
+import json
 from typing import Any
 
 from ipseg.errors import OutputError
-from ipseg.storage.files import exists, filesystem, is_folder
+from ipseg.storage.files import exists, filesystem, is_folder, read_bytes
 from ipseg.storage.retry import with_retry
 from pipeline.export.ids import FILE as IDS
 from pipeline.export.writer import Writer
@@ -14,6 +15,15 @@ from pipeline.runfolder.sink import check_writable
 
 EXPORT = "export.json"  # written last
 CARD = "README.md"
+
+
+def earlier_run(to: str) -> str | None:
+    """Id of the run whose complete export is there; None if there is none, or it does not say."""
+    try:
+        said = json.loads(read_bytes(f"{to}/{EXPORT}"))
+    except (FileNotFoundError, ValueError):
+        return None
+    return said.get("run") if isinstance(said, dict) else None
 
 
 def make_room(to: str, writer: type[Writer]) -> None:

@@ -15,6 +15,15 @@ from pipeline.export.writer import Options, Writer
 from pipeline.labels.selection import Selection
 from pipeline.runfolder.manifest import Manifest
 
+_USUAL = asdict(Options())
+_FLAGS = {
+    "segmentation": "--segmentation",
+    "bridge_holes": "--bridge-holes",
+    "tolerance": "--simplify",
+    "parts": "--parts",
+    "per_file": "--per-file",
+}
+
 
 @dataclass(frozen=True)
 class Request:
@@ -50,6 +59,7 @@ class Request:
         """
         if self.handling == "refer" and not self.writer.may_refer:
             raise ConfigError(f"format {self.format} holds the images; use --images copy")
+        self._check_options()
         manifest = Manifest.read(self.out)
         if manifest is None:
             raise OutputError(f"no run at {self.out}: it has no manifest.json")
@@ -60,6 +70,15 @@ class Request:
                 f"{self.out} compares settings; run `ipseg segment` with one of them, and export it"
             )
         return manifest
+
+    def _check_options(self) -> None:
+        chosen = {name for name, value in asdict(self.options).items() if value != _USUAL[name]}
+        for name in sorted(chosen - self.writer.choices):
+            raise ConfigError(f"format {self.format} has no use for {_FLAGS[name]}")
+        outlines = chosen & {"bridge_holes", "tolerance"}
+        if outlines and self.options.segmentation == "rle":
+            flag = _FLAGS[min(outlines)]
+            raise ConfigError(f"{flag} is about outlines; give --segmentation polygon as well")
 
     def arguments(self) -> dict[str, Any]:
         """As plain data, without the places."""

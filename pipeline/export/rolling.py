@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from typing import ClassVar
 
 from pipeline.export.writer import Entry, Writer
 
@@ -10,6 +11,7 @@ from pipeline.export.writer import Entry, Writer
 class RollingWriter(Writer):
     """Writes files one after the other, each of some images."""
 
+    choices: ClassVar[frozenset[str]] = frozenset({"per_file"})
     per_file: int | None = None  # images of a file unless the options say otherwise; None for all
 
     def open(self) -> None:

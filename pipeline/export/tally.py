@@ -134,7 +134,7 @@ class Tally:
 
 def losses(lost: Mapping[str, int]) -> list[str]:
     """What was lost, a line for each kind."""
-    return [f"{number:,} {kind}" for kind, number in sorted(lost.items()) if number]
+    return [f"{kind}: {number:,}" for kind, number in sorted(lost.items()) if number]
 
 
 def _listed(names: Sequence[str]) -> str:

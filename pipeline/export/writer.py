@@ -128,6 +128,7 @@ class Writer(ABC):
         reserved: names that no folder of images may have.
         may_refer: whether images can stay where they are.
         most_categories: None for any number.
+        choices: fields of `Options` that the format has a use for.
     """
 
     name: ClassVar[str]
@@ -139,6 +140,7 @@ class Writer(ABC):
     reserved: ClassVar[frozenset[str]] = frozenset()
     may_refer: ClassVar[bool] = True
     most_categories: ClassVar[int | None] = None
+    choices: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, side: str, about: About) -> None:
         self.side, self.about = side, about

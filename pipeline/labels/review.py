@@ -104,9 +104,9 @@ class Review:
             _insert(self._of_place, (each.key, each.concept, each.instance), each)
         return touched
 
-    def knows(self, id: str) -> bool:
-        """Whether there is a decision of this id, taken back or not."""
-        return id in self._known
+    def find(self, id: str) -> Decision | None:
+        """The decision of this id, taken back or not; None if there is none."""
+        return self._known.get(id)
 
     @property
     def decisions(self) -> list[Decision]:

@@ -34,7 +34,9 @@ def main() -> None:
     """Runs the trials and prints what came of them."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--seed", type=int, default=None, help="default: another one each time")
-    parser.add_argument("--only", action="append", metavar="KIND", help="; ".join(KINDS))
+    parser.add_argument(
+        "--only", action="append", metavar="KIND", help="; ".join(KINDS).replace("%", "%%")
+    )
     parser.add_argument("--trials", type=int, default=None, help="of each kind; default: its own")
     given = parser.parse_args()
     seed = int(time.time()) % 1_000_000 if given.seed is None else given.seed

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
@@ -122,7 +122,8 @@ class _Search:
     def take(self, given: Sequence[Prompted], decoded: Iterator[Decoded]) -> None:
         """Keeps the instances among what was decoded, and takes them off the map."""
         candidates, grid = [], self.similarity.shape
-        self.known = replace(self.known, placed=self.known.placed or self._any_placed())
+        certain = any(place.is_certain(self.step.instances) for place in self.places)
+        self.known = self.known.and_of([], self.local, certain=certain)
         for (prompt, _), place in zip(given, self.places, strict=True):
             found = self._object(prompt, next(decoded), place)
             if found is None:
@@ -133,10 +134,7 @@ class _Search:
         kept = [_cells(each.mask, grid) for each in self.found.add(candidates)]
         for cells in kept:
             self.taken = self.taken | cells
-        self.known = self.known.and_of(kept, self.local, placed=False)
-
-    def _any_placed(self) -> bool:
-        return any(place.placement is not None for place in self.places)
+        self.known = self.known.and_of(kept, self.local)
 
     def _object(self, prompt: PointPrompt, decoded: Decoded, place: Place) -> Object | None:
         scoring = self.step.scoring

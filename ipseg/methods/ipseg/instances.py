@@ -46,8 +46,9 @@ class Instances:
         likeness: an instance that the map alone has found is kept if its evidence of presence is at
             least this share of that of the most certain one in the image; the square of it is
             enough where it is as large as one of them.
-        convincing: least evidence of presence of a further instance where nothing but the map says
-            that the concept is there at all.
+        convincing: least evidence of a placement by which the concept is certainly there. Where
+            there is none, further instances have at least this evidence of presence, and the size
+            of one of those that are known.
         valley: the map between two instances falls at least by this share of the lower one's height
             above its surroundings; otherwise they are one.
         repeated: a mask whose share of pixels in masks that are there already is at least this
@@ -74,6 +75,10 @@ class Place:
 
     cells: Mask
     placement: Map | None = None
+
+    def is_certain(self, settings: Instances) -> bool:
+        """Whether an extractor has placed it, convincingly."""
+        return self.placement is not None and float(self.placement.max()) >= settings.convincing
 
 
 def region_evidence(local: Map, cells: Mask) -> float:
@@ -149,26 +154,29 @@ class Known:
     Attributes:
         evidence: of presence at the most certain one, in [0, 1]; 0 if there is none.
         areas: cells that each covers.
-        placed: whether an extractor has placed one, so that the concept is there.
+        certain: whether an extractor has placed one, so that the concept is there.
     """
 
     evidence: float = 0.0
     areas: tuple[int, ...] = ()
-    placed: bool = False
+    certain: bool = False
 
-    def and_of(self, regions: Sequence[Mask], local: Map, *, placed: bool) -> Known:
+    def and_of(self, regions: Sequence[Mask], local: Map, *, certain: bool = False) -> Known:
         """With those that cover these cells."""
         evidence = [region_evidence(local, cells) for cells in regions]
         areas = [int(cells.sum()) for cells in regions]
-        placed = self.placed or (placed and bool(regions))
-        return Known(max([self.evidence, *evidence]), (*self.areas, *areas), placed)
+        return Known(
+            max([self.evidence, *evidence]), (*self.areas, *areas), self.certain or certain
+        )
 
     def like(self, cells: Mask, local: Map, settings: Instances) -> bool:
-        """Whether what the map has found is like them: sooner if it is of their size."""
+        """Whether what the map has found is like them: sooner, or only, if it is of their size."""
         size = max(1, int(cells.sum()))
         alike = any(1 / _SIZES <= size / max(1, area) <= _SIZES for area in self.areas)
         least = self.evidence * settings.likeness ** (2 if alike else 1)
-        if not self.placed:
+        if not self.certain:
+            if self.areas and not alike:
+                return False
             least = max(least, settings.convincing)
         return region_evidence(local, cells) >= least
 
@@ -192,14 +200,15 @@ def places(
         settings: of instances.
     """
     found = placed_places(placements, settings)
-    known = known.and_of([place.cells for place in found], local, placed=True)
+    certain = any(place.is_certain(settings) for place in found)
+    known = known.and_of([place.cells for place in found], local, certain=certain)
     for place in found:
         taken = taken | place.cells
     grown = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
     others = peaks(similarity, ~grown, settings)
     if not known.areas and others:  # they are compared with the best among them
         best = max(others, key=lambda place: region_evidence(local, place.cells))
-        known = known.and_of([best.cells], local, placed=False)
+        known = known.and_of([best.cells], local)
     found += [place for place in others if known.like(place.cells, local, settings)]
     return found[: settings.max_instances]
 

@@ -32,7 +32,7 @@ export function relabel(review) {
   const input = element("input", { type: "search", placeholder: "part of the name, or a new one", maxLength: 100, autocomplete: "off" });
   input.setAttribute("aria-label", "Concept");
   const list = element("div", { className: "choices" });
-  const fitting = () => names.filter((each) => each.toLowerCase().includes(input.value.toLowerCase()));
+  const fitting = () => names.filter((each) => each.toLowerCase().includes(input.value.trim().toLowerCase()));
   const choose = (name) => {
     document.getElementById("dialog").close();
     review.single.decide("relabel", { relabel: name });

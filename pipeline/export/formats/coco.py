@@ -24,6 +24,9 @@ class Coco(RollingWriter):
 
     name: ClassVar[str] = "coco"
     owns: ClassVar[tuple[str, ...]] = ("annotations", "images")
+    choices: ClassVar[frozenset[str]] = frozenset(
+        {"segmentation", "bridge_holes", "tolerance", "per_file"}
+    )
 
     def begin(self) -> None:
         """Opens a file, and a temporary one for its objects."""

@@ -34,6 +34,7 @@ class Yolo(Writer):
     name: ClassVar[str] = "yolo-seg"
     owns: ClassVar[tuple[str, ...]] = ("images", "labels", "data.yaml")
     by_path: ClassVar[bool] = True
+    choices: ClassVar[frozenset[str]] = frozenset({"parts"})
     # The last folder of this name in a path is replaced by `labels`.
     reserved: ClassVar[frozenset[str]] = frozenset({"images"})
 

@@ -230,6 +230,35 @@ def test_an_accepted_mask_becomes_a_prompt_and_no_prompt_again(client, made):
     assert not list(Path(client.out, "accepted").glob("*/*"))
 
 
+def test_a_prompt_follows_what_is_decided_about_its_object(client, new):
+    (item,) = client.items(size=1)
+    accept = client.about(item, "accept")
+    client.post(accept)
+    client.http.post("/api/prompt", json={**client.about(item, "accept"), "on": True})
+    files = Path(client.out, "accepted")
+    mask = np.zeros((96, 128), bool)
+    mask[10:30, 20:60] = True
+    edit = client.about(item, "edit", segmentation=encode_rle(mask))
+    client.post(edit)
+    (row,) = find_prompts(str(files))
+    kept = decode(Path(row["given_mask"].removesuffix("#object")).read_bytes())[..., 0] > 0
+    np.testing.assert_array_equal(kept, mask)
+    client.post(client.about(item, "relabel", relabel="mug"))
+    assert [row["concept"] for row in find_prompts(str(files))] == ["mug"]
+    client.post(client.about(item, "reject"))
+    assert not list(files.glob("*/*"))
+
+
+def test_a_prompt_goes_when_its_acceptance_is_taken_back(client, new):
+    (item,) = client.items(size=1)
+    accept = client.about(item, "accept")
+    client.post(accept)
+    client.http.post("/api/prompt", json={**client.about(item, "accept"), "on": True})
+    assert list(Path(client.out, "accepted").glob("*/*.jpg"))
+    client.post(new("undo", undoes=accept["id"]))
+    assert not list(Path(client.out, "accepted").glob("*/*"))
+
+
 def test_prompts_of_hostile_names_stay_in_their_folder(made, client_of):
     names = ["a/b", "../up", ".hidden", "new\nline", "<script>", "x" * 300, "a_b", "naïve 杯"]
     rows = [made.row(f"../{name}", [made.found(name, 0.9)]) for name in names]

@@ -57,6 +57,9 @@ def test_images_that_cannot_be_read_end_with_3(world, run):
         (["--format", "coco"], "give --to FOLDER, or --dry-run"),
         (["--format", "tfrecord", "--dry-run"], "unknown format 'tfrecord'"),
         (["--format", "coco", "--dry-run", "--split", "train"], "NAME=SHARE"),
+        (["--format", "coco", "--dry-run", "--salt", "x"], "give --split as well"),
+        (["--format", "voc", "--dry-run", "--parts", "split"], "voc has no use for --parts"),
+        (["--format", "coco", "--dry-run", "--simplify", "2"], "give --segmentation polygon"),
         (
             ["--format", "coco", "--dry-run", "--min-score", "0.5", "--threshold", "suggested"],
             "exclude each other",

@@ -140,6 +140,16 @@ def test_what_is_not_ours_is_left_alone(world):
             world.export("coco", inside)
 
 
+def test_the_export_of_another_run_is_replaced_aloud(world):
+    world.export("coco")
+    done, folder = world.export("coco")
+    assert not done.other_run
+    said = json.loads((folder / "export.json").read_text())
+    (folder / "export.json").write_text(json.dumps(said | {"run": "another"}))
+    done, _ = world.export("coco")
+    assert "export of another run was replaced" in done.warnings()[0]
+
+
 def test_images_can_be_linked_and_those_that_cannot_are_copied(world):
     done, folder = world.export("coco", handling="link")
     images = [path for path in (folder / "images").rglob("*") if path.is_file()]

@@ -139,7 +139,7 @@ def test_an_id_that_is_given_is_kept_and_known_again(tmp_path):
     assert stored.id == "ab" * 8
     review = Review([stored])
     assert review.add([stored]) == []
-    assert review.knows("ab" * 8)
+    assert review.find("ab" * 8) is not None
     assert len(review.decisions) == 1
 
 

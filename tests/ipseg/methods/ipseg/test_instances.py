@@ -101,7 +101,7 @@ def test_a_peak_counts_if_it_looks_like_what_was_found():
     assert count(settings=replace(SETTINGS, likeness=0.4)) == 2
     assert count(Known(1.0, (5,))) == 0
     assert count(evidence=local / 10) == 0, "nothing is convincing"
-    assert count(Known(placed=True), evidence=local / 10) > 0, "it is known to be there"
+    assert count(Known(certain=True), evidence=local / 10) > 0, "it is known to be there"
     assert count(settings=replace(SETTINGS, convincing=0.9)) == 0
     flat = np.full(GRID, 0.6, np.float32)
     assert count(evidence=flat) == 2
@@ -112,11 +112,18 @@ def test_less_evidence_is_enough_for_an_area_like_that_of_the_others():
     region = np.zeros(GRID, bool)
     region[:10, :10] = True
     local = np.full(GRID, 0.8, np.float32)
-    for evidence, area, like in ((0.9, 100, True), (0.9, 30, True), (1.0, 100, True)):
-        assert Known(evidence, (area,)).like(region, local, SETTINGS) == like
-    assert not Known(1.0, (30,)).like(region, local, SETTINGS)
-    assert not Known(1.0, (300,)).like(region, local, SETTINGS)
-    assert not Known(1.0, (100,)).like(region, local * 0.8, SETTINGS)
+    for evidence, area in ((0.9, 100), (0.9, 30), (1.0, 100)):
+        assert Known(evidence, (area,), certain=True).like(region, local, SETTINGS)
+    for evidence, area, seen in ((1.0, 30, local), (1.0, 300, local), (1.0, 100, local * 0.8)):
+        assert not Known(evidence, (area,), certain=True).like(region, seen, SETTINGS)
+
+
+def test_where_the_concept_is_not_certain_others_are_of_the_same_size():
+    region = np.zeros(GRID, bool)
+    region[:10, :10] = True
+    local = np.full(GRID, 0.8, np.float32)
+    assert Known(0.9, (100,)).like(region, local, SETTINGS)
+    assert not Known(0.9, (30,)).like(region, local, SETTINGS)
 
 
 def test_peaks_are_looked_for_beside_placements():
