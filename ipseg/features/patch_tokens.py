@@ -183,7 +183,7 @@ class PatchTokens:
         if height % patch or width % patch:
             near = max(1, round(width / patch)) * patch
             raise ConfigError(
-                f"DINOv2's input is {width}x{height} pixels, not of whole patches of {patch}: set "
-                f"square.side={near}"
+                f"DINOv2's input is {width}x{height} pixels, not of whole patches of {patch}: take "
+                f"multiples, such as {near} (square.side, or wide.short and wide.long)"
             )
         return height // patch, width // patch

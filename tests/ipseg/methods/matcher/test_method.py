@@ -83,7 +83,7 @@ def test_a_segmenter_without_a_network_is_refused():
 def test_the_side_is_of_whole_patches(tiny_root, photos):
     tokens = PatchTokens()
     tokens.setup(Models(root=str(tiny_root), device="cpu"))
-    with pytest.raises(ConfigError, match=r"set square\.side=112"):
+    with pytest.raises(ConfigError, match=r"multiples, such as 112 \(square\.side"):
         tokens.encode([photos["cup"]], Square(side=110))
 
 
