@@ -15,33 +15,38 @@ import numpy as np
 from ipseg.bank import Entry
 from ipseg.rows import Arrays, Row, Step
 
-_NAME = "name"
+NAME = "name"  # of the prompt feature
 
 
 @dataclass
 class DescribeName(Step):
-    """Keeps the name of what a prompt is an example of; its image is not looked at."""
+    """Keeps the name of what a prompt is an example of, beside its features if it has any."""
 
     name: ClassVar[str] = "describe"
     requires: ClassVar[tuple[str, ...]] = ("concept",)
     provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+    uses: ClassVar[tuple[str, ...]] = ("prompt_features",)
 
     def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `name`, as UTF-8."""
-        return [{**row, "prompt_features": kept_name(row)} for row in rows]
+        """Adds `name` to `prompt_features`, as UTF-8."""
+        return [
+            {**row, "prompt_features": {**row.get("prompt_features", {}), **kept_name(row)}}
+            for row in rows
+        ]
 
 
 def kept_name(row: Row) -> Arrays:
     """The name of a prompt's concept as an array of bytes."""
-    return {_NAME: np.frombuffer(str(row["concept"]).encode(), np.uint8)}
+    return {NAME: np.frombuffer(str(row["concept"]).encode(), np.uint8)}
 
 
-def words_for(entry: Entry, names: Mapping[str, str]) -> str:
+def words_for(entry: Entry, names: Mapping[str, str], label: str = "") -> str:
     """What a network is asked for.
 
     Args:
         entry: of the bank.
-        names: name of a concept -> words. Others go by their name, with spaces for underscores.
+        names: name of a concept -> words.
+        label: words for others; "" takes their name, with spaces for underscores.
     """
-    name = entry.features[_NAME].tobytes().decode()
-    return names.get(name, name.replace("_", " "))
+    name = entry.features[NAME].tobytes().decode()
+    return names.get(name) or label or name.replace("_", " ")

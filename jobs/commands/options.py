@@ -162,7 +162,7 @@ def config_of(given: Mapping[str, Any]) -> Config:
     if kind is not None:
         overrides.append(f"support.kind={kind}")
     if named := given.get("names"):
-        overrides.append(f"persense.names={json.dumps(_pairs(named))}")
+        overrides.append(f"names={json.dumps(_pairs(named))}")
     if (mode := given.get("instances")) is not None:
         overrides.insert(0, f"instances.mode={mode}")
     return load_config(given["profile"], overrides, given["method"], labelling=True)

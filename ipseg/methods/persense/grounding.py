@@ -5,6 +5,7 @@ Source: PerSense (Siddiqui et al., BMVC 2025), facts about its released code.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
@@ -15,8 +16,8 @@ from ipseg.crowd import Crowd
 from ipseg.detectors import Detector
 from ipseg.methods.persense.label import label_of
 from ipseg.methods.persense.names import plural
-from ipseg.methods.persense.persense import PerSense
 from ipseg.rows import Row, Step
+from ipseg.steps.name import words_for
 from ipseg.steps.network_step import NetworkStep
 
 
@@ -44,7 +45,7 @@ class Ground(NetworkStep):
     """Where the name of each concept is found: one of it, and all of them."""
 
     detector: Detector
-    settings: PerSense
+    names: Mapping[str, str]
     bank: Bank
 
     name: ClassVar[str] = "ground"
@@ -61,7 +62,7 @@ class Ground(NetworkStep):
         ]
 
     def _crowd(self, entry: Any, encoded: Any) -> Crowd:  # noqa: ANN401
-        name = self.settings.name_of(entry.concept, label_of(entry.features))
+        name = words_for(entry, self.names, label_of(entry.features))
         one = self.detector.detect(encoded, name)
         crowd = Crowd(entry.concept, entry.category_id)
         if not len(one.boxes):

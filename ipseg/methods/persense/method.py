@@ -31,8 +31,9 @@ from ipseg.methods.persense.target import Compare, DescribeTarget
 from ipseg.methods.persense.template import OUTLINE, PIXELS, KeepTemplate
 from ipseg.rows import Arrays, Step
 from ipseg.segmenters import FeatureSegmenter, Segmenter
+from ipseg.steps.name import NAME, DescribeName
 
-_FIRST = (LABEL, PIXELS, OUTLINE)  # prompt features of which that of the first prompt counts
+_FIRST = (NAME, LABEL, PIXELS, OUTLINE)  # prompt features of which that of the first prompt counts
 
 
 @dataclass(frozen=True)
@@ -43,13 +44,14 @@ class PerSenseMethod(Method):
         segmenter: points to masks; the released SAM is guided by the example, others are not.
         counter: how many there are, and where.
         labeller: names the object of each prompt, for the detector; None goes by the concept's own
-            name. `persense.names` counts before either.
+            name. `names` counts before either.
         detector: finds the concept's name in an image; None goes by similarity alone.
         features: kind -> extractor, for similarity with the example; with none, it is by the
             segmenter's own features.
         matching: how the maps of several extractors become one.
         boxes: what is in a box, for `persense.feedback.selection=diverse`; None where it is not
             needed.
+        names: name of a concept -> what the detector is asked for in its place.
         persense: the method's own settings.
     """
 
@@ -60,6 +62,7 @@ class PerSenseMethod(Method):
     features: dict[str, Extractor] = field(default_factory=dict)
     matching: Matching = field(default_factory=Matching)
     boxes: BoxFeatures | None = None
+    names: dict[str, str] = field(default_factory=dict)
     persense: PerSense = field(default_factory=PerSense)
 
     def __post_init__(self) -> None:
@@ -84,6 +87,8 @@ class PerSenseMethod(Method):
         steps = [described]
         if self.persense.first_exemplar == "prompt":
             steps.append(KeepTemplate())
+        if self.detector is not None:
+            steps.append(DescribeName())
         return steps if self.labeller is None else [*steps, Label(self.labeller)]
 
     def merge(self, shots: Sequence[Arrays]) -> Arrays:
@@ -99,7 +104,7 @@ class PerSenseMethod(Method):
         count = Count(self.counter, settings)
         return [
             self._compare(bank),
-            Begin(bank) if self.detector is None else Ground(self.detector, settings, bank),
+            Begin(bank) if self.detector is None else Ground(self.detector, self.names, bank),
             FirstExemplar(*looking),
             count,
             Select(*looking, last=False),

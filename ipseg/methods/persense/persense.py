@@ -34,8 +34,6 @@ class PerSense:
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
             it as with the masks of PerSense-D (`released`).
-        names: concept -> what a detector is asked for; for others it is what a labeller says, or
-            their own name.
         idm: how points are taken from a density.
         ppsm: which points are kept.
         feedback: which masks become exemplars of the second count.
@@ -55,7 +53,6 @@ class PerSense:
     first_exemplar: Literal["segmenter", "prompt"] = "segmenter"
     attention_map: Literal["released", "fixed"] = "fixed"
     prototype_mask: Literal["released", "fixed"] = "fixed"
-    names: dict[str, str] = field(default_factory=dict)
     idm: InstanceDetection = field(default_factory=InstanceDetection)
     ppsm: PointSelection = field(default_factory=PointSelection)
     feedback: Feedback = field(default_factory=Feedback)
@@ -69,7 +66,3 @@ class PerSense:
     def mask_value(self) -> int:
         """Grey of the example's object when its mask is brought to the features."""
         return _GREY[self.prototype_mask]
-
-    def name_of(self, concept: str, label: str = "") -> str:
-        """What a detector is asked for; `label` is what a labeller says, "" for nothing."""
-        return self.names.get(concept) or label or concept.replace("_", " ")

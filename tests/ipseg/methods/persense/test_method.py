@@ -16,12 +16,14 @@ from ipseg.methods.persense.method import PerSenseMethod
 from ipseg.methods.persense.persense import PerSense
 from ipseg.methods.persense.ppsm import PointSelection
 from ipseg.runner import prepare, run_local
+from ipseg.steps.name import kept_name
 
 sys.path.append(str(Path(__file__).parent))
 
 from parts import PLACES, Bright, Brightness, Fill, Given, Named, discs
 
-BANK = Given({"disc": {"brightness/level": np.array([220], np.float32)}})
+FEATURES = {"brightness/level": np.array([220], np.float32), **kept_name({"concept": "disc"})}
+BANK = Given({"disc": FEATURES})
 EVERYWHERE = [[0.0, 0, 239, 179]]
 RELEASED = PointSelection(
     ppsm_threshold="released",
@@ -29,13 +31,14 @@ RELEASED = PointSelection(
 )
 
 
-def method(segmenter=None, counter=None, detector=None, **settings):
+def method(segmenter=None, counter=None, detector=None, names=None, **settings):
     return PerSenseMethod(
         segmenter=segmenter or Fill(),
         counter=counter or Bright(),
         detector=detector,
         features={"brightness": Brightness()},
         matching=Matching(grid=60),
+        names=names or {},
         persense=PerSense(**settings),
     )
 
@@ -183,3 +186,14 @@ def test_a_row_that_asks_for_nothing_has_no_crowd():
 def test_a_segmenter_without_features_needs_some():
     with pytest.raises(ConfigError, match="has no features to compare images by"):
         PerSenseMethod(Fill(), Bright())
+
+
+def test_the_name_is_that_of_the_prompts_concept_whatever_the_entry_is_called():
+    (x, y), half = PLACES[5], 20
+    detector = Named({"disc": [[x - half, y - half, x + half, y + half]], "all discs": EVERYWHERE})
+    steps = method(detector=detector).image_steps(Given({"5d41402abc4b": FEATURES}))
+    prepare(steps)
+    image = discs()
+    row = {"key": "a", "image": image, "width": image.shape[1], "height": image.shape[0]}
+    (done,) = run_local(steps, [row])
+    assert done["crowds"][0].named is not None
