@@ -104,7 +104,7 @@ class FirstExemplar(WithSimilarity):
         tight = tight_box(found.masks[0])
         if tight is None:
             return crowd.over("empty first mask")
-        return replace(crowd, exemplars=tight[None], shape=shape_of(found.masks[:1]))
+        return replace(crowd, exemplars=tight[None], shape=shape_of([found.masks[0]]))
 
     def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd | None:
         """The same by the prompt's own pixels; None where that is not wanted, or finds nothing."""
