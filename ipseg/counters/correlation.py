@@ -131,8 +131,8 @@ def _answer(image: npt.NDArray[np.float32], box: npt.NDArray[np.float64], scale:
     found = np.full((height, width), -1.0, np.float32)
     if min(rows, columns) < _LEAST_SIDE:
         return found
-    resized = cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA)
-    template = np.asarray(resized, np.float32)
+    small = cv2.resize(template, (columns, rows), interpolation=cv2.INTER_AREA)
+    template = np.asarray(small, np.float32)
     if np.ptp(template, axis=(0, 1)).max() < _BLANK:  # blank: it would fit everywhere
         return found
     # Objects at the border of the image are there in part.
