@@ -16,7 +16,8 @@ NO_BENCHMARK: Any = None  # which settings do not ask
 
 
 def choice(overrides=(), given_mask=False, **request):
-    return Choice(EvaluationRequest(NO_BENCHMARK, "run", **request), overrides, given_mask)
+    wanted = EvaluationRequest(benchmark=NO_BENCHMARK, out="run", **request)
+    return Choice(wanted, overrides, given_mask)
 
 
 def test_every_profile_runs_with_every_kind_of_support():
