@@ -13,7 +13,7 @@ from ipseg.storage.files import read_bytes, write_whole
 
 
 def write_table(url: str, table: pa.Table, **options: Any) -> None:  # noqa: ANN401  (pyarrow's)
-    """Writes a table atomically.
+    """Writes a table atomically, each page with a checksum.
 
     Args:
         url: of the file.
@@ -24,7 +24,7 @@ def write_table(url: str, table: pa.Table, **options: Any) -> None:  # noqa: ANN
         OSError: it cannot be written.
     """
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd", **options)
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True, **options)
     write_whole(url, buffer.getvalue())
 
 
@@ -41,6 +41,6 @@ def read_table(url: str, remedy: str) -> pa.Table:
     """
     data = read_bytes(url)
     try:
-        return pq.read_table(io.BytesIO(data))
+        return pq.read_table(io.BytesIO(data), page_checksum_verification=True)
     except (pa.ArrowException, OSError) as error:
         raise SourceError(f"{url} is damaged ({error}); delete it {remedy}") from error

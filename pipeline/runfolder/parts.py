@@ -155,7 +155,7 @@ def _opened(part: str, columns: Sequence[str] | None) -> Iterator[pq.ParquetFile
     """A part that has these columns, and whose faults bear its name."""
     with open_input(part) as handle:
         try:
-            file = pq.ParquetFile(handle)
+            file = pq.ParquetFile(handle, page_checksum_verification=True)
             _check_version(part, file.schema_arrow.metadata or {})
             for name in columns or ():
                 if name not in file.schema_arrow.names:
