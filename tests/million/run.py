@@ -187,9 +187,10 @@ def main() -> None:
         out = str(folder / "large" / "run")
         if not Path(out, "manifest.json").exists():
             out = make_run(folder / "large", given.rows)
-        outcomes = [tried(folder, out, small, kind) for kind in given.formats]
-    for outcome in outcomes:
-        print(outcome)  # noqa: T201
+        outcomes = []
+        for kind in given.formats:
+            outcomes.append(tried(folder, out, small, kind))
+            print(outcomes[-1], flush=True)  # noqa: T201
     wrong = [each for each in outcomes if each.grown >= MOST_BYTES or not each.same]
     sys.exit(1 if wrong else 0)
 
