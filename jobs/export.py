@@ -76,6 +76,9 @@ def _lines(tally: Tally) -> list[str]:
     if tally.undecided:
         undecided = counted(tally.undecided, "object")
         lines.append(f"{undecided} that nobody decided about left out, where people did decide")
+    if tally.disputed:
+        disputed = counted(tally.disputed, "object")
+        lines.append(f"{disputed} on which people disagree: the latest answer counts")
     if tally.encoded_again:
         lines.append(f"{counted(tally.encoded_again, 'image')} turned, cropped or converted")
     return lines

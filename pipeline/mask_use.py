@@ -14,6 +14,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -180,7 +181,7 @@ def mask_files(step: FindGroundTruth) -> Iterator[str]:
     """Names of the masks of the concepts that were looked for."""
     asked = {spelled for concept in step.concepts for spelled in spellings(concept)}
     for name, _, folder, _ in iterate_files(step.root):
-        if folder or not is_mask_file(name):
+        if folder or not (is_mask_file(name) or PurePosixPath(name).suffix in step.names.suffixes):
             continue
         if not step.by_concept or ("/" in name and name.partition("/")[0] in asked):
             yield name

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import PurePosixPath
 
 from ipseg.errors import SourceError
+from ipseg.storage.files import exists
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.images import IMAGE_SUFFIXES
 
 MASK_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif", ".webp"})
+LOSSY_SUFFIXES = frozenset({".jpg", ".jpeg", ".jp2", ".avif"})
+_LOOKED_AT = 8  # lossy files, to see whether a folder of masks has images too
 
 
 @dataclass(frozen=True)
@@ -19,7 +22,8 @@ class MaskNames:
     """How the files in a folder of masks are named.
 
     Attributes:
-        suffixes: as they are spelled there, such as ".png" or ".PNG".
+        suffixes: as they are spelled there, such as ".png" or ".PNG"; at the end those of lossy
+            formats, whose masks are refused when they are read.
         doubled: whether some are named after the whole image file, as in `a.jpg.png`.
     """
 
@@ -40,17 +44,33 @@ class MaskNames:
     def in_folder(root: str) -> MaskNames:
         """Lists a folder, at any depth, and remembers no more than its kinds of names.
 
+        Files of lossy formats are taken for masks too, unless masks lie beside such files of the
+        same name: then these are the images.
+
         Raises:
             SourceError: there is no mask.
             OSError: it cannot be listed.
         """
-        names = MaskNames.of(each.name for each in iterate_files(root) if not each.is_folder)
+        lossy, suffixes = list[str](), set[str]()
+
+        def listed() -> Iterator[str]:
+            for name in (each.name for each in iterate_files(root) if not each.is_folder):
+                if (suffix := PurePosixPath(name).suffix).lower() in LOSSY_SUFFIXES:
+                    suffixes.add(suffix)
+                    lossy.extend([name] if len(lossy) < _LOOKED_AT else [])
+                yield name
+
+        names = MaskNames.of(listed())
         if not names.suffixes:
             raise SourceError(
                 f"there is no mask in {root}: masks are files {', '.join(sorted(MASK_SUFFIXES))}; "
                 f"lossy formats change zeros around outlines"
             )
-        return names
+        if any(
+            exists(f"{root.rstrip('/')}/{mask}") for name in lossy for mask in names.paths(name)
+        ):
+            return names
+        return replace(names, suffixes=(*names.suffixes, *sorted(suffixes)))
 
     def stems(self, name: str) -> list[str]:
         """Names of the mask of an image file, without suffix, the most literal first.
@@ -65,6 +85,11 @@ class MaskNames:
     def files(self, name: str) -> Iterator[str]:
         """File names that the mask of an image file may have, in the order of precedence."""
         return (stem + suffix for stem in self.stems(name) for suffix in self.suffixes)
+
+    def paths(self, path: str) -> Iterator[str]:
+        """The same for the path of an image file below a folder."""
+        folder, sign, name = path.rpartition("/")
+        return (f"{folder}{sign}{file}" for file in self.files(name))
 
 
 def is_mask_file(name: str) -> bool:

@@ -80,7 +80,11 @@ class FindGroundTruth(Step):
             concept: one of `concepts`.
             there: whether a file exists, for those who have listed them.
         """
-        whole, *short = self.places(row["key"], concept)
+        # Lossy masks are named as images are, and an image is no mask of its own.
+        whole, *short = (
+            [path for path in paths if path != row.get("uri")]
+            for paths in self.places(row["key"], concept)
+        )
         path = next(filter(there, whole), None)
         if path is None and short:
             path = next(filter(there, short[0]), None)

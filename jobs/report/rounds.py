@@ -39,7 +39,8 @@ def rounds_of(
     ]
     tiles = [_side_by_side(tile(before, was), tile(after, now)) for was, now in rounds.largest]
     gallery = Gallery("Largest changes", "Before, and now.", tiles) if tiles else None
-    return {"before": before, "images": rounds.images, "concepts": concepts}, gallery
+    counts = {"images": rounds.images, "replaced": rounds.replaced}
+    return {"before": before, **counts, "concepts": concepts}, gallery
 
 
 def _side_by_side(was: dict[str, Any], now: dict[str, Any]) -> dict[str, Any]:

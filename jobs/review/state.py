@@ -12,7 +12,7 @@ import numpy as np
 from jobs.review.index import Index
 from jobs.review.rows import Rows
 from pipeline.labels.decisions import Decision, DecisionFiles, Session
-from pipeline.labels.review import Review, Verdict
+from pipeline.labels.review import Review, Verdict, scored_by
 
 STATUSES = ("auto", "accepted", "rejected", "edited")
 FILTERS = (
@@ -46,7 +46,7 @@ class State:
         self._files = DecisionFiles(index.out)
         self._sessions: dict[str, Session] = {}
         self._looked = 0.0
-        self.review = Review()
+        self.review = Review(scored_by=scored_by(index.out))
         self.verdicts: dict[int, Verdict] = {}
         self.status = np.zeros(len(index), np.int8)
         self.disputed, self.changed, self.drawn, self.relabelled = (

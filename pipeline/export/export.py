@@ -18,6 +18,7 @@ from typing import Any
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import info, is_local, write_whole
 from ipseg.vision.images import ImageLimits
+from ipseg.wording import counted
 from pipeline.export.ahead import made_ahead
 from pipeline.export.card import write_card
 from pipeline.export.folder import EXPORT, earlier_run, make_room
@@ -48,6 +49,7 @@ class Exported:
         concepts: in order of their numbers.
         lost: what was lost, by kind.
         other_run: whether it replaced the export of another run.
+        stale_rules: of the review, made before the run was scored again: they do not count.
     """
 
     to: str | None
@@ -55,11 +57,20 @@ class Exported:
     concepts: tuple[str, ...]
     lost: dict[str, int]
     other_run: bool = False
+    stale_rules: int = 0
 
     def warnings(self) -> list[str]:
         """What somebody should know before training with it."""
+        stale = (
+            f"{counted(self.stale_rules, 'rule')} of the review, made before `ipseg rescore`, not "
+            f"applied: make them again in `ipseg review`"
+        )
         said = f"the export of another run was replaced; what both have keeps its number: {self.to}"
-        return [*([said] if self.other_run else []), *self.tally.warnings(self.concepts)]
+        return [
+            *([said] if self.other_run else []),
+            *([stale] if self.stale_rules else []),
+            *self.tally.warnings(self.concepts),
+        ]
 
 
 def preview(request: Request) -> Exported:
@@ -70,7 +81,9 @@ def preview(request: Request) -> Exported:
     """
     source = _Source(request, request.checked())
     tally, concepts = source.counted(Ids(), source.names()), source.concepts()
-    return Exported(None, tally, tuple(concepts), _some(source.lost))
+    return Exported(
+        *(None, tally, tuple(concepts), _some(source.lost)), stale_rules=source.stale_rules
+    )
 
 
 def export(request: Request, to: str) -> Exported:
@@ -118,7 +131,8 @@ def export(request: Request, to: str) -> Exported:
         os.sync()  # the small files are safe before it is said that they are there
     said = {"run": run, **_said(request, about, tally, ids_sha256)}
     write_whole(f"{to}/{EXPORT}", (json.dumps(said, indent=1) + "\n").encode())
-    return Exported(to, tally, tuple(ids.categories), _some(about.lost), other_run)
+    lost = _some(about.lost)
+    return Exported(to, tally, tuple(ids.categories), lost, other_run, source.stale_rules)
 
 
 class _Source:
@@ -133,11 +147,13 @@ class _Source:
         self._waits = request.handling != "refer" or not is_local(manifest.about["images"])
         _check_columns(request.out, request.splits.carried)
         self._total = sum(map(count_rows, part_files(request.out)))
+        self._review = Review.read(request.out)
+        self.stale_rules = self._review.stale_rules
         self.lost: dict[str, int] = {}
 
     def concepts(self) -> list[str]:
         """All that the run looks for and people named, in order of their numbers."""
-        return list(categories(self._request.out, Review.read(self._request.out).decisions))
+        return list(categories(self._request.out, self._review.decisions))
 
     def names(self) -> Names:
         """Of files in the format."""
@@ -206,6 +222,7 @@ class _Source:
         for row in followed(label, rows, self._total):
             tally.vanished += len(row.vanished)
             tally.undecided += row.undecided
+            tally.disputed += row.disputed
             if row.failed:
                 tally.failed += 1
             else:

@@ -45,6 +45,7 @@ class Tally:
         statuses: objects by status.
         vanished: objects of which surer ones took every pixel.
         undecided: objects that pass, but are left to people who have not decided about them.
+        disputed: objects on which people disagree.
         unfinished: whether the run was still to write some of its rows.
         scores: (BINS,) histogram.
         encoded_again: images that had to be turned, cropped or converted.
@@ -58,6 +59,7 @@ class Tally:
     statuses: Counter[str] = field(default_factory=Counter)
     vanished: int = 0
     undecided: int = 0
+    disputed: int = 0
     unfinished: bool = False
     scores: list[int] = field(default_factory=lambda: [0] * BINS)
     encoded_again: int = 0

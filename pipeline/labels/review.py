@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
@@ -10,6 +10,8 @@ from ipseg.objects import Object
 from ipseg.vision.masks import RLE
 from pipeline.labels.categories import categories
 from pipeline.labels.decisions import Decision, mask_hash, read_decisions
+from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.open_run import RESCORE
 
 Status = Literal["auto", "accepted", "rejected", "edited"]
 
@@ -51,19 +53,33 @@ _K = TypeVar("_K")
 _Place = tuple[str, str, int | None]  # key, concept, instance
 
 
+def scored_by(out: str) -> frozenset[str] | None:
+    """Ids of the starts of a run since it was scored again last, or of all; None without a run."""
+    manifest = Manifest.read(out)
+    if manifest is None:
+        return None
+    rescored = [n for n, run in enumerate(manifest.runs) if run.get("engine") == RESCORE]
+    first = rescored[-1] if rescored else 0
+    return frozenset(str(run["run_id"]) for run in manifest.runs[first:])
+
+
 class Review:
     """All decisions about a run, ready to be looked up.
 
     Args:
         decisions: in any order.
         numbers: category ids of concepts, for `apply`, from the decisions that relabel.
+        scored_by: ids of the starts of a run that gave the scores it has now; rules that were made
+            of others do not count. None lets all count.
     """
 
     def __init__(
         self,
         decisions: Iterable[Decision] = (),
         numbers: Callable[[Sequence[Decision]], Mapping[str, int]] = lambda _: {},
+        scored_by: Collection[str] | None = None,
     ) -> None:
+        self._scored_by = scored_by
         self._number = numbers
         self._numbers: Mapping[str, int] | None = None
         self._known: dict[str, Decision] = {}
@@ -123,7 +139,8 @@ class Review:
         Raises:
             OutputError, OSError: as `read_decisions`.
         """
-        return Review(read_decisions(out), lambda decisions: categories(out, decisions))
+        decisions = read_decisions(out)
+        return Review(decisions, lambda given: categories(out, given), scored_by(out))
 
     @property
     def keys(self) -> set[str]:
@@ -145,10 +162,21 @@ class Review:
         """Concept -> the score from which on objects are accepted without being looked at."""
         least: dict[str, float] = {}
         for each in self._rules:
-            if each.rule and each.id not in self._undone:
+            if each.rule and each.id not in self._undone and self._is_of_these_scores(each):
                 concept, score = str(each.rule["concept"]), float(each.rule["min_score"])
                 least[concept] = min(score, least.get(concept, score))
         return least
+
+    @property
+    def stale_rules(self) -> int:
+        """Rules that do not count any more, because the run was scored again after them."""
+        return sum(
+            each.id not in self._undone and not self._is_of_these_scores(each)
+            for each in self._rules
+        )
+
+    def _is_of_these_scores(self, rule: Decision) -> bool:
+        return self._scored_by is None or rule.run_id is None or rule.run_id in self._scored_by
 
     def new_concepts(self, concepts: Sequence[str]) -> list[str]:
         """Names that people gave beyond some, in the order in which they were first given."""

@@ -6,6 +6,7 @@ import heapq
 from array import array
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -56,11 +57,13 @@ class Rounds:
 
     Attributes:
         images: that both rounds have.
+        replaced: those of them that are another image in the second round.
         changes: concept -> what changed; concepts of either round.
         largest: places (first round, second round) of the images that changed most.
     """
 
     images: int = 0
+    replaced: int = 0
     changes: dict[str, Changes] = field(default_factory=dict)
     largest: list[tuple[Place, Place]] = field(default_factory=list)
 
@@ -68,7 +71,7 @@ class Rounds:
 def compare_rounds(before: str, after: str, min_score: float | None = None) -> Rounds:
     """Compares two runs image by image, by their keys.
 
-    Memory is for each image of the first round some 30 bytes, and 20 for each concept.
+    Memory is for each image of the first round some 40 bytes, and 20 for each concept.
 
     Args:
         before: run folder of the first round.
@@ -86,11 +89,13 @@ def compare_rounds(before: str, after: str, min_score: float | None = None) -> R
     known, decided = _known(before, first, concepts)
     rounds = Rounds(changes={name: Changes() for name in concepts})
     largest: list[tuple[float, str, tuple[Place, Place]]] = []
-    for place, record in read_placed(after, ["objects"]):
+    for place, record in read_placed(after, ["objects", "content_hash"]):
         was = known.find(record["key_hash"])
         if was is None:
             continue
         rounds.images += 1
+        content = _content(record)
+        rounds.replaced += bool(content and was[2] and content != was[2])
         labels = second.of(place.key, _objects(record), Review([]))
         change = _count(rounds, concepts, was[0], _boxes(labels, concepts))
         if change > 0:
@@ -114,19 +119,21 @@ class _Known:
 
     def __init__(self, concepts: int) -> None:
         self._shape = (-1, concepts, 5)
-        self._hashes, self._places, self._labels = array("Q"), array("q"), array("f")
+        self._hashes, self._contents = array("Q"), array("Q")
+        self._places, self._labels = array("q"), array("f")
         self._parts: list[str] = []
         self._order: npt.NDArray[np.int64] | None = None
 
-    def add(self, key_hash: bytes, place: Place, labels: Labels) -> None:
+    def add(self, key_hash: bytes, content: int, place: Place, labels: Labels) -> None:
         if not self._parts or self._parts[-1] != place.part:
             self._parts.append(place.part)
         self._hashes.append(_number(key_hash))
+        self._contents.append(content)
         self._places.extend((len(self._parts) - 1, place.index))
         self._labels.frombytes(labels.tobytes())
 
-    def find(self, key_hash: bytes) -> tuple[Labels, tuple[str, int]] | None:
-        """The labels, and the part and the index of the row; None if there is no such key."""
+    def find(self, key_hash: bytes) -> tuple[Labels, tuple[str, int], int] | None:
+        """The labels, part and index of the row, and `_content`; None if there is no such key."""
         hashes = np.frombuffer(self._hashes, np.uint64)
         if self._order is None:
             self._order = np.argsort(hashes)
@@ -136,11 +143,16 @@ class _Known:
             return None
         part, row = self._places[2 * index : 2 * index + 2]
         labels = np.frombuffer(self._labels, np.float32).reshape(self._shape)[index]
-        return labels, (self._parts[part], row)
+        return labels, (self._parts[part], row), self._contents[index]
 
 
 def _number(key_hash: bytes) -> int:
     return int.from_bytes(key_hash[:8], "big")
+
+
+def _content(record: Mapping[str, Any]) -> int:
+    """A number for the encoded image; 0 if it is not known."""
+    return int((record["content_hash"] or "0")[:16], 16)
 
 
 def _known(
@@ -149,10 +161,10 @@ def _known(
     """The first round, and the objects in it that people decided about."""
     review, known = Review.read(out), _Known(len(concepts))
     decided: dict[str, list[tuple[Object, Verdict]]] = {}
-    for place, record in read_placed(out, ["objects"]):
+    for place, record in read_placed(out, ["objects", "content_hash"]):
         objects = _objects(record)
         labels = selection.of(place.key, objects, Review([]))
-        known.add(record["key_hash"], place, _boxes(labels, concepts))
+        known.add(record["key_hash"], _content(record), place, _boxes(labels, concepts))
         if place.key in review.keys:
             verdicts = [(each, review.verdict(place.key, each)) for each in objects]
             decided[place.key] = [each for each in verdicts if each[1].decided]

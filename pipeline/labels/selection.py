@@ -200,6 +200,7 @@ class LabelledRow:
         undecided: number of objects that pass, but are left to people who have not decided.
         record: the row's other columns, `COLUMNS`.
         reviewed: whether a person has decided something about it.
+        disputed: objects on which people disagree.
     """
 
     key: str
@@ -210,6 +211,7 @@ class LabelledRow:
     undecided: int
     record: Mapping[str, Any]
     reviewed: bool
+    disputed: int = 0
 
 
 def read_labels(
@@ -228,11 +230,14 @@ def read_labels(
     review = Review.read(out)
     for place, record in read_placed(out, [*COLUMNS, *carried]):
         key, reviewed = place.key, place.key in review.keys
-        if selection.reviewed == "only" and not reviewed:
-            continue
         failed = record["row_status"] in BROKEN
         found = [] if failed else [Object.from_record(each) for each in record.pop("objects")]
         chosen = selection.chosen(key, found, review)
         labels, vanished = tuple(chosen.labels), tuple(chosen.vanished)
+        if selection.reviewed == "only" and not (reviewed or labels):  # a rule accepts them too
+            continue
+        disputed = sum(review.verdict(key, each).disputed for each in found) if reviewed else 0
         undecided = chosen.undecided
-        yield LabelledRow(key, place, failed, labels, vanished, undecided, record, reviewed)
+        yield LabelledRow(
+            *(key, place, failed, labels, vanished, undecided, record, reviewed), disputed
+        )

@@ -80,18 +80,22 @@ def labels_from_masks(
     files = {f"{root}/{name}" for name in mask_files(step)}
     wanted: dict[str, dict[str, str]] = {}
     places, several = [], False
+    unused = set(files)
     for place, row in read_placed(out, [*_LIGHT, "objects"], without=_HEAVY):
+        paths = {name: step.find(row, name, files.__contains__) for name in step.concepts}
+        known = {name: path for name, path in paths.items() if path is not None}
+        unused -= {*known.values()}
         if row["row_status"] in BROKEN:
             continue
         several = several or any(each["instance"] for each in row["objects"])
-        paths = {name: step.find(row, name, files.__contains__) for name in step.concepts}
-        known = {name: path for name, path in paths.items() if path is not None}
         if known or (every_image and step.by_concept):
             wanted[place.key] = known
             places.append(place)
     if not wanted:
         raise SourceError(f"no image of {out} has a mask in {masks}")
     labels = Labels(masks)
+    if unused:
+        labels.left_out[f"masks of no image of the run: {min(unused)}, ..."] = len(unused)
     for place, row in _rows_at(places):
         _add(labels, place.key, row, step, wanted[place.key], several=several)
     return labels

@@ -101,6 +101,20 @@ def test_a_folder_without_masks_is_refused(tmp_path):
         MaskNames.in_folder(str(tmp_path))
 
 
+def test_a_lossy_mask_is_found_so_that_it_is_refused_aloud(tmp_path):
+    masks = write(tmp_path / "masks", "cup/a.png", "cup/b.jpg")
+    assert found(masks, "b.webp", "cup") == {"cup": "cup/b.jpg"}
+    assert found(masks, "a.jpg", "cup") == {"cup": "cup/a.png"}
+
+
+def test_an_image_beside_the_masks_is_none_of_them(tmp_path):
+    both = write(tmp_path / "both", "a.png", "a.jpg", "b.jpg")
+    assert MaskNames.in_folder(str(both)).suffixes == (".png",)
+    apart = write(tmp_path / "apart", "a.png", "b.jpg")
+    step = FindGroundTruth(str(apart), {"cup": 1}, False, MaskNames.in_folder(str(apart)))
+    assert step.find({"key": "b.jpg", "uri": f"{apart}/b.jpg"}, "cup") is None
+
+
 @given(st.text())
 def test_no_key_leaves_the_root(key):
     step = FindGroundTruth("root", {"cup": 1}, by_concept=True)

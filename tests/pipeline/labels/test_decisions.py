@@ -183,3 +183,13 @@ def test_only_files_that_changed_are_read_again(tmp_path):
     assert files.changed() == []
     bob.add([about(cup(), "reject")])
     assert [each.who for each in files.changed()] == ["bob"]
+
+
+def test_a_rule_does_not_count_for_scores_that_were_made_after_it():
+    rule = {"concept": "cup", "min_score": 0.5}
+    before = Decision("", "accept", rule=rule, id="ab" * 8, at="1", run_id="first")
+    found = Object.of("cup", 1, np.ones((4, 4), bool), 0.9)
+    assert Review([before], scored_by={"first", "second"}).verdict("a", found).rule
+    stale = Review([before], scored_by={"rescored"})
+    assert not stale.verdict("a", found).rule
+    assert stale.stale_rules == 1

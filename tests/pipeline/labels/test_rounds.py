@@ -16,7 +16,7 @@ def decide(out, key, concept, verb):
 def test_the_same_run_again_changes_nothing(painted):
     run, _ = painted.segment("run")
     found = compare_rounds(run.out, run.out, min_score=0.01)
-    assert (found.images, found.largest) == (5, [])
+    assert (found.images, found.replaced, found.largest) == (5, 0, [])
     assert found.changes["red"] == Changes(both=2)
 
 
@@ -32,7 +32,7 @@ def test_what_is_new_lost_moved_and_agreed_upon(painted):
     painted.image("new.png", ("red", 4, 4, 30, 30))
     second, _ = painted.segment("two")
     found = compare_rounds(first.out, second.out, min_score=0.01)
-    assert found.images == 5
+    assert (found.images, found.replaced) == (5, 3), "b.png, c.png and d.png are other images"
     assert found.changes["red"] == Changes(both=2, new=1, accepted=1, kept=1, rejected=1)
     assert found.changes["blue"] == Changes(moved=1, lost=1, accepted=1, rejected=1, gone=1)
     assert {before.key for before, _ in found.largest} == {"b.png", "d.png", "deep/c.png"}
