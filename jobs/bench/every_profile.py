@@ -26,6 +26,7 @@ from jobs.output import write_file
 
 TERA = 1e12
 _MANY = 80  # concepts
+_WITHOUT_NETWORKS = {"similarity", "points"}  # what is counted of a concept where there are none
 
 
 def run_every(*, as_json: bool, out: Path | None, names: Sequence[str] = ()) -> None:
@@ -95,7 +96,10 @@ def _row(config: Config) -> dict[str, Any]:
         found = count_any(config)
     except ConfigError as error:
         return row | {"image": None, "concept": None, "prompt": None, "left_out": [str(error)]}
-    known = bool(found.total()) and not found.left_out
+    if not (found.image or found.left_out) and found.concept.keys() <= _WITHOUT_NETWORKS:
+        prompt = sum(found.prompt.values())
+        return row | {"image": 0, "concept": None, "prompt": prompt, "left_out": []}
+    known = not found.left_out
     return row | {
         "image": sum(found.image.values()),
         "concept": sum(found.concept.values()) or (0 if known else None),
