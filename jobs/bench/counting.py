@@ -6,7 +6,7 @@ memory. An operation is one multiplication or one addition.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import singledispatch
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,6 @@ from transformers import AutoConfig, AutoModel, CLIPVisionModelWithProjection
 
 from ipseg.counters.countr import CounTR
 from ipseg.counters.dsalvanet import DSALVANet
-from ipseg.detectors.grounding_dino import GroundingDino
 from ipseg.errors import ConfigError
 from ipseg.features.odise import TimeConditioning
 from ipseg.features.stable_diffusion import StableDiffusion
@@ -46,17 +45,21 @@ _CAPTION = 77  # tokens
 
 @dataclass(frozen=True)
 class Counted:
-    """What a saliency network or an extractor does for one image.
+    """What a network or another part does for one image.
 
     Attributes:
         operations: name of a network -> operations.
+        concept: name of what is done for each concept in the image -> operations.
         layers: (c, n) of each layer of features, that is then compared with each concept.
         left_out: names of networks that cannot be counted.
+        notes: what is too little, or too seldom done, to be counted with the others.
     """
 
     operations: dict[str, int]
+    concept: dict[str, int] = field(default_factory=dict)
     layers: tuple[tuple[int, int], ...] = ()
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @singledispatch
@@ -131,17 +134,6 @@ def _(part: DSALVANet) -> Counted:
     network = published(part.weights)[""]
     done = count(lambda: network.encode(torch.empty(1, 3, part.side, part.side)))
     return Counted({"dsalvanet": done}, left_out=("DSALVANet's decoder",))
-
-
-@operations.register
-def _(part: GroundingDino) -> Counted:
-    """The backbone on a square image."""
-    backbone = published(part.weights)[""].model.backbone
-    side = part.short_side
-    pixels = torch.empty(1, 3, side, side, device=META)
-    mask = torch.empty(1, side, side, dtype=torch.long, device=META)
-    done = count(lambda: backbone(pixels, mask))
-    return Counted({"grounding dino": done}, left_out=("GroundingDINO's transformer",))
 
 
 def windows(part: StableDiffusion) -> torch.Tensor:

@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from rich import box
 from rich.console import Console
 from rich.table import Table
@@ -17,25 +16,17 @@ from ipseg.config import Config, load_config, profiles
 from ipseg.errors import ConfigError
 from ipseg.methods.ipseg.method import IPSeg
 from ipseg.methods.method import Method
-from ipseg.methods.persam.method import PerSAMMethod
-from ipseg.methods.sine.network import SineNetwork
 from ipseg.networks.shared import Part, network_key
 from ipseg.segmenters.promptable import PromptableNetwork
 from ipseg.steps.network_step import NetworkStep
-from ipseg.weights.architectures import SINE_FILE
-from jobs.bench.counting import META, Counted, count, operations, published
-from jobs.bench.flops import (
-    DECODER,
-    ENCODER,
-    Operations,
-    count_profile,
-    count_segmenter,
-    count_support,
-)
+from jobs.bench.decodes import segmented
+from jobs.bench.flops import Operations, count_profile, count_support
+from jobs.bench.method_parts import used
 from jobs.output import write_file
 
 TERA = 1e12
 _MANY = 80  # concepts
+_WITHOUT_NETWORKS = {"similarity", "points"}  # what is counted of a concept where there are none
 
 
 def run_every(*, as_json: bool, out: Path | None, names: Sequence[str] = ()) -> None:
@@ -65,9 +56,8 @@ def run_every(*, as_json: bool, out: Path | None, names: Sequence[str] = ()) -> 
 def count_any(config: Config) -> Operations:
     """Operations of a profile of any method.
 
-    Of others than similarity methods: the networks that their steps name, each once for an image.
-    How often a decoder then runs is known of PerSAM; where it depends on the image, the operations
-    of one prompt are given among what is left out.
+    Of others than similarity methods: the networks that their steps name, for an image and for each
+    concept in it, as the method uses them.
 
     Raises:
         ConfigError: a profile names weights whose sizes are not known.
@@ -75,25 +65,22 @@ def count_any(config: Config) -> Operations:
     method = config.method
     if isinstance(method, IPSeg):
         return count_profile(method, config.support)
+    parts = _networks(method)
+    counts = [
+        segmented(p, method) if isinstance(p, PromptableNetwork) else used(p, method) for p in parts
+    ]
+    segmenter = next((part for part in parts if isinstance(part, PromptableNetwork)), None)
+    prompt = count_support(config.support.step(segmenter, drawn=False))
     image: dict[str, int] = {}
     concept: dict[str, int] = {}
-    left_out: tuple[str, ...] = ()
-    segmenter = None
-    for part in _networks(method):
-        if isinstance(part, PromptableNetwork):
-            segmenter = part
-            passes = 3 if isinstance(method, PerSAMMethod) else 1
-            image[ENCODER], decoder = count_segmenter(part, 1, passes)
-            if passes == 1:
-                left_out += (f"{DECODER}: {decoder / TERA:.4f} for each prompt given to it",)
-            else:
-                concept[DECODER] = decoder
-        else:
-            counted = _sine(part, method) if isinstance(part, SineNetwork) else operations(part)
-            image |= counted.operations
-            left_out += counted.left_out
-    prompt = count_support(config.support.step(segmenter, drawn=False))
-    return Operations(image, concept, prompt.operations, 0, left_out + prompt.left_out)
+    for each in counts:
+        image |= each.operations
+        concept |= each.concept
+    left_out, notes = (
+        tuple(text for each in (*counts, prompt) for text in getattr(each, name))
+        for name in ("left_out", "notes")
+    )
+    return Operations(image, concept, prompt.operations, 0, left_out, notes)
 
 
 def _networks(method: Method) -> list[Part]:
@@ -103,40 +90,31 @@ def _networks(method: Method) -> list[Part]:
     return list({network_key(part): part for step in steps for part in step.networks}.values())
 
 
-def _sine(part: SineNetwork, method: Any) -> Counted:  # noqa: ANN401  (has a canvas)
-    """DINOv2 and the neck on a whole canvas."""
-    encoder = published(part.encoder)[""]
-    side = method.canvas.side
-    cells, width = side // encoder.config.patch_size, encoder.config.hidden_size
-    neck = published(SINE_FILE)[""].image_encoder.neck
-    found = {
-        "dinov2": count(lambda: encoder(torch.empty(1, 3, side, side, device=META))),
-        "neck": count(lambda: neck(torch.empty(1, width, cells, cells, device=META))),
-    }
-    return Counted(found, left_out=("M-Former",))
-
-
 def _row(config: Config) -> dict[str, Any]:
     row: dict[str, Any] = {"profile": config.profile, "method": config.method_name}
     try:
         found = count_any(config)
     except ConfigError as error:
         return row | {"image": None, "concept": None, "prompt": None, "left_out": [str(error)]}
-    known = bool(found.image) and (bool(found.concept) or not found.left_out)
+    if not (found.image or found.left_out) and found.concept.keys() <= _WITHOUT_NETWORKS:
+        prompt = sum(found.prompt.values())
+        return row | {"image": 0, "concept": None, "prompt": prompt, "left_out": []}
+    known = not found.left_out
     return row | {
         "image": sum(found.image.values()),
-        "concept": sum(found.concept.values()) if known else None,
+        "concept": sum(found.concept.values()) or (0 if known else None),
         "prompt": sum(found.prompt.values()),
         "total": found.total() if known else None,
         "many": found.total(_MANY) / found.total() if known else None,
         "left_out": list(found.left_out),
+        "notes": list(found.notes),
     }
 
 
 def _table(rows: Sequence[dict[str, Any]]) -> Table:
     table = Table(
         *("profile", "image", "each concept", "one image, one concept", f"{_MANY} concepts / 1"),
-        *("each prompt, once", "not counted"),
+        *("each prompt, once", "not counted, or counted how"),
         box=box.MARKDOWN,
     )
     for row in rows:
@@ -146,9 +124,13 @@ def _table(rows: Sequence[dict[str, Any]]) -> Table:
             *(_tera(row.get(name)) for name in ("image", "concept", "total")),
             "" if many is None else f"{many:.2f}",
             _tera(row["prompt"]),
-            "; ".join(row["left_out"]) or ("" if row["image"] else "has no networks"),
+            "; ".join([*row["left_out"], *row.get("notes", ())]) or _without(row),
         )
     return table
+
+
+def _without(row: Mapping[str, Any]) -> str:
+    return "" if row["image"] or row["concept"] else "has no networks"
 
 
 def _tera(operations: int | None) -> str:

@@ -49,6 +49,8 @@ class Operations:
         conditioning: of ODISE's term for one image, whether the profile has it or not; 0 where
             there is nothing that it could be added to.
         left_out: networks that run and cannot be counted, and why.
+        notes: what is too little, or too seldom done, to be counted with the others; or how
+            something was counted.
     """
 
     image: dict[str, int]
@@ -56,6 +58,7 @@ class Operations:
     prompt: dict[str, int]
     conditioning: int = 0
     left_out: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def total(self, concepts: int = 1) -> int:
         """For one image."""
@@ -108,7 +111,7 @@ def count_segmenter(
     segmenter: PromptableNetwork, points: int, passes: Literal[1, 3]
 ) -> tuple[int, int]:
     """Operations of encoding one image, and of decoding one prompt of so many points."""
-    sized = _of_published_size(segmenter)
+    sized = of_published_size(segmenter)
     encoder, features = encoding(sized)
     forms = _PASSES[:passes]
     return encoder, sum(decoding(sized, features, points, **form) for form in forms)
@@ -119,7 +122,7 @@ def count_support(step: FindSupport) -> Counted:
     counted = operations(step.saliency)
     found = dict(counted.operations)
     if isinstance(step.segmenter, PromptableNetwork):
-        segmenter = _of_published_size(step.segmenter)
+        segmenter = of_published_size(step.segmenter)
         encoder, features = encoding(segmenter)
         box = step.kind == "box"
         decoder = decoding(segmenter, features, 0 if box else 1, box=box, mask=False)
@@ -127,7 +130,8 @@ def count_support(step: FindSupport) -> Counted:
     return replace(counted, operations=found)
 
 
-def _of_published_size(segmenter: Any) -> Any:  # noqa: ANN401  (a dataclass of the SAM family)
+def of_published_size(segmenter: Any) -> Any:  # noqa: ANN401  (a dataclass of the SAM family)
+    """A copy with its network of published size, on 'meta'."""
     copy = replace(segmenter)
     adopt(copy, copy.weights)
     return copy
@@ -154,7 +158,7 @@ def count_released() -> Mapping[str, int]:
         "text encoder": 8 * count(lambda: parts["text_encoder"](tokens)),
     }
     found |= operations(Dinov2()).operations
-    segmenter = _of_published_size(SegmentAnything(aspect="squash"))
+    segmenter = of_published_size(SegmentAnything(aspect="squash"))
     encoder, features = encoding(segmenter)
     found[ENCODER] = len(_PASSES) * encoder
     found[DECODER] = sum(decoding(segmenter, features, _POINTS, **form) for form in _PASSES)

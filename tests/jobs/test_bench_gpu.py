@@ -71,6 +71,14 @@ def test_an_image_is_timed_step_by_step(figures):
     assert batch["card_seconds"] == pytest.approx(steps["match"] + steps["segment"])
 
 
+def test_of_tiny_networks_fewer_components_are_taken_out_than_they_have_channels(card):
+    from jobs.bench.gpu.whole import measure_profile
+
+    (batch,) = measure_profile(card, "insid3")["batches"]
+    card.close()
+    assert batch["failed"] == 0
+
+
 def test_the_released_code_encodes_three_times_and_crop_by_crop(figures):
     parts = figures.done("released code")["parts"]
     assert parts.keys() >= {"UNet", "VAE encoder", "VAE decoder", "sam-vit-h", "dinov2-base"}

@@ -19,7 +19,7 @@ from ipseg.segmenters.prompt import PointPrompt
 
 Points = npt.NDArray[np.int64]  # (n, 2) x, y in pixels
 
-_FEW = 8  # points of which all combinations are taken
+FEW = 8  # points of which all combinations are taken
 _STEPS = 100  # of k-means
 _TRIES = 100  # the released code tries until no cluster is empty, for ever if need be
 _EPSILON = 1e-6
@@ -67,7 +67,7 @@ def subsets(points: Points, settings: Sampling, drawn: random.Random) -> Iterato
     """
     count = len(points)
     for size in range(min(settings.least, count), min(settings.most, count) + 1):
-        if count > _FEW:
+        if count > FEW:
             chosen = [drawn.sample(range(count), size) for _ in range(settings.subsets)]
         else:  # in the released order: by the last point first
             chosen = sorted(map(list, combinations(range(count), size)), key=lambda c: c[::-1])

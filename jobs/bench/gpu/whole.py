@@ -17,6 +17,7 @@ from jobs.bench.photos import photos, prompts
 from jobs.bench.precision import compare_precisions
 
 _BATCHES = (1, 4, 16)
+_COMPONENTS = 16  # of INSID3 and FoRIS in the short form: the tiny networks have 32 channels
 
 
 def measure_profile(card: Card, profile: str) -> dict[str, Any]:
@@ -57,8 +58,12 @@ def compare_masks(card: Card, profile: str) -> list[dict[str, Any]]:
 
 
 def _config(card: Card, profile: str) -> Config:
-    root = card.weights([need.name for need in needs(load_config(profile).resolved)])
-    return load_config(profile, [f"models.root={root}", f"models.device={card.device}"])
+    shipped = load_config(profile)
+    root = card.weights([need.name for need in needs(shipped.resolved)])
+    settings = [f"models.root={root}", f"models.device={card.device}"]
+    if card.tiny and hasattr(shipped.method, "components"):
+        settings.append(f"components={_COMPONENTS}")
+    return load_config(profile, settings)
 
 
 def _pass(card: Card, steps: Sequence[Step], rows: list[Row]) -> Point:
