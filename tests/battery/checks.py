@@ -203,7 +203,7 @@ def sweeps_as_it_runs_alone(subject: Subject, _: Path) -> None:
     However many concepts and variants look at it, no network gets the same pixels again.
     """
     prompts = find_prompts(str(subject.scenes.prompts))
-    images = subject.images[: 2 * BATCH]
+    images = subject.images[:BATCH]
     steps = image_chain(subject.variants, banks_of(subject.variants, prompts))
     prepare(steps)
     rows, batches = [], []
