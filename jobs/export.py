@@ -8,7 +8,7 @@ from rich.table import Table
 from ipseg.wording import counted
 from jobs.output import print_json
 from jobs.terminal import plain
-from pipeline.export.export import Exported
+from pipeline.export.exported import Exported
 from pipeline.export.tally import Tally, losses
 
 

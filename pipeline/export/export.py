@@ -12,15 +12,14 @@ import logging
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
 from typing import Any
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import info, is_local, write_whole
 from ipseg.vision.images import ImageLimits
-from ipseg.wording import counted
 from pipeline.export.ahead import made_ahead
 from pipeline.export.card import write_card
+from pipeline.export.exported import Exported
 from pipeline.export.folder import EXPORT, earlier_run, make_room
 from pipeline.export.frames import Frames, LabelledImage
 from pipeline.export.ids import Ids, annotation_hash, image_hash
@@ -37,40 +36,6 @@ from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import column_names, count_rows, part_files
 
 log = logging.getLogger("ipseg")
-
-
-@dataclass(frozen=True)
-class Exported:
-    """An export, or what one would be.
-
-    Attributes:
-        to: its folder; None if nothing was written.
-        tally: what it has.
-        concepts: in order of their numbers.
-        lost: what was lost, by kind.
-        other_run: whether it replaced the export of another run.
-        stale_rules: of the review, made before the run was scored again: they do not count.
-    """
-
-    to: str | None
-    tally: Tally
-    concepts: tuple[str, ...]
-    lost: dict[str, int]
-    other_run: bool = False
-    stale_rules: int = 0
-
-    def warnings(self) -> list[str]:
-        """What somebody should know before training with it."""
-        stale = (
-            f"{counted(self.stale_rules, 'rule')} of the review, made before `ipseg rescore`, not "
-            f"applied: make them again in `ipseg review`"
-        )
-        said = f"the export of another run was replaced; what both have keeps its number: {self.to}"
-        return [
-            *([said] if self.other_run else []),
-            *([stale] if self.stale_rules else []),
-            *self.tally.warnings(self.concepts),
-        ]
 
 
 def preview(request: Request) -> Exported:
