@@ -1,4 +1,4 @@
-"""All profiles side by side, killed in one process and finished by Ray's workers."""
+"""All methods side by side, killed in one process and finished by Ray's workers."""
 
 import os
 import signal
@@ -17,7 +17,7 @@ pytestmark = pytest.mark.timeout(300)
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_after_kill_9_ray_finishes_what_each_profile_finds_alone(tiny_root, scenes, tmp_path):
+def test_after_kill_9_ray_finishes_what_each_method_finds_alone(tiny_root, scenes, tmp_path):
     out = str(tmp_path / "run")
     command = [sys.executable, together.__file__, str(tiny_root), str(scenes.root), out]
     ended = subprocess.run(

@@ -1,4 +1,4 @@
-"""All profiles side by side in one run folder.
+"""All methods side by side in one run folder, each by the first of its profiles.
 
     python tests/battery/together.py WEIGHTS SCENES OUT
 
@@ -27,9 +27,10 @@ _RUNTIME = ("runtime.part_rows=2", "runtime.batch_size=2", "runtime.gpu_card_gb=
 
 
 def subjects(root: Path, scenes: Scenes, row_is: str = "image") -> dict[str, Subject]:
-    """Profile -> its subject, of all whose rows are images, or sequences."""
-    every = {name: Subject(name, root, scenes, _RUNTIME) for name in profiles()}
-    return {name: each for name, each in every.items() if each.config.method.row_is == row_is}
+    """Profile -> its subject, one of each method whose rows are images, or sequences."""
+    every = [Subject(name, root, scenes, _RUNTIME) for name in profiles()]
+    some = {each.config.method_name: each for each in reversed(every)}
+    return {each.profile: each for each in some.values() if each.config.method.row_is == row_is}
 
 
 def job(

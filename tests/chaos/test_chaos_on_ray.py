@@ -14,7 +14,6 @@ pytestmark = pytest.mark.timeout(300)  # programs are started, and Ray waits for
     ("kind", "seed"),
     [
         ("worker killed in setup", 1),
-        ("driver SIGKILL (ray)", 1),
         ("driver SIGINT (ray)", 1),
         ("ray job stop", 1),
         ("machine killed", 4),  # another takes its place, and the run has to go on
