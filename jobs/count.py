@@ -7,6 +7,7 @@ import shlex
 from rich.console import Console
 from rich.table import Table
 
+from ipseg.weights.finding import random_sentence
 from ipseg.wording import counted
 from jobs.output import print_json
 from jobs.pages.readable import NONE
@@ -39,6 +40,8 @@ def print_counts(run: Run, found: Counted, *, as_json: bool) -> None:
             *(f"{each['images']:,}", f"{each['count']:,.0f}", mean, f"{each['instances']:,}"),
         )
     console.print(table)
+    if random := random_sentence(run.metrics["random_weights"]):
+        console.print(plain(random), style="bold red", soft_wrap=True)
     rows, *_ = summary_lines(run)
     console.print(plain(rows), soft_wrap=True)
     console.print(plain(f"counts: {run.out}/{CSV}, {run.out}/{PARQUET}"), soft_wrap=True)

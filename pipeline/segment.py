@@ -133,7 +133,7 @@ def job_of(request: Request) -> Job:
     )
     identity: dict[str, Any] = {
         "prompts": prompts.identity if prompts else {"bank": bank_sha256(str(bank))},
-        "source": request.images,
+        "source": request.images.rstrip("/") or request.images,  # as a shell completes it
         "ground_truth": request.masks,
     }
     steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]

@@ -64,7 +64,10 @@ def read_figures(path: Path) -> Figures:
         raise OutputError(f"cannot read the figures in {path}: {error}") from error
     if not isinstance(found, Mapping) or found.get("format") != FORMAT:
         raise OutputError(f"{path} has no figures of `ipseg bench --gpu` in format {FORMAT}")
-    return Figures(dict(found["machine"]), str(found["date"]), dict(found["parts"]))
+    try:
+        return Figures(dict(found["machine"]), str(found["date"]), dict(found["parts"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise OutputError(f"the figures in {path} are damaged: {error!r}") from error
 
 
 @dataclass(frozen=True)
