@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -20,11 +20,11 @@ from ipseg.methods.gf_sam.points import alignment, point_cells
 from ipseg.methods.gf_sam.priors import described, directions, merged, priors
 from ipseg.methods.method import Method
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Mask, Row, Step
+from ipseg.rows import Arrays, Image, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
 from ipseg.steps.describe_patches import DescribePatches
-from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import resized
 
 
@@ -68,7 +68,7 @@ class DescribeExample(DescribePatches):
 
 
 @dataclass
-class SegmentAligned(NetworkStep):
+class SegmentAligned(SegmentStep):
     """One mask for each concept that a row asks for; the image is encoded once for all."""
 
     tokens: PatchTokens
@@ -76,21 +76,15 @@ class SegmentAligned(NetworkStep):
     square: Square
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept that no cell is like, or whose mask is empty."""
-        encoded = self.tokens.encode([row["image"] for row in rows], self.square)
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """Patches and embedding of each image."""
+        encoded = self.tokens.encode(images, self.square)
         embeddings = self.segmenter.encode([each.image for each in encoded])
-        return [
-            {**row, "objects": list(self._objects(row, *each))}
-            for row, *each in zip(rows, encoded, embeddings, strict=True)
-        ]
+        return list(zip(encoded, embeddings, strict=True))
 
-    def _objects(self, row: Row, patches: Patches, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: tuple[Patches, Any]) -> Iterator[Object]:
+        """See `SegmentStep`; none for a concept that no cell is like, or whose mask is empty."""
+        patches, embedding = encoded
         image = directions(patches.tokens)
         for entry in self.bank.asked(row):
             found = self._object(entry, image, embedding, row["image"].shape[:2])

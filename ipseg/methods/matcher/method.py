@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from typing import Any
 
 import numpy as np
 
@@ -29,11 +29,11 @@ from ipseg.methods.matcher.scoring import chosen, scored
 from ipseg.methods.matcher.settings import Merging, Proposals, Sampling, Scoring
 from ipseg.methods.method import Method
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Mask, Row, Step
+from ipseg.rows import Arrays, Image, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
 from ipseg.steps.describe_patches import DescribePatches
-from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import resized
 
 
@@ -97,7 +97,7 @@ class DescribeExample(DescribePatches):
 
 
 @dataclass
-class SegmentMatches(NetworkStep):
+class SegmentMatches(SegmentStep):
     """What matches the concepts that a row asks for; the image is encoded once for all."""
 
     tokens: PatchTokens
@@ -109,21 +109,15 @@ class SegmentMatches(NetworkStep):
     merging: Merging
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept for which no mask is left."""
-        encoded = self.tokens.encode([row["image"] for row in rows], self.square)
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """Patches and embedding of each image."""
+        encoded = self.tokens.encode(images, self.square)
         embeddings = self.segmenter.encode([each.image for each in encoded])
-        return [
-            {**row, "objects": list(self._objects(row, *each))}
-            for row, *each in zip(rows, encoded, embeddings, strict=True)
-        ]
+        return list(zip(encoded, embeddings, strict=True))
 
-    def _objects(self, row: Row, patches: Patches, embedding: Any) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: tuple[Patches, Any]) -> Iterator[Object]:
+        """See `SegmentStep`; none for a concept for which no mask is left."""
+        patches, embedding = encoded
         entries = self.bank.asked(row)
         if not entries:
             return

@@ -18,8 +18,9 @@ from ipseg.methods.no_time_to_train.labelling import Labelling, enlarged, label
 from ipseg.methods.no_time_to_train.proposals import Proposals, Proposing, propose
 from ipseg.methods.no_time_to_train.reference import cut_out, surroundings, weights_of, whole
 from ipseg.objects import Object
-from ipseg.rows import Row
+from ipseg.rows import Image, Row
 from ipseg.steps.network_step import NetworkStep
+from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import read_soft_mask
 
 INSTANCE = "instance"  # name of the prompt feature
@@ -58,7 +59,7 @@ class DescribeInstance(NetworkStep):
 
 
 @dataclass
-class LabelMasks(NetworkStep):
+class LabelMasks(SegmentStep):
     """Each instance of what a row asks for; both networks encode the image once for all."""
 
     network: PatchEncoder
@@ -67,23 +68,15 @@ class LabelMasks(NetworkStep):
     labelling: Labelling
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept of which nothing was found."""
-        images = [row["image"] for row in rows]
+    def encode(self, images: Sequence[Image]) -> Sequence[Any]:
+        """Embedding and tokens of each image."""
         embeddings = self.segmenter.encode(images)
-        grids = self.network.encode(images, whole)
-        return [
-            {**row, "objects": list(self._objects(row, embedding, grid))}
-            for row, embedding, grid in zip(rows, embeddings, grids, strict=True)
-        ]
+        return list(zip(embeddings, self.network.encode(images, whole), strict=True))
 
     @torch.inference_mode()
-    def _objects(self, row: Row, embedding: Any, grid: Tensor) -> Iterator[Object]:  # noqa: ANN401
+    def objects(self, row: Row, encoded: tuple[Any, Tensor]) -> Iterator[Object]:
+        """See `SegmentStep`."""
+        embedding, grid = encoded
         entries = self.bank.asked(row)
         if not entries:
             return
