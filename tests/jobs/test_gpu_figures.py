@@ -37,7 +37,9 @@ def test_a_stop_loses_one_part_and_a_second_call_goes_on(tmp_path):
     with pytest.raises(KeyboardInterrupt):
         run_gpu(out, 60, short=True, parts=[part("a"), part("b", stop)])
     assert list(read_figures(out).parts) == ["a"]
-    run_gpu(out, 60, short=True, parts=[part("a"), part("b"), Part("c", "", 1, done.append, short=1e6)])
+    run_gpu(
+        out, 60, short=True, parts=[part("a"), part("b"), Part("c", "", 1, done.append, short=1e6)]
+    )
     assert done == ["a", "b"]
     assert read_figures(out).parts["c"]["state"] == "left"
 
@@ -84,7 +86,7 @@ def test_the_plan_has_every_part_within_the_budget_and_a_reserve(capsys, monkeyp
     text = capsys.readouterr().out
     assert all(part.name in text for part in all_parts())
     assert "another call" not in text
-    assert sum(part.seconds for part in all_parts()) <= 570
+    assert sum(part.seconds for part in all_parts()) <= 0.96 * 600
     images = {part.name for part in all_parts() if part.name.startswith("image ")}
     assert {"image ipseg", "image sine-objects", "image persense", "image sam3"} <= images
     assert not {"image classical", "image sine-video"} & images
@@ -95,7 +97,7 @@ def test_what_a_smaller_budget_leaves_out_is_listed(capsys, monkeypatch):
     print_plan(60, None, short=False)
     text = capsys.readouterr().out
     (sam,) = (line for line in text.splitlines() if "encoder sam-vit-h " in line)
-    (last,) = (line for line in text.splitlines() if "image ipseg-released" in line)
+    (last,) = (line for line in text.splitlines() if "image matcher " in line)
     assert "another call" not in sam
     assert "for another call" in last
     left = len(re.findall("for another call [^w]", text))

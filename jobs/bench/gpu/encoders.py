@@ -103,7 +103,8 @@ def _grouped(model: Any, pixels: Tensor) -> Any:  # noqa: ANN401
     vision = model.vision_model
     embedded = vision.embeddings(pixels, interpolate_pos_encoding=True)
     found = vision.encoder(embedded, output_attentions=True)
-    return model.visual_projection(vision.layernorm(found.last_hidden_state)), found.attentions
+    tokens = vision.layernorm(found.last_hidden_state).flatten(0, 1)
+    return model.visual_projection(tokens), found.attentions
 
 
 def _detected(model: Any, pixels: Tensor) -> Any:  # noqa: ANN401
@@ -161,6 +162,12 @@ ENCODERS = {
         Encoder(
             *("grounding-dino", "IDEA-Research/grounding-dino-tiny", 800, 128),
             _through(_detected),
+        ),
+        # Exemplars come after them.
+        Encoder("countr", "FSC147.pth", 384, 96, _through(lambda model, x: model.encode(x))),
+        Encoder(
+            *("dsalvanet", "checkpoint_200.pth", 512, 64),
+            _through(lambda model, x: model.encode(x)),
         ),
         Encoder("groupvit", GROUPVIT, 448, 64, _through(_grouped), 2),
         Encoder("cornet", "cornet_rgb_duts_tr.pth", 320, 96, lambda found: found[""]),

@@ -7,13 +7,14 @@ from typing import Any
 from jobs.bench.gpu.card import CANNOT, Card, Point, first_line
 from jobs.bench.gpu.encoders import Encoder
 
-_USUAL = 8  # batch up to which every network is measured, and with it other precisions at most
+_USUAL = 8  # batch up to which every network is measured
+_OF_OTHERS = 4  # largest batch of other precisions where no larger batches are tried
 _GROWS = 1.05  # times the images a second that a batch twice as large must give beyond that
 _CALLS = 4  # of a point, more or less
 
 
 def sweep(card: Card, encoder: Encoder, most: int) -> dict[str, Any]:
-    """Batch 1, 2, 4 ... in the usual precision; the others at batch 1 and at the best one up to 8.
+    """Batch 1, 2, 4 ... in the usual precision; the others at batch 1 and 8, or at 4 alone.
 
     Beyond 8 a batch is tried as long as twice the batch gives 5 % more images a second: larger ones
     cost time and decide nothing.
@@ -21,7 +22,7 @@ def sweep(card: Card, encoder: Encoder, most: int) -> dict[str, Any]:
     Args:
         card: that it runs on.
         encoder: the network.
-        most: the largest batch; with 8 or less the other precisions are measured at one batch.
+        most: the largest batch; with 8 or less the other precisions are measured at 4 alone.
 
     Returns:
         `operations` of one input, inputs `per_image`, and `points`: each with its `precision`,
@@ -55,9 +56,10 @@ def sweep(card: Card, encoder: Encoder, most: int) -> dict[str, Any]:
         if batch >= _USUAL and rate < _GROWS * before:
             break
         batch *= 2
-    best = min(_USUAL, max(each["batch"] for each in points))
+    thorough = most > _USUAL
+    best = min(_USUAL if thorough else _OF_OTHERS, max(each["batch"] for each in points))
     for precision in others:
-        for batch in sorted({1, best}) if most > _USUAL else [best]:
+        for batch in sorted({1, best}) if thorough else [best]:
             if card.late or best == 0:
                 break
             try:
