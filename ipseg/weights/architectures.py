@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from importlib import import_module
 from typing import Any, TypeAlias
 
@@ -224,6 +225,7 @@ SAM_FOLDERS = {
 }
 
 
+@cache
 def sam(file: str, *, tiny: bool = False) -> SamArchitecture:
     """The architecture of a published SAM, from its package."""
     from segment_anything import sam_model_registry  # type: ignore[import-untyped]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 import time
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -15,10 +16,10 @@ from ipseg.segmentation import Segmentation
 from jobs.bench.photos import photos, prompts
 
 
-def compare_precisions(config: Config, others: tuple[str, ...]) -> list[dict[str, Any]]:
+def compare_precisions(config: Config, others: Sequence[str]) -> Iterator[dict[str, Any]]:
     """Segments two photos in float32 and in each of `others`.
 
-    Returns:
+    Yields:
         For each `precision` the `seconds` for one image and, over all images and concepts, the
         `mean_iou` of its masks with those of float32 and the `least_iou` of any one mask (None
         where neither found anything), and the share of prompts whose points are the same,
@@ -28,12 +29,11 @@ def compare_precisions(config: Config, others: tuple[str, ...]) -> list[dict[str
     Raises:
         WeightsError: weights are missing or damaged.
     """
-    segmented = {name: _segment(config, name) for name in ("float32", *others)}
-    exact, _ = segmented["float32"]
-    return [
-        {"precision": precision, "seconds": seconds, **_agreement(exact, masks)}
-        for precision, (masks, seconds) in segmented.items()
-    ]
+    exact, taken = _segment(config, "float32")
+    yield {"precision": "float32", "seconds": taken, **_agreement(exact, exact)}
+    for precision in others:
+        masks, taken = _segment(config, precision)
+        yield {"precision": precision, "seconds": taken, **_agreement(exact, masks)}
 
 
 def arithmetic(precision: str) -> dict[str, Any]:

@@ -84,7 +84,7 @@ def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
         points = measure_points(method.segmenter, models)
         data["points"] = None if points is None else {**vars(points), "ratio": points.ratio}
     if method.row_is == "image" and needs(config.resolved):
-        data["precision"] = compare_precisions(config, _half(config))
+        data["precision"] = list(compare_precisions(config, _half(config)))
     return data | {"machine": _machine(config)}
 
 

@@ -154,7 +154,7 @@ def _bench_gpu(budget: float, out: Path | None, *, planned: bool, short: bool) -
     from jobs.bench.gpu.run import print_plan, run_gpu
 
     if planned:
-        print_plan(budget, out)
+        print_plan(budget, out, short=short)
     elif out is None:
         raise ConfigError("--gpu writes after every part: name the file by --out FILE")
     else:

@@ -88,7 +88,7 @@ def plan(
     from jobs.bench.gpu.figures import pace_in
     from pipeline.plan import preview
 
-    pace = pace_in(figures, request.config.profile)
+    pace = pace_in(figures, request.config)
     found = preview(request, calibrated=calibrate, count=count)
     if json:
         print_json(as_data(found) | {"measured": _of_card(found, pace, price)})

@@ -1,26 +1,28 @@
 """`ipseg bench --gpu` in its short form: the code that runs on a card, with tiny networks."""
 
-import json
+import io
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
+from rich.console import Console
 
-from ipseg.errors import ConfigError, FailureBudgetError, OutputError
 from jobs.bench.gpu.card import Card, datasheet
-from jobs.bench.gpu.encoders import ENCODERS
-from jobs.bench.gpu.figures import pace_in, read_figures
+from jobs.bench.gpu.encoders import ENCODERS, Encoder
+from jobs.bench.gpu.figures import read_figures
 from jobs.bench.gpu.parts import Part, all_parts
-from jobs.bench.gpu.run import print_plan, run_gpu
-from jobs.commands.bench import bench
+from jobs.bench.gpu.run import run_gpu
+from jobs.bench.gpu.summary import print_summary
+from jobs.bench.gpu.sweep import sweep
 
 ROOT = Path(__file__).parents[2]
 pytestmark = pytest.mark.filterwarnings("default")  # kernels that a CPU lacks come with warnings
 SHORT = (
     *("card", "encoder stable-diffusion", "image ipseg-light", "released code", "transfer"),
-    *("decoder", "two actors", "variants dinov2-base", "compiled dinov2-base"),
+    *("decoder", "two actors", "variants dinov2-base", "compiled sam-vit-h"),
 )
 MASKS = "masks ipseg-light"
 
@@ -74,7 +76,7 @@ def test_an_image_is_timed_step_by_step(figures):
 def test_of_tiny_networks_fewer_components_are_taken_out_than_they_have_channels(card):
     from jobs.bench.gpu.whole import measure_profile
 
-    (batch,) = measure_profile(card, "insid3")["batches"]
+    (batch,) = measure_profile(card, "insid3", (1,))["batches"]
     card.close()
     assert batch["failed"] == 0
 
@@ -99,14 +101,18 @@ def test_variants_are_timed_or_say_why_not(figures):
     assert found["channels last"]["seconds"] > 0
     assert "weights in bfloat16" in found
     assert "error" in found["attention kernel: cudnn"]
-    assert figures.done("compiled dinov2-base")["compiled"]["seconds"] > 0
+    assert figures.done("compiled sam-vit-h")["compiled"]["seconds"] > 0
 
 
 # One of each class; Stable Diffusion is measured above.
 @pytest.mark.parametrize(
-    "name", ["sam-vit-b", "sam-vit-h-sdpa", "dinov2-giant", "sam2.1-hiera-tiny", "cornet"]
+    "name",
+    [
+        *("sam-vit-b", "sam-vit-h-sdpa", "dinov3-large", "sam2.1-hiera-tiny", "cornet", "seggpt"),
+        *("sam3", "grounding-dino", "groupvit", "countr", "dsalvanet"),
+    ],
 )
-def test_an_encoder_runs_tiny_and_is_counted(name, card):
+def test_a_network_runs_tiny_and_is_counted(name, card):
     network = ENCODERS[name].build(card.device, tiny=True)
     with card.computing("bfloat16"):
         network(ENCODERS[name].input(2, card))
@@ -114,7 +120,60 @@ def test_an_encoder_runs_tiny_and_is_counted(name, card):
 
 
 def test_operations_are_those_of_the_table_of_flops():
+    from ipseg.methods.groupvit.network import GroupVitNetwork
+    from jobs.bench.method_parts import used
+
     assert ENCODERS["dinov2-base"].operations(tiny=False) == pytest.approx(1.09e12, rel=0.03)
+    counted = used(GroupVitNetwork(), None).operations["groupvit"]
+    window = ENCODERS["groupvit"].operations(tiny=False)
+    assert window * ENCODERS["groupvit"].per_image == pytest.approx(counted, rel=0.01)
+
+
+class Ideal(Card):
+    """A card on which a call takes `base` seconds, and one more for each image of the batch."""
+
+    base = 0.0
+
+    def fitting(self, run, batch):
+        run(batch)
+        return {"asked": batch, "batch": batch, "seconds": self.base + batch, "peak_gb": None}
+
+
+@pytest.mark.parametrize(("base", "batches"), [(0, [1, 2, 4, 8]), (100, [1, 2, 4, 8, 16, 32])])
+def test_larger_batches_are_measured_as_long_as_they_pay(base, batches):
+    card = Ideal(torch.device("cpu"), tiny=True)
+    card.base = base
+    found = sweep(card, ENCODERS["dinov2-base"], 32)["points"]
+    assert [each["batch"] for each in found if each["precision"] == "bfloat16"] == batches
+    assert [each["batch"] for each in found if each["precision"] == "float32"] == [1, 8]
+
+
+class OnlyIn16Bits(Encoder):
+    """A network that float32 is too much for."""
+
+    def build(self, device, *, tiny):
+        def network(pixels):
+            if not torch.is_autocast_enabled("cpu"):
+                raise RuntimeError("no kernel\nfor float32")
+
+        return network
+
+    def operations(self, *, tiny):
+        return 1
+
+
+def test_a_precision_that_a_network_does_not_have_costs_no_other(card):
+    encoder = OnlyIn16Bits(**vars(ENCODERS["dinov2-base"]))
+    *others, last = sweep(card, encoder, 2)["points"]
+    assert [each["batch"] for each in others] == [1, 2]
+    assert last == {"precision": "float32", "batch": 0, "error": "RuntimeError: no kernel"}
+
+
+def test_no_call_is_added_when_the_time_of_the_part_is_over(card):
+    late = replace(card, runs=10, patience=60, deadline=0)
+    assert late.measure(lambda: None)["runs"] == 1
+    assert not late.affords(1)
+    assert card.affords(1e9)
 
 
 def test_out_of_memory_halves_the_batch_and_goes_on(card):
@@ -131,77 +190,12 @@ def test_out_of_memory_halves_the_batch_and_goes_on(card):
     assert card.fitting(lambda _: run(4), 2) == {"asked": 2, "batch": 0}
 
 
-def test_a_stop_loses_one_part_and_a_second_call_goes_on(tmp_path):
-    out, done = tmp_path / "figures.json", []
-
-    def part(name, run=lambda: None):
-        def measure(card):
-            run()
-            done.append(name)
-            return name
-
-        return Part(name, "", 1, measure)
-
-    def stop():
-        raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        run_gpu(out, 60, short=True, parts=[part("a"), part("b", stop)])
-    assert list(read_figures(out).parts) == ["a"]
-    run_gpu(out, 60, short=True, parts=[part("a"), part("b"), Part("c", "", 1e6, done.append)])
-    assert done == ["a", "b"]
-    assert read_figures(out).parts["c"]["state"] == "left"
-
-
-def test_a_part_that_fails_or_lacks_a_package_costs_no_other(tmp_path):
-    out = tmp_path / "figures.json"
-
-    def without(card):
-        import no_such_package  # noqa: F401
-
-    def broken(card):
-        raise RuntimeError("CUDA error")
-
-    parts = [Part("without", "", 1, without), Part("broken", "", 1, broken)]
-    parts.append(Part("good", "", 1, lambda card: 7))
-    with pytest.raises(FailureBudgetError, match="1 of 3 parts failed: broken"):
-        run_gpu(out, 60, short=True, parts=parts)
-    found = read_figures(out)
-    assert found.parts["without"]["state"] == "skipped"
-    assert "no_such_package" in found.parts["without"]["reason"]
-    assert found.parts["broken"]["reason"] == "RuntimeError: CUDA error"
-    assert found.done("good") == 7
-
-
-def test_figures_of_another_machine_are_not_gone_on_with(tmp_path):
-    out = tmp_path / "figures.json"
-    run_gpu(out, 60, short=True, parts=[])
-    figures = read_figures(out) if out.exists() else None
-    assert figures is None, "nothing was measured, so nothing is written"
-    run_gpu(out, 60, short=True, parts=[Part("a", "", 1, lambda card: 1)])
-    data = json.loads(out.read_text())
-    data["machine"]["card"] = "NVIDIA H100 80GB HBM3"
-    out.write_text(json.dumps(data))
-    with pytest.raises(OutputError, match="another machine"):
-        run_gpu(out, 60, short=True, parts=[])
-    out.write_text("{}")
-    with pytest.raises(OutputError, match="no figures"):
-        run_gpu(out, 60, short=True, parts=[])
-
-
-def test_the_plan_lists_every_part_within_the_budget(capsys, monkeypatch):
-    monkeypatch.setenv("COLUMNS", "150")
-    print_plan(600, None)
-    text = capsys.readouterr().out
-    assert all(part.name in text for part in all_parts())
-    together = float(text.rpartition(" s of a budget of 600 s")[0].split()[-1])
-    assert 550 < together <= 600
-
-
-@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a card")
-def test_without_a_card_only_the_short_form_runs(tmp_path):
-    with pytest.raises(ConfigError, match="--short"):
-        run_gpu(tmp_path / "figures.json", 60, short=False)
+def test_the_summary_of_tiny_networks_speaks_of_no_card(figures):
+    console = Console(file=io.StringIO())
+    print_summary(console, figures)
+    text = console.file.getvalue()
+    assert "no number here says anything about a card" in text
+    assert not any(word in text for word in ("goal", "card's"))
 
 
 def test_the_first_name_that_fits_has_the_datasheet():
@@ -209,22 +203,6 @@ def test_the_first_name_that_fits_has_the_datasheet():
     assert datasheet("NVIDIA L40S", "tf32") == 183
     assert datasheet("NVIDIA L4", "float32") == 30.3
     assert datasheet("x86_64 CPU", "float32") is None
-
-
-def test_the_pace_is_that_of_the_best_batch(tmp_path):
-    batches = [{"batch": b, "card_seconds": s} for b, s in ((1, 0.5), (4, 0.2), (16, 0.3))]
-    part = {"state": "done", "figures": {"precision": "bfloat16", "batches": batches}}
-    data = {"format": 1, "machine": {"card": "H100", "tiny": False}, "date": "2026-11-27"}
-    path = tmp_path / "gpu.json"
-    path.write_text(json.dumps(data | {"parts": {"image ipseg": part}}))
-    pace = pace_in(path, "ipseg")
-    assert (pace.batch, pace.gpu_hours(18_000)) == (4, 1.0)
-    with pytest.raises(ConfigError, match="no figures of profile classical"):
-        pace_in(path, "classical")
-    data["machine"]["tiny"] = True
-    path.write_text(json.dumps(data | {"parts": {}}))
-    with pytest.raises(ConfigError, match="tiny networks say nothing"):
-        pace_in(path, "ipseg")
 
 
 BARE = """
@@ -242,10 +220,9 @@ from pathlib import Path
 import jobs.cli  # the command itself
 from jobs.bench.gpu import parts, run
 
-names = ("dinov2-base", "sam-vit-b", "stable-diffusion")
-run.run_gpu(
-    Path(OUT), 60, short=True, parts=[parts.Part(n, "", 1, partial(parts._sweep, n)) for n in names]
-)
+names = ("dinov2-small", "sam-vit-b", "stable-diffusion")
+chosen = [parts.Part(name, "", 1, partial(parts._sweep, name, 2)) for name in names]
+run.run_gpu(Path(OUT), 60, short=True, parts=chosen)
 """
 
 
@@ -254,19 +231,5 @@ def test_a_bare_machine_without_ray_measures_what_it_can(tmp_path):
     code = BARE.replace("OUT", repr(str(out)))
     subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True)
     states = {name: each["state"] for name, each in read_figures(out).parts.items()}
-    assert states == {"dinov2-base": "done", "sam-vit-b": "skipped", "stable-diffusion": "skipped"}
+    assert states == {"dinov2-small": "done", "sam-vit-b": "skipped", "stable-diffusion": "skipped"}
     assert "diffusers" in read_figures(out).parts["stable-diffusion"]["reason"]
-
-
-@pytest.mark.parametrize(
-    ("options", "said"),
-    [
-        ({"gpu": True}, "by --out FILE"),
-        ({"gpu": True, "flops": True, "out": Path("gpu.json")}, "measured alone"),
-        ({"plan": True}, "add --gpu"),
-        ({"budget": 60.0, "flops": True}, "add --gpu"),
-    ],
-)
-def test_options_of_the_card_and_others_do_not_mix(options, said):
-    with pytest.raises(ConfigError, match=said):
-        bench(**options)

@@ -95,16 +95,19 @@ def test_gpu_hours_and_cost_are_those_of_a_measured_card(ipseg_plan, prompt_fold
     figures.write_text(
         json.dumps(
             {"format": 1, "machine": machine, "date": "2026-11-27"}
-            | {"parts": {"image classical": part}}
+            | {"parts": {"image dinov2": part}}
         )
     )
     words = ("--prompts", prompt_folder, "--count", 500_000, "--price", 2.5, "--json")
-    found = json.loads(ipseg_plan(*words, "--figures", figures))["measured"]
+    of = ("--profile", "dinov2", "--figures", figures)
+    found = json.loads(ipseg_plan(*words, *of))["measured"]
     assert (found["card"], found["batch"]) == ("NVIDIA H100", 8)
     assert found["gpu_hours"] == pytest.approx(5)
     assert found["gpu_hours_per_million"] == pytest.approx(10)
     assert found["cost_per_million"] == pytest.approx(25)
     assert json.loads(ipseg_plan(*words))["measured"] is None
+    with pytest.raises(ConfigError, match="profile classical, which has no networks"):
+        ipseg_plan(*words, "--figures", figures)
 
 
 def test_a_plan_that_does_not_fit_is_refused(ipseg_plan, prompt_folder):

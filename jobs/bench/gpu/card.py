@@ -35,6 +35,8 @@ DATASHEET = {
     "A10G": (70, 35, 31.2),
     "T4": (65, 8.1, 8.1),  # fp16 alone
 }
+CANNOT = (RuntimeError, ValueError)
+"""What PyTorch raises for what a card, a network or this PyTorch does not do."""
 _PACKAGES = ("torch", "transformers", "diffusers", "segment-anything", "numpy")
 _SHARED_MEMORY = Path("/dev/shm")  # noqa: S108  (a folder in it, of a random name)
 _WEIGHTS_BYTES = 40e9
@@ -51,14 +53,16 @@ class Card:
         patience: seconds after which no further call of a point is started.
         peaks: precision -> operations a second of large products, as far as measured.
         deadline: when the part at work starts no further points, by `time.perf_counter`.
+        kept: what the part before left loaded for this one, if it uses the same networks.
     """
 
     device: torch.device
     tiny: bool
     runs: int = 10
-    patience: float = 0.7
+    patience: float = 0.3
     peaks: dict[str, float] = field(default_factory=dict)
     deadline: float = float("inf")
+    kept: object = None
     _folder: Path | None = field(init=False, default=None)
     _written: set[str] = field(init=False, default_factory=set)
 
@@ -81,6 +85,10 @@ class Card:
     def late(self) -> bool:
         """Whether the part at work has had its time."""
         return time.perf_counter() > self.deadline
+
+    def affords(self, seconds: float) -> bool:
+        """Whether the part at work has so much time left."""
+        return time.perf_counter() + seconds < self.deadline
 
     def models(self, precision: str | None = None, root: Path | None = None) -> Models:
         """How networks run; the usual precision if none is named."""
@@ -111,13 +119,22 @@ class Card:
         self.wait()
         return time.perf_counter() - start
 
-    def measure(self, run: Callable[[], object]) -> Point:
-        """Median `seconds` of a call, of the `first`, how many `runs`, and `peak_gb` of memory."""
+    def measure(self, run: Callable[[], object], least: int = 2) -> Point:
+        """Median `seconds` of a call, of the `first`, how many `runs`, and `peak_gb` of memory.
+
+        Args:
+            run: what is measured.
+            least: calls after the first one that are timed whatever they take, unless the part's
+                time is over.
+        """
         if self.on_card:
             torch.cuda.reset_peak_memory_stats(self.device)
-        first, taken = self.timed(run), [self.timed(run)]
+        first = self.timed(run)
         end = time.perf_counter() + self.patience
-        while len(taken) < self.runs and (len(taken) < 3 or time.perf_counter() < end):
+        taken = [self.timed(run)]
+        while len(taken) < self.runs and not self.late:
+            if len(taken) >= least and time.perf_counter() > end:
+                break
             taken.append(self.timed(run))
         peak = torch.cuda.max_memory_allocated(self.device) / 1e9 if self.on_card else None
         seconds = statistics.median(taken)
@@ -193,6 +210,11 @@ class Card:
         """Deletes the weights."""
         if self._folder is not None:
             shutil.rmtree(self._folder)
+
+
+def first_line(error: Exception) -> str:
+    """Its class and the first line of what it says: PyTorch's messages go on with advice."""
+    return f"{type(error).__name__}: {str(error).strip().partition(chr(10))[0]}"
 
 
 def datasheet(card: str, precision: str) -> float | None:

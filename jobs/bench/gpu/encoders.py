@@ -1,4 +1,4 @@
-"""Encoders of the published size, alone: at every batch and in every precision."""
+"""Networks of the published size that take images, with random weights made on the card."""
 
 from __future__ import annotations
 
@@ -10,14 +10,15 @@ import torch
 from torch import Tensor, nn
 
 from ipseg.features.dinov2 import use_reference_positions
-from ipseg.weights.architectures import FOLDERS, Architecture, networks
+from ipseg.weights.architectures import networks
+from ipseg.weights.prompted import GROUPVIT, SAM3, SEGGPT
 from ipseg.weights.tiny import random_state
-from jobs.bench.gpu.card import Card, Point
+from jobs.bench.gpu.card import Card
 from jobs.bench.meta import META, count
 
 Networks = Mapping[str, Any]
-_BATCHES = (1, 2, 4, 8, 16, 32)
-_GIANT = "facebook/dinov2-giant"
+# For GroundingDINO: a caption of one word between its marks, and a full stop.
+_CAPTION = (101, 200, 1012, 102)
 
 
 @dataclass(frozen=True)
@@ -43,11 +44,12 @@ class Encoder:
     def build(self, device: torch.device, *, tiny: bool) -> nn.Module:
         """The network in float32, with random weights made on the device (none on 'meta')."""
         with device:
-            found = self.take(_networks(self.weights, tiny=tiny)).eval().requires_grad_(False)
+            found = self.take(networks(self.weights, tiny=tiny)).eval().requires_grad_(False)
         if device != META:
             if any(each.is_meta for each in found.parameters()):  # SAM of its package always is
                 found = found.to_empty(device=device)
             found.load_state_dict(random_state(found, self.weights, device))
+        found = found.to(device)  # tables that are made on the CPU whatever the default device is
         if hasattr(found, "draw_noise"):
             found.draw_noise(self.pixels(tiny=tiny), seed=0)
         return found
@@ -67,19 +69,6 @@ class Encoder:
         return torch.randn(batch, 3, side, side, device=card.device)
 
 
-def _networks(name: str, *, tiny: bool) -> Networks:
-    if name != _GIANT:
-        return networks(name, tiny=tiny)
-    small = FOLDERS["facebook/dinov2-large"][""]  # which no profile uses, but evaluations of others
-    sizes = {"hidden_size": 1536, "num_hidden_layers": 40, "num_attention_heads": 24}
-    giant = Architecture(
-        *(small.network, small.config),
-        small.real | sizes | {"use_swiglu_ffn": True},
-        small.tiny | {"use_swiglu_ffn": True},
-    )
-    return {"": giant.build(tiny=tiny)}
-
-
 def _diffusion(found: Networks) -> nn.Module:
     from ipseg.features.stable_diffusion_network import DiffusionNetwork
 
@@ -92,16 +81,38 @@ def _tokens(found: Networks) -> nn.Module:
     return found[""]
 
 
-class _Sam2(nn.Module):
-    """SAM 2's image encoder, which transformers has as a method."""
+class _Through(nn.Module):
+    """A network that images do not go through by its `forward`, or not alone."""
 
-    def __init__(self, model: Any) -> None:  # noqa: ANN401
+    def __init__(self, model: Any, run: Callable[[Any, Tensor], Any]) -> None:  # noqa: ANN401
         super().__init__()
         self.model = model
+        self.run = run
 
-    def forward(self, pixels: Tensor) -> list[Tensor]:
-        """From (b, 3, s, s) to three maps."""
-        return self.model.get_image_embeddings(pixels)
+    def forward(self, pixels: Tensor) -> Any:  # noqa: ANN401
+        """What comes of (b, 3, s, s) depends on the network."""
+        return self.run(self.model, pixels)
+
+
+def _through(run: Callable[[Any, Tensor], Any]) -> Callable[[Networks], nn.Module]:
+    return lambda found: _Through(found[""], run)
+
+
+def _grouped(model: Any, pixels: Tensor) -> Any:  # noqa: ANN401
+    """One window of GroupViT, as the method groups it."""
+    vision = model.vision_model
+    embedded = vision.embeddings(pixels, interpolate_pos_encoding=True)
+    found = vision.encoder(embedded, output_attentions=True)
+    tokens = vision.layernorm(found.last_hidden_state).flatten(0, 1)
+    return model.visual_projection(tokens), found.attentions
+
+
+def _detected(model: Any, pixels: Tensor) -> Any:  # noqa: ANN401
+    """All of GroundingDINO for one caption."""
+    words = pixels.new_tensor(_CAPTION, dtype=torch.long).expand(len(pixels), -1)
+    ones = torch.ones_like(words)
+    everywhere = ones.new_ones((len(pixels), *pixels.shape[2:]))
+    return model(pixels, words, ones * 0, ones, pixel_mask=everywhere)
 
 
 def _dinov2(size: str, side: int) -> Encoder:
@@ -112,6 +123,11 @@ def _sam(size: str, file: str) -> Encoder:
     return Encoder(
         *(f"sam-vit-{size}", file, 1024, 256, lambda found: found[""].image_encoder),
     )
+
+
+def _sam2(size: str) -> Encoder:
+    run = _through(lambda model, pixels: model.get_image_embeddings(pixels))
+    return Encoder(f"sam2.1-hiera-{size}", f"facebook/sam2.1-hiera-{size}", 1024, 256, run)
 
 
 # The first three are those of profile `ipseg`.
@@ -125,8 +141,6 @@ ENCODERS = {
         ),
         _dinov2("base", 840),
         _dinov2("large", 896),  # SINE's canvas
-        _dinov2("giant", 518),
-        _sam("l", "sam_vit_l_0b3195.pth"),
         _sam("b", "sam_vit_b_01ec64.pth"),
         # The same network as the first one, with PyTorch's attention in place of its own.
         Encoder(
@@ -134,52 +148,28 @@ ENCODERS = {
             lambda found: found[""].vision_encoder,
         ),
         _dinov2("small", 560),  # profile `ipseg-light`
+        _sam2("tiny"),
+        _sam2("large"),
+        # INSID3 and FoRIS
         Encoder(
-            *("sam2.1-hiera-tiny", "facebook/sam2.1-hiera-tiny", 1024, 256),
-            lambda found: _Sam2(found[""]),
+            *("dinov3-large", "facebook/dinov3-vitl16-pretrain-lvd1689m", 1024, 64),
+            lambda found: found[""],
         ),
+        # An image beside one example, through all of the network.
+        Encoder("seggpt", SEGGPT, 448, 96, _through(lambda model, x: model(x, x, x))),
+        # A canvas; boxes and captions come after it.
+        Encoder("sam3", SAM3, 1008, 112, _through(lambda model, x: model.get_vision_features(x))),
+        Encoder(
+            *("grounding-dino", "IDEA-Research/grounding-dino-tiny", 800, 128),
+            _through(_detected),
+        ),
+        # Exemplars come after them.
+        Encoder("countr", "FSC147.pth", 384, 96, _through(lambda model, x: model.encode(x))),
+        Encoder(
+            *("dsalvanet", "checkpoint_200.pth", 512, 64),
+            _through(lambda model, x: model.encode(x)),
+        ),
+        Encoder("groupvit", GROUPVIT, 448, 64, _through(_grouped), 2),
         Encoder("cornet", "cornet_rgb_duts_tr.pth", 320, 96, lambda found: found[""]),
     )
 }
-
-
-def sweep(card: Card, encoder: Encoder) -> dict[str, Any]:
-    """Batch 1, 2, 4 ... in the usual precision; the others at batch 1 and at the best one.
-
-    Returns:
-        `operations` of one input, inputs `per_image`, and `points`: each with its `precision`,
-        `batch`, as in `Card.fitting`, `images_per_second` and as in `Card.share`.
-    """
-    network = encoder.build(card.device, tiny=card.tiny)
-    operations = encoder.operations(tiny=card.tiny)
-    points: list[Point] = []
-
-    def add(precision: str, batch: int) -> Point:
-        with card.computing(precision):
-            found = card.fitting(lambda n: network(encoder.input(n, card)), batch)
-        point = {"precision": precision, **found}
-        if found["batch"]:
-            inputs = found["batch"] / found["seconds"]
-            point["images_per_second"] = inputs / encoder.per_image
-            point |= card.share(operations, 1 / inputs, precision)
-        points.append(point)
-        return point
-
-    usual, *others = card.precisions
-    for batch in _BATCHES[:2] if card.tiny else _BATCHES:
-        if card.late or add(usual, batch)["batch"] < batch:
-            break
-    measured = [each for each in points if each["batch"]]
-    best = max(measured, key=lambda each: each["images_per_second"], default={"batch": 1})["batch"]
-    for precision in others:
-        for batch in dict.fromkeys((1, best)):
-            if not card.late:
-                add(precision, batch)
-    return {
-        "weights": encoder.weights,
-        "side": encoder.pixels(tiny=card.tiny),
-        "per_image": encoder.per_image,
-        "operations": operations,
-        "points": points,
-        "cut_short": card.late,
-    }

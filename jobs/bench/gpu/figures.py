@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ipseg.config import Config
 from ipseg.errors import ConfigError, OutputError
 from ipseg.storage.files import write_whole
+from ipseg.weights.catalogue import needs
 
 FORMAT = 1
 DONE, SKIPPED, FAILED, LEFT = "done", "skipped", "failed", "left"
@@ -95,12 +97,21 @@ class Pace:
         return images * self.seconds / 3600
 
 
-def pace_in(path: Path | None, profile: str) -> Pace | None:
+def why_not_measured(config: Config) -> str | None:
+    """Why `ipseg bench --gpu` has no part for a profile; None if it has one."""
+    if not any(needs(config.resolved)):
+        return "has no networks, so that a card does nothing for it"
+    if config.method.row_is != "image":
+        return "takes sequences, which `ipseg bench --gpu` does not measure"
+    return None
+
+
+def pace_in(path: Path | None, config: Config) -> Pace | None:
     """The pace of a profile in a file of figures.
 
     Args:
         path: of the file; None takes those that come with the project, where there are any.
-        profile: its name.
+        config: of the profile.
 
     Returns:
         None where nothing was measured and no file was named.
@@ -114,13 +125,24 @@ def pace_in(path: Path | None, profile: str) -> Pace | None:
     figures = read_figures(path or MEASURED)
     if figures.machine["tiny"]:
         raise ConfigError(f"{path} was made with --short: tiny networks say nothing about a card")
-    pace = pace_of(figures, profile)
-    if pace is None and path is not None:
+    pace = pace_of(figures, config.profile)
+    if pace is not None or path is None:
+        return pace
+    names = [
+        name.removeprefix(IMAGE)
+        for name in figures.parts
+        if name.startswith(IMAGE) and figures.done(name) is not None
+    ]
+    has = f"{path} has those of {', '.join(names)}" if names else f"{path} has none yet"
+    if (why := why_not_measured(config)) is not None:
         raise ConfigError(
-            f"{path} has no figures of profile {profile}: go on with it on the same card, by "
-            f"`ipseg bench --gpu --out {path}`"
+            f"no figures of a card for profile {config.profile}, which {why}: leave --figures out, "
+            f"or name another --profile; {has}"
         )
-    return pace
+    raise ConfigError(
+        f"no figures of profile {config.profile} ({has}): go on with the file on the same card, by "
+        f"`ipseg bench --gpu --out {path}`"
+    )
 
 
 def pace_of(figures: Figures, profile: str) -> Pace | None:

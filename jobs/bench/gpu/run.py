@@ -58,10 +58,12 @@ def run_gpu(
             if figures.done(part.name) is not None:
                 continue
             left = budget - (time.perf_counter() - start)
-            if left < part.seconds * _LEAST:
-                found: dict[str, Any] = {"state": LEFT, "reason": f"{left:.0f} s were left"}
+            needed = part.estimate(short=short)
+            if left < needed * _LEAST:
+                said = f"needs about {needed:g} s, of the budget {max(left, 0):.0f} s were left"
+                found: dict[str, Any] = {"state": LEFT, "reason": said}
             else:
-                found = _measured(card, part, min(left, _OVERRUN * part.seconds))
+                found = _measured(card, part, min(left, _OVERRUN * needed))
             figures.parts[part.name] = found
             figures.date = f"{datetime.now(UTC):%Y-%m-%d}"
             figures.write(out)
@@ -77,31 +79,46 @@ def run_gpu(
     return figures
 
 
-def print_plan(budget: float, out: Path | None) -> None:
-    """Prints every part, how long it is estimated to take, and which fit into the budget."""
+def print_plan(budget: float, out: Path | None, *, short: bool) -> None:
+    """Prints every part, how long it is estimated to take, and which fit into the budget.
+
+    Then what the file has by now, if there is one.
+
+    Args:
+        budget: seconds.
+        out: the file; what it has is not measured again.
+        short: of the short form.
+
+    Raises:
+        OutputError: the file cannot be read.
+    """
     figures = read_figures(out) if out is not None and out.exists() else Figures({})
     table = Table("part", "what", "s", "together", "")
     for column in table.columns[2:4]:
         column.justify = "right"
     together, beyond = 0.0, 0
     for part in all_parts():
+        seconds = part.estimate(short=short)
         if figures.done(part.name) is not None:
-            table.add_row(part.name, part.about, f"{part.seconds:g}", "", "measured")
+            table.add_row(part.name, part.about, f"{seconds:g}", "", "measured")
             continue
-        fits = together + part.seconds <= budget
+        fits = together + seconds <= budget
         if fits:
-            together += part.seconds
+            together += seconds
         beyond += not fits
         note = "" if fits else "for another call"
-        table.add_row(part.name, part.about, f"{part.seconds:g}", f"{together:g}", note)
+        table.add_row(part.name, part.about, f"{seconds:g}", f"{together:g}", note)
     console = Console()
     console.print(table)
     again = f"; {beyond} parts are for another call with the same --out" if beyond else ""
+    of = "tiny networks on two CPU cores" if short else "an H100"
     console.print(
-        f"{together:g} s of a budget of {budget:g} s{again}. Seconds are estimates for an H100; a "
-        f"part that takes longer stops at the next point",
+        f"{together:g} s of a budget of {budget:g} s, {budget - together:g} s in reserve{again}. "
+        f"Seconds are estimates for {of}; a part that takes twice as long stops at the next point",
         soft_wrap=True,
     )
+    if figures.parts:
+        print_summary(console, figures)
 
 
 def _begin(out: Path, card: Card) -> Figures:
@@ -120,6 +137,10 @@ def _begin(out: Path, card: Card) -> Figures:
 
 
 def _measured(card: Card, part: Part, seconds: float) -> dict[str, Any]:
+    if not part.keeps:
+        card.kept = None
+        gc.collect()
+        card.free()
     start = time.perf_counter()
     card.deadline = start + seconds
     try:

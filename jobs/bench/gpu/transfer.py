@@ -102,7 +102,7 @@ def _decoding(card: Card, network: nn.Module, images: Tensor) -> Iterator[dict[s
     photo = cv2.resize(photos()[0], (96, 64) if card.tiny else (1024, 683))
     data = encode_jpeg(photo)
     here = images.to(card.device).float() / 255
-    seconds = 0.05 if card.tiny else 1.0
+    seconds = 0.05 if card.tiny else 0.5
     alone = _passes(card, network, here, seconds)
     cores = len(os.sched_getaffinity(0))
     for threads in dict.fromkeys((1, max(1, cores // 2), cores)):

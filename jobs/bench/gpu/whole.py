@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 from typing import Any
 
@@ -16,26 +17,37 @@ from jobs.bench.gpu.card import Card, Point
 from jobs.bench.photos import photos, prompts
 from jobs.bench.precision import compare_precisions
 
-_BATCHES = (1, 4, 16)
+_CALLS = 2  # of a batch: one to warm up, one that is timed
 _COMPONENTS = 16  # of INSID3 and FoRIS in the short form: the tiny networks have 32 channels
 
 
-def measure_profile(card: Card, profile: str) -> dict[str, Any]:
+def measure_profile(card: Card, profile: str, batches: Sequence[int]) -> dict[str, Any]:
     """Loads a profile with random weights and segments JPEGs in memory, one concept each of two.
+
+    Networks that the part before left loaded are not loaded again; these are left for the next one.
+
+    Args:
+        card: that it runs on.
+        profile: its name.
+        batches: images in one call of a step, rising. One that would not be over in time is left
+            out.
 
     Returns:
         `precision`; seconds to `load` networks and describe the prompts, from files in memory; and
         for each of `batches`: `seconds_by_step` for one image, `card_seconds` of the steps with
         networks, `images_per_second` of one process that does all of it, the number of `failed`
-        images, and `peak_gb`.
+        images, and `peak_gb`; `cut_short` if batches were left out.
     """
     config = _config(card, profile)
     model = Model(config)
     load = card.timed(lambda: model.set_prompts(prompts(masks=True)))
+    card.kept = model
+    gc.collect()  # of the networks that were kept, those that this profile does not use
+    card.free()
     jpegs = [encode_jpeg(each) for each in photos()]
-    found = []
-    for batch in _BATCHES[:1] if card.tiny else _BATCHES:
-        if card.late and found:
+    found: list[Point] = []
+    for batch in batches:
+        if found and not card.affords(_CALLS * batch / found[-1]["images_per_second"]):
             break
         rows = list(image_rows((jpegs * batch)[:batch]))
         found.append({"batch": batch, **_pass(card, model._steps, rows)})
@@ -43,6 +55,7 @@ def measure_profile(card: Card, profile: str) -> dict[str, Any]:
         "precision": config.models.in_use,
         "load": load,
         "batches": found,
+        "cut_short": len(found) < len(batches),
     }
 
 
@@ -51,16 +64,24 @@ def compare_masks(card: Card, profile: str) -> list[dict[str, Any]]:
 
     With random weights values lie close to their thresholds more often than with trained ones.
     """
-    exact, *others = reversed(card.precisions)
+    *others, exact = card.precisions
     if exact != "float32":
         raise ValueError(f"{exact} is nothing to compare with")
-    return compare_precisions(_config(card, profile), tuple(others))
+    # The usual one first, and as long as there is time: each loads all networks again.
+    effects = []
+    for effect in compare_precisions(_config(card, profile), others):
+        effects.append(effect)
+        if card.late:
+            break
+    return effects
 
 
 def _config(card: Card, profile: str) -> Config:
     shipped = load_config(profile)
     root = card.weights([need.name for need in needs(shipped.resolved)])
     settings = [f"models.root={root}", f"models.device={card.device}"]
+    if shipped.models.precision == "auto":  # what it stands for on a card
+        settings.append(f"models.precision={card.precisions[0]}")
     if card.tiny and hasattr(shipped.method, "components"):
         settings.append(f"components={_COMPONENTS}")
     return load_config(profile, settings)
@@ -84,7 +105,7 @@ def _pass(card: Card, steps: Sequence[Step], rows: list[Row]) -> Point:
         nonlocal done
         done = run_step(step, before)
 
-    peak = card.measure(run)["peak_gb"]
+    peak = card.measure(run, least=1)["peak_gb"]
     by_step = {name: seconds / len(rows) for name, seconds in taken.items()}
     on_card = sum(by_step[step.name] for step in steps if step.loads_model)
     return {
