@@ -109,7 +109,8 @@ class FirstExemplar(WithSimilarity):
     def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd:
         """The same by the prompt's own pixels."""
         features = self.bank.features(crowd.concept)
-        place = located(image, features[PIXELS], features[OUTLINE] > 0)
+        least = self.settings.least_likeness
+        place = located(image, features[PIXELS], features[OUTLINE] > 0, least)
         if place is None:
             return crowd.over("prompt not found")
         return replace(crowd, exemplars=place.box[None], shape=shape_of([place.outline]))

@@ -27,8 +27,7 @@ _LEAST_PIXELS = 24  # of an object
 _CHANCE = 2.0  # over the square root of its pixels: what a small template correlates with anything
 _SMOOTH = 0.7  # pixels
 _BLANK = 0.1  # range of Lab values
-_CONVINCING = 0.7  # value of a place from which no other position is tried
-_LEAST = 0.3  # value of a place that is one
+_CONVINCING = 0.75  # value of a place from which no other position is tried
 _TURNS = 24  # positions around the clock, and as many mirrored
 _CLOSELY = 4  # of them that are tried at full size
 
@@ -80,7 +79,7 @@ class Place:
     value: float
 
 
-def located(image: Image, template: Image, outline: Mask) -> Place | None:
+def located(image: Image, template: Image, outline: Mask, least: float = 0.0) -> Place | None:
     """The place where an image is most like a template, at any size, turned or mirrored.
 
     As it is it is looked for first, in any other position only where that is not convincing: at
@@ -90,6 +89,7 @@ def located(image: Image, template: Image, outline: Mask) -> Place | None:
         image: (H, W, 3) uint8.
         template: (h, w, 3) uint8.
         outline: (h, w) bool, what of it counts.
+        least: value of a place that is taken for one.
 
     Returns:
         None where nothing is like the template, it is blank, or the image is too small for it.
@@ -112,7 +112,7 @@ def located(image: Image, template: Image, outline: Mask) -> Place | None:
             side = 2 * _longer(rough[index].box)
             near = sides[np.abs(np.log(sides / side)) < 2 * np.log(_STEP)]
             best = max(best, _look(work, poses[index], near), key=lambda each: each.value)
-    if best.value < _LEAST:
+    if best.value <= 0 or best.value < least:
         return None
     far = np.array([0, 0, 1, 1])  # the last column and row are in the box
     corners = (best.box + far) * np.array([width / shape[0], height / shape[1]] * 2)
