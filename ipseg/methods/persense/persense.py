@@ -33,8 +33,8 @@ class PerSense:
             of it.
         least_likeness: correlation with the prompt's object, less what is chance, from which a
             place is taken for one; where there is none, the status is "prompt not found". Copies
-            have 0.7 to 0.96, other things up to 0.65, seldom 0.78; less finds more look-alikes,
-            and counts more images wrongly that hold none.
+            have 0.71 to 0.96, other things seldom more than 0.66; less finds more look-alikes, and
+            counts more images wrongly that hold none.
         attention_map: `released` stretches the map that guides the decoder over the padding of an
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
@@ -56,7 +56,7 @@ class PerSense:
 
     initial_point: InitialPoint = "paper"
     first_exemplar: Literal["segmenter", "prompt"] = "segmenter"
-    least_likeness: Annotated[float, Field(ge=0, le=1)] = 0.62
+    least_likeness: Annotated[float, Field(ge=0, le=1)] = 0.66
     attention_map: Literal["released", "fixed"] = "fixed"
     prototype_mask: Literal["released", "fixed"] = "fixed"
     idm: InstanceDetection = field(default_factory=InstanceDetection)

@@ -99,13 +99,15 @@ def located(image: Image, template: Image, outline: Mask, least: float = 0.0) ->
     shape = (max(1, round(scale * width)), max(1, round(scale * height)))
     work = _lab(np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8))
     steps = int(np.log(max(1.0, _LARGEST * min(shape) / _SMALLEST)) / np.log(_STEP))
-    sides = _SMALLEST * _STEP ** np.arange(1 + steps)
+    sides = np.asarray(_SMALLEST * _STEP ** np.arange(1 + steps), np.float64)
     upright = _lab(template), outline
     best = _look(work, upright, sides)
     if best.value < _CONVINCING:
         half = cv2.resize(work, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
         poses = [
-            turned(*upright, 360 * k / _TURNS, mirrored=m) for m in (0, 1) for k in range(_TURNS)
+            turned(*upright, 360 * k / _TURNS, mirrored=m)
+            for m in (False, True)
+            for k in range(_TURNS)
         ]
         rough = [_look(np.asarray(half, np.float32), pose, sides[::2] / 2) for pose in poses]
         for index in np.argsort([-each.value for each in rough], kind="stable")[:_CLOSELY].tolist():
