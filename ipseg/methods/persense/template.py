@@ -104,11 +104,8 @@ def located(image: Image, template: Image, outline: Mask, least: float = 0.0) ->
     best = _look(work, upright, sides)
     if best.value < _CONVINCING:
         half = cv2.resize(work, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        poses = [
-            turned(*upright, 360 * k / _TURNS, mirrored=m)
-            for m in (False, True)
-            for k in range(_TURNS)
-        ]
+        angles = [360 * each / _TURNS for each in range(_TURNS)]
+        poses = [turned(*upright, a, mirrored=m) for m in (False, True) for a in angles]
         rough = [_look(np.asarray(half, np.float32), pose, sides[::2] / 2) for pose in poses]
         for index in np.argsort([-each.value for each in rough], kind="stable")[:_CLOSELY].tolist():
             side = 2 * _longer(rough[index].box)
