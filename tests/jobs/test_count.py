@@ -132,7 +132,7 @@ def test_calls_that_cannot_count(counted, ipseg, folders, tmp_path):
     assert (code, "--names is CONCEPT=TEXT" in err) == (2, True)
     code, _, err = ipseg(*new, "--names", "cat=tiger")
     assert (code, "there is none: leave --names out" in err) == (2, True)
-    code, _, err = ipseg(*new, "--profile", "grounded-sam", "--names", "cats=tiger")
+    code, _, err = ipseg(*new, "--profile", "persense", "--names", "cats=tiger")
     assert (code, "unknown concept in --names 'cats'; did you mean 'cat'?" in err) == (2, True)
     code, _, err = ipseg(*words, "--out", out, "--engine", "local", "--set", "persense.nms=0.4")
     assert (code, "persense.nms: 0.3 -> 0.4" in err) == (2, True), "it is another run"
