@@ -20,6 +20,7 @@ Boxes = npt.NDArray[np.float64]  # (n, 4) x, y, x, y in pixels, first and last c
 # Why there is less than there could be; the first that ends the search is the last one noted.
 Status = Literal[
     "no grounding box",
+    "prompt not found",
     "empty first mask",
     "empty density",
     "no contour",
@@ -121,6 +122,16 @@ class Crowd:
                 "notes": tuple(record["notes"]),
             }
         )
+
+
+def confirmed(count: float, outlined: int) -> float:
+    """What a count adds to a sum over images: nothing where no instance was outlined.
+
+    Args:
+        count: as the counter reports it.
+        outlined: instances.
+    """
+    return count if outlined else 0.0
 
 
 _BOXES = ("named", "gate", "exemplars", "around")

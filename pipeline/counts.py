@@ -12,10 +12,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv as pa_csv
 
+from ipseg.crowd import confirmed
+from ipseg.errors import ConfigError
 from ipseg.storage.files import write_whole
 from ipseg.storage.tables import write_table
 from pipeline.export.names import Names
 from pipeline.runfolder.finished import BROKEN
+from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import read_placed, read_rows
 
 COUNTS = pa.schema(
@@ -23,7 +26,8 @@ COUNTS = pa.schema(
         ("key", pa.string()),
         ("uri", pa.string()),
         ("concept", pa.string()),
-        ("count", pa.float64()),  # as the counter reports it; null where the row failed
+        # As the counter reports it, 0 where nothing was outlined; null where the row failed.
+        ("count", pa.float64()),
         ("density_sum", pa.float64()),
         ("instances", pa.int64()),  # that were outlined
         ("status", pa.string()),  # ok, empty (none of it was outlined), failed or poisoned
@@ -72,6 +76,29 @@ class Counted:
             }
             for each in of.sort_by("concept").to_pylist()
         }
+
+
+def keeps_maps(out: str, *, wanted: bool) -> bool:
+    """Whether the rows of a run keep density maps: those of an earlier run there, or as wanted.
+
+    Args:
+        out: run folder, new or of a run to go on with.
+        wanted: density maps are to be written.
+
+    Raises:
+        ConfigError: they are wanted, and an earlier run there kept none.
+        OutputError: an earlier run cannot be read.
+    """
+    earlier = Manifest.read(out.rstrip("/"))
+    if earlier is None:
+        return wanted
+    kept = bool(earlier.about["config"].get("persense", {}).get("density"))
+    if wanted and not kept:
+        raise ConfigError(
+            f"{out} was counted without density maps: give --no-maps as well, choose another "
+            f"--out, or start over with --overwrite"
+        )
+    return kept
 
 
 def write_counts(out: str, concepts: Sequence[str], *, maps: bool) -> Counted:
@@ -128,7 +155,7 @@ def _lines(
         found = sum(each["concept"] == concept for each in row["objects"])
         yield {
             **about,
-            "count": crowd["count"],
+            "count": confirmed(crowd["count"], found),
             "density_sum": crowd["total"],
             "instances": found,
             "status": "ok" if found else "empty",

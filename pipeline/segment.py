@@ -11,7 +11,8 @@ from typing import Any
 from ipseg.bank import Bank
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.config import Config
-from ipseg.errors import PromptError, SourceError
+from ipseg.errors import ConfigError, PromptError, SourceError
+from ipseg.parts import unknown
 from ipseg.prompts import check_prompts, gather_prompts
 from ipseg.rows import Row, Step
 from ipseg.steps.find_ground_truth import FindGroundTruth
@@ -122,6 +123,7 @@ def job_of(request: Request) -> Job:
     """The job that does it.
 
     Raises:
+        ConfigError: a setting is about a concept that is not among the prompts.
         PromptError: nothing usable is there; names the file.
         SourceError: the ground truth is not there, or not as it has to be.
     """
@@ -131,6 +133,9 @@ def job_of(request: Request) -> Job:
     names = sorted(
         prompts.concepts if prompts else {row["concept"] for row in bank_rows(str(bank))}
     )
+    for concept in getattr(request.config.method, "names", {}):
+        if concept not in names:
+            raise ConfigError(unknown("concept in --names", concept, names))
     identity: dict[str, Any] = {
         "prompts": prompts.identity if prompts else {"bank": bank_sha256(str(bank))},
         "source": request.images.rstrip("/") or request.images,  # as a shell completes it

@@ -31,7 +31,8 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
     """Measures what a profile costs and prints it to stdout.
 
     Operations and seconds are those of the parts of similarity methods; of another method only
-    the precision is measured.
+    the precision is measured, and of PerSense what decoding points together saves. With random
+    weights no precision is.
 
     Args:
         config: of the profile.
@@ -61,8 +62,9 @@ def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | No
         console.print(_points_line(data["points"]), soft_wrap=True)
     if data["precision"]:
         console.print(_precision_table(data["precision"]))
-        if random_weights(config):
-            console.print("these weights are random: their masks say nothing about precision")
+    if not flops_only and (names := random_weights(config)):
+        random = f"precision is not compared, since these weights are random: {', '.join(names)}"
+        console.print(random, soft_wrap=True)
     if out is not None:
         console.print(f"written: {out}", soft_wrap=True)
 
@@ -83,7 +85,8 @@ def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
     if isinstance(method, PerSenseMethod):
         points = measure_points(method.segmenter, models)
         data["points"] = None if points is None else {**vars(points), "ratio": points.ratio}
-    if method.row_is == "image" and needs(config.resolved):
+    # Random weights say nothing about precision, and random counters find hundreds of points.
+    if method.row_is == "image" and needs(config.resolved) and not random_weights(config):
         data["precision"] = list(compare_precisions(config, _half(config)))
     return data | {"machine": _machine(config)}
 

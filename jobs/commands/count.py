@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import dataclass, replace
 from typing import Annotated
 
 import typer
 
 from ipseg.errors import ConfigError, IpsegError
-from jobs.commands import options
-from jobs.commands.options import Json, Settings
+from jobs.commands.collection import PROMPT_EXAMPLES, Collection, Running
+from jobs.commands.grouped import grouped
+from jobs.commands.options import Json, RunFolder
 
 log = logging.getLogger("ipseg")
 
@@ -25,7 +27,7 @@ How many coins are in each photo, from one coin that was cut out:
 The numbers are in counts/counts.csv and counts/counts.parquet, a line for each image and concept;
 counts/density/ has a map for each of them, counts/data the masks. All of `ipseg show`, `report`,
 `review` and `export` works on the same folder.
-{options.PROMPT_EXAMPLES.format(verb="count")}
+{PROMPT_EXAMPLES.format(verb="count")}
 With learned weights; the detector is asked for "egg", whatever the file is called:
 
     ipseg count --images photos/ --prompts oeuf.jpg --names oeuf=egg --out eggs/ --profile persense
@@ -35,62 +37,47 @@ Started again, the same command goes on where it was.
 The default profile '{DEFAULT}' needs no download. It counts copies of the same object, or
 look-alikes, at 0.6 to 1.5 times the size of one of them.
 
-Exit codes: 0; 1 if every image failed; 2 if the call is wrong; 3 if more failed than may.
+Exit codes: 0; 1 if images or prompts are missing or cannot be used, or every image failed; 2 if an
+option or a setting is wrong; 3 if more failed than may.
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Counting(Collection):
+    """With a profile that counts."""
+
+    profile: Annotated[
+        str, typer.Option("--profile", "-p", help="A shipped profile that counts, or a YAML file.")
+    ] = DEFAULT
+
+
+@grouped
 def count(
-    images: options.Images,
-    out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")],
-    prompts: options.Prompts = None,
-    prompt: options.NamedPrompts = None,
-    prompt_box: options.PromptBoxes = None,
-    prompt_point: options.PromptPoints = None,
-    prompt_bank: options.PromptBank = None,
-    support: options.Support = None,
-    names: options.DetectorNames = None,
+    out: RunFolder,
+    collection: Counting,
+    running: Running,
     maps: Annotated[
         bool, typer.Option("--maps/--no-maps", help="Write density maps as images.")
     ] = True,
-    profile: Annotated[
-        str, typer.Option("--profile", "-p", help="A shipped profile that counts, or a YAML file.")
-    ] = DEFAULT,
-    settings: Settings = None,
-    engine: options.Engine = "auto",
-    key_column: options.KeyColumn = None,
-    image_column: options.ImageColumn = None,
-    carry: options.Carry = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
-    ] = False,
-    retry: options.Retried = None,
-    max_failure_rate: options.MaxFailureRate = None,
     json: Json = False,
 ) -> None:
     """Count the prompts' concepts in a collection: CSV and Parquet, with density maps."""
-    given, engine = {**locals(), "method": None}, options.checked_engine(engine)
-    given["settings"] = [*(settings or ()), f"persense.density={str(maps).lower()}"]
+    start = running.start()
     from ipseg.config import load_config
 
-    if not hasattr(load_config(profile, settings or ()).method, "counter"):
-        raise ConfigError(f"profile '{profile}' does not count; '{DEFAULT}' and 'persense' do")
-    log.info("counting in %s into %s, profile %s", images, out, profile)
+    given = (collection.profile, collection.settings or (), collection.method)
+    if not hasattr(load_config(*given).method, "counter"):
+        raise ConfigError(
+            f"profile '{collection.profile}' does not count; '{DEFAULT}' and 'persense' do"
+        )
+    log.info("counting in %s into %s, profile %s", collection.images, out, collection.profile)
     from jobs.count import print_counts
-    from pipeline.counts import write_counts
-    from pipeline.runfolder.finished import Retry
+    from pipeline.counts import keeps_maps, write_counts
     from pipeline.segment import segment
-    from pipeline.stages.record import FailureBudget
 
-    request = options.request_of(
-        given,
-        out=out,
-        engine=engine,
-        overwrite=overwrite,
-        retry=None if retry is None else Retry.parse(retry),
-        budget=FailureBudget.of(max_failure_rate),
-    )
-    run = segment(request)
+    kept = maps if running.overwrite else keeps_maps(out, wanted=maps)
+    settings = [*(collection.settings or ()), f"persense.density={str(kept).lower()}"]
+    run = segment(replace(collection, settings=settings).request(out=out, **start))
     found = write_counts(run.out, list(run.metrics["suggested"]), maps=maps)
     print_counts(run, found, as_json=json)
     if not run.counts["ok"] and not run.counts["empty"]:

@@ -72,6 +72,10 @@ def data_generate(
     out: Annotated[
         Path, typer.Option(help="Folder to write to: generated/ and coins/, each a data root.")
     ],
+    turned: Annotated[
+        bool,
+        typer.Option("--turned", help="Turn and mirror each copy: turned/ in place of generated/."),
+    ] = False,
     images: Annotated[int, typer.Option(min=1, help="Generated images.")] = 12,
     seed: Annotated[int, typer.Option(min=0, help="Of the first; the same gives the same.")] = 0,
     json: Json = False,
@@ -79,7 +83,7 @@ def data_generate(
     """Make crowds of copies, and a photo of 24 coins, for the benchmark `crowds`."""
     from jobs.demo.crowds import write_crowds
 
-    roots = [str(root) for root in write_crowds(out, images, seed=seed)]
+    roots = [str(root) for root in write_crowds(out, images, seed=seed, turned=turned)]
     if json:
         print_json({"written": roots})
         return

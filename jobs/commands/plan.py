@@ -12,9 +12,9 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ipseg.components import DEFAULT_PROFILE
-from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.collection import PROMPT_EXAMPLES, Segmenting
+from jobs.commands.grouped import grouped
+from jobs.commands.options import Json
 from jobs.output import print_json
 
 if TYPE_CHECKING:
@@ -42,27 +42,15 @@ What a million take of a card that was measured (`ipseg bench --gpu`), at 2.50 f
 On a cluster that runs already, as data for a script:
 
     RAY_ADDRESS=auto ipseg plan --images s3://bucket/photos --prompt-bank masks/ --json
-{options.PROMPT_EXAMPLES.format(verb="plan")}
+{PROMPT_EXAMPLES.format(verb="plan")}
 A plan that could deadlock is refused, with what to change. Exit codes: 0; 1 if the plan does not
 fit the machines, or images or prompts cannot be used; 2 if a setting is wrong.
 """
 
 
+@grouped
 def plan(
-    images: options.Images,
-    prompts: options.Prompts = None,
-    prompt: options.NamedPrompts = None,
-    prompt_box: options.PromptBoxes = None,
-    prompt_point: options.PromptPoints = None,
-    prompt_bank: options.PromptBank = None,
-    support: options.Support = None,
-    instances: options.Mode = None,
-    profile: Profile = DEFAULT_PROFILE,
-    method: options.MethodName = None,
-    settings: Settings = None,
-    key_column: options.KeyColumn = None,
-    image_column: options.ImageColumn = None,
-    carry: options.Carry = None,
+    collection: Segmenting,
     calibrate: Annotated[
         bool,
         typer.Option("--calibrate", help="Measure the stages on the first images; estimate time."),
@@ -84,7 +72,7 @@ def plan(
     json: Json = False,
 ) -> None:
     """Show machines, stages, workers and shares of a run before it is started; refuse a bad one."""
-    request = options.request_of(locals(), out="")
+    request = collection.request(out="")
     from jobs.bench.gpu.figures import pace_in
     from pipeline.plan import preview
 

@@ -7,10 +7,10 @@ from typing import Annotated
 
 import typer
 
-from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import IpsegError
-from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.collection import PROMPT_EXAMPLES, Running, Segmenting
+from jobs.commands.grouped import grouped
+from jobs.commands.options import Json, RunFolder
 
 log = logging.getLogger("ipseg")
 
@@ -24,7 +24,7 @@ One concept, a folder of photos:
 where prompts/cup.jpg shows a cup. Several concepts, several prompts each, one with its own mask:
 
     prompts/cup/1.jpg  prompts/cup/2.jpg  prompts/cup/2.mask.png  prompts/cat.jpg
-{options.PROMPT_EXAMPLES.format(verb="segment")}
+{PROMPT_EXAMPLES.format(verb="segment")}
 The prompts of an earlier run again, without their images:
 
     ipseg segment --images more-photos/ --prompt-bank masks/ --out more-masks/
@@ -46,34 +46,15 @@ colour, texture and local features; it knows nothing of categories.
 """
 
 
+@grouped
 def segment(
-    images: options.Images,
-    out: Annotated[str, typer.Option(help="Run folder to write; a path or any fsspec URL.")],
-    prompts: options.Prompts = None,
-    prompt: options.NamedPrompts = None,
-    prompt_box: options.PromptBoxes = None,
-    prompt_point: options.PromptPoints = None,
-    prompt_bank: options.PromptBank = None,
-    support: options.Support = None,
-    instances: options.Mode = None,
-    names: options.DetectorNames = None,
+    out: RunFolder,
+    collection: Segmenting,
+    running: Running,
     masks: Annotated[
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
-    profile: Profile = DEFAULT_PROFILE,
-    method: options.MethodName = None,
-    settings: Settings = None,
-    engine: options.Engine = "auto",
-    key_column: options.KeyColumn = None,
-    image_column: options.ImageColumn = None,
-    carry: options.Carry = None,
-    overwrite: Annotated[
-        bool,
-        typer.Option("--overwrite", help="Start over, instead of going on with what is there."),
-    ] = False,
-    retry: options.Retried = None,
-    max_failure_rate: options.MaxFailureRate = None,
     check_content: Annotated[
         bool,
         typer.Option(
@@ -88,25 +69,13 @@ def segment(
     json: Json = False,
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
-    given, engine = locals(), options.checked_engine(engine)
-    log.info("segmenting %s into %s, profile %s", images, out, profile)
+    start = running.start()
+    log.info("segmenting %s into %s, profile %s", collection.images, out, collection.profile)
     from jobs.segment import print_run
-    from pipeline.runfolder.finished import Retry
     from pipeline.segment import segment
-    from pipeline.stages.record import FailureBudget
 
-    request = options.request_of(
-        given,
-        out=out,
-        masks=masks,
-        engine=engine,
-        overwrite=overwrite,
-        retry=None if retry is None else Retry.parse(retry),
-        budget=FailureBudget.of(max_failure_rate),
-        calibrated=calibrate,
-        check_content=check_content,
-    )
-    run = segment(request)
+    more = {"masks": masks, "calibrated": calibrate, "check_content": check_content}
+    run = segment(collection.request(out=out, **start, **more))
     print_run(run, as_json=json)
     if not run.counts["ok"] and not run.counts["empty"]:
         raise IpsegError(f"every row failed; see `ipseg errors {run.out}`")

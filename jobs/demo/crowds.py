@@ -52,10 +52,14 @@ def objects() -> dict[str, Image]:
     return {"cup": _data.coffee()[100:200, 200:300], "cat": _data.chelsea()[80:180, 150:250]}
 
 
-def crowd(seed: int) -> Crowd:
+def crowd(seed: int, *, turned: bool = False) -> Crowd:
     """10 to 80 copies of an object on a texture, 0.6 to 1.5 times as large, some partly covered.
 
     Of two copies at most 30 % of the smaller one is covered.
+
+    Args:
+        seed: the same gives the same.
+        turned: each copy is turned by an angle of its own, and half of them are mirrored.
     """
     random = np.random.default_rng(seed)
     height, width = _SIZE
@@ -71,9 +75,12 @@ def crowd(seed: int) -> Crowd:
             break
         scale = float(random.uniform(*_SCALES))
         half = np.array([round(_HALF[1] * scale), round(_HALF[0] * scale)])
-        x, y = random.integers(half + 1, np.array([width - 1, height - 1]) - half)
+        # A copy that is turned may reach as far to any side as to its longer one.
+        reach = np.full(2, half.max()) if turned else half
+        x, y = random.integers(reach + 1, np.array([width - 1, height - 1]) - reach)
+        degrees = int(random.integers(360)) if turned else 0
         ellipse = np.zeros(_SIZE, np.uint8)
-        cv2.ellipse(ellipse, (int(x), int(y)), half.tolist(), 0, 0, 360, 1, -1)
+        cv2.ellipse(ellipse, (int(x), int(y)), half.tolist(), degrees, 0, 360, 1, -1)
         mask = ellipse > 0
         near = (
             other
@@ -82,16 +89,29 @@ def crowd(seed: int) -> Crowd:
         )
         if any((mask & m).sum() > _HIDDEN * min(mask.sum(), m.sum()) for m in near):
             continue
-        part = slice(y - half[1], y + half[1] + 1), slice(x - half[0], x + half[0] + 1)
-        copy = cv2.resize(photo, (2 * int(half[0]) + 1, 2 * int(half[1]) + 1))
+        part = slice(y - reach[1], y + reach[1] + 1), slice(x - reach[0], x + reach[0] + 1)
+        copy = np.asarray(cv2.resize(photo, (2 * int(half[0]) + 1, 2 * int(half[1]) + 1)))
+        if turned:
+            copy = _turned(copy, degrees, int(reach[0]), mirrored=bool(random.integers(2)))
         image[part][mask[part]] = copy[mask[part]]
-        boxes.append([int(x - half[0]), int(y - half[1]), int(x + half[0]), int(y + half[1])])
+        rows, columns = (np.flatnonzero(mask.any(axis=axis)) for axis in (1, 0))
+        boxes.append([int(columns[0]), int(rows[0]), int(columns[-1]), int(rows[-1])])
         masks.append(mask)
         scales.append(scale)
     numbers = np.zeros(_SIZE, np.uint8)
     for number, mask in enumerate(masks, start=1):
         numbers[mask] = number
     return Crowd(concept, image, numbers, np.array(boxes), np.array(scales))
+
+
+def _turned(copy: Image, degrees: int, reach: int, *, mirrored: bool) -> Image:
+    """A copy turned clockwise about its middle, in a square of 2 `reach` + 1 pixels."""
+    height, width = copy.shape[:2]
+    matrix = cv2.getRotationMatrix2D((width // 2, height // 2), -degrees, 1.0)
+    matrix[:, 2] += (reach - width // 2, reach - height // 2)
+    given = np.ascontiguousarray(copy[:, ::-1]) if mirrored else copy
+    size = (2 * reach + 1, 2 * reach + 1)
+    return np.asarray(cv2.warpAffine(given, matrix, size, borderMode=cv2.BORDER_REPLICATE))
 
 
 def prompts() -> dict[str, Prompt]:
@@ -106,13 +126,14 @@ def prompts() -> dict[str, Prompt]:
     return given
 
 
-def write_crowds(folder: Path, images: int, *, seed: int = 0) -> list[Path]:
+def write_crowds(folder: Path, images: int, *, seed: int = 0, turned: bool = False) -> list[Path]:
     """Writes generated crowds and the photo of coins, each as a data root of benchmark `crowds`.
 
     Args:
-        folder: to write to: FOLDER/generated and FOLDER/coins.
+        folder: to write to: FOLDER/generated, or FOLDER/turned, and FOLDER/coins.
         images: generated ones.
         seed: of the first; the same gives the same images.
+        turned: as in `crowd`.
 
     Returns:
         Both data roots.
@@ -120,10 +141,10 @@ def write_crowds(folder: Path, images: int, *, seed: int = 0) -> list[Path]:
     Raises:
         OutputError: they cannot be written.
     """
-    generated, photo = folder / "generated", folder / "coins"
+    generated, photo = folder / ("turned" if turned else "generated"), folder / "coins"
     names = set()
     for number in range(images):
-        made = crowd(seed + number)
+        made = crowd(seed + number, turned=turned)
         _write(generated, made.concept, f"{number:03}", made.image, made.numbers)
         names.add(made.concept)
     for name, prompt in prompts().items():

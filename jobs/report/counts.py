@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ipseg.crowd import confirmed
 from ipseg.vision.overlay import Colour
 from jobs.pages.galleries import chance
 from jobs.pages.views import css
@@ -51,10 +52,11 @@ def counts_of(out: str, colours: Mapping[str, Colour]) -> dict[str, Any] | None:
     sample, apart = Top(_DOTS), Top(_ROOM)
     for place, row in read_placed(out, ["crowds", "objects"], without=(*_UNREAD, *_OF_OBJECTS)):
         for crowd in row["crowds"] or ():
-            name, count, total = crowd["concept"], crowd["count"], crowd["total"]
+            name, total = crowd["concept"], crowd["total"]
             if name not in concepts:
                 continue
             found = sum(each["concept"] == name for each in row["objects"])
+            count = confirmed(crowd["count"], found)
             of = concepts[name]
             of.images, of.count, of.total = of.images + 1, of.count + count, of.total + total
             of.most = max(of.most, count)

@@ -19,6 +19,7 @@ from jobs.bench.every_profile import count_any, run_every
 from jobs.bench.flops import Operations, count_profile, count_released
 from jobs.bench.method_parts import used
 from jobs.bench.points import measure_points
+from jobs.bench.precision import compare_precisions
 from jobs.bench.run import run_bench
 
 ODISE = "features.stable_diffusion.odise=odise_label_coco_50e-b67d2efc.pth"
@@ -178,10 +179,7 @@ def test_all_of_it(tiny_root, tmp_path, capsys):
     ratios = [row["seconds_ratio"] for row in found["concepts"]["rows"]]
     assert ratios == sorted(ratios)
     assert ratios[0] == 1 < ratios[-1]
-    exact, half = found["precision"]
-    assert (exact["precision"], exact["mean_iou"], exact["same_points"]) == ("float32", 1.0, 1.0)
-    assert half["precision"] == "bfloat16"
-    assert 0 <= half["least_iou"] <= half["mean_iou"] <= 1
+    assert found["precision"] == [], "random weights say nothing about it"
     with pytest.raises(WeightsError, match="not found"):
         run_bench(
             load_config("ipseg-light", [f"models.root={tmp_path}"]),
@@ -191,19 +189,26 @@ def test_all_of_it(tiny_root, tmp_path, capsys):
         )
 
 
-def test_of_another_method_the_precision_alone_is_measured(tiny_root, tmp_path, capsys):
+def test_masks_of_precisions_are_compared(tiny_root):
+    config = load_config("persam", [f"models.root={tiny_root}"])
+    exact, half = compare_precisions(config, ("bfloat16",))
+    assert (exact["precision"], exact["mean_iou"], exact["same_points"]) == ("float32", 1.0, 1.0)
+    assert half["precision"] == "bfloat16"
+    assert 0 <= half["least_iou"] <= half["mean_iou"] <= 1
+
+
+def test_of_another_method_random_weights_leave_nothing_to_measure(tiny_root, tmp_path, capsys):
     config = load_config("persam", [f"models.root={tiny_root}"])
     out = tmp_path / "bench.json"
     run_bench(config, flops_only=False, as_json=False, out=out)
     printed = capsys.readouterr().out
     assert "has method persam; operations and seconds are measured for similarity" in printed
+    assert "precision is not compared, since these weights are random: sam_vit_h" in printed
     found = json.loads(out.read_text())
-    assert (found["flops"], found["concepts"], found["seconds"]) == (None, None, [])
-    exact, half = found["precision"]
-    assert exact["mean_iou"] == 1.0
-    assert half["precision"] == "bfloat16"
-    run_bench(config, flops_only=True, as_json=True, out=None)
-    assert json.loads(capsys.readouterr().out)["precision"] == []
+    nothing = (None, None, [], [], None)
+    assert (
+        tuple(found[n] for n in ("flops", "concepts", "seconds", "precision", "points")) == nothing
+    )
 
 
 def test_points_together_are_those_one_by_one():

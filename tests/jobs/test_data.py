@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from ipseg.components import BENCHMARKS, INSTANCE_BENCHMARKS
+from jobs.demo.crowds import crowd
 from jobs.reading import Reading
 
 
@@ -112,3 +113,15 @@ def test_crowds_are_generated_with_a_number_for_each_instance(ipseg, tmp_path):
     before = next(roots[0].glob("images/*/*.png")).read_bytes()
     assert ipseg("data", "generate", "--out", tmp_path, "--images", "1")[0] == 0
     assert next(roots[0].glob("images/*/*.png")).read_bytes() == before
+
+
+def test_copies_are_turned_and_mirrored_if_that_is_wanted(ipseg, tmp_path):
+    code, text, _ = ipseg("data", "generate", "--out", tmp_path, "--images", "1", "--turned")
+    assert (code, f"written: {tmp_path / 'turned'}" in text) == (0, True)
+    assert not (tmp_path / "generated").exists()
+    made = crowd(0, turned=True)
+    assert np.array_equal(np.unique(made.numbers), np.arange(len(made.boxes) + 1))
+    sides = made.boxes[:, 2:] - made.boxes[:, :2]
+    ratios = sides[:, 0] / sides[:, 1]
+    assert ratios.min() < 0.9
+    assert ratios.max() > 1.1

@@ -68,6 +68,11 @@ class PerSenseMethod(Method):
     def __post_init__(self) -> None:
         if self.persense.feedback.selection == "diverse" and self.boxes is None:
             raise ConfigError("persense.feedback.selection=diverse compares boxes: set boxes={}")
+        if self.names and self.detector is None:
+            raise ConfigError(
+                "names say what a detector is asked for, and there is none: leave --names out, or "
+                "set detector.kind=grounding_dino"
+            )
         if not self.extractors and not isinstance(self.segmenter, FeatureSegmenter):
             raise ConfigError(
                 f"{type(self.segmenter).__name__} has no features to compare images by: set "

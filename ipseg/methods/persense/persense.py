@@ -29,7 +29,12 @@ class PerSense:
             the concept's name, `paper` the most similar pixel in it. Without a detector it is the
             most similar pixel of the image.
         first_exemplar: is what the `segmenter` grows from the initial point, or the place where the
-            image is most like the `prompt`'s object, at any size: for copies of it.
+            image is most like the `prompt`'s object, at any size, turned or mirrored: for copies
+            of it.
+        least_likeness: correlation with the prompt's object, less what is chance, from which a
+            place is taken for one; where there is none, the status is "prompt not found". Copies
+            have 0.71 to 0.96, other things seldom more than 0.66; less finds more look-alikes, and
+            counts more images wrongly that hold none.
         attention_map: `released` stretches the map that guides the decoder over the padding of an
             image that is not square; `fixed` leaves it in its place.
         prototype_mask: a cell is of the example's object if half of it is (`fixed`), or 48.5 % of
@@ -51,6 +56,7 @@ class PerSense:
 
     initial_point: InitialPoint = "paper"
     first_exemplar: Literal["segmenter", "prompt"] = "segmenter"
+    least_likeness: Annotated[float, Field(ge=0, le=1)] = 0.66
     attention_map: Literal["released", "fixed"] = "fixed"
     prototype_mask: Literal["released", "fixed"] = "fixed"
     idm: InstanceDetection = field(default_factory=InstanceDetection)

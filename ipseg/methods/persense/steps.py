@@ -94,8 +94,8 @@ class FirstExemplar(WithSimilarity):
 
     def crowd(self, row: Row, embedding: Any, crowd: Crowd, grid: Map) -> Crowd:  # noqa: ANN401
         """With one exemplar."""
-        if (of_prompt := self._of_prompt(row["image"], crowd)) is not None:
-            return of_prompt
+        if self.settings.first_exemplar == "prompt":
+            return self._of_prompt(row["image"], crowd)
         full = self.over_image(row, embedding, grid)
         box = None if crowd.named is None else crowd.named[0]
         point = initial_point(full, box, self.settings.initial_point)
@@ -106,16 +106,14 @@ class FirstExemplar(WithSimilarity):
             return crowd.over("empty first mask")
         return replace(crowd, exemplars=tight[None], shape=shape_of([found.masks[0]]))
 
-    def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd | None:
-        """The same by the prompt's own pixels; None where that is not wanted, or finds nothing."""
+    def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd:
+        """The same by the prompt's own pixels."""
         features = self.bank.features(crowd.concept)
-        if self.settings.first_exemplar != "prompt" or PIXELS not in features:
-            return None
-        outline = features[OUTLINE] > 0
-        box = located(image, features[PIXELS], outline)
-        return (
-            None if box is None else replace(crowd, exemplars=box[None], shape=shape_of([outline]))
-        )
+        least = self.settings.least_likeness
+        place = located(image, features[PIXELS], features[OUTLINE] > 0, least)
+        if place is None:
+            return crowd.over("prompt not found")
+        return replace(crowd, exemplars=place.box[None], shape=shape_of([place.outline]))
 
 
 @dataclass

@@ -6,7 +6,7 @@ copies that touch grow together; the prompt's own pixels say where one of them e
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 import cv2
@@ -27,6 +27,9 @@ _LEAST_PIXELS = 24  # of an object
 _CHANCE = 2.0  # over the square root of its pixels: what a small template correlates with anything
 _SMOOTH = 0.7  # pixels
 _BLANK = 0.1  # range of Lab values
+_CONVINCING = 0.75  # value of a place from which no other position is tried
+_TURNS = 24  # positions around the clock, and as many mirrored
+_CLOSELY = 4  # of them that are tried at full size
 
 Colours = npt.NDArray[np.float32]  # (h, w, 3) Lab
 
@@ -61,40 +64,112 @@ def _template(row: Row) -> Arrays:
     return {PIXELS: np.asarray(small), OUTLINE: (np.asarray(shape) > 127).astype(np.uint8)}
 
 
-def located(image: Image, template: Image, outline: Mask) -> Box | None:
-    """The box of the place where an image is most like a template, at any size.
+@dataclass(frozen=True)
+class Place:
+    """Where an image is most like a template.
+
+    Attributes:
+        box: x, y, x, y in pixels of the image, first and last column and row.
+        outline: (h, w) bool, of the template as it lies there: turned, mirrored.
+        value: correlation of the two, less what a template so small has by chance.
+    """
+
+    box: Box
+    outline: Mask
+    value: float
+
+
+def located(image: Image, template: Image, outline: Mask, least: float = 0.0) -> Place | None:
+    """The place where an image is most like a template, at any size, turned or mirrored.
+
+    As it is it is looked for first, in any other position only where that is not convincing: at
+    half the size, and then more closely in those that are best there.
 
     Args:
         image: (H, W, 3) uint8.
         template: (h, w, 3) uint8.
         outline: (h, w) bool, what of it counts.
+        least: value of a place that is taken for one.
 
     Returns:
-        x, y, x, y in pixels of the image, first and last column and row; None where the template is
-        blank, or the image too small for it.
+        None where nothing is like the template, it is blank, or the image is too small for it.
     """
     height, width = image.shape[:2]
     scale = min(1.0, _LONG_SIDE / max(height, width))
     shape = (max(1, round(scale * width)), max(1, round(scale * height)))
     work = _lab(np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8))
-    pixels, long = _lab(template), max(outline.shape)
-    best, found = 0.0, None
-    side = _SMALLEST
-    while side <= _LARGEST * min(shape):
-        columns, rows = (max(3, round(side / long * n)) for n in outline.shape[::-1])
-        mask = _mask(outline, (columns, rows))
-        if mask.sum() >= _LEAST_PIXELS and columns < shape[0] and rows < shape[1]:
-            small = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
-            value, (x, y) = _best(work, np.asarray(small, np.float32), mask)
-            value -= _CHANCE / float(np.sqrt(mask.sum()))
-            if value > best:
-                best, found = value, np.array([x, y, x + columns - 1, y + rows - 1], np.float64)
-        side *= _STEP
-    if found is None:
+    steps = int(np.log(max(1.0, _LARGEST * min(shape) / _SMALLEST)) / np.log(_STEP))
+    sides = np.asarray(_SMALLEST * _STEP ** np.arange(1 + steps), np.float64)
+    upright = _lab(template), outline
+    best = _look(work, upright, sides)
+    if best.value < _CONVINCING:
+        half = cv2.resize(work, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
+        angles = [360 * each / _TURNS for each in range(_TURNS)]
+        poses = [turned(*upright, a, mirrored=m) for m in (False, True) for a in angles]
+        rough = [_look(np.asarray(half, np.float32), pose, sides[::2] / 2) for pose in poses]
+        for index in np.argsort([-each.value for each in rough], kind="stable")[:_CLOSELY].tolist():
+            side = 2 * _longer(rough[index].box)
+            near = sides[np.abs(np.log(sides / side)) < 2 * np.log(_STEP)]
+            best = max(best, _look(work, poses[index], near), key=lambda each: each.value)
+    if best.value <= 0 or best.value < least:
         return None
     far = np.array([0, 0, 1, 1])  # the last column and row are in the box
-    corners = (found + far) * np.array([width / shape[0], height / shape[1]] * 2)
-    return np.asarray(corners - far)
+    corners = (best.box + far) * np.array([width / shape[0], height / shape[1]] * 2)
+    return replace(best, box=np.asarray(corners - far))
+
+
+def turned(
+    pixels: Colours, outline: Mask, degrees: float, *, mirrored: bool
+) -> tuple[Colours, Mask]:
+    """A template turned counter-clockwise, mirrored before if asked for, cut to its outline.
+
+    Args:
+        pixels: (h, w, 3).
+        outline: (h, w) bool.
+        degrees: how far.
+        mirrored: left is right.
+    """
+    if mirrored:
+        pixels, outline = pixels[:, ::-1], outline[:, ::-1]
+    height, width = outline.shape
+    diagonal = int(np.ceil(np.hypot(height, width))) + 2
+    matrix = cv2.getRotationMatrix2D(((width - 1) / 2, (height - 1) / 2), degrees, 1.0)
+    matrix[:, 2] += ((diagonal - width) / 2, (diagonal - height) / 2)
+    size = (diagonal, diagonal)
+    placed = cv2.warpAffine(np.ascontiguousarray(outline).astype(np.float32), matrix, size)
+    around = cv2.warpAffine(
+        np.ascontiguousarray(pixels), matrix, size, borderMode=cv2.BORDER_REPLICATE
+    )
+    mask = np.asarray(placed) > 0.5
+    box = tight_box(mask)
+    if box is None:  # of a pixel or two
+        return pixels, outline
+    x0, y0, x1, y1 = box.astype(int)
+    part = slice(y0, y1 + 1), slice(x0, x1 + 1)
+    return np.asarray(around, np.float32)[part], mask[part]
+
+
+def _look(work: Colours, template: tuple[Colours, Mask], sides: npt.NDArray[np.float64]) -> Place:
+    """The best place of a template, its longer side of one of these lengths; value 0 for none."""
+    pixels, outline = template
+    height, width = work.shape[:2]
+    best = Place(np.zeros(4), outline, 0.0)
+    for side in sides:
+        columns, rows = (max(3, round(side / max(outline.shape) * n)) for n in outline.shape[::-1])
+        mask = _mask(outline, (columns, rows))
+        if mask.sum() < _LEAST_PIXELS or columns >= width or rows >= height:
+            continue
+        small = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
+        value, (x, y) = _best(work, np.asarray(small, np.float32), mask)
+        value -= _CHANCE / float(np.sqrt(mask.sum()))
+        if value > best.value:
+            box = np.array([x, y, x + columns - 1, y + rows - 1], np.float64)
+            best = Place(box, outline, value)
+    return best
+
+
+def _longer(box: Box) -> float:
+    return float((box[2:] - box[:2]).max()) + 1
 
 
 def _lab(image: Image) -> Colours:

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 from skimage import data
 
-from ipseg.methods.persense.template import located
+from ipseg.methods.persense.persense import PerSense
+from ipseg.methods.persense.template import located, turned
 
 
 @pytest.fixture(scope="module")
@@ -30,14 +31,32 @@ def pasted(template, size, at, shape=(240, 320)):
 
 @pytest.mark.parametrize(("size", "at"), [((28, 21), (40, 50)), ((60, 45), (200, 120))])
 def test_it_is_found_at_another_size_whatever_is_around_it(template, size, at):
-    x0, y0, x1, y1 = located(pasted(template, size, at), *template)
+    place = located(pasted(template, size, at), *template)
+    x0, y0, x1, y1 = place.box
+    assert np.array_equal(place.outline, template[1]), "as it is"
     wanted = [at[0], at[1], at[0] + size[0] - 1, at[1] + size[1] - 1]
     np.testing.assert_allclose([x0, y0, x1, y1], wanted, atol=0.09 * size[0] + 1)
 
 
+@pytest.mark.parametrize(("degrees", "mirrored"), [(180, False), (70, True)])
+def test_it_is_found_turned_and_mirrored(template, degrees, mirrored):
+    pixels, oval = turned(*template, degrees, mirrored=mirrored)
+    assert oval.sum() == pytest.approx(template[1].sum(), rel=0.02)
+    height, width = (round(0.7 * side) for side in oval.shape)
+    there = (pixels.astype(np.uint8), oval)
+    image = pasted(there, (width, height), (60, 20), shape=(110, 160))
+    box = located(image, *template).box
+    np.testing.assert_allclose(box, [60, 20, 59 + width, 19 + height], atol=6)
+
+
+def test_something_else_is_not_taken_for_it(template):
+    image = np.dstack([data.grass()[:110, :160] // 3 + 60] * 3)
+    assert located(image, *template, least=PerSense().least_likeness) is None
+
+
 def test_a_large_image_is_looked_through_at_a_smaller_size(template):
     image = pasted(template, (120, 90), (400, 300), (720, 960))
-    box = located(image, *template)
+    box = located(image, *template).box
     np.testing.assert_allclose(box, [400, 300, 519, 389], atol=12)
 
 
