@@ -50,6 +50,29 @@ def costs(cost: SettingCost | None) -> list[str]:
     ]
 
 
+_GIVEN = {
+    "mask": "with their ground-truth mask",
+    "image": "without a mask",
+    "name": "by the name of their class alone",
+}
+
+
+def given_of(evaluation: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
+    """What a setting is given of an example: "mask", "image" or "name"."""
+    mask = evaluation["protocol"]["given_mask"]
+    return str(variant.get("given", "mask" if mask else "image"))
+
+
+def examples_come(evaluation: Mapping[str, Any]) -> str:
+    """How examples are given, and to which settings where these differ."""
+    labels: dict[str, list[str]] = {}
+    for each in evaluation["variants"]:
+        labels.setdefault(given_of(evaluation, each), []).append(each["label"])
+    if len(labels) == 1:
+        return _GIVEN[next(iter(labels))]
+    return "; ".join(f"{_GIVEN[given]}: {' / '.join(names)}" for given, names in labels.items())
+
+
 def fold_title(fold: str) -> str:
     """A fold as a line of a table is called; a benchmark without folds has one of no name."""
     if not fold:

@@ -224,7 +224,8 @@ def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):
 
 def test_every_profile_is_a_line_of_one_table(released, light, tmp_path, capsys):
     names = ("classical", "ipseg-light-sam2", "persam")
-    run_every(as_json=False, out=tmp_path / "all.json", names=names)
+    configs = [load_config(name) for name in names]
+    run_every(as_json=False, out=tmp_path / "all.json", configs=configs)
     printed = capsys.readouterr().out
     rows = {row["profile"]: row for row in json.loads((tmp_path / "all.json").read_text())}
     assert list(rows) == list(names)
