@@ -147,7 +147,7 @@ class SegmentMatches(SegmentStep):
         height, width = size
         to_image = np.array([width, height]) / self.square.frame
         marks = np.column_stack([(points + 0.5) * to_image, np.ones(len(points))])
-        scores = scored(pool, matches, self.scoring)
+        scores = scored(pool, matches, self.scoring, self.merging)
         best = chosen(scores.total, self.merging)
         instance = 0
         for part in [best] if self.merging.objects == "union" else best[:, None]:

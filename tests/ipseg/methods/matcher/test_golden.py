@@ -30,9 +30,10 @@ def test_the_masks_that_are_the_answer(case, config, matches, golden, numbers, p
     proposed = golden.inputs(case)[-1]
     scoring, merging = SETTINGS[config]
     pool = pool_of(proposed)
-    found = scored(pool, matches, scoring)
-    mask = pool.union(found.number[chosen(found.total, merging)])
-    np.testing.assert_array_equal(np.packbits(mask), numbers[f"{case}.{config}"])
+    for known in (None, merging):  # all transports, and those that the answer depends on
+        found = scored(pool, matches, scoring, known)
+        mask = pool.union(found.number[chosen(found.total, merging)])
+        np.testing.assert_array_equal(np.packbits(mask), numbers[f"{case}.{config}"])
 
 
 def test_filters_leave_what_is_best_where_nothing_passes(case, matches, golden, pool_of):
