@@ -79,7 +79,9 @@ def run_instance_evaluation(request: InstanceRequest, *, as_json: bool) -> bool:
         IpsegError: something the caller can fix.
     """
     benchmark = request.benchmark
-    choice = Choice(request, request.settings, given_mask=True, classes=lambda: list(NOVEL.values()))
+    choice = Choice(
+        request, request.settings, given_mask=True, classes=lambda: list(NOVEL.values())
+    )
     every = choice.settings()
     reasons = refused(every)
     settings = without(every, reasons)

@@ -106,11 +106,14 @@ class Variant:
     failure: str = ""
 
     @property
+    def gap(self) -> tuple[str, str]:
+        """What its numbers lack, and why as far as it is known; in words, empty for nothing."""
+        return ("NOT RUN", self.refused) if self.refused else (self.coverage.sentence, self.failure)
+
+    @property
     def lacks(self) -> str:
-        """What its numbers lack and why, in words; empty where nothing is."""
-        if self.refused:
-            return f"NOT RUN: {self.refused}"
-        return ": ".join(filter(None, [self.coverage.sentence, self.failure]))
+        """The same in one sentence."""
+        return ": ".join(filter(None, self.gap))
 
     @property
     def headline(self) -> Number:
@@ -152,16 +155,17 @@ class Summary:
     @property
     def gaps(self) -> list[str]:
         """What is lacking, each sentence once: in a sweep most settings lack the same."""
-        labels: dict[str, list[str]] = defaultdict(list)
+        if len(self.variants) == 1:
+            return [self.variants[0].lacks] if self.variants[0].lacks else []
+        labels: dict[tuple[str, str], list[str]] = defaultdict(list)
         for variant in self.variants:
             if variant.lacks:
-                labels[variant.lacks].append(variant.label)
-        if len(self.variants) == 1:
-            return list(labels)
-        return [
-            f"{'every setting' if len(of) == len(self.variants) else '; '.join(of)}: {sentence}"
-            for sentence, of in labels.items()
-        ]
+                labels[variant.gap].append(variant.label)
+        found = []
+        for (what, why), of in labels.items():
+            settings = "every setting" if len(of) == len(self.variants) else "; ".join(of)
+            found.append(": ".join(filter(None, [f"{what}, with {settings}", why])))
+        return found
 
     @property
     def first(self) -> Variant:

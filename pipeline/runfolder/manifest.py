@@ -147,7 +147,8 @@ def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, d
     """sha256 of each file of each set of weights that settings name.
 
     Args:
-        settings, config: as in `weights_of`.
+        settings: as in `weights_of`.
+        config: as in `weights_of`.
 
     Raises:
         WeightsError: some are missing; says how to get them.

@@ -26,7 +26,6 @@ from ipseg.rows import Arrays, Image, Row, Step
 from ipseg.steps.name import DescribeName, spoken, words_for
 from ipseg.steps.segment import SegmentStep
 
-
 _VOC = (
     *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
     *("dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa"),

@@ -22,7 +22,7 @@ from ipseg.errors import PromptError
 from ipseg.methods.method import Method
 from ipseg.methods.seggpt.network import Embedding, SegGptNetwork, Several, enlarged, levels
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Image, Row, Step
+from ipseg.rows import Arrays, Image, Mask, Row, Step
 from ipseg.steps.describe import DescribeStep
 from ipseg.steps.segment import SegmentStep
 
