@@ -12,9 +12,8 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from ipseg.components import DEFAULT_PROFILE
 from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.options import Json, ProfileOfMethod, Settings
 from jobs.output import print_json
 
 if TYPE_CHECKING:
@@ -57,7 +56,7 @@ def plan(
     prompt_bank: options.PromptBank = None,
     support: options.Support = None,
     instances: options.Mode = None,
-    profile: Profile = DEFAULT_PROFILE,
+    profile: ProfileOfMethod = "",
     method: options.MethodName = None,
     settings: Settings = None,
     key_column: options.KeyColumn = None,

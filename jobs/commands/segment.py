@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import IpsegError
 from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.options import Json, ProfileOfMethod, Settings
 
 log = logging.getLogger("ipseg")
 
@@ -61,7 +60,7 @@ def segment(
         str | None,
         typer.Option(help="Ground truth to compare with: DIR/<concept>/b.png for b.jpg."),
     ] = None,
-    profile: Profile = DEFAULT_PROFILE,
+    profile: ProfileOfMethod = "",
     method: options.MethodName = None,
     settings: Settings = None,
     engine: options.Engine = "auto",
@@ -89,7 +88,9 @@ def segment(
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
     given, engine = locals(), options.checked_engine(engine)
-    log.info("segmenting %s into %s, profile %s", images, out, profile)
+    from ipseg.config import profile_of
+
+    log.info("segmenting %s into %s, profile %s", images, out, profile or profile_of(method))
     from jobs.segment import print_run
     from pipeline.runfolder.finished import Retry
     from pipeline.segment import segment
