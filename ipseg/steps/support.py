@@ -42,16 +42,16 @@ class Support:
             a prompt has a mask instead, they take its bounding box, or the point farthest from its
             border. `none` takes the whole image.
         saliency: finds what stands out.
+        segmenter: turns boxes and points into masks; the method's own where it is left out.
         threshold: above it a saliency is object, and the rest is not. None leaves it as soft as it
             is found: methods that compare with a mask take what is above one half, others weigh by
             it. How Matcher-Z has it is not published.
-        segmenter: turns boxes and points into masks; the method's own where it is left out.
     """
 
     kind: SupportKind = "saliency"
     saliency: Saliency | None = None
-    threshold: Annotated[float, Field(ge=0, lt=1)] | None = None
     segmenter: Segmenter | None = None
+    threshold: Annotated[float, Field(ge=0, lt=1)] | None = None
 
     def step(
         self, own: Segmenter | None, *, drawn: bool, mask_orientation: MaskOrientation = "auto"

@@ -210,7 +210,10 @@ class Taken:
                 without = [each for each in kept if not _about(each, error.key)]
                 if len(without) == len(kept):
                     raise
-                self.errors |= {each: error for each in kept if each not in without}
+                for each in set(kept) - set(without):
+                    known = self.errors.setdefault(each, error)
+                    if len(error.key) > len(known.key):  # the method that is nearer to having it
+                        self.errors[each] = error
                 kept = without
             else:
                 break

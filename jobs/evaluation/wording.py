@@ -35,7 +35,7 @@ def difference(found: Difference | None) -> tuple[str, str]:
     return points(100 * found.value), ends or NONE
 
 
-_SMALL = 10_000_000  # bytes, below which a decimal is printed
+_SMALL = 10_000_000  # bytes, below which two digits are printed
 COSTS = ("seconds", "images/s", "encoder passes", "peak memory, MB")
 
 
@@ -47,7 +47,7 @@ def costs(cost: SettingCost | None) -> list[str]:
         f"{cost.seconds:.3g}",
         f"{cost.images_per_second:.3g}",
         f"{cost.encoded:.2f}",
-        f"{cost.memory / 1e6:,.{0 if cost.memory >= _SMALL else 1}f}",
+        f"{cost.memory / 1e6:{',.0f' if cost.memory >= _SMALL else '.2g'}}",
     ]
 
 

@@ -196,14 +196,26 @@ def test_of_another_method_the_precision_alone_is_measured(tiny_root, tmp_path, 
     out = tmp_path / "bench.json"
     run_bench(config, flops_only=False, as_json=False, out=out)
     printed = capsys.readouterr().out
-    assert "has method persam; operations and seconds are measured for similarity" in printed
+    assert "has method persam; --flops counts its operations" in printed
     found = json.loads(out.read_text())
     assert (found["flops"], found["concepts"], found["seconds"]) == (None, None, [])
     exact, half = found["precision"]
     assert exact["mean_iou"] == 1.0
     assert half["precision"] == "bfloat16"
-    run_bench(config, flops_only=True, as_json=True, out=None)
-    assert json.loads(capsys.readouterr().out)["precision"] == []
+    run_bench(config, flops_only=True, as_json=False, out=out)
+    printed, found = capsys.readouterr().out, json.loads(out.read_text())
+    assert found["precision"] == []
+    (row,) = _rows([config], tmp_path)
+    assert found["flops"]["total"] == row["total"] > 5e12
+    assert found["concepts"]["rows"][-1]["flops_ratio"] == pytest.approx(row["many"])
+    assert "5.972" in printed
+    assert "released code" not in printed
+
+
+def _rows(configs, folder):
+    """Lines of the table of profiles."""
+    run_every(as_json=False, out=folder / "rows.json", configs=configs)
+    return json.loads((folder / "rows.json").read_text())
 
 
 def test_points_together_are_those_one_by_one():

@@ -9,6 +9,7 @@ import pytest
 
 from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
 from ipseg.saliency.regions import FindRegions
@@ -49,6 +50,14 @@ class Drawn:
         return Decoded(
             np.stack([nothing, canvas > 0]), np.array([0.2, 0.9], np.float32), np.zeros((2, 4, 4))
         )
+
+
+@dataclass
+class Faint(WithoutNetwork):
+    """A saliency that is sure of nothing."""
+
+    def isolate(self, image):
+        return np.full(image.shape[:2], 0.2, np.float32)
 
 
 def image_of(disc=True):
@@ -219,18 +228,15 @@ def test_a_prompt_without_it_is_refused_before_anything_is_loaded(beside):
     check_given({"uri": "cup.png"}, "mask", lambda _: encode_png(cut_out))
 
 
-def test_a_saliency_is_cut_where_it_is_set(beside):
-    soft = found(Support("saliency", SALIENCY), {"image": image_of(), "uri": "cup.jpg"})
-    half = found(Support("saliency", SALIENCY, threshold=0.3), {"image": image_of(), "uri": "c"})
-    levels, cut = (read_soft_mask(each["support_mask"]) for each in (soft, half))
+def test_a_saliency_is_cut_where_it_is_set():
+    levels, cut = (
+        found(Support("saliency", SALIENCY, threshold=each), {})[0] for each in (None, 0.3)
+    )
     assert set(np.unique(cut)) <= {0.0, 1.0}
     # The saliency is kept in 8 bits where it is soft.
     assert np.abs((levels > 0.3).astype(float) - cut)[np.abs(levels - 0.3) > 0.01].max() == 0
     with pytest.raises(PromptError, match=r"lower support\.threshold"):
-        found(
-            Support("saliency", SALIENCY, threshold=0.9999),
-            {"image": image_of(disc=False), "uri": "c"},
-        )
+        found(Support("saliency", Faint(), threshold=0.5), {})
 
 
 def test_a_box_without_anything_to_turn_it_into_a_mask_is_refused():

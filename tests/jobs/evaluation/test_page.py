@@ -221,7 +221,7 @@ def test_cost_and_quality_are_a_table_and_a_plot(report, costs):
     assert "0.5" in page.sections["Cost"]
     (plot,) = re.findall(r'<svg class="scatter".*?</svg>', page.html, re.DOTALL)
     assert plot.count("<circle") == 2
-    assert re.search(r'<circle cx="400.0".*?>one<.*?<circle cx="279.6".*?>two<', plot, re.DOTALL)
+    assert re.search(r'<circle cx="279.6".*?>two<.*?<circle cx="400.0".*?>one<', plot, re.DOTALL)
     assert "Cost" not in report("alone").sections
 
 
