@@ -65,7 +65,9 @@ class Model:
 
         Raises:
             PromptError: a prompt cannot be used; names it. Or a bank was made with other settings.
+            ConfigError: the method's settings do not fit its weights.
         """
+        self.config.method.check(self.config.models)
         if isinstance(prompts, Bank):
             bank = self._checked(prompts)
         elif isinstance(prompts, str | PathLike) and exists(f"{prompts}/manifest.json"):

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
@@ -24,7 +24,7 @@ import yaml
 from pydantic import Field
 
 from ipseg.components import DEFAULT_PROFILE, METHODS
-from ipseg.errors import ConfigError
+from ipseg.errors import ConfigError, UnknownSetting
 from ipseg.methods.method import Method
 from ipseg.networks.models import Models
 from ipseg.parts import build, chosen_class, mapping, settings_of, unknown, without
@@ -34,6 +34,8 @@ from ipseg.vision.images import ImageLimits
 log = logging.getLogger("ipseg")
 
 _DEFAULT_METHOD = "ipseg"
+# Of a part: what another kind of part has no use for, though it may have a setting of this name.
+_OF_A_KIND = ("weights", "revision", "gpu_memory_gb", "batch")
 
 
 @dataclass(frozen=True)
@@ -144,32 +146,40 @@ def profiles() -> list[str]:
     return sorted(Path(f.name).stem for f in folder.iterdir() if f.name.endswith(".yaml"))
 
 
+def profile_of(method: str | None) -> str:
+    """The shipped profile with a method's name, or the default where there is none."""
+    return method if method in METHODS and method in profiles() else DEFAULT_PROFILE
+
+
 def load_config(
-    profile: str = DEFAULT_PROFILE,
+    profile: str | None = DEFAULT_PROFILE,
     overrides: Sequence[str] = (),
     method: str | None = None,
     *,
     labelling: bool = False,
+    usual: Sequence[str] = (),
 ) -> Config:
     """Reads a profile and applies overrides.
 
     Args:
-        profile: name of a shipped profile, or path of a YAML file in the same form.
+        profile: name of a shipped profile, or path of a YAML file in the same form; None for that
+            of the method (`profile_of`).
         overrides: "section.key=value" each; the value is read as YAML, `null` removes a key.
         method: replaces the profile's method; sections that it has no use for are left out.
         labelling: start from what the method labels collections with, `Method.labels_with`, where
             the profile says nothing else; otherwise as in benchmarks.
+        usual: more of these.
 
     Raises:
         ConfigError: an unknown profile, key or kind (with the nearest match), or a bad value.
     """
-    name, settings = _read_profile(profile)
+    name, settings = _read_profile(profile or profile_of(method))
     if method is not None and method != settings.get("method", _DEFAULT_METHOD):
         settings["method"] = method
         settings = _for_method(settings)
-    usual = _method_class(settings.get("method", _DEFAULT_METHOD)).labels_with if labelling else ()
-    for override in (*_unsaid(settings, usual), *overrides):
-        apply_override(settings, override)
+    method_class = _method_class(settings.get("method", _DEFAULT_METHOD))
+    unsaid = _unsaid(settings, [*(method_class.labels_with if labelling else ()), *usual])
+    apply_overrides(settings, [*unsaid, *overrides])
     return build_config(name, settings)
 
 
@@ -192,8 +202,7 @@ def config_again(resolved: Mapping[str, Any], overrides: Sequence[str] = ()) -> 
     """
     settings = copy.deepcopy(dict(resolved))
     name = settings.pop("profile")
-    for override in overrides:
-        apply_override(settings, override)
+    apply_overrides(settings, overrides)
     return build_config(name, settings)
 
 
@@ -203,7 +212,7 @@ def build_config(name: str, settings: Mapping[str, Any]) -> Config:
     method_class = _method_class(method_name)
     known = _sections_of(method_class)
     if strange := [key for key in settings if key not in known]:
-        raise ConfigError(unknown("setting", strange[0], known))
+        raise UnknownSetting(unknown("setting", strange[0], known), strange[0])
     own = {key: value for key, value in settings.items() if key not in ("method", *_SECTIONS)}
     parts = {name: build(cls, name, settings.get(name)) for name, cls in _SECTIONS.items()}
     method: Method = build(method_class, "", own)
@@ -267,12 +276,19 @@ def _read_profile(profile: str) -> tuple[str, dict[str, Any]]:
     return name, settings
 
 
-def apply_override(settings: dict[str, Any], override: str) -> None:
-    """Puts `section.key=value` into plain settings; the value is YAML, null removes a key.
+def apply_overrides(settings: dict[str, Any], overrides: Sequence[str]) -> None:
+    """Puts each `section.key=value` into plain settings; the value is YAML, null removes a key.
+
+    Another kind of part has its own weights, whatever a profile says of the kind before.
 
     Raises:
-        ConfigError: it has another form.
+        ConfigError: one has another form.
     """
+    for number, override in enumerate(overrides):
+        _apply(settings, override, {each.partition("=")[0].strip() for each in overrides[:number]})
+
+
+def _apply(settings: dict[str, Any], override: str, earlier: Set[str]) -> None:
     key, sign, text = override.partition("=")
     path = key.strip().split(".")
     if not sign or not all(path):
@@ -288,6 +304,10 @@ def apply_override(settings: dict[str, Any], override: str) -> None:
         if target.get(part) is None:
             target[part] = {}
         target = mapping(".".join(path[:number]), target[part])
+    if path[-1] == "kind" and value != target.get("kind"):
+        for key in _OF_A_KIND:
+            if ".".join([*path[:-1], key]) not in earlier:
+                target.pop(key, None)
     if value is None:
         target.pop(path[-1], None)
     else:

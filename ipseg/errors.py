@@ -9,6 +9,18 @@ class ConfigError(IpsegError):
     """A setting that does not exist or has an invalid value."""
 
 
+class UnknownSetting(ConfigError):  # noqa: N818  (it is one kind of ConfigError)
+    """A setting that the method, or the part, does not have.
+
+    Attributes:
+        key: its path.
+    """
+
+    def __init__(self, message: str, key: str = "") -> None:
+        super().__init__(message)
+        self.key = key
+
+
 class ImageError(IpsegError):
     """An image that cannot be decoded, or is outside of the accepted sizes."""
 

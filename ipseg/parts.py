@@ -24,7 +24,7 @@ from ipseg.components import (
 )
 from ipseg.counters import Counter
 from ipseg.detectors import Detector
-from ipseg.errors import ConfigError
+from ipseg.errors import ConfigError, UnknownSetting
 from ipseg.features import Extractor
 from ipseg.labellers import Labeller
 from ipseg.saliency import Saliency
@@ -140,9 +140,8 @@ def _build_dataclass(cls: type, where: str, options: dict[str, Any]) -> Any:  # 
     prefix = f"{where}." if where else ""
     for key in options:
         if key not in fields:
-            raise ConfigError(
-                unknown("setting", f"{prefix}{key}", [f"{prefix}{name}" for name in fields])
-            )
+            known = [f"{prefix}{name}" for name in fields]
+            raise UnknownSetting(unknown("setting", f"{prefix}{key}", known), f"{prefix}{key}")
     types_of = typing.get_type_hints(cls, include_extras=True)
     values = {name: build(types_of[name], prefix + name, options[name]) for name in options}
     for name, field in fields.items():

@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from ipseg.config import apply_override
+from ipseg.config import apply_overrides
 from ipseg.errors import ConfigError
 from ipseg.methods.sine.training.settings import TINY, Training
 from ipseg.parts import build, mapping, unknown
@@ -33,8 +33,7 @@ def training_of(method: str, config: str, overrides: Sequence[str]) -> Training:
     if method != "sine":
         raise ConfigError(unknown("method to train", method, ["sine"]))
     settings = _read(config)
-    for override in overrides:
-        apply_override(settings, override)
+    apply_overrides(settings, overrides)
     training: Training = build(Training, "", settings)
     return training
 

@@ -137,6 +137,8 @@ def run_job(job: Job) -> Done:
         IpsegError: something the caller can fix, found before any work is done where possible.
     """
     identity = run_identity(job)
+    for config in job.variants.values():
+        config.method.check(config.models)
     clock = time.perf_counter()
     with job.listing as listed, open_run(job.out, identity, overwrite=job.overwrite) as run:
         _check_added(job, run)

@@ -13,6 +13,7 @@ from ipseg.config import Config, config_sha256
 from ipseg.errors import PromptError
 from ipseg.methods.chain import PromptChains, prompt_chains
 from ipseg.rows import Row, check_chain
+from ipseg.steps.support import check_given
 from ipseg.storage.files import exists, read_bytes
 from ipseg.wording import counted
 from pipeline.process import (
@@ -123,6 +124,11 @@ def describe(
         ConfigError: the bank there was made with other settings.
     """
     chains = chains_of(variants, prompts)
+    if prompts.needed:
+        by_image = (each for each in variants.values() if each.method.prompted_by == "image")
+        for kind in sorted({each.support.kind for each in by_image}):
+            for row in prompts.rows:
+                check_given(row, kind, read_bytes)
     config = next(iter(variants.values()))
     engine = engine.for_few(chains.steps, len(prompts.rows))
     retry = Retry() if prompts.needed else retry

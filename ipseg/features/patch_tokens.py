@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar, Protocol
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
@@ -15,14 +15,15 @@ from PIL import Image as PillowImage
 from pydantic import Field
 from torch import Tensor, nn
 from torch.nn import functional
-from transformers import Dinov2Model, Dinov2WithRegistersModel
+from transformers import Dinov2Model, DINOv3ViTModel
 
-from ipseg.errors import ConfigError
-from ipseg.features.dinov2 import Dinov2, use_reference_positions
+from ipseg.errors import ConfigError, WeightsError
+from ipseg.features.dinov2 import use_reference_positions
 from ipseg.networks.batching import in_micro_batches
+from ipseg.networks.dino import load_dino
 from ipseg.networks.models import Models
 from ipseg.networks.pixels import IMAGENET_MEAN, IMAGENET_STD, normalised, to_pixels
-from ipseg.networks.pretrained import Network, load_network
+from ipseg.networks.pretrained import Network
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Mask
 from ipseg.vision.geometry import resize_map
@@ -114,7 +115,8 @@ class PatchTokens:
     """DINOv2's tokens after the last block, before the final norm, without CLS and registers.
 
     Attributes:
-        weights: hub id, folder, or .safetensors file next to its config.json.
+        weights: hub id, folder, .safetensors file next to its config.json, or a .pth file as
+            released (without registers).
         batch: images that go through the network at a time; halved when GPU memory runs out.
         gpu_memory_gb: GPU memory in GB; for ViT-L: weights 1.2 (304 million float32), a dozen
             tensors of 1370 x 4096 float32 0.3, CUDA and its libraries 0.7.
@@ -130,11 +132,6 @@ class PatchTokens:
         init=False, repr=False, compare=False, default_factory=dict
     )
 
-    classes: ClassVar = {
-        "dinov2": Dinov2Model,
-        "dinov2_with_registers": Dinov2WithRegistersModel,
-    }
-
     def setup(self, models: Models) -> None:
         """Loads the network.
 
@@ -142,7 +139,10 @@ class PatchTokens:
             WeightsError: the weights are missing, damaged, or not of a DINOv2.
         """
         self.models = models
-        network = load_network(models.locate(self.weights), self.classes, Dinov2.ignored)
+        location = models.locate(self.weights)
+        network = load_dino(location)
+        if isinstance(network, DINOv3ViTModel):
+            raise WeightsError(f"{location} has a DINOv3, where a DINOv2 is needed")
         network.layernorm = nn.Identity()
         if isinstance(network, Dinov2Model):
             use_reference_positions(network)

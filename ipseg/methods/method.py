@@ -11,6 +11,7 @@ import numpy as np
 
 from ipseg.bank import Bank
 from ipseg.errors import ConfigError
+from ipseg.networks.models import Models
 from ipseg.objects import Object
 from ipseg.rows import Arrays, Step
 
@@ -32,12 +33,15 @@ class Method(ABC):
             `frames`, `width`, `height`).
         labels_with: settings, as for `--set`, with which a collection is labelled (`ipseg segment`,
             `ipseg.load`) where nothing else is said; benchmarks are run without them.
+        others_in: setting, as for `--set`, with the names of what else may be in images, which take
+            part of what a concept would get; an evaluation gives it the classes of its data.
         published_as: name that published numbers have, where it is not the name of the method.
     """
 
     prompted_by: ClassVar[Literal["image", "name"]] = "image"
     row_is: ClassVar[Literal["image", "sequence"]] = "image"
     labels_with: ClassVar[tuple[str, ...]] = ()
+    others_in: ClassVar[str] = ""
     published_as: ClassVar[str] = ""
 
     @property
@@ -47,6 +51,14 @@ class Method(ABC):
         If so, nothing can be added to a run: what it has found would change.
         """
         return False
+
+    def check(self, models: Models) -> None:  # noqa: B027  (most methods fit all weights)
+        """Refuses settings that do not fit the weights, before anything is loaded.
+
+        Raises:
+            ConfigError: they do not.
+            WeightsError: the weights are missing or damaged.
+        """
 
     @abstractmethod
     def prompt_steps(self) -> list[Step]:

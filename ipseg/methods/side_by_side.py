@@ -3,20 +3,25 @@
 Leading steps that are equal run once. From the first difference on, each chain has its own columns
 (`similarity@2`), and steps at the same distance from the end run one after the other in the same
 worker, on the same rows: networks that they share are loaded once and remember the batch.
-A row that breaks one chain goes on in the others.
+A row that breaks one chain goes on in the others, and so do all rows where a step of one chain
+cannot be set up.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
 from ipseg.columns import ERROR_COLUMNS, is_local
+from ipseg.errors import IpsegError
 from ipseg.networks.shared import network_key
-from ipseg.rows import Resources, Row, Step
+from ipseg.rows import Resources, Row, Step, failed
 from ipseg.runner import run_step
+
+log = logging.getLogger("ipseg")
 
 
 @dataclass
@@ -30,6 +35,7 @@ class Branch:
         depth: steps before it.
         labels: of the chains.
         height: steps that follow it, at most.
+        refusal: why it could not be set up; None if it could.
     """
 
     step: Step
@@ -38,6 +44,7 @@ class Branch:
     depth: int = 0
     labels: list[str] = field(default_factory=list)
     height: int = 0
+    refusal: IpsegError | None = None
 
     def column(self, name: str) -> str:
         """The row's name of a column that it provides."""
@@ -65,6 +72,14 @@ class Branch:
         """Without the steps before it: their modules are of no use in its worker."""
         return {**vars(self), "path": self.path, "inputs": self.inputs, "parent": None}
 
+    def setup(self) -> None:
+        """Sets the step up, or keeps why that is refused: its rows fail, those of others do not."""
+        try:
+            self.step.setup()
+        except IpsegError as error:
+            log.warning("%s cannot run: %s", ", ".join(self.labels), error)
+            self.refusal = error
+
     def run(self, rows: Sequence[Row]) -> list[Row]:
         """The rows with the step's columns under its own names; failures are noted, not final."""
         return [self._merged(row, done) for row, done in zip(rows, self._views(rows), strict=True)]
@@ -77,7 +92,10 @@ class Branch:
             for row, gone in zip(rows, lost, strict=True)
             if not gone
         ]
-        done = iter(run_step(self.step, views, tuple(self.labels)))
+        if self.refusal is not None:
+            done = iter([failed(view, self.step.name, self.refusal) for view in views])
+        else:
+            done = iter(run_step(self.step, views, tuple(self.labels)))
         return [None if gone else next(done) for gone in lost]
 
     def _merged(self, row: Row, done: Row | None) -> Row:
@@ -133,7 +151,7 @@ class SideBySide(Step):
     def setup(self) -> None:
         """Sets every branch up."""
         for branch in self.branches:
-            branch.step.setup()
+            branch.setup()
 
     def __call__(self, rows: list[Row]) -> list[Row]:
         """Adds the columns of every branch."""

@@ -18,7 +18,7 @@ from transformers import (
 
 from ipseg.errors import WeightsError
 from ipseg.networks.checkpoint import load_strict, read_state_dict
-from ipseg.networks.pretrained import Network, load_network
+from ipseg.networks.pretrained import Network, load_network, settings_beside
 
 RELEASED = (".pth", ".pt", ".bin")
 _HEAD = 64  # channels of an attention head in all released sizes
@@ -65,6 +65,23 @@ def load_dino(location: str) -> Network:
         return load_network(location, _CLASSES, ("classifier.",))
     state = read_state_dict(location)
     return (dinov3_of if "storage_tokens" in state else dinov2_of)(state, location)
+
+
+def channels_of(location: str) -> int:
+    """Channels of the tokens of `load_dino`, without building the network.
+
+    Raises:
+        WeightsError: it is damaged or of another network.
+    """
+    if location.endswith(RELEASED):
+        state = read_state_dict(location)
+        if "cls_token" not in state:
+            raise WeightsError(f"weights file {location} has no DINOv2 or DINOv3: no cls_token")
+        return state["cls_token"].shape[-1]
+    channels = settings_beside(location).get("hidden_size")
+    if not isinstance(channels, int):
+        raise WeightsError(f"the config.json of {location} is of no DINOv2 or DINOv3")
+    return channels
 
 
 def dinov2_of(state: Mapping[str, Tensor], path: str | Path) -> Network:

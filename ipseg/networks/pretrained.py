@@ -59,7 +59,7 @@ def load_network(
     """
     path = Path(location)
     folder = path if path.is_dir() else path.parent
-    model_type = str(_settings(folder / "config.json").get("model_type"))
+    model_type = str(settings_beside(location).get("model_type"))
     if model_type not in classes:
         raise WeightsError(
             f"{path} contains a model of type '{model_type}', expected {' or '.join(classes)}; "
@@ -161,6 +161,16 @@ def normalisation(location: str) -> tuple[tuple[float, ...], tuple[float, ...]]:
             return tuple(values["image_mean"]), tuple(values["image_std"])
     _log.warning("%s has no mean and deviation; using those of ImageNet", settings)
     return IMAGENET_MEAN, IMAGENET_STD
+
+
+def settings_beside(location: str) -> dict[str, Any]:
+    """The config.json of weights, in their folder or beside their file.
+
+    Raises:
+        WeightsError: there is none, or it is damaged.
+    """
+    path = Path(location)
+    return _settings((path if path.is_dir() else path.parent) / "config.json")
 
 
 def _settings(path: Path) -> dict[str, Any]:

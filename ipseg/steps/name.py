@@ -49,4 +49,9 @@ def words_for(entry: Entry, names: Mapping[str, str], label: str = "") -> str:
         label: words for others; "" takes their name, with spaces for underscores.
     """
     name = entry.features[NAME].tobytes().decode()
-    return names.get(name) or label or name.replace("_", " ")
+    return names.get(name) or label or spoken(name)
+
+
+def spoken(name: str) -> str:
+    """A name as it is read: the words of files and folders have underscores between them."""
+    return name.replace("_", " ")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import cv2
 import numpy as np
+from pydantic import Field
 
 from ipseg.benchmarks.ground_truth import GroundTruth, ground_truth_at
 from ipseg.errors import ConfigError, PromptError, SourceError
@@ -26,6 +27,7 @@ SupportKind = Literal["mask", "saliency", "box", "point", "none"]
 # An object smaller or larger than this share of its image is more often a saliency that caught a
 # speck or the background than a prompt somebody meant.
 USUAL_AREA = (0.01, 0.9)
+_BEFORE_ALPHA = ("given_box", "given_points", "ground_truth")  # whatever an image's alpha says
 _TURNED = "its mask is of the stored pixels, and was turned as the image is (EXIF orientation)"
 
 
@@ -41,11 +43,15 @@ class Support:
             border. `none` takes the whole image.
         saliency: finds what stands out.
         segmenter: turns boxes and points into masks; the method's own where it is left out.
+        threshold: above it a saliency is object, and the rest is not. None leaves it as soft as it
+            is found: methods that compare with a mask take what is above one half, others weigh by
+            it. How Matcher-Z has it is not published.
     """
 
     kind: SupportKind = "saliency"
     saliency: Saliency | None = None
     segmenter: Segmenter | None = None
+    threshold: Annotated[float, Field(ge=0, lt=1)] | None = None
 
     def step(
         self, own: Segmenter | None, *, drawn: bool, mask_orientation: MaskOrientation = "auto"
@@ -80,6 +86,7 @@ class Support:
         return FindSupport(
             kind=self.kind,
             saliency=self.saliency if self.kind == "saliency" else None,
+            threshold=self.threshold if self.kind == "saliency" else None,
             segmenter=segmenter if drawn or self.kind in ("box", "point") else None,
             mask_orientation=mask_orientation,
         )
@@ -92,12 +99,14 @@ class FindSupport(NetworkStep):
     Attributes:
         kind: see `Support`.
         saliency: for kind `saliency`.
+        threshold: of a saliency, see `Support`.
         segmenter: for boxes and points; None refuses them.
         mask_orientation: as in `ipseg.vision.images.ImageLimits`.
     """
 
     kind: SupportKind
     saliency: Saliency | None = None
+    threshold: float | None = None
     segmenter: Segmenter | None = None
     mask_orientation: MaskOrientation = "auto"
 
@@ -141,10 +150,7 @@ class FindSupport(NetworkStep):
                 source = "mask" if given else "alpha"
                 return truth.mask.astype(np.float32), source, _TURNED if truth.turned else None
             if self.kind == "mask":
-                raise PromptError(
-                    f"prompt {row['uri']} has no mask: put NAME.mask.png beside NAME.jpg (same "
-                    f"size, object non-zero), or choose another support.kind"
-                )
+                raise PromptError(_lacks(row, "mask"))
         if box := self._from(row, "given_box", "box", given, box_of):
             no_points = np.zeros((0, 2), np.float32), np.zeros(0, np.int8)
             prompt = PointPrompt(*no_points, np.array(box, np.float64))
@@ -154,18 +160,22 @@ class FindSupport(NetworkStep):
             labels = np.array([p["label"] for p in points], np.int8)
             return self._prompted(image, PointPrompt(coords, labels)), "point", None
         if self.saliency is None:
+            raise PromptError(_lacks(row, self.kind))
+        found = self.saliency.isolate(image)
+        if self.threshold is None:
+            return found, "saliency", None
+        if not (inside := found > self.threshold).any():
             raise PromptError(
-                f"prompt {row['uri']} has no {self.kind}: put NAME.{self.kind}.json beside "
-                f"NAME.jpg, or give --prompt-{self.kind}"
+                f"nothing of {row['uri']} stands out by more than {self.threshold:g} "
+                f"({found.max():.2f} at most): lower support.threshold, or give a mask"
             )
-        return self.saliency.isolate(image), "saliency", None
+        return inside.astype(np.float32), "saliency", None
 
     def _truth(self, row: Row, given: str | None) -> GroundTruth | None:
         """The mask that a prompt comes with: at an address, or in its own alpha."""
         if given:
             return read_support(given, row, self.mask_orientation)
-        others = ("given_box", "given_points", "ground_truth")
-        if row.get("image_bytes") is None or any(row.get(name) for name in others):
+        if row.get("image_bytes") is None or any(row.get(name) for name in _BEFORE_ALPHA):
             return None
         alpha = read_cut_out(row["image_bytes"])
         if alpha is None:
@@ -196,6 +206,36 @@ class FindSupport(NetworkStep):
             )
         (decoded,) = refine(self.segmenter, self.segmenter.encode([image])[0], [prompt])
         return decoded.masks[0].astype(np.float32)
+
+
+def check_given(row: Row, kind: SupportKind, read: Callable[[str], bytes]) -> None:
+    """Refuses a prompt without what its kind of support asks for, before any network is loaded.
+
+    Args:
+        row: of the prompt, as listed.
+        kind: of support.
+        read: gives the bytes at an address; asked for the image where its alpha may be a mask.
+
+    Raises:
+        PromptError: it has none; says what to do.
+    """
+    asked = {"mask": [], "box": ["given_box"], "point": ["given_points"]}.get(kind)
+    if asked is None or any(row.get(n) for n in ("given_mask", "ground_truth", *asked)):
+        return
+    if any(row.get(n) for n in _BEFORE_ALPHA) or read_cut_out(read(row["uri"])) is None:
+        raise PromptError(_lacks(row, kind))
+
+
+def _lacks(row: Row, kind: SupportKind) -> str:
+    if kind == "mask":
+        return (
+            f"prompt {row['uri']} has no mask: put NAME.mask.png beside NAME.jpg (same size, "
+            f"object non-zero), or choose another support.kind"
+        )
+    return (
+        f"prompt {row['uri']} has no {kind}: put NAME.{kind}.json beside NAME.jpg, or give "
+        f"--prompt-{kind}"
+    )
 
 
 def read_support(address: str, row: Row, rule: MaskOrientation) -> GroundTruth:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,21 +26,21 @@ from jobs.output import write_file
 
 TERA = 1e12
 _MANY = 80  # concepts
-_WITHOUT_NETWORKS = {"similarity", "points"}  # what is counted of a concept where there are none
+WITHOUT_NETWORKS = {"similarity", "points"}  # what is counted of a concept where there are none
 
 
-def run_every(*, as_json: bool, out: Path | None, names: Sequence[str] = ()) -> None:
+def run_every(*, as_json: bool, out: Path | None, configs: Iterable[Config] = ()) -> None:
     """Counts profiles at the published sizes of their networks and prints one table.
 
     Args:
         as_json: print JSON instead of the table.
         out: file for the JSON; None for no file.
-        names: of profiles; none for all that are shipped.
+        configs: of the profiles; none for all that are shipped.
 
     Raises:
         OutputError: `out` cannot be written.
     """
-    rows = [_row(load_config(name)) for name in names or profiles()]
+    rows = [_row(config) for config in configs or map(load_config, profiles())]
     text = json.dumps(rows, indent=1)
     if out is not None:
         write_file(out, f"{text}\n".encode())
@@ -96,7 +96,7 @@ def _row(config: Config) -> dict[str, Any]:
         found = count_any(config)
     except ConfigError as error:
         return row | {"image": None, "concept": None, "prompt": None, "left_out": [str(error)]}
-    if not (found.image or found.left_out) and found.concept.keys() <= _WITHOUT_NETWORKS:
+    if not (found.image or found.left_out) and found.concept.keys() <= WITHOUT_NETWORKS:
         prompt = sum(found.prompt.values())
         return row | {"image": 0, "concept": None, "prompt": prompt, "left_out": []}
     known = not found.left_out

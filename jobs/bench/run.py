@@ -18,6 +18,7 @@ from ipseg.methods.persense.method import PerSenseMethod
 from ipseg.weights.catalogue import needs
 from ipseg.weights.finding import random_weights
 from jobs.bench.concepts import COUNTS, ConceptSeconds, measure
+from jobs.bench.every_profile import WITHOUT_NETWORKS, count_any
 from jobs.bench.flops import Operations, count_profile, count_released
 from jobs.bench.points import measure_points
 from jobs.bench.precision import compare_precisions
@@ -30,9 +31,9 @@ TERA = 1e12
 def run_bench(config: Config, *, flops_only: bool, as_json: bool, out: Path | None) -> None:
     """Measures what a profile costs and prints it to stdout.
 
-    Operations and seconds are those of the parts of similarity methods; of another method only
-    the precision is measured, and of PerSense what decoding points together saves. With random
-    weights no precision is.
+    Seconds are those of the parts of similarity methods; of another method only the precision is
+    measured, and of PerSense what decoding points together saves. With random weights no precision
+    is. With `flops_only` operations alone are counted, those of any method.
 
     Args:
         config: of the profile.
@@ -80,6 +81,10 @@ def _measured(config: Config, *, flops_only: bool) -> dict[str, Any]:
         data["flops"] = _flops(operations, count_released())
         data["concepts"] = _concepts(operations, seconds)
         data["seconds"] = [] if flops_only else time_parts(method, config.support, models)
+    elif flops_only:
+        operations = count_any(config)
+        data["flops"] = _flops(operations, {})
+        data["concepts"] = _concepts(operations, None)
     if flops_only:
         return data
     if isinstance(method, PerSenseMethod):
@@ -95,16 +100,19 @@ def _print_operations(console: Console, data: Mapping[str, Any]) -> None:
     profile, flops = data["profile"], data["flops"]
     if flops is None:
         console.print(
-            f"profile '{profile}' has method {data['method']}; operations and seconds "
-            f"are measured for similarity methods (method: ipseg)",
+            f"profile '{profile}' has method {data['method']}; --flops counts its operations, "
+            f"seconds are measured for similarity methods (method: ipseg)",
             soft_wrap=True,
         )
-    elif flops["image"]:
+    elif flops["image"] or flops["concept"].keys() - WITHOUT_NETWORKS or flops["left_out"]:
         console.print(_flops_table(profile, flops))
-        _print_totals(console, flops)
-        if flops["left_out"]:
-            console.print(f"not counted: {', '.join(flops['left_out'])}")
-        console.print(_concepts_table(data["concepts"]))
+        if flops["released"]:
+            _print_totals(console, flops)
+        for name, listed in (("not counted", flops["left_out"]), ("counted how", flops["notes"])):
+            if listed:
+                console.print(f"{name}: {'; '.join(listed)}", soft_wrap=True)
+        if flops["released"] or not flops["left_out"]:
+            console.print(_concepts_table(data["concepts"]))
     else:
         console.print(f"profile '{profile}' has no networks, so no operations to count")
 
@@ -115,6 +123,7 @@ def _flops(operations: Operations, released: Mapping[str, int]) -> dict[str, Any
         "concept": operations.concept,
         "prompt": operations.prompt,
         "left_out": list(operations.left_out),
+        "notes": list(operations.notes),
         "total": operations.total(),
         "total_without_odise": operations.without_term(),
         "total_with_odise": operations.with_term(),
@@ -155,17 +164,20 @@ def _machine(config: Config) -> dict[str, Any]:
 
 
 def _flops_table(profile: str, flops: Mapping[str, Any]) -> Table:
-    table = Table("TFLOP for one image", "here", "released code", title=f"profile {profile}")
     released = flops["released"]
+    columns = ["here", *(["released code"] if released else [])]
+    table = Table("TFLOP for one image", *columns, title=f"profile {profile}")
     # Of a part that is in several of these the last counts.
     kinds = {"prompt": " (each prompt, once)", "image": "", "concept": " (each concept)"}
     notes = {part: note for kind, note in kinds.items() for part in flops[kind]}
     counts = flops["prompt"] | flops["image"] | flops["concept"]
     for part in dict.fromkeys([*released, *flops["image"], *flops["concept"], *flops["prompt"]]):
         name = part + notes.get(part, "")
-        table.add_row(name, _tera(counts.get(part)), _tera(released.get(part)))
+        cells = [_tera(counts.get(part)), _tera(released.get(part))]
+        table.add_row(name, *cells[: len(columns)])
     table.add_section()
-    table.add_row("one image, one concept", _tera(flops["total"]), _tera(flops["released_total"]))
+    totals = [_tera(flops["total"]), _tera(flops["released_total"])]
+    table.add_row("one image, one concept", *totals[: len(columns)])
     return table
 
 

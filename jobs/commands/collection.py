@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError
 from jobs.commands import options
 
@@ -61,7 +60,7 @@ class Collection:
             help="What a detector is asked for, if not for the concept's name; may be repeated.",
         ),
     ] = None
-    profile: options.Profile = DEFAULT_PROFILE
+    profile: options.ProfileOfMethod = ""
     method: options.MethodName = None
     settings: options.Settings = None
     key_column: Annotated[
@@ -83,6 +82,13 @@ class Collection:
             metavar="A,B", help="Parquet and lists: columns that the output is to have as well."
         ),
     ] = None
+
+    @property
+    def starts_from(self) -> str:
+        """Name or file of the profile."""
+        from ipseg.config import profile_of
+
+        return self.profile or profile_of(self.method)
 
     def request(self, **more: Any) -> Request:  # noqa: ANN401
         """The request that they describe.

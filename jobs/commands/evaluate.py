@@ -27,9 +27,11 @@ Settings side by side; features and embeddings are computed once, whatever they 
 
     ipseg evaluate folder --data-root data/ --out run/ --sweep points.k=8,32 points.clusters=2,4
 
-Methods and profiles side by side, with the differences and their intervals:
+Methods or profiles side by side, with the differences and their intervals:
 
     ipseg evaluate perseg --data-root data/ --profile ipseg-light,persam,persam-f --out run/
+
+    ipseg evaluate perseg --data-root data/ --method persam,matcher,insid3 --out run/
 
 Every example given by a box, which the segmenter turns into a mask:
 
@@ -75,9 +77,10 @@ def evaluate(
             "--profile",
             "-p",
             metavar="NAME[,NAME...]",
-            help="Shipped profiles or YAML files; several are compared.",
+            help="Shipped profiles or YAML files; several are compared. Without it, that of each "
+            f"--method's name; without both, {DEFAULT_PROFILE}.",
         ),
-    ] = DEFAULT_PROFILE,
+    ] = "",
     method: Annotated[
         str | None,
         typer.Option(

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -16,6 +17,15 @@ if TYPE_CHECKING:
 
 Profile = Annotated[
     str, typer.Option("--profile", "-p", help="Name of a shipped profile, or a YAML file.")
+]
+ProfileOfMethod = Annotated[
+    str,
+    typer.Option(
+        "--profile",
+        "-p",
+        help="Name of a shipped profile, or a YAML file; without it that of the method's name, or "
+        f"{DEFAULT_PROFILE}.",
+    ),
 ]
 Settings = Annotated[
     list[str] | None,
@@ -85,7 +95,7 @@ def config_of(given: Mapping[str, Any]) -> Config:
         overrides.append(f"names={json.dumps(_pairs(named))}")
     if (mode := given.get("instances")) is not None:
         overrides.insert(0, f"instances.mode={mode}")
-    return load_config(given["profile"], overrides, given["method"], labelling=True)
+    return load_config(given["profile"] or None, overrides, given["method"], labelling=True)
 
 
 Engine = Annotated[

@@ -7,10 +7,9 @@ from typing import Annotated
 
 import typer
 
-from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError
 from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.options import Json, ProfileOfMethod, Settings
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -39,7 +38,7 @@ def prompts(
     prompt_box: options.PromptBoxes = None,
     prompt_point: options.PromptPoints = None,
     support: options.Support = None,
-    profile: Profile = DEFAULT_PROFILE,
+    profile: ProfileOfMethod = "",
     method: options.MethodName = None,
     settings: Settings = None,
     json: Json = False,

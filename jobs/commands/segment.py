@@ -70,7 +70,7 @@ def segment(
 ) -> None:
     """Find the prompts' concepts in a collection and write masks to Parquet shards."""
     start = running.start()
-    log.info("segmenting %s into %s, profile %s", collection.images, out, collection.profile)
+    log.info("segmenting %s into %s, profile %s", collection.images, out, collection.starts_from)
     from jobs.segment import print_run
     from pipeline.segment import segment
 

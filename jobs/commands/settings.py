@@ -6,9 +6,8 @@ from typing import Annotated
 
 import typer
 
-from ipseg.components import DEFAULT_PROFILE
 from jobs.commands import options
-from jobs.commands.options import Json, Profile, Settings
+from jobs.commands.options import Json, ProfileOfMethod, Settings
 
 EPILOG = """
 [bold]Examples[/bold]
@@ -37,7 +36,7 @@ def settings(
         list[str] | None,
         typer.Argument(metavar="WORD", help="Only keys that have these in name or meaning."),
     ] = None,
-    profile: Profile = DEFAULT_PROFILE,
+    profile: ProfileOfMethod = "",
     method: options.MethodName = None,
     settings: Settings = None,
     json: Json = False,
@@ -46,5 +45,5 @@ def settings(
     from ipseg.config import load_config
     from jobs.settings import print_settings
 
-    config = load_config(profile, settings or (), method)
+    config = load_config(profile or None, settings or (), method)
     print_settings(config, words or (), as_json=json)

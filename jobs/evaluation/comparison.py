@@ -9,6 +9,7 @@ from typing import Any
 
 from ipseg.benchmarks.published.paper_tables import paper_table
 from ipseg.benchmarks.published.published import Published, published
+from jobs.evaluation.wording import given_of
 
 _UNKNOWN = "not stated"
 # How published numbers name a method, by what it is given of a prompt.
@@ -91,7 +92,7 @@ def counterpart(
         return _table_row(evaluation, variant["label"], ours)
     if variant["settings"]:
         return None
-    given = _given(evaluation, variant)
+    given = given_of(evaluation, variant)
     name = variant.get("published_as") or variant["method"]
     names = {(name + suffix).casefold() for suffix in _SUFFIXES.get(given, ("",))}
     same = (
@@ -104,11 +105,6 @@ def counterpart(
         and each.method.casefold() in names
     )
     return next(same, None)
-
-
-def _given(evaluation: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
-    mask = evaluation["protocol"]["given_mask"]
-    return str(variant.get("given", "mask" if mask else "image"))
 
 
 def _table_row(

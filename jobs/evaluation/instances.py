@@ -21,6 +21,7 @@ from ipseg.weights.finding import random_sentence, random_weights
 from ipseg.wording import counted
 from jobs.evaluation import wording
 from jobs.evaluation.comparison import Comparison, compare, counterpart
+from jobs.evaluation.refusal import refused, without
 from jobs.evaluation.request import Measured
 from jobs.evaluation.settings import Choice, Setting
 from jobs.output import print_json
@@ -72,26 +73,31 @@ def run_instance_evaluation(request: InstanceRequest, *, as_json: bool) -> bool:
     """Runs the seeds, each in OUT/<seed>/, writes OUT/instances.json, and prints a table.
 
     Returns:
-        Whether every class was looked for in every image.
+        Whether every class was looked for in every image, with every setting.
 
     Raises:
         IpsegError: something the caller can fix.
     """
     benchmark = request.benchmark
-    settings = Choice(request, request.settings, given_mask=True).settings()
+    choice = Choice(
+        request, request.settings, given_mask=True, classes=lambda: list(NOVEL.values())
+    )
+    every = choice.settings()
+    reasons = refused(every)
+    settings = without(every, reasons)
     if any(setting.config.method.row_is == "sequence" for setting in settings):
         raise ConfigError(f"{benchmark.name} is of images, not of videos: choose another method")
     folds = request.folds_of(benchmark.name, benchmark.folds)
     benchmark.check(folds)
     seeds = {fold: _run(request, settings, fold) for fold in folds}
-    data = _as_data(request, settings, seeds)
+    data = {**_as_data(request, settings, seeds), "refused": reasons}
     out = request.out.rstrip("/")
     write_whole(f"{out}/{INSTANCES}", (json.dumps(data, indent=1) + "\n").encode())
     if as_json:
         print_json(data)
     else:
         _print(data, f"{out}/{INSTANCES}", Console())
-    return all(seed.whole for seed in seeds.values())
+    return not reasons and all(seed.whole for seed in seeds.values())
 
 
 def _run(request: InstanceRequest, settings: Sequence[Setting], fold: str) -> Seed:
@@ -254,6 +260,8 @@ def _gaps(data: Mapping[str, Any]) -> list[str]:
     lines = []
     if data["images"] < data["all_images"]:
         lines.append(f"only {data['images']:,} of {counted(data['all_images'], 'image')}")
+    for label, why in data["refused"].items():
+        lines.append(f"{label}: NOT RUN: {why}")
     for fold, failed in data["failed"].items():
         if failed:
             lines.append(f"PARTIAL: {fold}: {counted(failed, 'image')} failed")

@@ -74,12 +74,20 @@ def write_page(summary: Summary, predictions: Predictions) -> str:
         cost_names=wording.COSTS,
         scatter=_scatter(summary),
         lines=lines(summary),
+        examples=wording.examples_come(summary.evaluation),
+        given=wording.given_of(summary.evaluation, _asked(summary, chosen)),
         difference=wording.difference,
         sweep_axis=axis([*_reach([v.headline for v in summary.variants]), *beside]),
         fold_axis=_fold_axis(chosen),
         **_published(chosen),
         **_episodes(summary, chosen, predictions),
     )
+
+
+def _asked(summary: Summary, chosen: Variant) -> dict[str, Any]:
+    """A setting as evaluation.json has it."""
+    asked = summary.evaluation["variants"]
+    return next(each for each in asked if each["label"] == chosen.label)
 
 
 def _scatter(summary: Summary) -> Scatter | None:

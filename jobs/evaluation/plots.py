@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 _STEPS = (1, 2, 5, 10, 20, 25)  # between ticks, in percentage points
 _MOST_TICKS = 6
+_WIDTH, _HEIGHT = 400.0, 210.0  # of a scatter plot
+_LINE, _LETTER = 14.0, 6.4  # of a label in it: height of a line, width of a wide letter
 
 
 @dataclass(frozen=True)
@@ -60,16 +62,37 @@ def axis(values: Iterable[float | None]) -> Axis:
 
 
 @dataclass(frozen=True)
-class Scatter:
-    """Quality against speed; places are 0 to 100, from the left and from the top.
+class Dot:
+    """One setting in a scatter plot, all in units of the plot.
 
     Attributes:
-        dots: label, x, y.
+        label: of the setting.
+        x, y: of the dot.
+        line: y of its label, which stands to the right of the plot.
+    """
+
+    label: str
+    x: float
+    y: float
+    line: float
+
+
+@dataclass(frozen=True)
+class Scatter:
+    """Quality against speed; units are from the left and from the top.
+
+    Attributes:
+        width, height: of the plot.
+        margin: width of the longest label.
+        dots: from the top to the bottom; no label lies on another.
         across: place and label of each tick, of images a second (logarithmic).
         up: the same of percent.
     """
 
-    dots: tuple[tuple[str, float, float], ...]
+    width: float
+    height: float
+    margin: float
+    dots: tuple[Dot, ...]
     across: tuple[tuple[float, str], ...]
     up: tuple[tuple[float, str], ...]
 
@@ -86,17 +109,37 @@ def scatter(points: Iterable[tuple[str, float, float]]) -> Scatter:
     low, high = math.floor(min(rates)), math.ceil(max(rates))
     high = max(high, low + 1)
 
+    height = max(_HEIGHT, _LINE * (len(listed) - 1))
+
     def along(rate: float) -> float:
-        return 100 * (math.log10(rate) - low) / (high - low)
+        return _WIDTH * (math.log10(rate) - low) / (high - low)
+
+    def down(percent: float) -> float:
+        return height * (1 - scale.place(percent) / 100)
 
     between = (1, 2, 5) if high - low < _MOST_TICKS // 2 else (1,)
     ticks = [n * 10.0**power for power in range(low, high) for n in between]
     ticks.append(10.0**high)
+    places = sorted((down(percent), along(rate), label) for label, rate, percent in listed)
+    lines = _apart([y for y, _, _ in places], height)
     return Scatter(
-        tuple((label, along(rate), 100 - scale.place(value)) for label, rate, value in listed),
+        *(_WIDTH, height, _LETTER * max(len(label) for label, _, _ in listed)),
+        tuple(Dot(label, x, y, line) for (y, x, label), line in zip(places, lines, strict=True)),
         tuple((along(tick), f"{tick:g}") for tick in ticks),
-        tuple((100 - scale.place(tick), f"{tick:g}") for tick in scale.ticks),
+        tuple((down(tick), f"{tick:g}") for tick in scale.ticks),
     )
+
+
+def _apart(places: Sequence[float], height: float) -> list[float]:
+    """Rising places, moved as little down or up as keeps lines of text apart."""
+    lines = list(places)
+    for number in range(1, len(lines)):
+        lines[number] = max(lines[number], lines[number - 1] + _LINE)
+    limit = height
+    for number in reversed(range(len(lines))):
+        lines[number] = min(lines[number], limit)
+        limit = lines[number] - _LINE
+    return lines
 
 
 def mark(

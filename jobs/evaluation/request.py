@@ -11,10 +11,10 @@ from ipseg.benchmarks.datasets.drawing import PROMPT_SET
 from ipseg.benchmarks.protocol import Protocol
 from ipseg.benchmarks.published.paper_tables import FORMULA as PAPER_FORMULA
 from ipseg.benchmarks.published.paper_tables import PaperTable, paper_table
-from ipseg.components import DEFAULT_PROFILE
 from ipseg.errors import ConfigError, SourceError
 from ipseg.metrics import formula_of
 from ipseg.metrics.episode_counts import BOUNDARY, INSTANCES
+from jobs.evaluation.refusal import refused, without
 from jobs.evaluation.settings import Choice, Setting
 from pipeline.engines.choice import EngineName
 from pipeline.runfolder.finished import Retry
@@ -29,9 +29,10 @@ class Measured:
 
     Attributes:
         out: run folder.
-        profiles: names of profiles, or YAML files; several are compared.
+        profiles: names of profiles, or YAML files; several are compared. None: of each method that
+            of its name, and without methods the default.
         methods: replace the profiles' own; several are compared.
-        settings: overrides for all, "section.key=value".
+        settings: overrides, "section.key=value", of all methods that have them.
         sweep: "section.key=v1,v2,..." each; every combination is compared.
         folds: to run; empty for all.
         support: how the object of a support is found; several are compared, none leaves it to
@@ -44,7 +45,7 @@ class Measured:
     """
 
     out: str
-    profiles: Sequence[str] = (DEFAULT_PROFILE,)
+    profiles: Sequence[str] = ()
     methods: Sequence[str] = ()
     settings: Sequence[str] = ()
     sweep: Sequence[str] = ()
@@ -111,6 +112,7 @@ class Resolved:
         formula: of the headline number.
         formulas: all numbers, that one first.
         settings: to compare, at least one.
+        refused: label of each that cannot run -> why.
     """
 
     folds: list[str]
@@ -118,6 +120,12 @@ class Resolved:
     formula: str
     formulas: list[str]
     settings: list[Setting]
+    refused: dict[str, str] = field(default_factory=dict)
+
+    @property
+    def running(self) -> list[Setting]:
+        """The settings that are not refused, at least one."""
+        return without(self.settings, self.refused)
 
 
 def as_the_paper(request: EvaluationRequest) -> EvaluationRequest:
@@ -157,6 +165,7 @@ def resolve(request: EvaluationRequest) -> Resolved:
     Raises:
         ConfigError: something that is wanted does not exist or does not fit the rest.
         SourceError: the data is not there.
+        WeightsError: no setting can run, the first for want of weights.
     """
     benchmark, sampling = request.benchmark, request.sampling
     protocol = benchmark.protocol_of(sampling.rule)
@@ -181,7 +190,7 @@ def resolve(request: EvaluationRequest) -> Resolved:
                 f"{benchmark.name} compares at the size of each image"
             )
         overrides.append(f"refinement.frame={request.mask_frame}")
-    choice = Choice(request, overrides, protocol.given_mask)
+    choice = Choice(request, overrides, protocol.given_mask, lambda: _classes(benchmark))
     table = None if request.table is None else paper_table(request.table)
     settings = choice.settings() if table is None else choice.rows_of(table)
     if (orientation := settings[0].config.images.mask_orientation) != "auto":
@@ -194,7 +203,14 @@ def resolve(request: EvaluationRequest) -> Resolved:
         formula.id,
         list(dict.fromkeys([formula.id, *benchmark.formulas])),
         settings,
+        refused(settings),
     )
+
+
+def _classes(benchmark: Benchmark) -> list[str]:
+    """Names of the classes of all folds."""
+    names = (benchmark.classes(fold).values() for fold in benchmark.folds)
+    return list(dict.fromkeys(name for of_fold in names for name in of_fold))
 
 
 def _check_prompt_sets(request: EvaluationRequest, table: PaperTable) -> None:

@@ -12,6 +12,7 @@ from typing import Any
 
 from rich.console import Console
 
+from ipseg.bank import Bank
 from ipseg.benchmarks.benchmark import Benchmark
 from ipseg.benchmarks.episode import Episode, to_table
 from ipseg.benchmarks.published.episode_lists import episode_csv, is_published
@@ -25,6 +26,7 @@ from ipseg.wording import counted
 from jobs.evaluation.costs import recorded
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
+from jobs.evaluation.settings import Setting
 from jobs.evaluation.summary import Summary, as_data, summarise
 from jobs.evaluation.table import print_summary
 from jobs.output import print_json
@@ -133,7 +135,7 @@ def _work(
         benchmark=benchmark.name,
         episodes=[episode for episodes in by_fold.values() for episode in episodes],
         protocol=resolved.protocol,
-        variants={setting.label: setting.config for setting in resolved.settings},
+        variants={setting.label: setting.config for setting in resolved.running},
         out=request.out.rstrip("/"),
         engine=request.engine,
         overwrite=request.overwrite,
@@ -175,23 +177,15 @@ def _measure(
         "folds": {fold: _fold(benchmark, fold, episodes) for fold, episodes in by_fold.items()},
         "all_folds": list(benchmark.folds),
         "variants": [
-            {
-                **{"label": setting.label, "settings": list(setting.overrides)},
-                "method": setting.config.method_name,
-                "published_as": setting.config.method.published_as,
-                "profile": setting.config.profile,
-                "given": _given(setting.config),
-                "steps": [
-                    step.name
-                    for step in setting.config.method.image_steps(done.banks[setting.label])
-                ],
-            }
+            _variant(setting, done.banks, resolved.refused.get(setting.label, ""))
             for setting in resolved.settings
         ],
         "dropped": benchmark.dropped.listed,
         "table": request.table,
         "config_sha256": configs[0].sha256,
-        "random_weights": sorted({name for each in configs for name in random_weights(each)}),
+        "random_weights": sorted(
+            {name for each in resolved.running for name in random_weights(each.config)}
+        ),
         "started": started.isoformat(timespec="seconds"),
         "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         "seconds": round(outcome.seconds, 3),
@@ -207,6 +201,21 @@ def _measure(
     write_whole(f"{work.out}/evaluation.json", json.dumps(evaluation, indent=1).encode())
     summary = summarise(work.out)
     return summary, write_page(summary, predictions)
+
+
+def _variant(setting: Setting, banks: Mapping[str, Bank], why: str) -> dict[str, Any]:
+    """A setting as evaluation.json has it, and why it is not run, if so."""
+    method = setting.config.method
+    steps = [] if why else method.image_steps(banks[setting.label])
+    return {
+        **{"label": setting.label, "settings": list(setting.overrides)},
+        "method": setting.config.method_name,
+        "published_as": method.published_as,
+        "profile": setting.config.profile,
+        "given": _given(setting.config),
+        "steps": [step.name for step in steps],
+        "refused": why,
+    }
 
 
 def _given(config: Config) -> str:

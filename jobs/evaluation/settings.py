@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import itertools
+import json
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from ipseg.benchmarks.published.paper_tables import PROFILES, PaperTable
-from ipseg.config import Config, load_config, profiles
-from ipseg.errors import ConfigError
+from ipseg.config import Config, load_config, profile_of, profiles
+from ipseg.errors import ConfigError, UnknownSetting
 
 if TYPE_CHECKING:
     from jobs.evaluation.request import Measured
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("ipseg")
 
 SALIENCY = "cornet"  # of the paper: TSDN
+NAMED = "text given"  # in place of the support of methods that look at no example
 _OF_ALL_METHODS = ("models", "images", "runtime")
 
 
@@ -44,11 +46,20 @@ class Choice:
         request: names profiles, methods, the sweep, and kinds of support.
         overrides: "section.key=value" for all settings.
         given_mask: the protocol gives supports their ground-truth mask.
+        classes: names of all classes of the data; called where a method has a use for them.
     """
 
     request: Measured
     overrides: Sequence[str]
     given_mask: bool
+    classes: Callable[[], Sequence[str]] = tuple
+
+    @property
+    def pairs(self) -> list[tuple[str | None, str]]:
+        """Methods (None: the profile's own) and profiles; of a method alone, that of its name."""
+        named = self.request.profiles or (None,)
+        methods = self.request.methods or (None,)
+        return [(method, each or profile_of(method)) for method in methods for each in named]
 
     def config(
         self,
@@ -65,39 +76,65 @@ class Choice:
         Raises:
             ConfigError: it does not exist or does not fit together.
         """
-        config = load_config(profile, [*self.overrides, *more], method)
+        overrides = [*self.overrides, *more]
+        config = load_config(profile, overrides, method)
+        names = self.classes() if config.method.others_in else ()
+        if len(names) > 1:  # a name alone would have nothing to compete with
+            usual = [f"{config.method.others_in}={json.dumps(list(names))}"]
+            config = load_config(profile, overrides, method, usual=usual)
         kind = support or ("mask" if self.given_mask else None)
         if kind is None or (support is None and config.support.kind != "saliency"):
             return config
-        found = [*self.overrides, *more, f"support.kind={kind}"]
+        if config.method.prompted_by == "name":
+            return config
+        overrides.append(f"support.kind={kind}")
         if kind == "saliency" and config.support.saliency is None:
             log.info("%s finds the object of an example by saliency of %s", profile, SALIENCY)
-            found.append(f"support.saliency.kind={SALIENCY}")
-        return load_config(profile, found, method)
+            overrides.append(f"support.saliency.kind={SALIENCY}")
+        return load_config(profile, overrides, method)
 
     def settings(self) -> list[Setting]:
         """Every combination of methods, profiles, kinds of support and the sweep.
 
+        A method takes those settings that it has; others must have the rest. One that looks at no
+        example has no support, and one that has no setting of the sweep is there once.
+
         Raises:
-            ConfigError: as `config`, or two of them are called the same.
+            ConfigError: as `config`; no method has one of the settings; or two of what is compared
+                are called the same.
         """
-        methods, profiles = self.request.methods, self.request.profiles
-        supports, sweep = self.request.support, map(_choices, self.request.sweep)
-        found = []
-        choices = (methods or (None,), profiles, supports or (None,), *sweep)
-        for method, profile, support, *swept in itertools.product(*choices):
-            chosen = [*([f"support={support}"] if len(supports) > 1 else []), *map(str, swept)]
-            named = [method] if method is not None and len(methods) > 1 else []
-            named += [profile] if len(profiles) > 1 else []
-            label = ", ".join([*map(str, named), *chosen])
-            config = self.config(str(profile), method, list(map(str, swept)), support)
-            found.append(Setting(label, config, tuple(map(str, swept))))
-        labels = [setting.label for setting in found]
-        if len(set(labels)) < len(labels):
+        sweep = [_choices(each) for each in self.request.sweep]
+        supports = self.request.support
+        choices = [self.pairs, supports or (None,), *sweep]
+        if any(len(set(each)) < len(each) for each in choices):
             raise ConfigError(
                 "a method, a profile, a support or a value of the sweep is named twice"
             )
-        return found
+        for method, profile in self.pairs if not self.request.profiles else ():
+            if method is not None:
+                log.info("method %s with the parts of profile %s", method, profile)
+        found: dict[str, Setting] = {}
+        taken = Taken()
+        for (method, profile), support, *swept in itertools.product(*choices):
+            label = ", ".join(self._names(method, profile))
+            own = taken.by(label or profile, profile, [*self.overrides, *swept], method)
+            mine = tuple(each for each in swept if each in own)
+            alone = replace(self, overrides=[each for each in own if each not in mine])
+            config = alone.config(profile, method, mine, support)
+            if len(supports) > 1:
+                by_name = config.method.prompted_by == "name"
+                label = ", ".join(filter(None, [label, NAMED if by_name else f"support={support}"]))
+            label = ", ".join(filter(None, [label, *mine]))
+            found.setdefault(label, Setting(label, config, mine))
+        taken.check()
+        return list(found.values())
+
+    def _names(self, method: str | None, profile: str) -> Iterator[str]:
+        """What sets a method and profile apart from the others."""
+        if method is not None and len(self.request.methods) > 1:
+            yield method
+        if len(self.request.profiles) > 1:
+            yield profile
 
     def rows_of(self, table: PaperTable) -> list[Setting]:
         """The rows of a paper's table that can be run.
@@ -108,7 +145,7 @@ class Choice:
         Raises:
             ConfigError: with this profile two rows are the same, or no row can be run.
         """
-        (profile,), method = self.request.profiles, next(iter(self.request.methods), None)
+        ((method, profile),) = self.pairs
         found: list[Setting] = []
         for row in table.rows:
             if not row.runnable or (row.profile and row.profile not in profiles()):
@@ -143,6 +180,64 @@ class Choice:
         """With those overrides that any method understands."""
         kept = [each for each in self.overrides if each.partition(".")[0] in _OF_ALL_METHODS]
         return replace(self, overrides=kept)
+
+
+@dataclass
+class Taken:
+    """Which settings are whose, where several methods are compared.
+
+    Attributes:
+        who: "section.key=value" -> labels of the methods that have it, and of those that do not.
+        errors: the same -> why one does not.
+    """
+
+    who: dict[str, tuple[set[str], set[str]]] = field(default_factory=dict)
+    errors: dict[str, UnknownSetting] = field(default_factory=dict)
+
+    def by(
+        self, label: str, profile: str, overrides: Sequence[str], method: str | None
+    ) -> list[str]:
+        """Those of the overrides that a method with a profile has.
+
+        Raises:
+            ConfigError: a value is wrong, or the profile itself.
+        """
+        kept = list(overrides)
+        while True:
+            try:
+                load_config(profile, kept, method)
+            except UnknownSetting as error:
+                without = [each for each in kept if not _about(each, error.key)]
+                if len(without) == len(kept):
+                    raise
+                for each in set(kept) - set(without):
+                    known = self.errors.setdefault(each, error)
+                    if len(error.key) > len(known.key):  # the method that is nearer to having it
+                        self.errors[each] = error
+                kept = without
+            else:
+                break
+        for each in overrides:
+            self.who.setdefault(each, (set(), set()))[each not in kept].add(label)
+        return kept
+
+    def check(self) -> None:
+        """Says whose settings are, where they are not everybody's.
+
+        Raises:
+            UnknownSetting: nobody has one.
+        """
+        for override, (those, others) in self.who.items():
+            if not those:
+                raise self.errors[override]
+            if others:
+                log.info("--set %s is for %s alone", override, ", ".join(sorted(those)))
+
+
+def _about(override: str, key: str) -> bool:
+    """Whether an override sets a key, something in it, or a mapping that has it."""
+    mine = override.partition("=")[0].strip()
+    return mine == key or mine.startswith(f"{key}.") or key.startswith(f"{mine}.")
 
 
 def _choices(sweep: str) -> list[str]:

@@ -87,8 +87,10 @@ class Variant:
         numbers: formula -> number, the protocol's formula first.
         comparisons: published numbers, those that can be compared first.
         counterpart: the number it is measured by, of the same method or row of a table, if any.
-        difference: to the first variant in the headline formula; None for the first itself.
+        difference: to the first variant that is run, in the headline formula; None for itself.
         cost: of an image; None if nothing is compared, or it was not measured.
+        refused: why it is not run; "" if it is.
+        failure: the most frequent reason of episodes that failed; "" where none has.
     """
 
     label: str
@@ -100,6 +102,18 @@ class Variant:
     counterpart: Comparison | None
     difference: Difference | None = None
     cost: SettingCost | None = None
+    refused: str = ""
+    failure: str = ""
+
+    @property
+    def gap(self) -> tuple[str, str]:
+        """What its numbers lack, and why as far as it is known; in words, empty for nothing."""
+        return ("NOT RUN", self.refused) if self.refused else (self.coverage.sentence, self.failure)
+
+    @property
+    def lacks(self) -> str:
+        """The same in one sentence."""
+        return ": ".join(filter(None, self.gap))
 
     @property
     def headline(self) -> Number:
@@ -141,17 +155,22 @@ class Summary:
     @property
     def gaps(self) -> list[str]:
         """What is lacking, each sentence once: in a sweep most settings lack the same."""
-        labels: dict[str, list[str]] = defaultdict(list)
-        for variant in self.variants:
-            if variant.coverage.partial:
-                labels[variant.coverage.sentence].append(variant.label)
         if len(self.variants) == 1:
-            return list(labels)
-        everywhere = ["every setting"]
-        return [
-            f"{sentence}, with {'; '.join(everywhere if len(of) == len(self.variants) else of)}"
-            for sentence, of in labels.items()
-        ]
+            return [self.variants[0].lacks] if self.variants[0].lacks else []
+        labels: dict[tuple[str, str], list[str]] = defaultdict(list)
+        for variant in self.variants:
+            if variant.lacks:
+                labels[variant.gap].append(variant.label)
+        found = []
+        for (what, why), of in labels.items():
+            settings = "every setting" if len(of) == len(self.variants) else "; ".join(of)
+            found.append(": ".join(filter(None, [f"{what}, with {settings}", why])))
+        return found
+
+    @property
+    def first(self) -> Variant:
+        """What the others are compared with: the first that is run."""
+        return next(variant for variant in self.variants if not variant.refused)
 
     @property
     def best(self) -> Variant:
@@ -180,9 +199,10 @@ def summarise(out: str) -> Summary:
         OutputError: there is no evaluation at this place, or its files do not belong together.
     """
     outcome = read_outcome(out)
-    first, *others = (_variant(outcome, each) for each in outcome.evaluation["variants"])
-    variants = (first, *(_compared(outcome, each, first) for each in others))
+    variants = tuple(_variant(outcome, each) for each in outcome.evaluation["variants"])
     summary = Summary(outcome, variants, _per_class(outcome), _never_drawn(outcome))
+    compared = tuple(_compared(outcome, each, summary.first) for each in variants)
+    summary = replace(summary, variants=compared)
     write_table(f"{outcome.out}/{PER_CLASS}", summary.per_class)
     text = json.dumps(as_data(summary), indent=1, allow_nan=False)
     write_whole(f"{outcome.out}/{SUMMARY}", text.encode())
@@ -202,6 +222,7 @@ def as_data(summary: Summary) -> dict[str, Any]:
             {
                 "label": variant.label,
                 "settings": list(variant.settings),
+                "refused": variant.refused,
                 "coverage": _counts(variant.coverage),
                 "folds": {fold: _counts(each) for fold, each in variant.fold_coverage.items()},
                 "numbers": {name: asdict(number) for name, number in variant.numbers.items()},
@@ -223,10 +244,14 @@ def _or_low(value: float | None) -> float:
 
 
 def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
-    results = outcome.of_variant(asked["label"])
+    results, refused = outcome.of_variant(asked["label"]), asked.get("refused", "")
     first, *others = dict.fromkeys([outcome.evaluation["formula"], *outcome.evaluation["formulas"]])
-    numbers = {first: _number(first, results, outcome.classes, each_fold=True)}
-    numbers |= {name: _number(name, results, outcome.classes) for name in others}
+    if refused:
+        nothing = dict.fromkeys(outcome.classes)
+        numbers = {n: Number(n, None, None, nothing, nothing) for n in (first, *others)}
+    else:
+        numbers = {first: _number(first, results, outcome.classes, each_fold=True)}
+        numbers |= {name: _number(name, results, outcome.classes) for name in others}
     ours = {name: number.value for name, number in numbers.items()}
     comparisons = compare(outcome.evaluation, ours)
     coverage = _coverage(outcome, results)
@@ -239,10 +264,20 @@ def _variant(outcome: Outcome, asked: dict[str, Any]) -> Variant:
         comparisons=comparisons,
         counterpart=counterpart(outcome.evaluation, asked, comparisons, ours),
         cost=cost_of(outcome.evaluation, asked),
+        refused=refused,
+        failure=_failure(results),
     )
 
 
+def _failure(results: pa.Table) -> str:
+    """The most frequent message of those that failed."""
+    failed = results.filter(pc.equal(results["status"], "failed"))["error_message"].to_pylist()
+    return next((str(message) for message, _ in Counter(failed).most_common(1)), "")
+
+
 def _compared(outcome: Outcome, variant: Variant, first: Variant) -> Variant:
+    if variant is first or variant.refused:
+        return variant
     one, other = (outcome.of_variant(each.label) for each in (variant, first))
     formula = variant.headline.formula
     difference = paired_difference(formula, one, other, outcome.classes)
@@ -283,7 +318,7 @@ def _per_class(outcome: Outcome) -> pa.Table:
     tables = []
     for variant in outcome.evaluation["variants"]:
         results = outcome.of_variant(variant["label"])
-        for formula in outcome.evaluation["formulas"]:
+        for formula in () if variant.get("refused") else outcome.evaluation["formulas"]:
             table = per_class(formula, results)
             for name, value in (("formula", formula), ("variant", variant["label"])):
                 table = table.add_column(0, name, pa.array([value] * len(table), pa.string()))

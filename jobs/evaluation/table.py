@@ -35,7 +35,7 @@ def print_summary(summary: Summary, console: Console) -> None:
             value, ends = wording.difference(variant.difference)
             console.print(
                 plain(
-                    f"{variant.label} minus {summary.variants[0].label}: {value} "
+                    f"{variant.label} minus {summary.first.label}: {value} "
                     f"(95 % {ends}, paired, {variant.difference.episodes:,} episodes)"
                 )
             )
@@ -136,6 +136,8 @@ def _line(variant: Variant, published: bool) -> list[str | Text]:
     number, theirs = variant.headline, variant.counterpart
     beside = (theirs.value, theirs.delta) if theirs else (None, None)
     cells = _cells(number.value, number.interval, beside if published else None)
+    if variant.refused:
+        cells[0] = "not run"
     return [*cells, _episodes(variant.coverage)]
 
 

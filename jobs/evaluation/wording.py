@@ -35,6 +35,7 @@ def difference(found: Difference | None) -> tuple[str, str]:
     return points(100 * found.value), ends or NONE
 
 
+_SMALL = 10_000_000  # bytes, below which two digits are printed
 COSTS = ("seconds", "images/s", "encoder passes", "peak memory, MB")
 
 
@@ -46,8 +47,31 @@ def costs(cost: SettingCost | None) -> list[str]:
         f"{cost.seconds:.3g}",
         f"{cost.images_per_second:.3g}",
         f"{cost.encoded:.2f}",
-        f"{cost.memory / 1e6:,.0f}",
+        f"{cost.memory / 1e6:{',.0f' if cost.memory >= _SMALL else '.2g'}}",
     ]
+
+
+_GIVEN = {
+    "mask": "with their ground-truth mask",
+    "image": "without a mask",
+    "name": "by the name of their class alone",
+}
+
+
+def given_of(evaluation: Mapping[str, Any], variant: Mapping[str, Any]) -> str:
+    """What a setting is given of an example: "mask", "image" or "name"."""
+    mask = evaluation["protocol"]["given_mask"]
+    return str(variant.get("given", "mask" if mask else "image"))
+
+
+def examples_come(evaluation: Mapping[str, Any]) -> str:
+    """How examples are given, and to which settings where these differ."""
+    labels: dict[str, list[str]] = {}
+    for each in evaluation["variants"]:
+        labels.setdefault(given_of(evaluation, each), []).append(each["label"])
+    if len(labels) == 1:
+        return _GIVEN[next(iter(labels))]
+    return "; ".join(f"{_GIVEN[given]}: {' / '.join(names)}" for given, names in labels.items())
 
 
 def fold_title(fold: str) -> str:

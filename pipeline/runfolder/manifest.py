@@ -18,7 +18,7 @@ from ipseg.config import Config
 from ipseg.errors import ConfigError, OutputError, WeightsError
 from ipseg.storage.files import read_bytes, write_whole
 from ipseg.weights.catalogue import needs
-from ipseg.weights.finding import find
+from ipseg.weights.finding import Found, find
 from pipeline.runfolder.parts import SCHEMA_VERSION, other_version
 
 log = logging.getLogger("ipseg")
@@ -122,8 +122,8 @@ def _cut(text: str) -> str:
     return text if len(text) <= _LENGTH else f"{text[:_LENGTH]}..."
 
 
-def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, dict[str, str]]:
-    """sha256 of each file of each set of weights that settings name.
+def weights_of(settings: Mapping[str, Any], config: Config) -> list[Found]:
+    """The weights that settings name.
 
     Args:
         settings: plain data, `Config.resolved` or a part of it.
@@ -140,6 +140,20 @@ def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, d
                 f"weights {each.need.name} of profile '{config.profile}' are missing{lacks}; run "
                 f"`ipseg weights fetch {config.profile}`, which also lists what to get by hand"
             )
+    return found
+
+
+def weights_identity(settings: Mapping[str, Any], config: Config) -> dict[str, dict[str, str]]:
+    """sha256 of each file of each set of weights that settings name.
+
+    Args:
+        settings: as in `weights_of`.
+        config: as in `weights_of`.
+
+    Raises:
+        WeightsError: some are missing; says how to get them.
+    """
+    found = weights_of(settings, config)
     files = {file.path: file for each in found for file in each.files}
     fresh = [file for path, file in files.items() if path not in _hashed]
     _hashed.update(files)

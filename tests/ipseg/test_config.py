@@ -7,6 +7,7 @@ import pytest
 from ipseg.config import Runtime, StageSettings, load_config, profiles
 from ipseg.errors import ConfigError
 from ipseg.methods.ipseg.method import IPSeg
+from ipseg.saliency.birefnet import BiRefNetSaliency
 from ipseg.saliency.classical import ClassicalSaliency
 from ipseg.segmenters.classical import ClassicalSegmenter
 from ipseg.steps.support import Support
@@ -261,6 +262,18 @@ def test_the_profiles_own_method_drops_nothing(caplog):
         same = load_config("classical", method="ipseg")
     assert same == load_config("classical")
     assert not caplog.records
+
+
+def test_another_kind_of_part_has_its_own_weights():
+    birefnet = ["support.saliency.kind=birefnet", "support.saliency.remote_code=true"]
+    found = load_config("ipseg-modern", birefnet).support.saliency
+    assert found == BiRefNetSaliency(remote_code=True)
+    given = ["segmenter.weights=own.pth", "segmenter.kind=segment_anything"]
+    assert load_config("ipseg-modern", given).method.segmenter.weights == "own.pth"
+    same = load_config("ipseg-modern", ["segmenter.kind=hf_sam"])
+    assert same == load_config("ipseg-modern")
+    swapped = load_config("persam-f", ["segmenter.kind=segment_anything"]).method.segmenter
+    assert swapped.aspect == "letterbox"
 
 
 def test_labelling_starts_from_what_the_method_labels_with_and_benchmarks_do_not(tmp_path):

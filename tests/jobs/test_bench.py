@@ -202,13 +202,26 @@ def test_of_another_method_random_weights_leave_nothing_to_measure(tiny_root, tm
     out = tmp_path / "bench.json"
     run_bench(config, flops_only=False, as_json=False, out=out)
     printed = capsys.readouterr().out
-    assert "has method persam; operations and seconds are measured for similarity" in printed
+    assert "has method persam; --flops counts its operations" in printed
     assert "precision is not compared, since these weights are random: sam_vit_h" in printed
     found = json.loads(out.read_text())
     nothing = (None, None, [], [], None)
     assert (
         tuple(found[n] for n in ("flops", "concepts", "seconds", "precision", "points")) == nothing
     )
+    run_bench(config, flops_only=True, as_json=False, out=out)
+    printed, found = capsys.readouterr().out, json.loads(out.read_text())
+    (row,) = _rows([config], tmp_path)
+    assert found["flops"]["total"] == row["total"] > 5e12
+    assert found["concepts"]["rows"][-1]["flops_ratio"] == pytest.approx(row["many"])
+    assert "5.972" in printed
+    assert "released code" not in printed
+
+
+def _rows(configs, folder):
+    """Lines of the table of profiles."""
+    run_every(as_json=False, out=folder / "rows.json", configs=configs)
+    return json.loads((folder / "rows.json").read_text())
 
 
 def test_points_together_are_those_one_by_one():
@@ -229,7 +242,8 @@ def test_a_box_around_a_prompt_is_decoded_once_by_the_segmenter(released):
 
 def test_every_profile_is_a_line_of_one_table(released, light, tmp_path, capsys):
     names = ("classical", "ipseg-light-sam2", "persam")
-    run_every(as_json=False, out=tmp_path / "all.json", names=names)
+    configs = [load_config(name) for name in names]
+    run_every(as_json=False, out=tmp_path / "all.json", configs=configs)
     printed = capsys.readouterr().out
     rows = {row["profile"]: row for row in json.loads((tmp_path / "all.json").read_text())}
     assert list(rows) == list(names)

@@ -18,8 +18,10 @@ from ipseg.bank import Bank
 from ipseg.features.patch_encoder import PatchEncoder
 from ipseg.methods.foris.steps import DescribeExample, ScoreCells
 from ipseg.methods.insid3.outline import Outline
+from ipseg.methods.insid3.positions import check_components
 from ipseg.methods.insid3.reference import all_examples
 from ipseg.methods.method import Method
+from ipseg.networks.models import Models
 from ipseg.rows import Arrays, Step
 
 
@@ -44,6 +46,10 @@ class FoRIS(Method):
     alike: Annotated[float, Field(ge=-1, le=1)] = 0.6
     colour_and_place: bool = True
     outline: Outline = "cells"
+
+    def check(self, models: Models) -> None:
+        """See `Method.check`: refuses `components` that leave nothing of the features."""
+        check_components(self.network, self.components, models)
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from ipseg.bank import Bank, Entry
 from ipseg.features.patch_encoder import PatchEncoder, stretched
+from ipseg.features.patch_tokens import nearest_mask
 from ipseg.methods.foris.examples import Examples, Looks
 from ipseg.methods.foris.scoring import beside_features, cell_scores, seed_prior, spread
 from ipseg.methods.insid3.candidates import votes
@@ -20,48 +19,37 @@ from ipseg.methods.insid3.clusters import clusters_of
 from ipseg.methods.insid3.outline import OnImage, Outline
 from ipseg.methods.insid3.positions import basis_of, debiased
 from ipseg.methods.insid3.reference import cells_of
-from ipseg.methods.insid3.steps import cells
+from ipseg.methods.insid3.steps import SegmentCells, cells
 from ipseg.objects import PRESENCE, Object
-from ipseg.rows import Row
-from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.masks import read_soft_mask
+from ipseg.rows import Arrays, Image, Mask, Row
+from ipseg.steps.describe import DescribeStep
 
 _REMEMBERED = 256  # concepts whose looks are kept, some 100 KB each
 
 
 @dataclass
-class DescribeExample(NetworkStep):
+class DescribeExample(DescribeStep):
     """The tokens of an example, with positions, and which of them are object."""
 
     network: PatchEncoder
 
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Tokens of each image."""
+        return self.network.encode(images)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`.
+    def kept(self, row: Row, encoded: Tensor, mask: Mask) -> Arrays:
+        """`features` (1, n * n, c) float32; `masks` and `nearest` (1, n * n) bool.
 
-        `features` (1, n * n, c) float32; `masks` and `nearest` (1, n * n) bool: cells of the object
-        as INSID3 takes them, and those whose first pixel is object, of which there may be none.
-
-        Raises:
-            PromptError: the mask is empty.
+        These are the cells of the object as INSID3 takes them, and those whose first pixel is
+        object, of which there may be none.
         """
-        network = self.network
-        described = []
-        for row, grid in zip(rows, network.encode([row["image"] for row in rows]), strict=True):
-            mask = read_soft_mask(row["support_mask"]) > 0.5
-            inside = cells_of(mask, network.side, network.cells)
-            whole = torch.from_numpy(mask)[None, None].float()
-            nearest = functional.interpolate(whole, inside.shape, mode="nearest")[0, 0] > 0.5
-            kept = {
-                "features": cells(grid).cpu().numpy()[None],
-                "masks": inside.reshape(1, -1),
-                "nearest": nearest.numpy().reshape(1, -1),
-            }
-            described.append({**row, "prompt_features": kept})
-        return described
+        del row
+        inside = cells_of(mask, self.network.side, self.network.cells)
+        return {
+            "features": cells(encoded).cpu().numpy()[None],
+            "masks": inside.reshape(1, -1),
+            "nearest": nearest_mask(mask, inside.shape).reshape(1, -1),
+        }
 
 
 class Target:
@@ -84,11 +72,9 @@ class Target:
 
 
 @dataclass
-class ScoreCells(NetworkStep):
+class ScoreCells(SegmentCells):
     """The cells of an image that are like the object; it is encoded once, clustered twice."""
 
-    network: PatchEncoder
-    components: int
     alike: float
     colour_and_place: bool
     outline: Outline
@@ -97,31 +83,10 @@ class ScoreCells(NetworkStep):
         init=False, repr=False, compare=False, default_factory=dict
     )
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def setup(self) -> None:
-        """Loads the network.
-
-        Raises:
-            ConfigError: `components` would leave nothing of its features.
-        """
-        super().setup()
-        basis_of(self.network, self.components)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`, one for each concept: a mask is never empty, a presence may be 0."""
-        grids = self.network.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, grid))}
-            for row, grid in zip(rows, grids, strict=True)
-        ]
-
     @torch.inference_mode()
-    def _objects(self, row: Row, grid: Tensor) -> Iterator[Object]:
-        basis, raw, image = basis_of(self.network, self.components), cells(grid), row["image"]
+    def objects(self, row: Row, encoded: Tensor) -> Iterator[Object]:
+        """See `SegmentStep`; one for each concept: a mask is never empty, a presence may be 0."""
+        basis, raw, image = basis_of(self.network, self.components), cells(encoded), row["image"]
         beside = None
         if self.colour_and_place:
             beside = beside_features(stretched(image, self.network.cells).to(raw.device))

@@ -23,7 +23,7 @@ from ipseg.objects import Object
 from ipseg.rows import Arrays, Image, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
-from ipseg.steps.describe_patches import DescribePatches
+from ipseg.steps.describe import DescribePatches
 from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import resized
 
@@ -62,7 +62,7 @@ class GFSAMMethod(Method):
 class DescribeExample(DescribePatches):
     """The directions of the cells of an example's object."""
 
-    def kept(self, patches: Patches, mask: Mask) -> Arrays:
+    def of_patches(self, patches: Patches, mask: Mask) -> Arrays:
         """See `priors.described`."""
         return described(patches.tokens, mask)
 

@@ -22,9 +22,15 @@ from ipseg.methods.groupvit.fitting import fitting, owners
 from ipseg.methods.groupvit.network import Grouped, GroupVitNetwork
 from ipseg.methods.method import Method
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Row, Step
-from ipseg.steps.name import DescribeName, words_for
-from ipseg.steps.network_step import NetworkStep
+from ipseg.rows import Arrays, Image, Row, Step
+from ipseg.steps.name import DescribeName, spoken, words_for
+from ipseg.steps.segment import SegmentStep
+
+_VOC = (
+    *("aeroplane", "bicycle", "bird", "boat", "bottle", "bus", "car", "cat", "chair", "cow"),
+    *("dining table", "dog", "horse", "motorbike", "person", "potted plant", "sheep", "sofa"),
+    *("train", "television"),
+)
 
 
 @dataclass(frozen=True)
@@ -35,13 +41,15 @@ class Naming:
         concepts: `apart`: each competes with `others` alone, so that what is found of one does not
             depend on the rest; `together`: with all that a row is asked for as well, as released.
         others: names of what else may be in images. They take the pixels that are not the concept.
+            Those of PASCAL VOC where nothing else is known; an evaluation has the classes of its
+            data, as released.
         background: a pixel whose best name is less certain is of none; 0.95 as released for PASCAL
             VOC and objects of COCO, 0.35 for PASCAL Context, 0 for none.
         best: so many names, those that fit the whole image best, get any pixels.
     """
 
     concepts: Literal["apart", "together"] = "apart"
-    others: tuple[str, ...] = ()
+    others: tuple[str, ...] = _VOC
     background: Annotated[float, Field(ge=0, le=1)] = 0.95
     best: Annotated[int, Field(ge=1)] = 5
 
@@ -68,6 +76,7 @@ class GroupViTMethod(Method):
     names: dict[str, str] = field(default_factory=dict)
 
     prompted_by: ClassVar[Literal["image", "name"]] = "name"
+    others_in: ClassVar[str] = "naming.others"
 
     @property
     def concepts_compete(self) -> bool:
@@ -88,35 +97,29 @@ class GroupViTMethod(Method):
 
 
 @dataclass
-class SegmentGroups(NetworkStep):
-    """The pixels of each concept that a row asks for."""
+class SegmentGroups(SegmentStep):
+    """The pixels of each concept that a row asks for; none for a concept that gets no pixel."""
 
     groupvit: GroupVitNetwork
     naming: Naming
     names: Mapping[str, str]
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Grouped]:
+        """Groups of each image."""
+        return self.groupvit.encode(images)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept that gets no pixel."""
-        encoded = self.groupvit.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(self.bank.asked(row), each))}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _objects(self, entries: Sequence[Entry], image: Grouped) -> Iterator[Object]:
+    def objects(self, row: Row, encoded: Grouped) -> Iterator[Object]:
+        """See `SegmentStep`."""
+        entries = self.bank.asked(row)
         together = self.naming.concepts == "together"
-        groups = [list(entries)] if together else [[entry] for entry in entries]
-        for group in groups:
+        for group in [entries] if together else [[entry] for entry in entries]:
             asked = [words_for(entry, self.names) for entry in group]
-            others = [name for name in self.naming.others if name not in asked]
+            # What has other words by `names` is among the others by its own name.
+            same = {*asked, *(words_for(entry, {}) for entry in group)}
+            others = [name for each in self.naming.others if (name := spoken(each)) not in same]
             if asked:
-                yield from self._of(group, self.groupvit.read([*asked, *others]), image)
+                yield from self._of(group, self.groupvit.read([*asked, *others]), encoded)
 
     @torch.inference_mode()
     def _of(self, group: Sequence[Entry], texts: Tensor, image: Grouped) -> Iterator[Object]:

@@ -17,9 +17,11 @@ from pydantic import Field
 from ipseg.bank import Bank
 from ipseg.features.patch_encoder import PatchEncoder
 from ipseg.methods.insid3.outline import Outline
+from ipseg.methods.insid3.positions import check_components
 from ipseg.methods.insid3.reference import all_examples
 from ipseg.methods.insid3.steps import DescribeReference, SegmentClusters
 from ipseg.methods.method import Method
+from ipseg.networks.models import Models
 from ipseg.rows import Arrays, Step
 
 
@@ -42,6 +44,10 @@ class INSID3(Method):
     alike: Annotated[float, Field(ge=-1, le=1)] = 0.6
     threshold: Annotated[float, Field(ge=-1, le=1)] = 0.2
     outline: Outline = "cells"
+
+    def check(self, models: Models) -> None:
+        """See `Method.check`: refuses `components` that leave nothing of the features."""
+        check_components(self.network, self.components, models)
 
     def prompt_steps(self) -> list[Step]:
         """See `Method.prompt_steps`."""

@@ -12,6 +12,8 @@ from torch.nn import functional
 
 from ipseg.errors import ConfigError
 from ipseg.features.patch_encoder import PatchEncoder
+from ipseg.networks.dino import channels_of
+from ipseg.networks.models import Models
 
 
 def position_basis(black: Tensor, components: int) -> Tensor:
@@ -38,19 +40,32 @@ def debiased(features: Tensor, basis: Tensor) -> Tensor:
     return functional.normalize(features - (features @ basis) @ basis.T, dim=1)
 
 
+def check_components(network: PatchEncoder, components: int, models: Models) -> None:
+    """Refuses a basis that would leave nothing of the features, before the network is loaded.
+
+    Raises:
+        ConfigError: it would.
+        WeightsError: the weights are missing or damaged.
+    """
+    _check(components, channels_of(models.locate(network.weights)), network.weights)
+
+
+def _check(components: int, channels: int, weights: str) -> None:
+    if components >= channels:
+        raise ConfigError(
+            f"components={components} projects out all {channels} channels of {weights}: what is "
+            f"left of its features is rounding noise. Set components below {channels}, for example "
+            f"half of them, {channels // 2}: the release takes 500 of 1,024"
+        )
+
+
 def basis_of(network: PatchEncoder, components: int) -> Tensor:
     """`position_basis` of a loaded network; computed once.
 
     Raises:
         ConfigError: nothing would be left of the features.
     """
-    channels = network.channels
-    if components >= channels:
-        raise ConfigError(
-            f"components={components} projects out all {channels} channels of {network.weights}: "
-            f"what is left of its features is rounding noise. Set components below {channels}, for "
-            f"example half of them, {channels // 2}: the release takes 500 of 1,024"
-        )
+    _check(components, network.channels, network.weights)
     return network.kept(
         ("positions", components), lambda: position_basis(network.of_black(), components)
     )

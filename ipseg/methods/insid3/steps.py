@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from ipseg.methods.insid3.positions import basis_of, debiased
 from ipseg.methods.insid3.reference import References, cells_of
 from ipseg.methods.insid3.scoring import Clusters, scored
 from ipseg.objects import Object
-from ipseg.rows import Row
-from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.masks import read_soft_mask
+from ipseg.rows import Arrays, Image, Mask, Row
+from ipseg.steps.describe import DescribeStep
+from ipseg.steps.segment import SegmentStep
 
 Components = Annotated[int, Field(ge=1)]
 
@@ -35,41 +35,22 @@ def cells(grid: Tensor) -> Tensor:
 
 
 @dataclass
-class DescribeReference(NetworkStep):
+class DescribeReference(DescribeStep):
     """The tokens of a reference without positions, and which of them are object."""
 
     network: PatchEncoder
     components: Components
 
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Tokens of each image."""
+        return self.network.encode(images)
 
-    def setup(self) -> None:
-        """Loads the network.
-
-        Raises:
-            ConfigError: `components` would leave nothing of its features.
-        """
-        super().setup()
-        basis_of(self.network, self.components)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `features` (1, n * n, c) float32, `masks` (1, n * n) bool.
-
-        Raises:
-            PromptError: the mask is empty.
-        """
-        network = self.network
-        basis = basis_of(network, self.components)
-        described = []
-        for row, grid in zip(rows, network.encode([row["image"] for row in rows]), strict=True):
-            mask = read_soft_mask(row["support_mask"]) > 0.5
-            inside = cells_of(mask, network.side, network.cells)
-            features = debiased(cells(grid), basis).cpu().numpy()
-            kept = {"features": features[None], "masks": inside.reshape(1, -1)}
-            described.append({**row, "prompt_features": kept})
-        return described
+    def kept(self, row: Row, encoded: Tensor, mask: Mask) -> Arrays:
+        """`features` (1, n * n, c) float32, `masks` (1, n * n) bool."""
+        del row
+        inside = cells_of(mask, self.network.side, self.network.cells)
+        free = debiased(cells(encoded), basis_of(self.network, self.components))
+        return {"features": free.cpu().numpy()[None], "masks": inside.reshape(1, -1)}
 
 
 class Target:
@@ -93,37 +74,39 @@ class Target:
 
 
 @dataclass
-class SegmentClusters(NetworkStep):
-    """The clusters of an image that are like the object; it is encoded and clustered once."""
+class SegmentCells(SegmentStep):
+    """The base of steps that choose cells of one network, with its positions known."""
 
     network: PatchEncoder
     components: Components
+
+    def setup(self) -> None:
+        """Loads the network.
+
+        Raises:
+            ConfigError: `components` would leave nothing of its features.
+        """
+        super().setup()
+        basis_of(self.network, self.components)
+
+    def encode(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Tokens of each image."""
+        return self.network.encode(images)
+
+
+@dataclass
+class SegmentClusters(SegmentCells):
+    """The clusters of an image that are like the object; it is encoded and clustered once."""
+
     alike: float
     threshold: float
     outline: Outline
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
-
-    def setup(self) -> None:
-        """See `DescribeReference.setup`."""
-        super().setup()
-        basis_of(self.network, self.components)
-
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept of which nothing was found."""
-        grids = self.network.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, grid))}
-            for row, grid in zip(rows, grids, strict=True)
-        ]
-
     @torch.inference_mode()
-    def _objects(self, row: Row, grid: Tensor) -> Iterator[Object]:
-        target = Target(grid, basis_of(self.network, self.components), self.alike)
+    def objects(self, row: Row, encoded: Tensor) -> Iterator[Object]:
+        """See `SegmentStep`."""
+        target = Target(encoded, basis_of(self.network, self.components), self.alike)
         image = OnImage(row["image"], self.network.side, self.outline)
         for entry in self.bank.asked(row):
             found = self._find(entry, target, image)

@@ -32,7 +32,7 @@ from ipseg.objects import Object
 from ipseg.rows import Arrays, Image, Mask, Row, Step
 from ipseg.segmenters import Segmenter
 from ipseg.segmenters.stream import check_streams
-from ipseg.steps.describe_patches import DescribePatches
+from ipseg.steps.describe import DescribePatches
 from ipseg.steps.segment import SegmentStep
 from ipseg.vision.masks import resized
 
@@ -91,7 +91,7 @@ class DescribeExample(DescribePatches):
 
     least: float = 0.0  # share of a cell, see `cells_inside`
 
-    def kept(self, patches: Patches, mask: Mask) -> Arrays:
+    def of_patches(self, patches: Patches, mask: Mask) -> Arrays:
         """`tokens` (n, c) float32, `inside` (n,) bool."""
         return described(patches.tokens, cells_inside(mask, patches.grid, self.least))
 
@@ -147,7 +147,7 @@ class SegmentMatches(SegmentStep):
         height, width = size
         to_image = np.array([width, height]) / self.square.frame
         marks = np.column_stack([(points + 0.5) * to_image, np.ones(len(points))])
-        scores = scored(pool, matches, self.scoring)
+        scores = scored(pool, matches, self.scoring, self.merging)
         best = chosen(scores.total, self.merging)
         instance = 0
         for part in [best] if self.merging.objects == "union" else best[:, None]:

@@ -9,17 +9,14 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-import ot
 
 from ipseg.methods.matcher.matching import Matches
 from ipseg.methods.matcher.proposals import Pool
 from ipseg.methods.matcher.settings import Merging, Scoring
-from ipseg.rows import Map
+from ipseg.methods.matcher.transport import Transports, Values
 
 _EPSILON = 1e-6
-_STEPS = 10_000_000  # of a transport: so many that none is cut short
-
-Values = npt.NDArray[np.float64]
+_ROUNDING = 1e-9  # of bounds of likenesses
 
 
 @dataclass(frozen=True)
@@ -28,7 +25,7 @@ class Scores:
 
     Attributes:
         number: (n,) int64, of each in the pool.
-        likeness: (n,) in [0, 1].
+        likeness: (n,) in [0, 1]; of masks that are not the answer it may be too high.
         purity: (n,) in [0, 1].
         coverage: (n,) in [0, 1].
         total: (n,) what it is worth.
@@ -41,7 +38,9 @@ class Scores:
     total: Values
 
 
-def scored(pool: Pool, matches: Matches, settings: Scoring) -> Scores:
+def scored(
+    pool: Pool, matches: Matches, settings: Scoring, merging: Merging | None = None
+) -> Scores:
     """The masks of a pool that are worth something.
 
     A transport takes a thousand times as long as the rest, so masks are filtered before it where
@@ -51,19 +50,26 @@ def scored(pool: Pool, matches: Matches, settings: Scoring) -> Scores:
         pool: at least one mask.
         matches: the points, and what distances come from.
         settings: weights and filters.
+        merging: by which the answer is chosen of them: it needs no transport of masks that are too
+            unlike the object whatever theirs is. None for all transports.
     """
     purity, coverage = purities(pool, matches.cells)
     number = np.arange(len(pool.masks))
     number = _at_least(number, coverage, settings.coverage)
     likeness = np.zeros(len(pool.masks))
+    inside = settings.beta * purity * coverage**settings.exponent
     if settings.likeness == 0:
         number = _at_least(number, purity, settings.purity)
-    likeness[number] = likenesses(pool.cells[number], matches.costs)
+    transports = Transports(pool.cells[number], matches.costs)
+    if merging is not None and settings.likeness == 0:
+        solve_best(transports, settings.alpha, inside[number], merging)
+    else:
+        transports.solve_all()
+    likeness[number] = transports.likeness
     if settings.likeness > 0:
         number = _at_least(number, likeness, settings.likeness)
         number = _at_least(number, purity, settings.purity)
-    inside = purity * coverage**settings.exponent
-    total = settings.alpha * likeness + settings.beta * inside
+    total = settings.alpha * likeness + inside
     return Scores(number, *(each[number] for each in (likeness, purity, coverage, total)))
 
 
@@ -83,25 +89,31 @@ def purities(pool: Pool, matched: npt.NDArray[np.int64]) -> tuple[Values, Values
     return points / cells + _EPSILON, points / len(matched) + _EPSILON
 
 
-def likenesses(cells: npt.NDArray[np.bool_], costs: Map) -> Values:
-    """1 minus the earth mover's distance between the object and each mask.
+def solve_best(transports: Transports, alpha: float, inside: Values, merging: Merging) -> None:
+    """Solves transports until those that are left can be no part of what `chosen` takes.
 
     Args:
-        cells: (n, g * g) of the masks; one without any counts as all.
-        costs: (r, g * g) from each cell of the object.
+        transports: of n masks.
+        alpha: weight of their likeness.
+        inside: (n,) what else they are worth.
+        merging: as for `chosen`.
     """
-    known: dict[bytes, float] = {}
-    for each in cells:
-        key = each.tobytes()
-        if key not in known:
-            known[key] = 1 - _distance(costs[:, each] if each.any() else costs)
-    return np.array([known[each.tobytes()] for each in cells])
+    while not transports.solved.all():
+        total = alpha * transports.likeness + inside
+        left = np.flatnonzero(~transports.solved)
+        best = left[total[left].argmax()]
+        if _is_out(total[best] + _ROUNDING, total[transports.solved], merging):
+            return
+        transports.solve(int(best))
 
 
-def _distance(costs: Map) -> float:
-    """With the same weight in each row, and in each column."""
-    rows, columns = (np.full(count, 1 / count) for count in costs.shape)
-    return float(ot.emd2(rows, columns, costs.astype(np.float64), numItermax=_STEPS))
+def _is_out(most: float, known: Values, merging: Merging) -> bool:
+    """Whether a mask that is worth `most` at most is no part of the answer, whatever others are."""
+    if not len(known) or most >= known.max():
+        return False
+    if merging.rule == "distance":
+        return bool(most <= 1 - merging.distance)
+    return bool(most <= merging.ratio * known.max() or (known > most).sum() >= merging.most)
 
 
 def chosen(total: Values, settings: Merging) -> npt.NDArray[np.int64]:

@@ -21,7 +21,7 @@ from ipseg.methods.matcher.matching import INSIDE, TOKENS, cells_inside
 from ipseg.methods.matcher.method import AsksSegmenter, DescribeExample
 from ipseg.methods.matcher.proposals import from_points, middles, mostly_inside
 from ipseg.methods.matcher.sampling import clustered, drawn_for, generator_of, subsets
-from ipseg.methods.matcher.scoring import likenesses, purities
+from ipseg.methods.matcher.scoring import purities
 from ipseg.methods.matcher.settings import Proposals, Sampling, Tracking
 from ipseg.methods.matcher.tracking import (
     Assigned,
@@ -32,6 +32,7 @@ from ipseg.methods.matcher.tracking import (
     steady,
     voted,
 )
+from ipseg.methods.matcher.transport import likenesses
 from ipseg.methods.matcher.wide import Wide
 from ipseg.objects import Object
 from ipseg.rows import Mask, Row, Step

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, ClassVar
+from typing import Annotated
 
 import numpy as np
 import torch
@@ -22,9 +22,9 @@ from ipseg.errors import PromptError
 from ipseg.methods.method import Method
 from ipseg.methods.seggpt.network import Embedding, SegGptNetwork, Several, enlarged, levels
 from ipseg.objects import Object
-from ipseg.rows import Arrays, Row, Step
-from ipseg.steps.network_step import NetworkStep
-from ipseg.vision.masks import read_soft_mask
+from ipseg.rows import Arrays, Image, Mask, Row, Step
+from ipseg.steps.describe import DescribeStep
+from ipseg.steps.segment import SegmentStep
 
 
 @dataclass(frozen=True)
@@ -71,64 +71,51 @@ class SegGPTMethod(Method):
 
 
 @dataclass
-class DescribeExample(NetworkStep):
+class DescribeExample(DescribeStep):
     """The patches of a prompt image and of its mask."""
 
     network: SegGptNetwork
 
-    name: ClassVar[str] = "describe"
-    requires: ClassVar[tuple[str, ...]] = ("image", "support_mask")
-    provides: ClassVar[tuple[str, ...]] = ("prompt_features",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Patches of each image."""
+        return self.network.encode(images)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `prompt_features`: `image` and `mask`, each (1, h, w, c) float32.
+    def kept(self, row: Row, encoded: Tensor, mask: Mask) -> Arrays:
+        """`image` and `mask`, each (1, h, w, c) float32.
 
         Raises:
             PromptError: nothing is left of the object at the resolution of the network.
         """
-        encoded = self.network.encode([row["image"] for row in rows])
-        return [
-            {**row, "prompt_features": self._features(row, each)}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _features(self, row: Row, image: Tensor) -> Arrays:
-        whole = read_soft_mask(row["support_mask"]) > 0.5
-        mask = self.network.squashed_mask(whole)
-        if not mask.any():
+        small = self.network.squashed_mask(mask)
+        if not small.any():
             raise PromptError(
-                f"the object of {row['uri']} has {whole.sum()} pixels, of which nothing is left at "
+                f"the object of {row['uri']} has {mask.sum()} pixels, of which nothing is left at "
                 f"{self.network.side} pixels a side: cut the image to the object, or draw a larger "
                 f"mask"
             )
-        kept = {"image": image, "mask": self.network.encode_mask(mask)}
+        kept = {"image": encoded, "mask": self.network.encode_mask(small)}
         return {name: patches[None].cpu().numpy() for name, patches in kept.items()}
 
 
 @dataclass
-class PaintConcepts(NetworkStep):
-    """One mask for each concept that a row asks for, a pass of the network for each."""
+class PaintConcepts(SegmentStep):
+    """One mask for each concept that a row asks for, a pass of the network for each.
+
+    None for a concept of which no pixel was painted.
+    """
 
     network: SegGptNetwork
     painting: Painting
     bank: Bank
 
-    name: ClassVar[str] = "segment"
-    requires: ClassVar[tuple[str, ...]] = ("image",)
-    provides: ClassVar[tuple[str, ...]] = ("objects",)
-    uses: ClassVar[tuple[str, ...]] = ("asks",)
+    def encode(self, images: Sequence[Image]) -> Sequence[Tensor]:
+        """Patches of each image."""
+        return self.network.encode(images)
 
-    def __call__(self, rows: list[Row]) -> list[Row]:
-        """Adds `objects`; none for a concept of which no pixel was painted."""
-        encoded = self.network.encode([row["image"] for row in rows])
-        return [
-            {**row, "objects": list(self._objects(row, each))}
-            for row, each in zip(rows, encoded, strict=True)
-        ]
-
-    def _objects(self, row: Row, target: Tensor) -> Iterator[Object]:
+    def objects(self, row: Row, encoded: Tensor) -> Iterator[Object]:
+        """See `SegmentStep`."""
         for entry in self.bank.asked(row):
-            level = enlarged(self._levels(entry, target), row["image"].shape[:2])
+            level = enlarged(self._levels(entry, encoded), row["image"].shape[:2])
             mask = level > self.painting.threshold
             if mask.any():
                 inside = level[mask] / 255

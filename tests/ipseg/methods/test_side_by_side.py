@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from ipseg.errors import WeightsError
 from ipseg.methods.side_by_side import side_by_side
 from ipseg.objects import Object
 from ipseg.rows import Step, check_chain, is_failed
-from ipseg.runner import run_step
+from ipseg.runner import prepare, run_step
 
 MASK = np.ones((1, 1), bool)
 # Numbers in place of maps: what chains do with columns does not depend on what is in them.
@@ -205,6 +206,31 @@ def test_a_row_that_fails_in_all_chains_fails_with_the_reason_of_the_first():
     (row,) = run(side_by_side(chains, "objects"), [{"similarity": 4, "presence": 1}])
     assert is_failed(row)
     assert row["error_message"] == "5 refused"
+
+
+@dataclass
+class Missing(Mix):
+    """A step whose weights are missing."""
+
+    def setup(self):
+        raise WeightsError("weights 'a' not found")
+
+
+def test_a_step_that_cannot_be_set_up_fails_the_rows_of_its_own_chain():
+    chains = {
+        "there": [Mix("presence", 3), Conclude()],
+        "gone": [Missing("presence", 2), Conclude()],
+    }
+    steps = side_by_side(chains, "objects")
+    prepare(steps)
+    (row,) = run(steps, [{"key": "a", "similarity": 1, "presence": 1}])
+    assert [each.variant for each in row["objects"]] == ["there"]
+    (error,) = row["chain_errors"]
+    assert error["chain"] == "gone"
+    assert error["error_type"] == "WeightsError"
+    assert "'a' not found" in error["error_message"]
+    with pytest.raises(WeightsError, match="not found"):
+        prepare(side_by_side({"": chains["gone"]}, "objects"))
 
 
 def test_branches_within_branches():

@@ -9,12 +9,13 @@ import pytest
 
 from ipseg.errors import ConfigError, PromptError
 from ipseg.networks.models import Models
+from ipseg.networks.shared import WithoutNetwork
 from ipseg.runner import run_step
 from ipseg.saliency.classical import ClassicalSaliency
 from ipseg.saliency.regions import FindRegions
 from ipseg.segmenters.classical import ClassicalSegmenter
 from ipseg.segmenters.prompt import Decoded
-from ipseg.steps.support import Support
+from ipseg.steps.support import Support, check_given
 from ipseg.vision.images import encode_png
 from ipseg.vision.masks import read_soft_mask
 
@@ -49,6 +50,14 @@ class Drawn:
         return Decoded(
             np.stack([nothing, canvas > 0]), np.array([0.2, 0.9], np.float32), np.zeros((2, 4, 4))
         )
+
+
+@dataclass
+class Faint(WithoutNetwork):
+    """A saliency that is sure of nothing."""
+
+    def isolate(self, image):
+        return np.full(image.shape[:2], 0.2, np.float32)
 
 
 def image_of(disc=True):
@@ -200,6 +209,34 @@ def test_ground_truth_is_no_help_to_a_support_that_finds_the_object_itself(besid
 def test_a_prompt_without_what_the_support_asks_for_is_refused(support, row, message):
     with pytest.raises(PromptError, match=message):
         found(support, row, Drawn())
+
+
+def test_a_prompt_without_it_is_refused_before_anything_is_loaded(beside):
+    def read(uri):
+        assert uri == "cup.jpg"
+        return encode_png(image_of())
+
+    for kind in ("mask", "box", "point"):
+        with pytest.raises(PromptError, match=f"has no {kind}: put NAME"):
+            check_given({"uri": "cup.jpg"}, kind, read)
+        check_given({"uri": "other.jpg", "given_mask": beside(mask_of())}, kind, read)
+    with pytest.raises(PromptError, match="has no mask"):
+        check_given({"uri": "other.jpg", "given_box": [1, 2, 3, 4]}, "mask", read)
+    check_given({"uri": "other.jpg", "given_box": [1, 2, 3, 4]}, "box", read)
+    check_given({"uri": "other.jpg"}, "saliency", read)
+    cut_out = np.dstack([image_of(), mask_of().astype(np.uint8) * 255])
+    check_given({"uri": "cup.png"}, "mask", lambda _: encode_png(cut_out))
+
+
+def test_a_saliency_is_cut_where_it_is_set():
+    levels, cut = (
+        found(Support("saliency", SALIENCY, threshold=each), {})[0] for each in (None, 0.3)
+    )
+    assert set(np.unique(cut)) <= {0.0, 1.0}
+    # The saliency is kept in 8 bits where it is soft.
+    assert np.abs((levels > 0.3).astype(float) - cut)[np.abs(levels - 0.3) > 0.01].max() == 0
+    with pytest.raises(PromptError, match=r"lower support\.threshold"):
+        found(Support("saliency", Faint(), threshold=0.5), {})
 
 
 def test_a_box_without_anything_to_turn_it_into_a_mask_is_refused():

@@ -90,7 +90,7 @@ class Miniature:
                 episodes.append(
                     Episode(number, fold, class_id, called, query, (support, support), 0)
                 )
-                for v, variant in enumerate(variants):
+                for v, variant in enumerate(each for each in variants if not each.get("refused")):
                     rows.append(
                         self._row(episodes[-1], variant["label"], shift(number, v), message)
                         | ({"status": "ok"} if number not in failed else _failure(message))

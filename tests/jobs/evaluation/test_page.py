@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 
 import numpy as np
@@ -11,6 +12,7 @@ from ipseg.benchmarks.published.paper_tables import paper_table
 from jobs.evaluation.episodes import by_lot, judged, worst
 from jobs.evaluation.outcome import read_outcome
 from jobs.evaluation.page import write_page
+from jobs.evaluation.plots import scatter
 from jobs.evaluation.summary import summarise
 
 EVIL = "<script>alert(1)</script>"
@@ -192,12 +194,34 @@ def test_classes_take_turns_in_the_galleries(evaluation):
     assert by_lot(measured) != measured[:6]
 
 
+def test_a_setting_that_was_refused_has_its_reason(report):
+    variants = [
+        {"label": "persam", "settings": [], "given": "mask"},
+        {"label": "insid3", "settings": [], "given": "image", "refused": "too few channels"},
+        {"label": "groupvit", "settings": [], "given": "name"},
+    ]
+    page = report(variants=variants)
+    assert "NOT RUN, with insid3: too few channels" in page.text
+    assert "not run" in page.sections["Settings"]
+    assert "with their ground-truth mask: persam; without a mask: insid3; by the name" in page.text
+
+
+def test_labels_of_dots_stand_apart_and_within():
+    crowded = scatter((f"method {n}", 2.0 + n % 2, 30.0 + 0.01 * n) for n in range(40))
+    lines = [dot.line for dot in crowded.dots]
+    assert all(later - line >= 14 - 1e-9 for line, later in itertools.pairwise(lines))
+    assert min(lines) >= -1e-9
+    assert max(lines) <= crowded.height + 1e-9
+    free = scatter([("high", 1.0, 90.0), ("low", 2.0, 10.0)])
+    assert [dot.line for dot in free.dots] == [dot.y for dot in free.dots]
+
+
 def test_cost_and_quality_are_a_table_and_a_plot(report, costs):
     page = report(**costs)
     assert "0.5" in page.sections["Cost"]
     (plot,) = re.findall(r'<svg class="scatter".*?</svg>', page.html, re.DOTALL)
     assert plot.count("<circle") == 2
-    assert re.search(r'<circle cx="400.0".*?>one<.*?<circle cx="279.6".*?>two<', plot, re.DOTALL)
+    assert re.search(r'<circle cx="279.6".*?>two<.*?<circle cx="400.0".*?>one<', plot, re.DOTALL)
     assert "Cost" not in report("alone").sections
 
 

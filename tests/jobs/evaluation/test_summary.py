@@ -49,7 +49,8 @@ def test_failed_and_missing_episodes_make_a_result_partial(evaluation):
     coverage = summary.variants[0].coverage
     assert (coverage.total, coverage.ok, coverage.failed, coverage.missing) == (6, 3, 2, 1)
     assert summary.partial
-    assert summary.gaps == ["PARTIAL: 2 of 6 episodes failed, 1 missing"]
+    why = "the image is cut off"
+    assert summary.gaps == [f"PARTIAL: 2 of 6 episodes failed, 1 missing: {why}"]
     assert summary.variants[0].headline.value == pytest.approx((iou(0) + iou(2) + iou(3)) / 3)
     assert json.loads(Path(out, "summary.json").read_text())["partial"] is True
 
@@ -67,7 +68,25 @@ def test_a_run_in_which_everything_failed_has_no_number(evaluation):
 def test_settings_with_the_same_gap_are_told_once(evaluation):
     variants = [{"label": label, "settings": [label]} for label in ("k=8", "k=32")]
     summary = summarise(evaluation(variants=variants, failed={0}))
-    assert summary.gaps == ["PARTIAL: 1 of 6 episodes failed, with every setting"]
+    why = "the image is cut off"
+    assert summary.gaps == [f"PARTIAL: 1 of 6 episodes failed, with every setting: {why}"]
+
+
+def test_a_setting_that_was_refused_is_a_line_without_numbers(evaluation):
+    variants = [{"label": label, "settings": []} for label in ("no", "one", "two")]
+    variants[0]["refused"] = "too few channels"
+    summary = summarise(evaluation(variants=variants))
+    refused, one, two = summary.variants
+    assert {number.value for number in refused.numbers.values()} == {None}
+    assert (refused.cost, refused.difference, refused.coverage.ok) == (None, None, 0)
+    assert summary.first is one
+    assert one.difference is None
+    assert two.difference is not None
+    assert summary.partial
+    assert summary.gaps == ["NOT RUN, with no: too few channels"]
+    assert set(summary.per_class["variant"].to_pylist()) == {"one", "two"}
+    written = json.loads(Path(summary.outcome.out, "summary.json").read_text())
+    assert [each["refused"] for each in written["variants"]] == ["too few channels", "", ""]
 
 
 def test_the_best_setting_is_the_highest_of_those_that_are_whole(evaluation):

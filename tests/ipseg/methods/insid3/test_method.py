@@ -62,9 +62,12 @@ def test_more_components_than_channels_are_refused(profile, config, prompts, des
         steps_of(config("components=500", profile=profile), bank)
 
 
-def test_so_they_are_where_prompts_are_described(config, prompts, described):
+@pytest.mark.parametrize("profile", PROFILES)
+def test_so_they_are_before_anything_is_loaded(profile, config):
+    fits, too_many = (config(f"components={n}", profile=profile) for n in (31, 32))
+    fits.method.check(fits.models)
     with pytest.raises(ConfigError, match="Set components below 32"):
-        described(config("components=32"), *prompts)
+        too_many.method.check(too_many.models)
 
 
 def test_nothing_like_the_object_gives_no_object(config, described, steps_of, prompts):
