@@ -9,7 +9,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from ipseg.errors import ImageError
+from ipseg.errors import ImageError, SourceError
 from ipseg.rows import Image, Resources, Row, Step
 from ipseg.storage.addresses import fetch
 from ipseg.vision.images import ImageLimits, decode, decode_oriented
@@ -92,7 +92,18 @@ class Frames(Sequence[Image]):
         return len(self.uris)
 
     def __getitem__(self, index: int) -> Image:  # type: ignore[override]  # no slices
-        return decode(fetch(self.uris[index]), self.limits)
+        """(H, W, 3) uint8 RGB.
+
+        Raises:
+            IndexError: there are not so many frames.
+            ImageError: it cannot be read or decoded, or is out of limits; names the frame.
+        """
+        uri = self.uris[index]
+        try:
+            return decode(fetch(uri), self.limits)
+        except (ImageError, SourceError, OSError) as error:
+            # The row is the sequence: without this nobody would know which of its files to repair.
+            raise ImageError(f"frame {index} of {len(self)}, {uri}: {error}") from error
 
 
 def open_frames(uris: Sequence[str], limits: ImageLimits) -> Frames | VideoFrames:

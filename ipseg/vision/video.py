@@ -73,7 +73,7 @@ class VideoFrames(Sequence[Image]):
 
         Raises:
             IndexError: there are not so many frames.
-            ImageError: it cannot be decoded, or is out of limits; names the file.
+            ImageError: it cannot be decoded, or is out of limits; names the frame.
             OSError: the file cannot be read.
         """
         if not 0 <= index < len(self):
@@ -81,7 +81,11 @@ class VideoFrames(Sequence[Image]):
         if index < self._index:
             self._frames, self._index = self._decoded(), -1
         while self._index < index:
-            self._image = next(self._frames, None)
+            try:
+                self._image = next(self._frames, None)
+            except ImageError as error:
+                at, self._index = self._index + 1, len(self)
+                raise ImageError(f"frame {at} of {len(self)}: {error}") from error
             self._index += 1
         if self._image is None:
             self._index = len(self)

@@ -10,10 +10,11 @@ from collections.abc import Iterator
 from pathlib import PurePosixPath
 from typing import Literal
 
-from ipseg.errors import SourceError
-from ipseg.rows import Row
+from ipseg.errors import ImageError, SourceError
+from ipseg.rows import Row, failed
 from ipseg.storage.files import is_folder
 from ipseg.storage.tars import TAR_SUFFIXES
+from ipseg.storage.walk import Found as Entry
 from ipseg.storage.walk import iterate_files
 from ipseg.vision.heif import heif_hint
 from ipseg.vision.images import IMAGE_SUFFIXES
@@ -68,9 +69,18 @@ class Found:
         if self.is_list:
             yield from self._listed(columns)
             return
+        # A glob matches folders without what is in them.
+        empty = _EmptyFolders() if self._sequences and is_folder(self._url) else None
+        some = False
         for found in iterate_files(self._url):
-            if not _path(found.address).startswith(self._own):
-                yield from self._sort(*found)
+            if not f"{_path(found.address)}/".startswith(self._own):
+                if empty is not None:
+                    empty.add(found)
+                for row in self._sort(*found):
+                    some = True
+                    yield row
+        if some and empty is not None:
+            yield from empty.rows()
 
     def _listed(self, columns: Columns) -> Iterator[Row]:
         for found in iterate_files(self._url):
@@ -165,6 +175,27 @@ class Found:
             f"{root}/**/*{each[0] if len(each) == 1 else '{' + ','.join(each) + '}'}"
             for each in endings
         ]
+
+
+class _EmptyFolders:
+    """Folders in which a walk found nothing: sequences without a frame."""
+
+    def __init__(self) -> None:
+        self._folders: dict[str, str] = {}
+        self._filled: set[str] = set()
+
+    def add(self, found: Entry) -> None:
+        """Takes note of what the walk came upon."""
+        self._filled.add(found.name.rpartition("/")[0])
+        if found.is_folder:
+            self._folders[found.name] = found.address
+
+    def rows(self) -> Iterator[Row]:
+        """A failed row for each, because nothing else in a run would name them."""
+        error = ImageError("no frame: the folder is empty, or cannot be read")
+        for name, address in self._folders.items():
+            if name not in self._filled:
+                yield failed({"key": name, "uri": address}, "read", error)
 
 
 def _stem(address: str) -> str:

@@ -10,7 +10,8 @@ from typing import Any
 
 from ipseg.errors import IpsegError, PlanError
 from pipeline.engines.ray_session import end_session, start_session
-from pipeline.training.loop import Entry, Job, Report, train_worker
+from pipeline.training.board import Board
+from pipeline.training.loop import Job, Report, train_worker
 
 # Paths of a command are relative to where it was started.
 os.environ.setdefault("RAY_CHDIR_TO_TRIAL_DIR", "0")
@@ -40,7 +41,7 @@ def train_on_ray(job: Job, report: Report, *, gpu: bool) -> None:
     finished = False
     try:
         _check_room(job.workers, gpu)
-        board: Any = ray.remote(_Board).options(num_cpus=0).remote()
+        board: Any = ray.remote(Board).options(num_cpus=0).remote()
         trainer = TorchTrainer(
             _work,
             train_loop_config={"job": job, "board": board},
@@ -77,20 +78,6 @@ def _check_room(workers: int, gpu: bool) -> None:
 def _work(config: dict[str, Any]) -> None:
     board = config["board"]
     train_worker(config["job"], board.put.remote)
-
-
-class _Board:
-    """What the first worker reports, until it is taken."""
-
-    def __init__(self) -> None:
-        self._entries: list[Entry] = []
-
-    def put(self, entry: Entry) -> None:
-        self._entries.append(entry)
-
-    def take(self) -> list[Entry]:
-        taken, self._entries = self._entries, []
-        return taken
 
 
 class _Beside:

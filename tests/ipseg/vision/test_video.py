@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
         VideoFrames(f"{tmp_path}/text.mp4", LIMITS)
     with pytest.raises(FileNotFoundError):
         VideoFrames(f"{tmp_path}/gone.mp4", LIMITS)
-    with pytest.raises(ImageError, match=r"below images\.min_side"):
+    with pytest.raises(ImageError, match=r"^frame 0 of \d+: .* below images\.min_side"):
         VideoFrames(str(clip), ImageLimits(min_side=60))[0]
     with av.open(tmp_path / "sound.mkv", "w") as sound:
         stream = sound.add_stream("pcm_s16le", rate=8000)
@@ -101,6 +101,19 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
         sound.mux(stream.encode(noise))
     with pytest.raises(ImageError, match="has no video in it"):
         VideoFrames(f"{tmp_path}/sound.mkv", LIMITS)
+
+
+def test_a_frame_that_cannot_be_used_is_named_with_its_problem(tmp_path):
+    names = ("good.png", "bad.png", "gone.png", "small.png")
+    uris = [f"{tmp_path}/{name}" for name in names]
+    (tmp_path / "good.png").write_bytes(encode_png(scene(0)))
+    (tmp_path / "bad.png").write_bytes(encode_png(scene(0))[:80])
+    (tmp_path / "small.png").write_bytes(encode_png(scene(0)[:4].copy()))
+    frames = open_frames(uris, LIMITS)
+    assert frames[0].shape == (*SIZE, 3)
+    for index, why in enumerate(("truncated", "No such file", r"below images\.min_side"), 1):
+        with pytest.raises(ImageError, match=rf"^frame {index} of 4, .*{names[index]}: .*{why}"):
+            frames[index]
 
 
 def test_suffixes_decide(monkeypatch):

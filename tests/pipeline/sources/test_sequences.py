@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ipseg.rows import failed
+from ipseg.rows import failed, is_failed
 from ipseg.vision.images import encode_jpeg
 from pipeline.sources.sequences import as_sequences, sequence_of
 from pipeline.sources.source import list_source
@@ -103,3 +103,25 @@ def test_folders_are_listed_as_sequences(tmp_path, photos):
         "one": [f"{tmp_path}/in/one/{name}.jpg" for name in (9, 10)],
         "two": [f"{tmp_path}/in/two/1.jpg"],
     }
+
+
+def test_a_folder_without_frames_is_a_failed_row(tmp_path, photos):
+    for name in ("full/1.jpg", "deep/er/1.jpg"):
+        (tmp_path / "in" / name).parent.mkdir(parents=True)
+        (tmp_path / "in" / name).write_bytes(encode_jpeg(photos["cup"][:40, :40].copy()))
+    out = tmp_path / "in" / "run"
+    for name in ("empty", "deep/empty", "notes", ".hidden", "run/data"):
+        (tmp_path / "in" / name).mkdir(parents=True)
+    (tmp_path / "in" / "notes" / "a.txt").write_text("no frame, but counted")
+
+    def rows(url):
+        with list_source(url, str(out), sequences=True) as listed:
+            return {row["key"]: row for row in listed.write(str(tmp_path / "listing")).read()}
+
+    found = rows(str(tmp_path / "in"))
+    assert set(found) == {"full", "deep/er", "empty", "deep/empty"}
+    assert {key for key, row in found.items() if is_failed(row)} == {"empty", "deep/empty"}
+    assert found["deep/empty"]["uri"] == f"{tmp_path}/in/deep/empty"
+    assert "the folder is empty" in found["empty"]["error_message"]
+    # A glob matches folders without what is in them.
+    assert set(rows(f"{tmp_path}/in/{{full/*,deep}}")) == {"full"}

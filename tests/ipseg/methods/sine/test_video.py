@@ -84,10 +84,31 @@ def steps_of(config, bank):
     return steps
 
 
-def tracked(config, bank, row):
-    (done,) = run_local(steps_of(config, bank), [row])
-    assert done.get("error_message") is None
-    return done["objects"]
+@pytest.fixture(scope="module")
+def tracking(config, bank):
+    """Overrides and a row -> its objects, and how many frames were encoded; each run once."""
+    known = {}
+
+    def tracking(row, *overrides):
+        question = (repr(row), overrides)
+        if question not in known:
+            steps = steps_of(config(*overrides), bank)
+            passes = []
+            hook = steps[-1].network._encoder.register_forward_hook(
+                lambda module, given, out: passes.append(len(given[0]))
+            )
+            (done,) = run_local(steps, [row])
+            hook.remove()
+            assert done.get("error_message") is None
+            known[question] = (done["objects"], sum(passes))
+        return known[question]
+
+    return tracking
+
+
+@pytest.fixture(scope="module")
+def tracked(tracking):
+    return lambda row, *overrides: tracking(row, *overrides)[0]
 
 
 @pytest.fixture(scope="module")
@@ -96,52 +117,36 @@ def late(clip):
     return row_of(clip, blue=0, green=0, red=LATE)
 
 
-def test_cached_and_encoded_again_are_the_same_to_the_bit(config, bank, late):
-    cached, again = (
-        tracked(config(f"memory.encode={how}"), bank, late) for how in ("cached", "again")
+def test_cached_and_encoded_again_are_the_same_to_the_bit(tracking, late):
+    """With one pass of the encoder for a frame, whatever the objects."""
+    (cached, passes), (again, many) = (
+        tracking(late, f"memory.encode={how}") for how in ("cached", "again")
     )
     assert len(cached) > 12
     assert cached == again
     assert {o.frame for o in cached if o.concept == "red"} <= {*range(LATE, 12)}
+    assert passes == 12
+    assert many > 5 * 12
 
 
-def test_one_pass_of_the_encoder_for_a_frame_whatever_the_objects(config, bank, late):
-    counts = {}
-    for how in ("cached", "again"):
-        steps = steps_of(config(f"memory.encode={how}"), bank)
-        passes = []
-        hook = steps[-1].network._encoder.register_forward_hook(
-            lambda module, given, out, p=passes: p.append(len(given[0]))
-        )
-        list(run_local(steps, [late]))
-        hook.remove()
-        counts[how] = sum(passes)
-    assert counts["cached"] == 12
-    assert counts["again"] > 5 * 12
-
-
-def test_frames_in_batches_are_the_same_frames(config, bank, late):
-    alone, five = (tracked(config(f"network.batch={n}"), bank, late) for n in (1, 5))
+def test_frames_in_batches_are_the_same_frames(tracked, late):
+    alone, five = (tracked(late, f"network.batch={n}") for n in (1, 5))
     assert [(o.concept, o.frame) for o in alone] == [(o.concept, o.frame) for o in five]
     assert [o.score for o in alone] == pytest.approx([o.score for o in five], abs=1e-4)
 
 
-def test_memory_changes_what_is_found_later(config, bank, clip):
-    row = row_of(clip)
-    some, one = (
-        {(o.concept, o.frame): o.score for o in tracked(config(*more), bank, row)}
-        for more in (["asking.overlaps=keep"], ["asking.overlaps=keep", "memory.frames=1"])
+def test_memory_changes_what_is_found_later(tracked, clip):
+    some, one, skipped = (
+        {
+            (o.concept, o.frame): o.score
+            for o in tracked(row_of(clip), "asking.overlaps=keep", *more)
+        }
+        for more in ((), ("memory.frames=1",), ("memory.from_first=false",))
     )
     first = [place for place in some if place[1] == 0]
     assert first
     assert all(some[place] == one[place] for place in first), "there is only the example yet"
     assert any(abs(some[p] - one[p]) > 1e-4 for p in some.keys() & one.keys() if p[1] > 0)
-    (skipped,) = (
-        {
-            (o.concept, o.frame): o.score
-            for o in tracked(config("asking.overlaps=keep", "memory.from_first=false"), bank, row)
-        },
-    )
     second = [place for place in some if place[1] == 1]
     assert all(skipped[place] == one[place] for place in second), "the first frame is not in it"
 
@@ -156,42 +161,35 @@ def test_numbers_of_files_make_scores_decay_faster(config, bank, clip):
         steps._numbers(bare)
 
 
-def test_the_last_object_is_the_one_that_is_asked_for_last(config, bank, clip):
-    settings = config("asking.overlaps=last")
-    row = row_of(clip)
-    kept = {
-        (o.concept, o.frame): o.mask for o in tracked(config("asking.overlaps=keep"), bank, row)
-    }
+def test_the_last_object_is_the_one_that_is_asked_for_last(tracked, clip):
+    kept = {(o.concept, o.frame): o.mask for o in tracked(row_of(clip), "asking.overlaps=keep")}
     for order in (("blue", "green", "red"), ("red", "blue", "green")):
         row = row_of(clip, **dict.fromkeys(order, 0))
-        found = {(o.concept, o.frame): o.mask for o in tracked(settings, bank, row)}
+        found = {(o.concept, o.frame): o.mask for o in tracked(row, "asking.overlaps=last")}
         whole = [place for place in kept if place[0] == order[-1]]
         assert whole
         assert all((found[place] == kept[place]).all() for place in whole if place[1] == 0)
 
 
-def test_objects_share_no_pixel_unless_they_may(config, bank, clip):
-    row = row_of(clip)
+def test_objects_share_no_pixel_unless_they_may(tracked, clip):
     for rule, disjoint in (("best", True), ("last", True), ("keep", False)):
-        found = tracked(config(f"asking.overlaps={rule}"), bank, row)
+        found = tracked(row_of(clip), f"asking.overlaps={rule}")
         sums = [np.sum([o.mask for o in found if o.frame == frame], axis=0) for frame in range(12)]
         assert (max(int(np.max(each)) for each in sums) == 1) == disjoint, rule
 
 
-def test_apart_an_object_does_not_depend_on_others(config, bank, clip):
-    settings = config("asking.concepts=apart", "asking.overlaps=keep")
-    everything = tracked(settings, bank, row_of(clip))
-    blue = tracked(settings, bank, row_of(clip, blue=0))
+def test_apart_an_object_does_not_depend_on_others(tracked, clip):
+    apart = ("asking.concepts=apart", "asking.overlaps=keep")
+    everything = tracked(row_of(clip), *apart)
+    blue = tracked(row_of(clip, blue=0), *apart)
     assert blue == [o for o in everything if o.concept == "blue"]
 
 
-def test_an_object_that_leaves_can_be_taken_for_absent(config, bank, clip):
-    drawn = tracked(config("asking.overlaps=keep"), bank, row_of(clip))
+def test_an_object_that_leaves_can_be_taken_for_absent(tracked, clip):
+    drawn = tracked(row_of(clip), "asking.overlaps=keep")
     presence = sorted(o.evidence["presence"] for o in drawn)
     least = presence[len(presence) // 2]
-    kept = tracked(
-        config("asking.overlaps=keep", f"identity.min_presence={least}"), bank, row_of(clip)
-    )
+    kept = tracked(row_of(clip), "asking.overlaps=keep", f"identity.min_presence={least}")
     assert kept == [o for o in drawn if o.evidence["presence"] >= least]
 
 
