@@ -29,6 +29,8 @@ def clusters_of(features: Tensor, alike: float) -> Tensor:
     distances = 1 - features @ features.T
     condensed = squareform(distances.double().cpu().numpy(), checks=False)
     merges = linkage(condensed, method="average")
+    # Equal cells may be a rounding error less than nothing apart, which `fcluster` refuses.
+    merges[:, 2] = merges[:, 2].clip(min=0)
     # Strictly below the limit, and `fcluster` takes in the limit itself.
     labels = fcluster(merges, np.nextafter(1 - alike, 0), criterion="distance")
     return torch.from_numpy(labels.astype(np.int64) - 1).to(features.device)
