@@ -21,7 +21,7 @@ PIXELS, OUTLINE = "template", "template_mask"  # names of prompt features
 _KEPT_SIDE = 96  # pixels of a template that is kept
 _LONG_SIDE = 384  # of the image in which it is looked for
 _SMALLEST = 10.0  # pixels there of the longer side of an object
-_LARGEST = 0.6  # of the image's shorter side
+_LARGEST = 0.9  # of the image's longer side, as far as it fits in
 _STEP = 1.13  # from one size to the next
 _LEAST_PIXELS = 24  # of an object
 _CHANCE = 2.0  # over the square root of its pixels: what a small template correlates with anything
@@ -98,7 +98,7 @@ def located(image: Image, template: Image, outline: Mask, least: float = 0.0) ->
     scale = min(1.0, _LONG_SIDE / max(height, width))
     shape = (max(1, round(scale * width)), max(1, round(scale * height)))
     work = _lab(np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8))
-    steps = int(np.log(max(1.0, _LARGEST * min(shape) / _SMALLEST)) / np.log(_STEP))
+    steps = int(np.log(max(1.0, _LARGEST * max(shape) / _SMALLEST)) / np.log(_STEP))
     sides = np.asarray(_SMALLEST * _STEP ** np.arange(1 + steps), np.float64)
     upright = _lab(template), outline
     best = _look(work, upright, sides)
