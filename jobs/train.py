@@ -11,9 +11,9 @@ from typing import Any
 import yaml
 from rich.console import Console
 
-from ipseg.config import apply_overrides
 from ipseg.errors import ConfigError
 from ipseg.methods.sine.training.settings import TINY, Training
+from ipseg.overrides import apply_overrides
 from ipseg.parts import build, mapping, unknown
 from ipseg.wording import counted
 from jobs.output import print_json

@@ -27,7 +27,8 @@ from jobs.evaluation.costs import recorded
 from jobs.evaluation.page import write_page
 from jobs.evaluation.request import EvaluationRequest, Resolved, as_the_paper, resolve
 from jobs.evaluation.settings import Setting
-from jobs.evaluation.summary import Summary, as_data, summarise
+from jobs.evaluation.summarise import summarise
+from jobs.evaluation.summary import Summary, as_data
 from jobs.evaluation.table import print_summary
 from jobs.output import print_json
 from jobs.terminal import plain

@@ -16,7 +16,7 @@ from ipseg.vision.images import ImageLimits
 from ipseg.vision.overlay import Colour, colour_of
 from ipseg.weights.finding import random_sentence
 from jobs.evaluation.page import write_page
-from jobs.evaluation.summary import summarise
+from jobs.evaluation.summarise import summarise
 from jobs.originals import originals
 from jobs.pages.charts import histogram, mirrored
 from jobs.pages.galleries import Gallery, galleries

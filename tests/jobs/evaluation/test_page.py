@@ -13,7 +13,7 @@ from jobs.evaluation.episodes import by_lot, judged, worst
 from jobs.evaluation.outcome import read_outcome
 from jobs.evaluation.page import write_page
 from jobs.evaluation.plots import scatter
-from jobs.evaluation.summary import summarise
+from jobs.evaluation.summarise import summarise
 
 EVIL = "<script>alert(1)</script>"
 COCO = {"benchmark": "coco-20i", "title": "COCO-20i", "folds": ("0", "1", "2", "3")}

@@ -15,7 +15,7 @@ from ipseg.benchmarks.published.published import published
 from ipseg.errors import OutputError
 from jobs.evaluation.comparison import compare
 from jobs.evaluation.plots import axis, mark
-from jobs.evaluation.summary import summarise
+from jobs.evaluation.summarise import summarise
 
 COCO = {"benchmark": "coco-20i", "title": "COCO-20i", "folds": ("0", "1", "2", "3")}
 

@@ -8,7 +8,7 @@ import pytest
 from rich.console import Console
 
 from ipseg.benchmarks.published.paper_tables import paper_table
-from jobs.evaluation.summary import summarise
+from jobs.evaluation.summarise import summarise
 from jobs.evaluation.table import nearest, print_summary
 
 COCO = {"benchmark": "coco-20i", "title": "COCO-20i", "folds": ("0", "1", "2", "3")}
