@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import gc
 import os
 from functools import cache
@@ -81,11 +82,20 @@ def ray_session():
 
 @pytest.fixture(scope="session")
 def tiny_root(tmp_path_factory) -> Path:
-    """Tiny weights of every real class, for `models.root`; nobody may change them."""
+    """Tiny weights of every real class, for `models.root`; nobody may change them.
+
+    Workers of `pytest -n` share them: the first one that needs them writes them.
+    """
     from ipseg.weights.tiny import write_tiny
 
-    root = tmp_path_factory.mktemp("weights") / "tiny"
-    write_tiny(root)
+    mine = tmp_path_factory.getbasetemp()
+    root = (mine.parent if "PYTEST_XDIST_WORKER" in os.environ else mine) / "tiny"
+    written = root.with_suffix(".written")
+    with written.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        if not written.stat().st_size:
+            write_tiny(root)
+            file.write("whole")
     return root
 
 

@@ -158,7 +158,7 @@ def test_operations_alone_need_no_weights(printed, released):
 
 
 def test_all_of_it(tiny_root, tmp_path, capsys):
-    settings = [f"models.root={tiny_root}", "features.dinov2.size=140"]
+    settings = [f"models.root={tiny_root}", "features.dinov2.size=140", "support.saliency.size=112"]
     run_bench(load_config("ipseg-light", settings), flops_only=False, as_json=True, out=None)
     found = json.loads(capsys.readouterr().out)
     assert found["method"] == "ipseg"

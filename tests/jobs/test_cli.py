@@ -6,12 +6,16 @@ import re
 import subprocess
 import sys
 from importlib.metadata import version
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from ipseg.vision.images import encode_jpeg, encode_png
 from pipeline.runfolder.bank import bank_rows
+
+SMALL = Path(__file__).parents[1] / "small.yaml"
+QUICK = ("--profile", SMALL, "--engine", "local")
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +29,7 @@ def one_cup(tmp_path_factory, photos):
 @pytest.fixture
 def finished(ipseg, one_cup, prompt_folder, tmp_path):
     out = tmp_path / "run"
-    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, *QUICK]
     return ipseg("segment", *words, "--json"), out
 
 
@@ -79,7 +83,7 @@ def test_segment_prints_one_json_object_and_nothing_else_on_stdout(finished):
 
 
 def test_prompts_are_single_files_too(ipseg, one_cup, prompt_folder, tmp_path):
-    words = ("--images", one_cup, "--out", tmp_path / "run", "--engine", "local", "--json")
+    words = ("--images", one_cup, "--out", tmp_path / "run", *QUICK, "--json")
     one = ("--prompts", prompt_folder / "cup.jpg")
     code, _, err = ipseg("segment", *words, *one, "--prompt", f"pet={prompt_folder}/cat/1.jpg")
     assert code == 0, err
@@ -93,7 +97,7 @@ def test_the_same_command_goes_on_and_other_settings_are_refused(
     ipseg, finished, one_cup, prompt_folder
 ):
     _, out = finished
-    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, *QUICK]
     code, stdout, _ = ipseg("segment", *words, "--json", "--set", "runtime.batch_size=1")
     assert code == 0
     assert json.loads(stdout)["rows_before"] == 2
@@ -117,7 +121,7 @@ def test_run_and_status_say_the_same_speed(ipseg, finished, one_cup, prompt_fold
     code, status, _ = ipseg("status", out, "--json")
     assert code == 0
     assert json.loads(status)["rows_per_second"] == metrics["images_per_second"]
-    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, "--engine", "local"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, "--out", out, *QUICK]
     _, text, _ = ipseg("segment", *words, "--overwrite")
     (speed,) = re.findall(r", ([^,]* (?:images/s|s for each image)): ", text)
     assert speed in ipseg("status", out)[1]
@@ -154,7 +158,7 @@ def test_a_bank_is_used_again_by_its_run_folder_or_its_own(ipseg, finished, one_
     (_, before, _), out = finished
     for number, bank in enumerate((out, out / "bank")):
         again = tmp_path / f"again-{number}"
-        words = ["--images", one_cup, "--prompt-bank", bank, "--out", again, "--engine", "local"]
+        words = ["--images", one_cup, "--prompt-bank", bank, "--out", again, *QUICK]
         code, stdout, _ = ipseg("segment", *words, "--json")
         assert code == 0
         assert json.loads(stdout)["rows"] == json.loads(before)["rows"]
@@ -168,7 +172,7 @@ def test_a_bank_is_used_again_by_its_run_folder_or_its_own(ipseg, finished, one_
 
 
 def test_the_object_of_a_prompt_can_be_given_by_a_point(ipseg, one_cup, prompt_folder, tmp_path):
-    words = ["--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, *QUICK]
     points = ["--prompt-point", "cup=150,110", "--prompt-point", "cup.jpg=160,120"]
     code, _, _ = ipseg("segment", *words, *points, "--out", tmp_path / "run")
     assert code == 0
@@ -186,7 +190,7 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
     for concept in ("cat", "cup"):
         (tmp_path / "masks" / concept).mkdir(parents=True)
     (tmp_path / "masks" / "cup" / "a.png").write_bytes(encode_png(np.ones((20, 20), np.uint8)))
-    words = ["--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    words = ["--images", one_cup, "--prompts", prompt_folder, *QUICK]
     out = tmp_path / "run"
     code, stdout, _ = ipseg("segment", *words, "--masks", tmp_path / "masks", "--out", out)
     assert code == 0
@@ -196,7 +200,7 @@ def test_comparisons_that_fail_are_said_to(ipseg, one_cup, prompt_folder, tmp_pa
 
 @pytest.mark.parametrize("behind", [False, True])
 def test_quiet_works_before_a_verb_and_behind_it(ipseg, one_cup, prompt_folder, tmp_path, behind):
-    words = ["segment", "--images", one_cup, "--prompts", prompt_folder, "--engine", "local"]
+    words = ["segment", "--images", one_cup, "--prompts", prompt_folder, *QUICK]
     words += ["--out", tmp_path / "run"]
     assert "INFO 2 prompts described" in ipseg(*words)[2]
     code, _, err = ipseg(*words, "-q") if behind else ipseg("-q", *words)

@@ -43,16 +43,20 @@ def test_the_same_seed_gives_the_same_images(made):
     assert not np.array_equal(next(copies(1, seed=2)).image, made[0].image)
 
 
-def test_most_instances_are_found_with_each_and_few_with_one(made):
-    found = {}
-    for mode in ("one", "each"):
+@pytest.fixture(scope="module")
+def found(made):
+    """What `each` finds in all images, and `one` in a few of several copies."""
+    results = {}
+    for mode, images in (("each", made), ("one", made[3:6])):
         model = ipseg.load("classical", [f"instances.mode={mode}"])
         model.set_prompts(demo_prompts())
-        found[mode] = measure(model, made)
+        results[mode] = measure(model, images)
+    return results
+
+
+def test_most_instances_are_found_with_each_and_few_with_one(made, found):
     one, each = found["one"], found["each"]
-    assert (
-        each.instances == one.instances == sum(len(m) for c in made for m in c.instances.values())
-    )
+    assert each.instances == sum(len(m) for c in made for m in c.instances.values())
     assert each.suggested_recall >= 0.75
     assert each.suggested_precision >= 0.85
     assert each.best_recall >= 0.75
@@ -61,16 +65,14 @@ def test_most_instances_are_found_with_each_and_few_with_one(made):
     assert one.best_recall < 0.3, "it takes all copies for one object"
 
 
-def test_concepts_have_thresholds_of_their_own_and_add_up(made):
-    model = ipseg.load("classical")
-    model.set_prompts(demo_prompts())
-    found = measure(model, made[:4])
-    own = found.concepts.values()
-    assert set(found.concepts) == set(concepts())
-    assert sum(each.instances for each in own) == found.instances
-    assert sum(each.found for each in own) == found.found
+def test_concepts_have_thresholds_of_their_own_and_add_up(found):
+    one = found["one"]
+    own = one.concepts.values()
+    assert set(one.concepts) == set(concepts())
+    assert sum(each.instances for each in own) == one.instances
+    assert sum(each.found for each in own) == one.found
     right = sum(each.recall * each.instances for each in own)
-    assert right == pytest.approx(found.suggested_recall * found.instances)
+    assert right == pytest.approx(one.suggested_recall * one.instances)
     absent = [each for each in own if not each.instances]
     assert absent
     assert all(each.threshold is None for each in absent), "so that none of it counts"

@@ -14,6 +14,7 @@ from pipeline.runfolder.parts import read_rows
 from pipeline.segment import Request, segment
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
+SMALL = str(Path(__file__).parents[1] / "small.yaml")
 
 
 @pytest.fixture(scope="module")
@@ -22,7 +23,7 @@ def run(image_folder, prompt_folder, tmp_path_factory):
     request = Request(
         str(image_folder),
         str(root / "demo-out" / "run"),
-        load_config(),
+        load_config(SMALL),
         prompts=str(prompt_folder),
         engine="local",
     )
@@ -61,26 +62,6 @@ def test_the_python_lines_run(image_folder, prompt_folder, tmp_path):
     assert lines[0].startswith("broken.jpg the JPEG data is damaged or truncated")
     assert lines[-1].startswith("rocket.jpg {'cup': 0.")
     assert len(lines) == 7
-
-
-def test_a_function_of_ones_own_is_a_step(image_folder, prompt_folder, tmp_path):
-    (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", README, re.DOTALL)
-    (tmp_path / "photos").mkdir()
-    shutil.copy(image_folder / "cup-dark.jpg", tmp_path / "photos")
-    shutil.copytree(prompt_folder, tmp_path / "prompts")
-    (tmp_path / "own.py").write_text(code.replace("steps=[large]", "steps=[large], engine='local'"))
-    done = subprocess.run(
-        [sys.executable, "own.py"],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": str(Path.cwd())},
-    )
-    assert done.returncode == 0, done.stderr
-    (row,) = read_rows(str(tmp_path / "large"))
-    assert row["objects"]
-    assert all(each["area"] > 999 for each in row["objects"])
 
 
 def test_a_method_of_ones_own_is_a_file_beside_a_profile(
@@ -126,7 +107,7 @@ def test_the_method_it_shows_runs_on_both_engines(
     assert found["local"] == found["ray"]
 
 
-def test_the_library_lines_run(image_folder, prompt_folder, tmp_path):
+def test_a_function_of_ones_own_is_a_step(image_folder, prompt_folder, tmp_path):
     (code,) = re.findall(r"<!-- library -->\n```python\n(.*?)```", README, re.DOTALL)
     assert len([line for line in code.splitlines() if line.strip()]) == 5
     (tmp_path / "photos").symlink_to(image_folder)

@@ -2,8 +2,6 @@
 
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -81,22 +79,18 @@ def test_a_calibration_on_40_images_holds_on_the_others(demo):
     assert measured["mask"]["raw"]["ece"] > measured["mask"]["reliability"]["ece"] + 0.05
 
 
-def test_the_command(demo):
+def test_the_command(demo, ipseg):
     collection, run = demo
     few = labelled(collection, collection.records[:3], "few")
-
-    def ipseg(*words):
-        command = [sys.executable, "-m", "jobs.cli", "calibrate", *words]
-        return subprocess.run(command, capture_output=True, text=True, check=False)
-
-    refused = ipseg(run.out, "--labels", few)
-    assert refused.returncode == 2
-    assert "are too few to calibrate on" in refused.stderr
-    done = ipseg(run.out, "--labels", str(collection.masks), "--all-images", "--json")
-    assert done.returncode == 0, done.stderr
-    found = json.loads(done.stdout)
+    code, _, err = ipseg("calibrate", run.out, "--labels", few)
+    assert code == 2
+    assert "are too few to calibrate on" in err
+    words = ("calibrate", run.out, "--labels", collection.masks, "--all-images")
+    code, out, err = ipseg(*words, "--json")
+    assert code == 0, err
+    found = json.loads(out)
     assert found["labels"]["images"] == 80
     assert found["measured"]["mask"]["reliability"]["labels"] == found["labels"]["objects"]
-    printed = ipseg(run.out, "--labels", str(collection.masks), "--all-images")
-    assert "ECE" in printed.stdout
-    assert "precision" in printed.stdout
+    _, out, _ = ipseg(*words)
+    assert "ECE" in out
+    assert "precision" in out

@@ -1,6 +1,7 @@
 """One tiny SAM, in the released form."""
 
 import importlib.util
+import sys
 from pathlib import Path
 from types import ModuleType
 
@@ -10,6 +11,7 @@ import torch
 from ipseg.networks.models import Models
 
 GOLDEN = Path(__file__).parents[2] / "golden"
+sys.path.append(str(Path(__file__).parent))  # of tiny_sams.py
 
 
 @pytest.fixture(scope="session")

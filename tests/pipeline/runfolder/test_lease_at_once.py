@@ -39,8 +39,8 @@ for out in map(str.strip, sys.stdin):
 """
 
 
-@pytest.fixture
-def rivals():
+@pytest.fixture(scope="module")
+def rivals(serving):
     """Function: (folder, rounds, prepare) -> the answers of all processes in each round."""
     with ExitStack() as stack:
         processes = []
