@@ -58,5 +58,5 @@ def __getattr__(name: str) -> Any:  # noqa: ANN401
 
 
 def __dir__() -> list[str]:
-    """The public names, imported or not."""
-    return sorted({*globals(), *__all__})
+    """The public names, imported or not, and what Python itself keeps here."""
+    return sorted({*(name for name in globals() if name.startswith("__")), *__all__})

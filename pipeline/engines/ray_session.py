@@ -13,6 +13,7 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
 # looks into Ray itself sets this to "info".
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
+os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
 
 import ray
 
