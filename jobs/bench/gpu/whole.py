@@ -38,7 +38,7 @@ def measure_profile(card: Card, profile: str, batches: Sequence[int]) -> dict[st
         networks, `images_per_second` of one process that does all of it, the number of `failed`
         images, and `peak_gb`; `cut_short` if batches were left out.
     """
-    config = _config(card, profile)
+    config = profile_config(card, profile)
     model = Model(config)
     load = card.timed(lambda: model.set_prompts(prompts(masks=True)))
     card.kept = model
@@ -69,7 +69,7 @@ def compare_masks(card: Card, profile: str) -> list[dict[str, Any]]:
         raise ValueError(f"{exact} is nothing to compare with")
     # The usual one first, and as long as there is time: each loads all networks again.
     effects = []
-    for effect in compare_precisions(_config(card, profile), others):
+    for effect in compare_precisions(profile_config(card, profile), others):
         effects.append(effect)
         if card.late:
             break
