@@ -57,6 +57,7 @@ _QUICK = {
     "segmenter.regions": 80,
     "persam.iterations": 10,
     "counter.side": 128,
+    "persense.turns": 1,
     "detector.short_side": 96,
     "detector.threshold": 0.99,
     "groupvit.short_side": 96,
