@@ -58,6 +58,7 @@ _QUICK = {
     "persam.iterations": 10,
     "counter.side": 64,
     "counter.long_side": 96,
+    "persense.turns": 1,
     "detector.short_side": 96,
     "detector.threshold": 0.99,
     "groupvit.short_side": 96,

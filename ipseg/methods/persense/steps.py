@@ -109,8 +109,13 @@ class FirstExemplar(WithSimilarity):
     def _of_prompt(self, image: Image, crowd: Crowd) -> Crowd:
         """The same by the prompt's own pixels."""
         features = self.bank.features(crowd.concept)
-        least = self.settings.least_likeness
-        place = located(image, features[PIXELS], features[OUTLINE] > 0, least)
+        place = located(
+            image,
+            features[PIXELS],
+            features[OUTLINE] > 0,
+            least=self.settings.least_likeness,
+            turns=self.settings.turns,
+        )
         if place is None:
             return crowd.over("prompt not found")
         return replace(crowd, exemplars=place.box[None], shape=shape_of([place.outline]))

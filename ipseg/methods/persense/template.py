@@ -21,14 +21,12 @@ PIXELS, OUTLINE = "template", "template_mask"  # names of prompt features
 _KEPT_SIDE = 96  # pixels of a template that is kept
 _LONG_SIDE = 384  # of the image in which it is looked for
 _SMALLEST = 10.0  # pixels there of the longer side of an object
-_LARGEST = 0.9  # of the image's longer side, as far as it fits in
 _STEP = 1.13  # from one size to the next
 _LEAST_PIXELS = 24  # of an object
 _CHANCE = 2.0  # over the square root of its pixels: what a small template correlates with anything
 _SMOOTH = 0.7  # pixels
 _BLANK = 0.1  # range of Lab values
 _CONVINCING = 0.75  # value of a place from which no other position is tried
-_TURNS = 24  # positions around the clock, and as many mirrored
 _CLOSELY = 4  # of them that are tried at full size
 
 Colours = npt.NDArray[np.float32]  # (h, w, 3) Lab
@@ -79,7 +77,9 @@ class Place:
     value: float
 
 
-def located(image: Image, template: Image, outline: Mask, least: float = 0.0) -> Place | None:
+def located(
+    image: Image, template: Image, outline: Mask, *, least: float = 0.0, turns: int = 24
+) -> Place | None:
     """The place where an image is most like a template, at any size, turned or mirrored.
 
     As it is it is looked for first, in any other position only where that is not convincing: at
@@ -90,6 +90,7 @@ def located(image: Image, template: Image, outline: Mask, least: float = 0.0) ->
         template: (h, w, 3) uint8.
         outline: (h, w) bool, what of it counts.
         least: value of a place that is taken for one.
+        turns: positions around the clock, and as many mirrored; 1 for as it is alone.
 
     Returns:
         None where nothing is like the template, it is blank, or the image is too small for it.
@@ -98,13 +99,14 @@ def located(image: Image, template: Image, outline: Mask, least: float = 0.0) ->
     scale = min(1.0, _LONG_SIDE / max(height, width))
     shape = (max(1, round(scale * width)), max(1, round(scale * height)))
     work = _lab(np.asarray(cv2.resize(image, shape, interpolation=cv2.INTER_AREA), np.uint8))
-    steps = int(np.log(max(1.0, _LARGEST * max(shape) / _SMALLEST)) / np.log(_STEP))
-    sides = np.asarray(_SMALLEST * _STEP ** np.arange(1 + steps), np.float64)
+    longest = float(max(shape))  # as far as it fits in
+    steps = int(np.log(max(1.0, longest / _SMALLEST)) / np.log(_STEP))
+    sides = np.append(_SMALLEST * _STEP ** np.arange(1 + steps), longest)
     upright = _lab(template), outline
     best = _look(work, upright, sides)
-    if best.value < _CONVINCING:
+    if best.value < _CONVINCING and turns > 1:
         half = cv2.resize(work, None, fx=0.5, fy=0.5, interpolation=cv2.INTER_AREA)
-        angles = [360 * each / _TURNS for each in range(_TURNS)]
+        angles = [360 * each / turns for each in range(turns)]
         poses = [turned(*upright, a, mirrored=m) for m in (False, True) for a in angles]
         rough = [_look(np.asarray(half, np.float32), pose, sides[::2] / 2) for pose in poses]
         for index in np.argsort([-each.value for each in rough], kind="stable")[:_CLOSELY].tolist():
@@ -157,7 +159,7 @@ def _look(work: Colours, template: tuple[Colours, Mask], sides: npt.NDArray[np.f
     for side in sides:
         columns, rows = (max(3, round(side / max(outline.shape) * n)) for n in outline.shape[::-1])
         mask = _mask(outline, (columns, rows))
-        if mask.sum() < _LEAST_PIXELS or columns >= width or rows >= height:
+        if mask.sum() < _LEAST_PIXELS or columns > width or rows > height:
             continue
         small = cv2.resize(pixels, (columns, rows), interpolation=cv2.INTER_AREA)
         value, (x, y) = _best(work, np.asarray(small, np.float32), mask)
