@@ -76,7 +76,8 @@ def compare_masks(card: Card, profile: str) -> list[dict[str, Any]]:
     return effects
 
 
-def _config(card: Card, profile: str) -> Config:
+def profile_config(card: Card, profile: str) -> Config:
+    """A profile with random weights on the card; in the usual precision unless it names one."""
     shipped = load_config(profile)
     root = card.weights([need.name for need in needs(shipped.resolved)])
     settings = [f"models.root={root}", f"models.device={card.device}"]
