@@ -34,8 +34,8 @@ With learned weights; the detector is asked for "egg", whatever the file is call
 
 Started again, the same command goes on where it was.
 
-The default profile '{DEFAULT}' needs no download. It counts copies of the same object, or
-look-alikes, at 0.6 to 1.5 times the size of one of them.
+The default profile '{DEFAULT}' needs no download. It counts copies of the same object, at
+0.6 to 1.5 times the size of one of them; an image where nothing is alike enough counts none.
 
 Exit codes: 0; 1 if images or prompts are missing or cannot be used, or every image failed; 2 if an
 option or a setting is wrong; 3 if more failed than may.
