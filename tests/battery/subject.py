@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -100,6 +100,7 @@ class Subject:
     root: Path
     scenes: Scenes
     more: tuple[str, ...] = ()
+    _found_of: dict[tuple[str, ...], Found] = field(default_factory=dict, compare=False)
 
     @cached_property
     def settings(self) -> list[str]:
@@ -163,12 +164,12 @@ class Subject:
         For a method whose concepts do not compete that is what it usually finds of them.
         """
         if self.config.method.concepts_compete:
-            return found(run_local(self.steps_for(Only(self.bank, concepts)), self.images))
+            if concepts not in self._found_of:
+                steps = self.steps_for(Only(self.bank, concepts))
+                self._found_of[concepts] = found(run_local(steps, self.images))
+            return self._found_of[concepts]
         return {
-            name: {
-                **row,
-                "objects": [o for c in concepts for o in row["objects"] if o["concept"] == c],
-            }
+            name: row | {"objects": [o for c in concepts for o in _of(row, c)]}
             for name, row in self.usual.items()
         }
 
@@ -201,6 +202,10 @@ def _has(settings: Mapping[str, Any], path: str) -> bool:
     if not rest:
         return value is not None
     return isinstance(value, Mapping) and _has(value, rest)
+
+
+def _of(row: Mapping[str, Any], concept: str) -> list[Any]:
+    return [each for each in row["objects"] if each["concept"] == concept]
 
 
 def described(variants: Mapping[str, Config], prompts: Sequence[Row]) -> list[Row]:
