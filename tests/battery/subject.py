@@ -168,10 +168,11 @@ class Subject:
                 steps = self.steps_for(Only(self.bank, concepts))
                 self._found_of[concepts] = found(run_local(steps, self.images))
             return self._found_of[concepts]
-        return {
-            name: row | {"objects": [o for c in concepts for o in _of(row, c)]}
+        mine = {
+            name: [o for c in concepts for o in row["objects"] if o["concept"] == c]
             for name, row in self.usual.items()
         }
+        return {name: row | {"objects": mine[name]} for name, row in self.usual.items()}
 
 
 @dataclass
@@ -202,10 +203,6 @@ def _has(settings: Mapping[str, Any], path: str) -> bool:
     if not rest:
         return value is not None
     return isinstance(value, Mapping) and _has(value, rest)
-
-
-def _of(row: Mapping[str, Any], concept: str) -> list[Any]:
-    return [each for each in row["objects"] if each["concept"] == concept]
 
 
 def described(variants: Mapping[str, Config], prompts: Sequence[Row]) -> list[Row]:
