@@ -18,8 +18,9 @@ demo: $(INSTALLED)
 demo-sine: $(INSTALLED)-all
 	$(BIN)/ipseg demo --method sine --out demo-sine-out
 
+# Three workers on two cores: one of them waits for Ray and other processes half of its time.
 test: lint
-	$(BIN)/pytest -n 2 --no-loadscope-reorder
+	$(BIN)/pytest -n 3 --no-loadscope-reorder
 
 lint: $(INSTALLED)-all
 	$(BIN)/ruff check .

@@ -30,9 +30,9 @@ settings.load_profile("reproducible")
 
 
 class OneRay(LoadScopeScheduling):
-    """Hands whole files to the workers of `pytest -n 2`; all those that share Ray go to one.
+    """Hands whole files to the workers of `pytest -n 3`; all those that share Ray go to one.
 
-    It gets them first: they take as long as all the rest, which goes on beside them.
+    It gets them first, as they take the longest and wait a lot; the rest goes on beside them.
     """
 
     def _split_scope(self, nodeid):

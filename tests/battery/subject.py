@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -101,6 +101,7 @@ class Subject:
     root: Path
     scenes: Scenes
     more: tuple[str, ...] = ()
+    _found_of: dict[tuple[str, ...], Found] = field(default_factory=dict, compare=False)
 
     @cached_property
     def settings(self) -> list[str]:
@@ -164,14 +165,15 @@ class Subject:
         For a method whose concepts do not compete that is what it usually finds of them.
         """
         if self.config.method.concepts_compete:
-            return found(run_local(self.steps_for(Only(self.bank, concepts)), self.images))
-        return {
-            name: {
-                **row,
-                "objects": [o for c in concepts for o in row["objects"] if o["concept"] == c],
-            }
+            if concepts not in self._found_of:
+                steps = self.steps_for(Only(self.bank, concepts))
+                self._found_of[concepts] = found(run_local(steps, self.images))
+            return self._found_of[concepts]
+        mine = {
+            name: [o for c in concepts for o in row["objects"] if o["concept"] == c]
             for name, row in self.usual.items()
         }
+        return {name: row | {"objects": mine[name]} for name, row in self.usual.items()}
 
 
 @dataclass

@@ -157,7 +157,9 @@ def test_operations_alone_need_no_weights(printed, released):
     assert written["concepts"]["rows"][-1]["concepts"] == 80
 
 
-def test_all_of_it(tiny_root, tmp_path, capsys):
+def test_all_of_it(tiny_root, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("jobs.bench.seconds._RUNS", 1)
+    monkeypatch.setattr("jobs.bench.concepts._RUNS", 1)
     settings = [f"models.root={tiny_root}", "features.dinov2.size=140", "support.saliency.size=112"]
     run_bench(load_config("ipseg-light", settings), flops_only=False, as_json=True, out=None)
     found = json.loads(capsys.readouterr().out)
