@@ -10,12 +10,13 @@ import ctypes
 import sys
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+Result = TypeVar("Result")
 Key = tuple[str, tuple[str, ...]]  # name of a step, labels of its chains; () for all chains
 
 _STATUS, _RESET = Path("/proc/self/status"), Path("/proc/self/clear_refs")
@@ -55,7 +56,9 @@ class _Open:
 
     labels: tuple[str, ...]
     within: float = 0.0  # seconds of steps that it runs itself
+    peak: _Peak | None = None
     found: float = 0.0  # seconds of what others have computed for it
+    lent: int = 0  # the most bytes that others have worked with for it
     encoded: int = 0
 
 
@@ -86,10 +89,10 @@ def charged(
         rows: it is given.
         networks: the parts that it uses.
     """
-    mine = _Open(labels)
-    _ledger.open.append(mine)
     # In other runs somebody else may follow the process's peak, which is set back here.
     peak = _Peak(fresh=(step, labels) not in _ledger.seen) if labels else None
+    mine = _Open(labels, peak=peak)
+    _ledger.open.append(mine)
     _ledger.seen.add((step, labels))
     started = time.perf_counter()
     try:
@@ -102,12 +105,25 @@ def charged(
             _ledger.open[-1].within += taken
         # What the steps within it need is theirs.
         weights = {} if mine.within else {_name(part): _weights(part) for part in networks}
-        working = 0 if mine.within or peak is None else peak.bytes()
+        working = 0 if mine.within or peak is None else max(peak.bytes(), mine.lent)
         cost = Cost(rows, taken - mine.within + mine.found, mine.encoded, working, weights)
         _ledger.spent.setdefault((step, labels), Cost()).add(cost)
 
 
-def note_encoded(memory: object, asked: object, images: int, found: float) -> None:
+def measured(encode: Callable[[], Result]) -> tuple[Result, float, int]:
+    """The result, the seconds it took, and the most bytes it worked with (as `Cost.working`)."""
+    peak = None
+    if _ledger.open and _ledger.open[-1].peak is not None:
+        _ledger.open[-1].peak.keep()  # before it is set back
+        peak = _Peak(fresh=False)
+    started = time.perf_counter()
+    result = encode()
+    return result, time.perf_counter() - started, 0 if peak is None else peak.bytes()
+
+
+def note_encoded(
+    memory: object, asked: object, images: int, found: float = 0.0, lent: int = 0
+) -> None:
     """Charges the step that is being run with images that it had encoded.
 
     Args:
@@ -115,6 +131,7 @@ def note_encoded(memory: object, asked: object, images: int, found: float) -> No
         asked: identity of the batch.
         images: in it.
         found: seconds that somebody else had spent on it before; 0 if this step just did.
+        lent: the most bytes that it took them.
     """
     if not _ledger.open:
         return
@@ -123,6 +140,7 @@ def note_encoded(memory: object, asked: object, images: int, found: float) -> No
     if asked not in known:
         mine.encoded += images
         mine.found += found
+        mine.lent = max(mine.lent, lent)
     for label in mine.labels or (None,):
         _ledger.asked[label, place] = asked
 
@@ -160,6 +178,7 @@ class _Peak:
     def __init__(self, *, fresh: bool) -> None:
         """Begins; `fresh` gives back what the process has freed but kept, which takes time."""
         torch = sys.modules.get("torch")
+        self._kept = 0  # bytes at most before the peak was set back
         self._cuda = torch.cuda if torch is not None and torch.cuda.is_initialized() else None
         if self._cuda is not None:
             self._cuda.reset_peak_memory_stats()
@@ -176,8 +195,12 @@ class _Peak:
     def bytes(self) -> int:
         """0 where the system does not say."""
         if self._cuda is not None:
-            return int(self._cuda.max_memory_allocated()) - self._before
-        return 0 if self._before < 0 else max(0, _in_status("VmHWM") - self._before)
+            return max(self._kept, int(self._cuda.max_memory_allocated()) - self._before)
+        return 0 if self._before < 0 else max(self._kept, _in_status("VmHWM") - self._before)
+
+    def keep(self) -> None:
+        """Somebody else is about to follow a part of the time."""
+        self._kept = self.bytes()
 
 
 def _in_status(name: str) -> int:

@@ -42,7 +42,7 @@ def stopped_in_order() -> Iterator[None]:
             raise
         log.debug("what the signal has ended", exc_info=True)
         word = _WORDS[signal.Signals(received[0])]
-        typer.secho(f"ipseg: {word}; the same command goes on where this one was", err=True)
+        typer.secho(f"ipseg: {word}; a run goes on where it was with the same command", err=True)
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(128 + received[0])  # Python would wait for threads in the middle of a batch

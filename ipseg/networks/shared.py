@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import dataclasses
 import threading
-import time
 import weakref
 from collections.abc import Callable, Sequence
 from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 from weakref import WeakValueDictionary
 
-from ipseg.costs import note_encoded
+from ipseg.costs import measured, note_encoded
 from ipseg.networks.models import Models
 from ipseg.rows import Image
 
@@ -102,19 +101,17 @@ class LastBatch(threading.local):
         self._images: list[Any] = []  # kept, so that no other one gets the identity of one of them
         self._asked: object = None
         self._result: Any = None
-        self._seconds = 0.0  # that it took to compute
+        self._seconds, self._working = 0.0, 0  # that it took to compute, and bytes
 
     def get(
         self, images: Sequence[Any], compute: Callable[[], Result], key: object = None
     ) -> Result:
         """`compute()`, or its last result for the same image objects and an equal key."""
-        asked, found = (key, *map(id, images)), self._seconds
+        asked, found, lent = (key, *map(id, images)), self._seconds, self._working
         if asked != self._asked:
-            started, found = time.perf_counter(), 0.0
-            self._result = compute()
-            self._seconds = time.perf_counter() - started
-            self._images, self._asked = list(images), asked
-        note_encoded(self, asked, len(images), found)
+            self._result, self._seconds, self._working = measured(compute)
+            self._images, self._asked, found, lent = list(images), asked, 0.0, 0
+        note_encoded(self, asked, len(images), found, lent)
         result: Result = self._result
         return result
 

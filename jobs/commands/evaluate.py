@@ -121,7 +121,7 @@ def evaluate(
             "--paper-table",
             "--table",
             metavar="N",
-            help="Run the rows of a table of the paper, 1 to 8, that methods here can run; the "
+            help="Run the rows of a table of the paper, 1 to 7, that methods here can run; the "
             "others are printed as published.",
         ),
     ] = None,

@@ -11,7 +11,7 @@ from ipseg.networks.shared import LastBatch
 from ipseg.rows import Step
 from ipseg.runner import run_step
 
-TAKES = 0.03
+TAKES = 0.2
 
 
 @dataclass
@@ -103,3 +103,19 @@ def test_memory_is_that_of_the_step(monkeypatch):
         pytest.skip("this system does not say")
     assert filled > 25e6
     assert looked < 15e6
+
+
+def test_memory_of_what_they_share_is_charged_to_each():
+    @dataclass
+    class Large(Look):
+        def __call__(self, rows):
+            images = [row["image"] for row in rows]
+            self.last.get(images, lambda: len(bytearray(b"1") * 30_000_000))
+            return [{**row, "objects": []} for row in rows]
+
+    last = LastBatch()
+    costs = run({"a": [Show(), Large(last)], "b": [Show(), Large(last, kind="b")]})
+    each = [costs["look", (label,)].working for label in "ab"]
+    if not any(each):
+        pytest.skip("this system does not say")
+    assert min(each) > 25e6

@@ -109,7 +109,7 @@ def test_control_c_in_a_terminal_says_what_is_kept_and_how_to_go_on(slow, engine
     code, screen = in_terminal(command(slow, engine), press)
     assert code == 130, screen
     last = screen.strip().splitlines()[-1]
-    assert "ipseg: interrupted; the same command goes on where this one was" in last
+    assert "ipseg: interrupted; a run goes on where it was with the same command" in last
     kept = int(re.search(r"stopped: the (\d+) rows that this run has done are in", screen)[1])
     status = survey_run(f"{slow.root}/run")
     assert kept == status.done == len(list(read_rows(f"{slow.root}/run")))

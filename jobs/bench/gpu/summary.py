@@ -12,6 +12,8 @@ from rich.table import Table
 from jobs.bench.gpu.figures import DONE, IMAGE, Figures, pace_of
 from jobs.bench.gpu.parts import ENCODER, MASKS, RELEASED
 
+_WIDTH = 200  # characters of a table, at most
+
 
 def print_summary(console: Console, figures: Figures) -> None:
     """Prints what was measured: networks, images, and the goals; the tables in Markdown."""
@@ -24,8 +26,9 @@ def print_summary(console: Console, figures: Figures) -> None:
         )
     else:
         console.print(f"measured on {card}, {figures.date}", soft_wrap=True)
-    console.print(_encoders(figures))
-    console.print(_images(figures))
+    for table in (_encoders(figures), _images(figures)):
+        if table.row_count:  # wide, since Markdown knows no cell of two lines
+            console.print(table, width=_WIDTH, crop=False)
     for line in () if tiny else goals(figures):
         console.print(line, soft_wrap=True)
     by_state: dict[str, list[str]] = {}
