@@ -100,6 +100,7 @@ class LastBatch(threading.local):
     def __init__(self) -> None:
         self._images: list[Any] = []  # kept, so that no other one gets the identity of one of them
         self._asked: object = None
+        self._batch: object = None  # stands for it: identities of images come again
         self._result: Any = None
         self._seconds, self._working = 0.0, 0  # that it took to compute, and bytes
 
@@ -111,7 +112,8 @@ class LastBatch(threading.local):
         if asked != self._asked:
             self._result, self._seconds, self._working = measured(compute)
             self._images, self._asked, found, lent = list(images), asked, 0.0, 0
-        note_encoded(self, asked, len(images), found, lent)
+            self._batch = object()
+        note_encoded(self, self._batch, len(images), found, lent)
         result: Result = self._result
         return result
 

@@ -227,7 +227,8 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
             dataset = batches(
                 run_in_task,  # type: ignore[arg-type]
                 fn_args=(planned.stage, record, planned.threads),
-                # One slot is left to reading. Ray starts a worker for each task that could run.
-                compute=TaskPoolStrategy(plan.slots - 1),
+                # Ray starts a worker for each task that could run. With as many as reading has, it
+                # would fuse the two, and hand nothing on before a whole shard is done.
+                compute=TaskPoolStrategy(plan.slots),
             )
     return dataset

@@ -96,6 +96,7 @@ def sequences(painted):
     painted.image("still/0.png", ("blue", 4, 4, 12, 12))
     for name in ("a.png", "b.png", "d.png", "e.png", "deep/c.png"):
         (painted.root / "images" / name).unlink()
+    (painted.root / "images" / "deep").rmdir()
     return painted
 
 

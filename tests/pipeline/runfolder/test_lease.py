@@ -81,6 +81,7 @@ def test_another_machine_is_given_time_to_show_that_it_is_alive(tmp_path, held, 
         taken = last_refreshed(str(tmp_path))
         while last_refreshed(str(tmp_path)) == taken:  # kept fresh
             time.sleep(0.02)
+    monkeypatch.setattr(lease, "STALE_SECONDS", 20)
     held("elsewhere", 1, number=3)
     timer = threading.Timer(0.2, held, ("elsewhere", 1, 3))
     timer.start()
