@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import warnings
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from functools import cached_property, partial
@@ -101,6 +102,8 @@ class RayEngine:
         context.max_consecutive_actor_init_deaths = _SETUP_DEATHS
         context.raise_original_map_exception = True
         logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what it says is raised as well
+        # Of a collection with fewer blocks than slots, which nobody has to do anything about.
+        warnings.filterwarnings("ignore", "The maximum number of concurrent tasks", UserWarning)
 
     def plan(
         self,
