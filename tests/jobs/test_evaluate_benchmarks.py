@@ -18,13 +18,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 
 @dataclass(frozen=True)
 class Case:
-    """A benchmark in miniature.
-
-    Attributes:
-        words: for the command.
-        formula: that stands first.
-        episodes: of the run.
-    """
+    """A benchmark in miniature: words for the command, formula that stands first, episodes."""
 
     words: tuple[str, ...]
     formula: str
@@ -70,15 +64,14 @@ class Done:
 
     @property
     def value(self):
-        (variant,) = self.summary["variants"]
-        return variant["numbers"][self.summary["formula"]]["value"]
+        return self.summary["variants"][0]["numbers"][self.summary["formula"]]["value"]
 
     def masks(self) -> dict[int, np.ndarray]:
         """Episode -> what was written for it, read with nothing of ours."""
         found = {}
         for part in self.out.glob("data/shard=*/part-*.parquet"):
             for row in pq.read_table(part, partitioning=None).to_pylist():
-                by_concept = {each["concept"]: each["segmentation"] for each in row["objects"]}
+                by_concept = {o["concept"]: o["segmentation"] for o in row["objects"]}
                 for metric in row["metrics"]:
                     assert metric["episode"] not in found
                     mask = np.zeros((row["height"], row["width"]), bool)

@@ -22,14 +22,9 @@ from ipseg.networks.models import Models
 from ipseg.vision.letterbox import letterbox
 
 PATCH, GRID = 4, 5
-SHAPE = {
-    "hidden_size": 16,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "mlp_ratio": 2,
-    "patch_size": PATCH,
-    "image_size": PATCH * GRID,
-}
+LAYERS = {"hidden_size": 16, "num_hidden_layers": 2, "num_attention_heads": 2, "mlp_ratio": 2}
+SHAPE = {**LAYERS, "patch_size": PATCH, "image_size": PATCH * GRID}
+OTHER_WIDTH = {"layernorm.weight": torch.zeros(24)}
 MEAN, STD = [0.5, 0.4, 0.3], [0.2, 0.25, 0.3]
 
 
@@ -257,16 +252,12 @@ def one_more_block(tensors):
         tensors[name.replace("layer.1", "layer.2")] = tensors[name].clone()
 
 
-def other_width(tensors):
-    tensors["layernorm.weight"] = torch.zeros(24)
-
-
 @pytest.mark.parametrize(
     ("change", "message"),
     [
         (without_block, r"\d+ tensors missing \(encoder.layer.1.\S+, \S+, \S+, \.\.\.\)"),
         (one_more_block, r"\d+ tensors unexpected \(encoder.layer.2."),
-        (other_width, r"1 tensors of another shape \(layernorm.weight\)"),
+        (lambda t: t.update(OTHER_WIDTH), r"1 tensors of another shape \(layernorm.weight\)"),
     ],
 )
 def test_weights_of_another_architecture_are_refused(plain, tmp_path, change, message):

@@ -171,10 +171,7 @@ def test_a_segmenter_that_nobody_needs_is_not_loaded():
         (Support("saliency"), r"set support.saliency.kind, or support.kind=mask"),
         (Support("box"), r"support 'box' needs a segmenter.*set support.segmenter.kind"),
         (Support("point"), r"support 'point' needs a segmenter"),
-        (
-            Support("box", segmenter=ClassicalSegmenter()),
-            r"that takes boxes, which ClassicalSegmenter",
-        ),
+        (Support("box", segmenter=ClassicalSegmenter()), r"takes boxes, which ClassicalSegmenter"),
     ],
 )
 def test_a_part_that_is_missing_is_named_before_anything_runs(support, message):
@@ -199,11 +196,7 @@ def test_ground_truth_is_no_help_to_a_support_that_finds_the_object_itself(besid
         (Support("point"), {}, r"cup.jpg has no point: put NAME.point.json .*--prompt-point"),
         (Support("box"), {"given_points": [{"x": 1, "y": 1, "label": 1}]}, "has no box"),
         (Support("box"), {"given_box": [60, 0, 70, 9]}, "at 60, 0, outside of its image of 60x40"),
-        (
-            Support("point"),
-            {"given_points": [{"x": 5, "y": 40, "label": 1}]},
-            "at 5, 40, outside of its image of 60x40",
-        ),
+        (Support("point"), {"given_points": [{"x": 5, "y": 40, "label": 1}]}, "at 5, 40, outside"),
     ],
 )
 def test_a_prompt_without_what_the_support_asks_for_is_refused(support, row, message):
