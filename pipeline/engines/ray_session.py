@@ -7,7 +7,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 # Ray's C++ parts print errors that are none to the user's terminal (ray-project/ray#53727). Whoever
@@ -15,12 +15,15 @@ os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
 os.environ.setdefault("RAY_idle_worker_killing_time_threshold_ms", "60000")
 
+import psutil
 import ray
 
 log = logging.getLogger("ipseg")
 
 # Ray guards a session it starts with a token and says so each time; nobody has to act on it.
 _NOTICE = "ray._private.authentication.authentication_token_setup"
+
+_MONITOR = "ray/autoscaler/_private/monitor.py"
 
 _ending: threading.Thread | None = None  # of a session that was started here
 
@@ -50,11 +53,13 @@ def start_session() -> bool:
             logging_level=logging.ERROR,
             configure_logging=False,
         )
+    if address == "local":
+        _end_autoscaler()
     return True
 
 
 def end_session(*, at_once: bool) -> None:
-    """Ends or leaves the session, which takes a second.
+    """Ends or leaves the session, which takes half a second.
 
     Args:
         at_once: wait for it; otherwise the process goes on beside it, and waits at its own end.
@@ -64,6 +69,17 @@ def end_session(*, at_once: bool) -> None:
     _ending.start()
     if at_once:
         _await_end()
+
+
+def _end_autoscaler() -> None:
+    """Ends the process that would ask a cloud for machines.
+
+    It costs half a second of computing at the start, and a second of waiting at the end.
+    """
+    for child in psutil.Process().children():
+        with suppress(psutil.Error):  # another one, which has ended meanwhile
+            if any(part.endswith(_MONITOR) for part in child.cmdline()):
+                child.kill()
 
 
 def _await_end() -> None:

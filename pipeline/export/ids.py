@@ -63,7 +63,8 @@ class Numbers:
 
     def add(self, value: bytes) -> None:
         """Notes one that needs a number; `assign` gives it one if it has none."""
-        self._new += value
+        if self._place(value) is None:
+            self._new += value
 
     def assign(self) -> None:
         """Gives the next numbers to what was added and has none, in the order of the hashes."""
@@ -73,17 +74,15 @@ class Numbers:
         high, low = high[order], low[order]
         fresh = np.ones(len(high), bool)
         fresh[1:] = (high[1:] != high[:-1]) | (low[1:] != low[:-1])
-        if len(self):
-            fresh &= ~self._known(high, low)
         high, low = high[fresh], low[fresh]
         last = int(self._ids.max(initial=0))
         ids = np.arange(last + 1, last + 1 + len(high), dtype=np.int64)
         if not len(self):
             self._high, self._low, self._ids = high, low, ids
-            return
-        self._high, self._low = np.append(self._high, high), np.append(self._low, low)
-        self._ids = np.append(self._ids, ids)
-        self._order(np.lexsort([self._low, self._high]))
+        elif len(high):
+            self._high, self._low = np.append(self._high, high), np.append(self._low, low)
+            self._ids = np.append(self._ids, ids)
+            self._order(np.lexsort([self._low, self._high]))
 
     def of(self, value: bytes) -> int:
         """The number of one that was added.
@@ -91,13 +90,10 @@ class Numbers:
         Raises:
             OutputError: it was not: the run has changed since.
         """
-        high, low = (np.uint64(int.from_bytes(half)) for half in (value[:8], value[8:]))
-        place = int(self._high.searchsorted(high))
-        while place < len(self._high) and self._high[place] == high:
-            if self._low[place] == low:
-                return int(self._ids[place])
-            place += 1
-        raise OutputError("the run has changed while it was exported; start the export again")
+        place = self._place(value)
+        if place is None:
+            raise OutputError("the run has changed while it was exported; start the export again")
+        return int(self._ids[place])
 
     def in_order(self) -> Iterator[tuple[bytes, _Ids]]:
         """Hashes, one behind the other, and numbers, by number, some at a time."""
@@ -108,21 +104,18 @@ class Numbers:
             yield hashes.astype(">u8").tobytes(), self._ids[some]
 
     def _order(self, order: _Ids) -> None:
-        self._high, self._low, self._ids = self._high[order], self._low[order], self._ids[order]
+        for values in (self._high, self._low, self._ids):
+            values[:] = values[order]
 
-    def _known(self, high: _Half, low: _Half) -> npt.NDArray[np.bool_]:
-        """Whether each has a number."""
-        places = np.searchsorted(self._high, high)
-        known = np.zeros(len(high), bool)
-        left = np.arange(len(high))
-        while len(left):  # a second round only where two hashes agree in their first half
-            left = left[places[left] < len(self._high)]
-            left = left[self._high[places[left]] == high[left]]
-            same = self._low[places[left]] == low[left]
-            known[left[same]] = True
-            left = left[~same]
-            places[left] += 1
-        return known
+    def _place(self, value: bytes) -> int | None:
+        """Where one stands; None if it has no number."""
+        high, low = (np.uint64(int.from_bytes(half)) for half in (value[:8], value[8:]))
+        place = int(self._high.searchsorted(high))
+        while place < len(self) and self._high[place] == high:
+            if self._low[place] == low:
+                return place
+            place += 1
+        return None
 
 
 def halves(hashes: bytes | bytearray) -> tuple[_Half, _Half]:
@@ -201,8 +194,6 @@ def _batch(kind: str, data: bytes, ids: npt.NDArray[np.int64], schema: pa.Schema
 
 
 def _read(address: str, kind: str) -> Ids:
-    hashes = {name: bytearray() for name in _KINDS}
-    ids: dict[str, list[_Ids]] = {name: [_NO_IDS] for name in _KINDS}
     with open_input(address) as handle:
         file = pq.ParquetFile(handle)
         about = json.loads((file.schema_arrow.metadata or {})[_MINE])
@@ -211,12 +202,25 @@ def _read(address: str, kind: str) -> Ids:
                 f"{address.rpartition('/')[0]} holds an export of format {about['format']}; "
                 f"choose another --to for {kind}"
             )
-        for batch in file.iter_batches(_AT_ONCE):
-            for name in _KINDS:
-                chosen = batch.filter(pc.equal(batch["kind"], name))
-                hashes[name] += b"".join(chosen["hash"].to_pylist())
-                ids[name].append(chosen["id"].to_numpy())
-    images, annotations = (
-        Numbers(*halves(hashes[name]), np.concatenate(ids[name])) for name in _KINDS
-    )
+        images, annotations = (_read_kind(file, name) for name in _KINDS)
     return Ids(images, annotations, dict(about["categories"]))
+
+
+def _read_kind(file: pq.ParquetFile, name: str) -> Numbers:
+    """The numbers of one kind, in arrays that are made once: parts of them would take it twice."""
+    # One row group after the other: an iterator over all of them keeps tens of megabytes.
+    groups = range(file.num_row_groups)
+    count = 0
+    for group in groups:
+        kinds = file.read_row_group(group, columns=["kind"], use_threads=False)["kind"]
+        count += pc.sum(pc.equal(kinds, name)).as_py() or 0
+    high, low, ids = np.empty(count, np.uint64), np.empty(count, np.uint64), np.empty(count, int)
+    start = 0
+    for group in groups:
+        rows = file.read_row_group(group, use_threads=False)
+        chosen = rows.filter(pc.equal(rows["kind"], name))
+        some = slice(start, start + len(chosen))
+        high[some], low[some] = halves(b"".join(chosen["hash"].to_pylist()))
+        ids[some] = chosen["id"].to_numpy()
+        start = some.stop
+    return Numbers(high, low, ids)
