@@ -20,6 +20,7 @@ _SCALES = np.geomspace(0.6, 1.5, 9)  # sizes of objects, times that of an exempl
 _MARGIN = 0.1  # around an exemplar, of its sides: its outline is in the template
 _LEAST_SIDE = 5  # pixels of a template; smaller ones fit everywhere
 _SPREAD = 0.13  # deviation of a bump, of the shorter side of the smallest object
+_LEAST_SPREAD = 1.2  # pixels; of narrower bumps, erosion leaves one pixel, which has no contour
 _APART = 0.6  # objects are at least so far from each other, of the mean of their sides
 _COLOUR = 0.5  # share of colours in the correlation; the rest is of gradients
 _BLANK = 1e-3  # range of values
@@ -101,7 +102,7 @@ class Correlation(WithoutNetwork):
         if len(places):
             shortest = min(min(box[2] - box[0], box[3] - box[1]) for box in own)
             density[places[:, 1], places[:, 0]] = 1
-            deviation = max(0.5, _SPREAD * float(_SCALES[0] * shortest))
+            deviation = max(_LEAST_SPREAD, _SPREAD * float(_SCALES[0] * shortest))
             density = np.asarray(
                 cv2.GaussianBlur(density, (0, 0), deviation, borderType=cv2.BORDER_REFLECT),
                 np.float32,

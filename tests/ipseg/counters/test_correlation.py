@@ -46,6 +46,17 @@ def test_by_any_one_of_24_coins_all_are_counted_and_pointed_at(photo, exemplar):
     assert len(points) <= hit + 1
 
 
+@pytest.mark.parametrize("width", [130, 140, 160])
+def test_small_objects_that_are_counted_are_pointed_at(photo, width):
+    image, masks = photo
+    factor = width / image.shape[1]
+    size = (width, round(factor * image.shape[0]))
+    small = cv2.resize(image, size, interpolation=cv2.INTER_AREA)
+    density = counted(small, np.round(factor * np.array(tight_box(masks[8]))))
+    assert density.count == pytest.approx(24, abs=1)
+    assert len(points_of(density, small)) == pytest.approx(density.count, abs=1)
+
+
 def test_crowds_are_counted_to_15_in_100():
     errors = []
     for seed in range(4):
