@@ -4,12 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import json
-import os
-from functools import partial
-from pathlib import Path
 from typing import Any
-
-from fsspec.implementations.local import LocalFileSystem
 
 from ipseg.errors import OutputError
 from ipseg.storage.files import exists, filesystem, is_folder, read_bytes
@@ -56,17 +51,4 @@ def make_room(to: str, writer: type[Writer]) -> None:
 
 
 def _remove(fs: Any, path: str, is_directory: bool) -> None:  # noqa: ANN401
-    local = isinstance(fs, LocalFileSystem)
-    go = _remove_folder if is_directory and local else partial(fs.rm, recursive=is_directory)
-    with_retry(path, lambda: go(path))
-
-
-def _remove_folder(path: str) -> None:
-    """As shutil.rmtree, which lists a whole folder first: of a million files, 200 MB."""
-    with os.scandir(path) as entries:
-        for entry in entries:
-            if entry.is_dir(follow_symlinks=False):
-                _remove_folder(entry.path)
-            else:
-                Path(entry.path).unlink()
-    Path(path).rmdir()
+    with_retry(path, lambda: fs.rm(path, recursive=is_directory))
