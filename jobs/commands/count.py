@@ -16,6 +16,7 @@ from jobs.commands.options import Json, RunFolder
 log = logging.getLogger("ipseg")
 
 DEFAULT = "persense-classical"
+_DENSITY = "persense.density"
 
 EPILOG = f"""
 [bold]Examples[/bold]
@@ -70,13 +71,15 @@ def count(
         raise ConfigError(
             f"profile '{collection.profile}' does not count; '{DEFAULT}' and 'persense' do"
         )
+    if any(each.partition("=")[0].strip() == _DENSITY for each in collection.settings or ()):
+        raise ConfigError(f"{_DENSITY} is set by --maps and --no-maps here")
     log.info("counting in %s into %s, profile %s", collection.images, out, collection.profile)
     from jobs.count import print_counts
     from pipeline.counts import keeps_maps, write_counts
     from pipeline.segment import segment
 
     kept = maps if running.overwrite else keeps_maps(out, wanted=maps)
-    settings = [*(collection.settings or ()), f"persense.density={str(kept).lower()}"]
+    settings = [*(collection.settings or ()), f"{_DENSITY}={str(kept).lower()}"]
     run = segment(replace(collection, settings=settings).request(out=out, **start))
     found = write_counts(run.out, list(run.metrics["suggested"]), maps=maps)
     print_counts(run, found, as_json=json)

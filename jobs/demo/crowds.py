@@ -11,6 +11,7 @@ import cv2
 import numpy as np
 import skimage.data
 
+from ipseg.errors import OutputError
 from ipseg.inputs import Prompt
 from ipseg.rows import Image, Mask
 from ipseg.vision.images import encode_png
@@ -139,7 +140,7 @@ def write_crowds(folder: Path, images: int, *, seed: int = 0, turned: bool = Fal
         Both data roots.
 
     Raises:
-        OutputError: they cannot be written.
+        OutputError: they cannot be written, or there are images of an earlier call besides.
     """
     generated, photo = folder / ("turned" if turned else "generated"), folder / "coins"
     names = set()
@@ -147,6 +148,11 @@ def write_crowds(folder: Path, images: int, *, seed: int = 0, turned: bool = Fal
         made = crowd(seed + number, turned=turned)
         _write(generated, made.concept, f"{number:03}", made.image, made.numbers)
         names.add(made.concept)
+    if more := len(list(generated.glob("images/*/*.png"))) - images:
+        raise OutputError(
+            f"{generated} holds {more} images of an earlier call, too, which would be counted with "
+            f"the {images} new ones; remove it and start again, or choose another --out"
+        )
     for name, prompt in prompts().items():
         if name in names:
             _write_prompt(generated, name, prompt)

@@ -57,6 +57,7 @@ class Found:
         self._suffixes: Counter[str] = Counter()  # of images
         self._url = url
         self._own = f"{_path(out)}/"
+        self._below_out = 0  # files
 
     @property
     def is_list(self) -> bool:
@@ -73,7 +74,9 @@ class Found:
         empty = _EmptyFolders() if self._sequences and is_folder(self._url) else None
         some = False
         for found in iterate_files(self._url):
-            if not f"{_path(found.address)}/".startswith(self._own):
+            if f"{_path(found.address)}/".startswith(self._own):
+                self._below_out += not found.is_folder
+            else:
                 if empty is not None:
                     empty.add(found)
                 for row in self._sort(*found):
@@ -155,6 +158,8 @@ class Found:
             listed = ", ".join(f"{count:,} {what}" for what, count in self.ignored.most_common(5))
             hint = video_hint(self.ignored) if self._sequences else ""
             return f"only {listed}{heif_hint(self.ignored)}{hint}"
+        if self._below_out:
+            return f"only files in the folder of the output, {self._own[:-1]}, which are no input"
         return "the folder is empty" if is_folder(self._url) else "no file has such a name"
 
     def _drop_tables_of_tars(self) -> None:

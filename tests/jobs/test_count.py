@@ -128,6 +128,8 @@ def test_calls_that_cannot_count(counted, ipseg, folders, tmp_path):
     code, _, err = ipseg(*new, "--profile", "classical")
     assert code == 2
     assert "profile 'classical' does not count; 'persense-classical'" in err
+    code, _, err = ipseg(*new, "--set", "persense.density=false")
+    assert (code, "is set by --maps and --no-maps" in err) == (2, True)
     code, _, err = ipseg(*new, "--names", "cat")
     assert (code, "--names is CONCEPT=TEXT" in err) == (2, True)
     code, _, err = ipseg(*new, "--names", "cat=tiger")

@@ -113,6 +113,11 @@ def test_crowds_are_generated_with_a_number_for_each_instance(ipseg, tmp_path):
     before = next(roots[0].glob("images/*/*.png")).read_bytes()
     assert ipseg("data", "generate", "--out", tmp_path, "--images", "1")[0] == 0
     assert next(roots[0].glob("images/*/*.png")).read_bytes() == before
+    (roots[0] / "images" / "other").mkdir()
+    (roots[0] / "images" / "other" / "011.png").write_bytes(before)
+    code, _, said = ipseg("data", "generate", "--out", tmp_path, "--images", "1")
+    assert code == 1
+    assert "generated holds 1 images of an earlier call" in " ".join(said.split())
 
 
 def test_copies_are_turned_and_mirrored_if_that_is_wanted(ipseg, tmp_path):

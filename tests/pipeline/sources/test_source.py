@@ -188,6 +188,9 @@ def test_what_a_run_wrote_below_the_source_is_no_input(tmp_path, jpeg):
     (out / "part.parquet").write_bytes(b"")
     with list_source(str(tmp_path), str(out)) as listed:
         assert keys(listed.write(str(out))) == ["a.jpg"]
+    message = "only files in the folder of the output, .*/run, which are no input"
+    with pytest.raises(SourceError, match=message), list_source(f"{out}/b.jpg", str(out)):
+        pass
 
 
 def test_a_key_that_comes_again_in_a_file_is_a_failed_row(look, tmp_path, jpeg):
