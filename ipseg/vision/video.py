@@ -73,7 +73,7 @@ class VideoFrames(Sequence[Image]):
 
         Raises:
             IndexError: there are not so many frames.
-            ImageError: it cannot be decoded, or is out of limits; names the frame.
+            ImageError: it cannot be decoded, or is out of limits; names the frame, from 1.
             OSError: the file cannot be read.
         """
         if not 0 <= index < len(self):
@@ -84,12 +84,14 @@ class VideoFrames(Sequence[Image]):
             try:
                 self._image = next(self._frames, None)
             except ImageError as error:
-                at, self._index = self._index + 1, len(self)
+                at, self._index = self._index + 2, len(self)
                 raise ImageError(f"frame {at} of {len(self)}: {error}") from error
             self._index += 1
         if self._image is None:
             self._index = len(self)
-            raise ImageError(f"{self.uri} ends before frame {index} of {len(self)}: it is damaged")
+            raise ImageError(
+                f"{self.uri} ends before frame {index + 1} of {len(self)}: it is damaged"
+            )
         return self._image
 
     def _decoded(self) -> Iterator[Image]:

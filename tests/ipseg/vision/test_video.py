@@ -92,7 +92,7 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
         VideoFrames(f"{tmp_path}/text.mp4", LIMITS)
     with pytest.raises(FileNotFoundError):
         VideoFrames(f"{tmp_path}/gone.mp4", LIMITS)
-    with pytest.raises(ImageError, match=r"^frame 0 of \d+: .* below images\.min_side"):
+    with pytest.raises(ImageError, match=r"^frame 1 of \d+: .* below images\.min_side"):
         VideoFrames(str(clip), ImageLimits(min_side=60))[0]
     with av.open(tmp_path / "sound.mkv", "w") as sound:
         stream = sound.add_stream("pcm_s16le", rate=8000)
@@ -112,7 +112,8 @@ def test_a_frame_that_cannot_be_used_is_named_with_its_problem(tmp_path):
     frames = open_frames(uris, LIMITS)
     assert frames[0].shape == (*SIZE, 3)
     for index, why in enumerate(("truncated", "No such file", r"below images\.min_side"), 1):
-        with pytest.raises(ImageError, match=rf"^frame {index} of 4, .*{names[index]}: .*{why}"):
+        named = rf"^frame {index + 1} of 4, .*{names[index]}: .*{why}"
+        with pytest.raises(ImageError, match=named):
             frames[index]
 
 
