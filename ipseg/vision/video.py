@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
@@ -107,9 +108,13 @@ class VideoFrames(Sequence[Image]):
         import av
 
         try:
-            with open_input(self.uri) as file, av.open(file, "r") as video:
-                if not video.streams.video:
-                    raise ImageError(f"{self.uri} has no video in it, only sound")
-                yield video
+            with open_input(self.uri) as file:
+                if not file.seek(0, os.SEEK_END):
+                    raise ImageError(f"{self.uri} is no video: it is empty")
+                file.seek(0)
+                with av.open(file, "r") as video:
+                    if not video.streams.video:
+                        raise ImageError(f"{self.uri} has no video in it, only sound")
+                    yield video
         except av.FFmpegError as error:
             raise ImageError(f"{self.uri} is no video, or damaged: {error.strerror}") from error

@@ -90,6 +90,9 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
     (tmp_path / "text.mp4").write_text("no video")
     with pytest.raises(ImageError, match=r"text\.mp4 is no video, or damaged"):
         VideoFrames(f"{tmp_path}/text.mp4", LIMITS)
+    (tmp_path / "empty.mp4").touch()
+    with pytest.raises(ImageError, match=r"empty\.mp4 is no video: it is empty"):
+        VideoFrames(f"{tmp_path}/empty.mp4", LIMITS)
     with pytest.raises(FileNotFoundError):
         VideoFrames(f"{tmp_path}/gone.mp4", LIMITS)
     with pytest.raises(ImageError, match=r"^frame 1 of \d+: .* below images\.min_side"):
