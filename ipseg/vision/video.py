@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
+from itertools import chain
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
@@ -18,6 +19,8 @@ from ipseg.vision.images import ImageLimits
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.packet import Packet
+    from av.video.stream import VideoStream
 
 _SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 VIDEO_SUFFIXES: frozenset[str] = _SUFFIXES if find_spec("av") else frozenset()
@@ -43,7 +46,7 @@ class VideoFrames(Sequence[Image]):
     """
 
     def __init__(self, uri: str, limits: ImageLimits) -> None:
-        """Counts the frames, without decoding them.
+        """Counts the frames that are to be displayed, without decoding them.
 
         Args:
             uri: path or fsspec URL of the file.
@@ -55,8 +58,10 @@ class VideoFrames(Sequence[Image]):
         """
         self.uri, self._limits = uri, limits
         with self._opened() as video:
-            packets = video.demux(video.streams.video[0])
-            self._length = sum(packet.size > 0 for packet in packets)
+            self._length = 0
+            for packet in self._packets(video):
+                # Some are only decoded because others refer to them: before an MP4 was trimmed.
+                self._length += packet.size > 0 and not packet.is_discard
         self._frames: Iterator[Image] = iter(())
         self._index = len(self)  # of the frame that is held; at first before them all
         self._image: Image | None = None
@@ -97,11 +102,25 @@ class VideoFrames(Sequence[Image]):
 
     def _decoded(self) -> Iterator[Image]:
         with self._opened() as video:
-            for frame in video.decode(video.streams.video[0]):
+            for frame in chain.from_iterable(each.decode() for each in self._packets(video)):
                 self._limits.check(frame.width, frame.height)
                 # Counter-clockwise, in degrees: phones store how they were held.
                 turns = round(frame.rotation / 90) % 4
                 yield np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns))
+
+    def _packets(self, video: InputContainer) -> Iterator[Packet[VideoStream]]:
+        """In the order of decoding, the one that ends the stream included.
+
+        Without those that come after the first key frame and are displayed before it: they refer to
+        frames before it, which were cut off with another tool, so nothing can decode them.
+        """
+        first: int | None = None
+        for packet in video.demux(video.streams.video[0]):
+            if first is None:
+                first = packet.pts if packet.is_keyframe else None
+            elif packet.size and _before(first, packet):
+                continue
+            yield packet
 
     @contextmanager
     def _opened(self) -> Iterator[InputContainer]:
@@ -118,3 +137,10 @@ class VideoFrames(Sequence[Image]):
                     yield video
         except av.FFmpegError as error:
             raise ImageError(f"{self.uri} is no video, or damaged: {error.strerror}") from error
+
+
+def _before(first: int, packet: Packet[VideoStream]) -> bool:
+    # Matroska stores no time before its first frame; AVI no `pts`, but `dts`.
+    if packet.pts is None:
+        return packet.dts is None
+    return packet.pts < first

@@ -24,16 +24,35 @@ def scene(index):
     return image
 
 
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory):
-    path = tmp_path_factory.mktemp("video") / "clip.mp4"
-    with av.open(path, "w") as video:
-        stream = video.add_stream("mpeg4", rate=10)
+def film(path, codec="mpeg4", **options):
+    """Writes `COUNT` scenes; `options` are those of the encoder, with `into` of the container."""
+    with av.open(path, "w", options=options.pop("into", {})) as video:
+        stream = video.add_stream(codec, rate=10, options=options)
         stream.height, stream.width = SIZE
         stream.pix_fmt, stream.bit_rate = "yuv420p", 2_000_000
         for index in range(COUNT):
             video.mux(stream.encode(av.VideoFrame.from_ndarray(scene(index), format="rgb24")))
         video.mux(stream.encode(None))
+    return path
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory):
+    return film(tmp_path_factory.mktemp("video") / "clip.mp4")
+
+
+def trimmed(source, path, start):
+    """Cuts off `start` frames as `-c copy` does: from the key frame before, with an edit list."""
+    with av.open(source) as video, av.open(path, "w") as out:
+        stream = video.streams.video[0]
+        copied = out.add_stream_from_template(stream)
+        cut = int(start / 10 / stream.time_base)
+        video.seek(cut, stream=stream)
+        for packet in video.demux(stream):
+            if packet.size:
+                packet.pts, packet.dts = packet.pts - cut, packet.dts - cut
+                packet.stream = copied
+                out.mux(packet)
     return path
 
 
@@ -78,6 +97,19 @@ def test_what_was_filmed_with_the_phone_on_its_side_is_upright(clip, tmp_path):
     assert close(frames[4], np.rot90(scene(4), -1)), "by 90 degrees clockwise"
 
 
+@pytest.mark.parametrize(("start", "first"), [(14, 14), (12, 12), (10, 12)])
+def test_frames_that_were_trimmed_away_are_not_counted(tmp_path, start, first):
+    # Key frames are 0, 12 and 24. Frames 10 and 11 are stored after 12, but refer to frame 9 too,
+    # which is not there any more.
+    whole = film(tmp_path / "whole.mp4", g="12", bf="2", sc_threshold="1000000000")
+    frames = VideoFrames(str(trimmed(whole, tmp_path / "trimmed.mp4", start)), LIMITS)
+    in_order = list(frames)
+    assert len(frames) == len(in_order) == COUNT - first
+    for index in (15, 2, 0, 1):
+        assert np.array_equal(frames[index], in_order[index])
+        assert close(frames[index], scene(first + index)), index
+
+
 def test_a_row_is_a_folder_or_a_video(clip, tmp_path):
     assert isinstance(open_frames([str(clip)], LIMITS), VideoFrames)
     assert isinstance(open_frames([str(clip), str(clip)], LIMITS), Frames)
@@ -115,8 +147,9 @@ def test_a_frame_that_cannot_be_used_is_named_with_its_problem(tmp_path):
     frames = open_frames(uris, LIMITS)
     assert frames[0].shape == (*SIZE, 3)
     for index, why in enumerate(("truncated", "No such file", r"below images\.min_side"), 1):
-        named = rf"^frame {index + 1} of 4, .*{names[index]}: .*{why}"
-        with pytest.raises(ImageError, match=named):
+        with pytest.raises(
+            ImageError, match=rf"^frame {index + 1} of 4, .*{names[index]}: .*{why}"
+        ):
             frames[index]
 
 
