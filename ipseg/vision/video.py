@@ -8,14 +8,16 @@ from contextlib import contextmanager
 from importlib.util import find_spec
 from itertools import chain
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
 from ipseg.errors import ImageError
 from ipseg.rows import Image
 from ipseg.storage.files import open_input
+from ipseg.vision.containers import missing_bytes
 from ipseg.vision.images import ImageLimits
+from ipseg.wording import counted
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -53,15 +55,22 @@ class VideoFrames(Sequence[Image]):
             limits: of the frames.
 
         Raises:
-            ImageError: it is no video; names the file.
+            ImageError: it is no video, or ends early, or is damaged where that can be seen
+                without decoding; names the file and the frame.
             OSError: it cannot be read.
         """
         self.uri, self._limits = uri, limits
-        with self._opened() as video:
+        with self._opened() as (file, video):
             self._length = 0
             for packet in self._packets(video):
+                if packet.is_corrupt:
+                    at = self._length + 1
+                    raise ImageError(f"{uri} is damaged, or cut off, in frame {at}")
                 # Some are only decoded because others refer to them: before an MP4 was trimmed.
                 self._length += packet.size > 0 and not packet.is_discard
+            if missing := missing_bytes(file):
+                lacks = f"at least {counted(missing, 'byte')} missing"
+                raise ImageError(f"{uri} is cut off after frame {self._length}: {lacks}")
         self._frames: Iterator[Image] = iter(())
         self._index = len(self)  # of the frame that is held; at first before them all
         self._image: Image | None = None
@@ -101,7 +110,9 @@ class VideoFrames(Sequence[Image]):
         return self._image
 
     def _decoded(self) -> Iterator[Image]:
-        with self._opened() as video:
+        with self._opened() as (_, video):
+            # Otherwise a decoder fills in what it cannot decode.
+            video.streams.video[0].codec_context.options = {"err_detect": "explode"}
             for frame in chain.from_iterable(each.decode() for each in self._packets(video)):
                 self._limits.check(frame.width, frame.height)
                 # Counter-clockwise, in degrees: phones store how they were held.
@@ -123,7 +134,7 @@ class VideoFrames(Sequence[Image]):
             yield packet
 
     @contextmanager
-    def _opened(self) -> Iterator[InputContainer]:
+    def _opened(self) -> Iterator[tuple[IO[bytes], InputContainer]]:
         import av
 
         try:
@@ -134,7 +145,7 @@ class VideoFrames(Sequence[Image]):
                 with av.open(file, "r") as video:
                     if not video.streams.video:
                         raise ImageError(f"{self.uri} has no video in it, only sound")
-                    yield video
+                    yield file, video
         except av.FFmpegError as error:
             raise ImageError(f"{self.uri} is no video, or damaged: {error.strerror}") from error
 

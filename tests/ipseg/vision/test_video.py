@@ -138,6 +138,46 @@ def test_what_cannot_be_read_is_an_error_that_names_the_file(clip, tmp_path):
         VideoFrames(f"{tmp_path}/sound.mkv", LIMITS)
 
 
+def positions(path):
+    """In the file, of the frames."""
+    with av.open(path) as video:
+        return [each.pos for each in video.demux(video.streams.video[0]) if each.size]
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.webm", "a.avi"])
+def test_a_video_that_was_cut_off_is_an_error_that_names_the_frame(tmp_path, name):
+    codec = "libvpx" if name == "a.webm" else "mpeg4"
+    path = film(tmp_path / name, codec, into={"movflags": "faststart"} if name == "a.mp4" else {})
+    assert len(VideoFrames(str(path), LIMITS)) == COUNT
+    data = path.read_bytes()
+    ninth = positions(path)[8]
+    for end in (ninth, ninth + 20, -9):
+        path.write_bytes(data[:end])
+        at = "(in|after) frame 30" if end < 0 else "(in frame 9|after frame 8)"
+        with pytest.raises(ImageError, match=rf"{name} is .*cut off,? {at}"):
+            VideoFrames(str(path), LIMITS)
+
+
+def test_a_video_that_was_streamed_does_not_say_how_long_it_is(tmp_path):
+    path = film(tmp_path / "a.mkv", into={"live": "1"})
+    assert len(VideoFrames(str(path), LIMITS)) == COUNT
+    path.write_bytes(path.read_bytes()[: positions(path)[8]])
+    assert len(VideoFrames(str(path), LIMITS)) == 8
+
+
+@pytest.mark.parametrize("name", ["a.mp4", "a.mkv", "a.avi"])
+def test_what_a_decoder_cannot_decode_is_an_error_that_names_the_frame(tmp_path, name):
+    path = film(tmp_path / name)
+    data = bytearray(path.read_bytes())
+    place = positions(path)[8] + 10
+    data[place : place + 40] = bytes(40)
+    path.write_bytes(data)
+    frames = VideoFrames(str(path), LIMITS)
+    assert close(frames[7], scene(7))
+    with pytest.raises(ImageError, match=rf"frame 9 of {COUNT}: .*{name} is no video, or damaged"):
+        frames[8]
+
+
 def test_a_frame_that_cannot_be_used_is_named_with_its_problem(tmp_path):
     names = ("good.png", "bad.png", "gone.png", "small.png")
     uris = [f"{tmp_path}/{name}" for name in names]
