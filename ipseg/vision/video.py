@@ -142,9 +142,12 @@ class VideoFrames(Sequence[Image]):
                 if not file.seek(0, os.SEEK_END):
                     raise ImageError(f"{self.uri} is no video: it is empty")
                 file.seek(0)
-                with av.open(file, "r") as video:
+                # Titles can be in any encoding.
+                with av.open(file, "r", metadata_errors="replace") as video:
                     if not video.streams.video:
                         raise ImageError(f"{self.uri} has no video in it, only sound")
+                    if not video.streams.video[0].codec_context:
+                        raise ImageError(f"{self.uri} has a codec that FFmpeg does not know")
                     yield file, video
         except av.FFmpegError as error:
             raise ImageError(f"{self.uri} is no video, or damaged: {error.strerror}") from error

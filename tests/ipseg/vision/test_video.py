@@ -178,6 +178,21 @@ def test_what_a_decoder_cannot_decode_is_an_error_that_names_the_frame(tmp_path,
         frames[8]
 
 
+def test_what_describes_a_video_may_be_in_any_encoding(clip, tmp_path):
+    path = tmp_path / "a.mp4"
+    path.write_bytes(clip.read_bytes().replace(b"isomiso2", b"isomis\xe92"))
+    with pytest.raises(UnicodeDecodeError):
+        av.open(path)
+    assert len(VideoFrames(str(path), LIMITS)) == COUNT
+
+
+def test_an_unknown_codec_is_an_error_that_names_the_file(tmp_path):
+    path = film(tmp_path / "a.avi")
+    path.write_bytes(path.read_bytes().replace(b"FMP4", b"????"))
+    with pytest.raises(ImageError, match=r"a\.avi has a codec that FFmpeg does not know"):
+        VideoFrames(str(path), LIMITS)
+
+
 def test_a_frame_that_cannot_be_used_is_named_with_its_problem(tmp_path):
     names = ("good.png", "bad.png", "gone.png", "small.png")
     uris = [f"{tmp_path}/{name}" for name in names]
