@@ -96,14 +96,14 @@ class Frames(Sequence[Image]):
 
         Raises:
             IndexError: there are not so many frames.
-            ImageError: it cannot be read or decoded, or is out of limits; names the frame.
+            ImageError: it cannot be read or decoded, or is out of limits; names the frame, from 1.
         """
         uri = self.uris[index]
         try:
             return decode(fetch(uri), self.limits)
         except (ImageError, SourceError, OSError) as error:
             # The row is the sequence: without this nobody would know which of its files to repair.
-            raise ImageError(f"frame {index} of {len(self)}, {uri}: {error}") from error
+            raise ImageError(f"frame {index + 1} of {len(self)}, {uri}: {error}") from error
 
 
 def open_frames(uris: Sequence[str], limits: ImageLimits) -> Frames | VideoFrames:

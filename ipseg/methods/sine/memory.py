@@ -24,8 +24,9 @@ class Remembering:
             DAVIS-2016.
         example: `kept` for ever; `competes` with what is found, as a frame of score 1.
         decay: frames after which a score counts nothing, going down evenly.
-        unit: of the decay: `index` of a frame; `file_number`: digits of its file's name, as
-            released, by which scores decay five times as fast where every fifth frame has a file.
+        unit: of the decay: `index` of a frame; `file_number`: the last digits of its file's name,
+            as released, by which scores decay five times as fast where every fifth frame has a
+            file. The frames of a video file have their index.
         from_first: whether what is found in the first frame is remembered too, as released, though
             an example of it may be there already.
         encode: `cached`: what is pooled of a frame is kept; `again`: frames are encoded again each

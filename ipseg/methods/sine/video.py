@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import PurePosixPath
 from typing import Annotated, ClassVar, Literal
 
 import torch
@@ -30,6 +31,7 @@ from ipseg.methods.sine.steps import pooled_of
 from ipseg.objects import PRESENCE, Object
 from ipseg.rows import Image, Row, Step
 from ipseg.steps.network_step import NetworkStep
+from ipseg.vision.video import VideoFrames
 
 
 @dataclass(frozen=True)
@@ -191,15 +193,23 @@ class Track(NetworkStep):
         """Of the frames, in the unit of the decay.
 
         Raises:
-            ImageError: file names have no numbers; says how to do without.
+            ImageError: file names have no numbers, or these do not go up; says how to do without.
         """
-        if self.memory.unit == "index":
+        if self.memory.unit == "index" or isinstance(row["frames"], VideoFrames):
             return list(range(len(row["frames"])))
-        digits = [re.findall(r"\d+", uri.rpartition("/")[2]) for uri in row["frame_uris"]]
-        if not all(digits):
-            bare = row["frame_uris"][digits.index([])]
-            raise ImageError(f"{bare} has no number in its name: set memory.unit=index")
-        return [int(each[0]) for each in digits]
+        numbers: list[int] = []
+        for uri in row["frame_uris"]:
+            digits = re.findall(r"\d+", PurePosixPath(uri).stem)
+            if not digits:
+                raise ImageError(f"{uri} has no number in its name: set memory.unit=index")
+            number = int(digits[-1])
+            if numbers and number <= numbers[-1]:
+                raise ImageError(
+                    f"{uri} has number {number}, but the frame before it has {numbers[-1]}: "
+                    "set memory.unit=index"
+                )
+            numbers.append(number)
+        return numbers
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def test_frames_are_decoded_when_they_are_asked_for(sequence, tmp_path):
     (tmp_path / "1.png").write_bytes(encode_png(PIXELS[:, ::-1].copy()))
     assert np.array_equal(frames[1], PIXELS[:, ::-1]), "nothing is kept"
     (tmp_path / "2.png").unlink()
-    with pytest.raises(ImageError, match=r"frame 2 of 3, .*2\.png: .*No such file"):
+    with pytest.raises(ImageError, match=r"frame 3 of 3, .*2\.png: .*No such file"):
         frames[2]
 
 

@@ -3,16 +3,19 @@
 import gc
 import re
 
+import av
 import cv2
 import numpy as np
 import pytest
 
 from ipseg.bank import PromptsInMemory
 from ipseg.config import load_config
+from ipseg.errors import ImageError
 from ipseg.methods.chain import image_chain, prompt_chains
 from ipseg.methods.sine.pooling import Pooled
 from ipseg.runner import prepare, run_local
-from ipseg.vision.images import encode_png
+from ipseg.steps.decode import open_frames
+from ipseg.vision.images import ImageLimits, encode_png
 
 SIZE = (60, 100)  # rows, columns
 OBJECTS = {"blue": (40, 80, 230), "green": (40, 200, 60), "red": (220, 50, 40)}
@@ -154,11 +157,30 @@ def test_memory_changes_what_is_found_later(tracked, clip):
 def test_numbers_of_files_make_scores_decay_faster(config, bank, clip):
     quick = ["asking.overlaps=keep", "memory.frames=3", "memory.decay=6"]
     steps = steps_of(config(*quick, "memory.unit=file_number"), bank)[-1]
-    assert steps._numbers(row_of(clip))[:3] == [0, 5, 10]
+    assert steps._numbers({**row_of(clip), "frames": clip})[:3] == [0, 5, 10]
     assert steps_of(config(*quick), bank)[-1]._numbers({"frames": clip})[:3] == [0, 1, 2]
-    bare = {"frame_uris": ["a/first.png"], "frames": [None]}
-    with pytest.raises(Exception, match=re.escape("a/first.png has no number in its name")):
-        steps._numbers(bare)
+    many = ["cam2_0001.jp2", "cam2_0010.jp2"]
+    assert steps._numbers({"frame_uris": many, "frames": [None] * 2}) == [1, 10]
+    for names, why in (
+        (["a/first.png"], "a/first.png has no number in its name: set memory.unit=index"),
+        (["a/1_f3.png", "a/2_f3.png"], "a/2_f3.png has number 3, but the frame before it has 3"),
+    ):
+        with pytest.raises(ImageError, match=re.escape(why)):
+            steps._numbers({"frame_uris": names, "frames": [None] * len(names)})
+
+
+def test_the_number_of_a_frame_of_a_video_file_is_its_index(config, bank, tmp_path):
+    steps = steps_of(config("memory.unit=file_number"), bank)[-1]
+    path = str(tmp_path / "clip.mkv")
+    with av.open(path, "w") as video:
+        stream = video.add_stream("mpeg4", rate=10)
+        stream.height, stream.width = SIZE
+        stream.pix_fmt = "yuv420p"
+        for frame in range(3):
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(scene(frame)[0], format="rgb24")))
+        video.mux(stream.encode(None))
+    row = {"frame_uris": [path], "frames": open_frames([path], ImageLimits())}
+    assert steps._numbers(row) == [0, 1, 2]
 
 
 def test_the_last_object_is_the_one_that_is_asked_for_last(tracked, clip):
