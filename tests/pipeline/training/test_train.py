@@ -2,15 +2,19 @@
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import ipseg
 from ipseg.errors import ConfigError, OutputError, SourceError
+from ipseg.methods.sine.architecture import ENCODER
+from ipseg.methods.sine.network import SineNetwork
 from ipseg.methods.sine.training.layouts import prepared
 from ipseg.methods.sine.training.settings import (
     Decoder,
@@ -178,6 +182,36 @@ def test_two_workers_are_one_with_the_double_batch(training, data, tmp_path, ray
     assert not wanted
     checkpoint = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
     assert checkpoint["identity"]["optimisation"]["batch"] == "4 of all workers"
+
+
+def dinov2_by_released_names(width=64, hidden=256):
+    """Of one block."""
+    random = torch.Generator().manual_seed(0)
+    pairs = {
+        **{"patch_embed.proj": (width, 3, 14, 14), "norm": (width,), "blocks.0.norm1": (width,)},
+        **{"blocks.0.norm2": (width,), "blocks.0.attn.qkv": (3 * width, width)},
+        **{"blocks.0.attn.proj": (width, width), "blocks.0.mlp.fc1": (hidden, width)},
+        "blocks.0.mlp.fc2": (width, hidden),
+    }
+    shapes = {f"{name}.weight": shape for name, shape in pairs.items()}
+    shapes |= {f"{name}.bias": shape[:1] for name, shape in pairs.items()}
+    shapes |= {"cls_token": (1, 1, width), "mask_token": (1, width), "pos_embed": (1, 26, width)}
+    shapes |= {"blocks.0.ls1.gamma": (width,), "blocks.0.ls2.gamma": (width,)}
+    return {name: torch.randn(shape, generator=random) / 8 for name, shape in shapes.items()}
+
+
+def test_an_encoder_that_came_with_the_first_weights_goes_with_the_last(training, data, tmp_path):
+    encoder = dinov2_by_released_names()
+    trained = training.decoder.sizes(64).build().state_dict()
+    start = tmp_path / "start.pth"
+    torch.save({**trained, **{ENCODER + name: each for name, each in encoder.items()}}, start)
+    one = replace(training.optimisation, steps=1, warm_up=0)
+    done = run(replace(training, start=str(start), optimisation=one), data, tmp_path / "out")
+    network = SineNetwork(**yaml.safe_load(Path(done.profile).read_text())["network"])
+    network.setup(Models(device="cpu"))  # without the folder in which `encoder` is found
+    found = network._encoder.embeddings.patch_embeddings.projection.weight
+    assert torch.equal(found, encoder["patch_embed.proj.weight"])
+    ipseg.load(done.profile).set_prompts({"3": ipseg.Prompt(scene(), mask=mask_of(3))})
 
 
 def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ipseg.errors import ConfigError
-from ipseg.methods.sine.architecture import Sine, own_encoder, recognise, trained
+from ipseg.methods.sine.architecture import ENCODER, Sine, own_encoder, recognise, trained
 from ipseg.methods.sine.encoder import cells_of, encoder_of, load_encoder
 from ipseg.methods.sine.layers import DecoderLayer, FusionLayer
 from ipseg.methods.sine.pooling import pool
@@ -31,6 +31,8 @@ class Learner:
 
     Attributes:
         network: what is trained.
+        own_encoder: DINOv2's tensors by their names in a released file, on the CPU, if the weights
+            to start from have it in them; else empty.
 
     Raises:
         WeightsError: the encoder, or the weights to start from, are missing or damaged.
@@ -40,7 +42,7 @@ class Learner:
     def __init__(self, settings: Training) -> None:
         self._settings = settings
         self._device = settings.models.torch_device()
-        encoder, network = _networks(settings)
+        encoder, network, self.own_encoder = _networks(settings)
         self._encoder = encoder.float().to(self._device)
         self.network = network.float().train().to(self._device)
         self._optimiser = torch.optim.AdamW(
@@ -160,7 +162,8 @@ def _mean_counts(counts: Counts, team: Team, device: torch.device) -> Counts:
     return Counts(counts.pairs, presence, masks)
 
 
-def _networks(settings: Training) -> tuple[Network, Sine]:
+def _networks(settings: Training) -> tuple[Network, Sine, dict[str, Tensor]]:
+    """The encoder, what is trained, and the encoder's tensors where `start` has it in it."""
     models, start, side = settings.models, settings.start, settings.pairs.side
     path = "" if start is None else models.locate(start)
     state = {} if start is None else read_state_dict(path)
@@ -180,7 +183,7 @@ def _networks(settings: Training) -> tuple[Network, Sine]:
     if start is not None:
         recognise(state, settings.decoder.layers, width, path)
         load_strict(network, trained(state), path)
-    return encoder, network
+    return encoder, network, {f"{ENCODER}{name}": tensor for name, tensor in inside.items()}
 
 
 def _initialise(network: Sine) -> None:
