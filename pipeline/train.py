@@ -46,6 +46,11 @@ class TrainRequest:
     engine: EngineName = "auto"
     overwrite: bool = False
 
+    @property
+    def on_ray(self) -> bool:
+        """Whether workers of Ray Train train, and not this process."""
+        return self.engine == "ray" or self.workers > 1
+
 
 @dataclass
 class Trained:
@@ -83,6 +88,12 @@ def train(request: TrainRequest) -> Trained:
         raise ConfigError(f"--out {request.out}: give a path on a disk that all workers see")
     if request.engine == "local" and request.workers > 1:
         raise ConfigError("several --workers need Ray: leave --engine local out")
+    device = request.training.models.torch_device().type
+    if request.gpu and not request.on_ray and device == "cpu":
+        raise ConfigError(
+            "--gpu: training would run on the CPU: PyTorch finds no GPU here, or models.device is "
+            "cpu; leave --gpu out to train on the CPU"
+        )
     import tensorboardX  # noqa: F401  (before hours of work, not after the first of it)
 
     folder = TrainingFolder(Path(request.out).resolve())
@@ -116,7 +127,7 @@ def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Tra
     done = Trained(str(folder.out), str(folder.weights), str(folder.profile), steps, before)
     if before < steps:
         diary = _Diary(done)
-        if request.engine == "ray" or request.workers > 1:
+        if request.on_ray:
             from pipeline.training.ray_workers import train_on_ray
 
             train_on_ray(job, diary.add, gpu=request.gpu)

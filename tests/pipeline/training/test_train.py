@@ -236,6 +236,8 @@ def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
         run(one, data, "memory://out")
     with pytest.raises(ConfigError, match="need Ray"):
         run(one, data, tmp_path / "out", workers=2, engine="local")
+    with pytest.raises(ConfigError, match="--gpu: training would run on the CPU"):
+        run(one, data, tmp_path / "out", gpu=True)
 
 
 def test_progress_in_one_line():
