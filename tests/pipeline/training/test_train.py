@@ -12,7 +12,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import ipseg
-from ipseg.errors import ConfigError, OutputError, SourceError
+from ipseg.errors import ConfigError, DivergedError, OutputError, SourceError
 from ipseg.methods.sine.architecture import ENCODER
 from ipseg.methods.sine.network import SineNetwork
 from ipseg.methods.sine.training.layouts import prepared
@@ -164,6 +164,17 @@ def test_killed_and_started_again_is_as_if_never_ended(training, data, tmp_path)
     assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
     again = run(training, data, folder.out)
     assert (again.before, again.last) == (6, {}), "all done: nothing is trained again"
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_weights_that_have_diverged_are_never_saved(training, data, tmp_path, steps):
+    """The first step explodes: that is seen before it is saved, or in the next step."""
+    fast = replace(training.optimisation, steps=steps, warm_up=0, rate=1e30)
+    with pytest.raises(DivergedError) as error:
+        run(replace(training, optimisation=fast), data, tmp_path)
+    assert f"in step {steps} the loss is no finite number" in str(error.value)
+    assert "Lower optimisation.rate (it is 1e+30)" in str(error.value)
+    assert not (tmp_path / "checkpoint.pt").exists()
 
 
 def test_two_workers_are_one_with_the_double_batch(training, data, tmp_path, ray_session):
