@@ -130,11 +130,22 @@ def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Tra
         if request.on_ray:
             from pipeline.training.ray_workers import train_on_ray
 
-            train_on_ray(job, diary.add, gpu=request.gpu)
+            try:
+                train_on_ray(job, diary.add, gpu=request.gpu)
+            except (KeyboardInterrupt, SystemExit):
+                log.warning("%s", _kept(job))
+                raise
         else:
             train_worker(job, diary.add)
     done.seconds = time.perf_counter() - started
     return done
+
+
+def _kept(job: Job) -> str:
+    every = job.training.saving.checkpoint_steps
+    if job.folder.checkpoint.exists():
+        return f"stopped: saved is {job.folder.checkpoint}, which is made every {every} steps"
+    return f"stopped: nothing is saved before step {every} (saving.checkpoint_steps)"
 
 
 class _Diary:

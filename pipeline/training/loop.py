@@ -19,6 +19,7 @@ from ipseg.methods.sine.training.settings import Optimisation, Training
 from ipseg.methods.sine.training.team import Team
 from pipeline.export.ahead import made_ahead
 from pipeline.training.folder import TrainingFolder, identity_of
+from pipeline.training.stopping import signals_held_back
 
 # step, loss, its parts, rate, gradient, pairs_per_second, seconds_left
 Entry = dict[str, float]
@@ -50,6 +51,8 @@ class Job:
 def train_worker(job: Job, report: Report) -> None:
     """Trains from the last checkpoint to the last step; each worker of a team calls it.
 
+    A SIGINT or SIGTERM that comes to it ends it after a step, which is saved.
+
     Args:
         job: the same for all.
         report: called by the first worker after each step.
@@ -67,6 +70,7 @@ def train_worker(job: Job, report: Report) -> None:
         learner.restore(known)
         start = int(known["step"])
     with ExitStack() as stack:
+        stopping = stack.enter_context(signals_held_back())
         log = _no_log
         if team.rank == 0:
             log = stack.enter_context(closing(_Tensorboard(job.folder, start))).add
@@ -85,11 +89,14 @@ def train_worker(job: Job, report: Report) -> None:
                 }
                 if done % saving.log_steps == 0 or done == settings.steps:
                     log(entry)
-                if done % saving.checkpoint_steps == 0 or done == settings.steps:
+                last = done == settings.steps or stopping()
+                if done % saving.checkpoint_steps == 0 or last:
                     with _named(job, done):
                         learner.check(batch)
                     job.folder.write(learner, done, training, job.identity)
                 report(entry)
+                if last:
+                    break
 
 
 def _step(

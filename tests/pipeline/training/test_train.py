@@ -1,6 +1,7 @@
 """`ipseg train`: a pair learned by heart, a kill and a new start, two workers, segment after."""
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -164,6 +165,23 @@ def test_killed_and_started_again_is_as_if_never_ended(training, data, tmp_path)
     assert sorted(set(steps)) == [1, 2, 3, 4, 5, 6]
     again = run(training, data, folder.out)
     assert (again.before, again.last) == (6, {}), "all done: nothing is trained again"
+
+
+def test_a_training_that_is_interrupted_has_saved_its_last_step(training, data, tmp_path):
+    seldom = replace(training, saving=Saving(checkpoint_steps=1000, threads=1))
+    folder = TrainingFolder(tmp_path)
+    places = prepared(str(data), folder.tables, 3.0, lambda line: None)
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(entry):
+        if entry["step"] == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_worker(Job(seldom, places, folder, workers=1), interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert torch.load(folder.checkpoint, weights_only=True)["step"] == 2
+    assert run(seldom, data, tmp_path).before == 2
 
 
 @pytest.mark.parametrize("steps", [1, 2])
