@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ipseg.errors import ConfigError, OutputError
+from ipseg.methods.sine.training.annotated import Place
 from ipseg.methods.sine.training.layouts import prepared
 from ipseg.methods.sine.training.pairs import shares
 from ipseg.methods.sine.training.settings import Training
@@ -111,11 +113,11 @@ def train(request: TrainRequest) -> Trained:
 def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Trained:
     training = request.training
     weight = training.pairs.objects365
-    places = [
+    places = _distinct(
         place
         for data in request.data
         for place in prepared(data, folder.tables, weight, lambda line: log.info("%s", line))
-    ]
+    )
     for place, share in zip(places, shares(places, training.pairs), strict=True):
         log.info("%.0f %% of pairs from %s", 100 * share, place.name)
     job = Job(training, places, folder, request.workers)
@@ -139,6 +141,17 @@ def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Tra
             train_worker(job, diary.add)
     done.seconds = time.perf_counter() - started
     return done
+
+
+def _distinct(places: Iterable[Place]) -> list[Place]:
+    """With a number in the name of each that has the name of an earlier one."""
+    seen: Counter[str] = Counter()
+    found = []
+    for place in places:
+        seen[place.name] += 1
+        number = seen[place.name]
+        found.append(replace(place, name=f"{place.name} #{number}") if number > 1 else place)
+    return found
 
 
 def _kept(job: Job) -> str:

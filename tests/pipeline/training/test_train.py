@@ -1,6 +1,7 @@
 """`ipseg train`: a pair learned by heart, a kill and a new start, two workers, segment after."""
 
 import json
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -211,6 +212,18 @@ def test_two_workers_are_one_with_the_double_batch(training, data, tmp_path, ray
     assert not wanted
     checkpoint = torch.load(tmp_path / "two" / "checkpoint.pt", weights_only=True)
     assert checkpoint["identity"]["optimisation"]["batch"] == "4 of all workers"
+
+
+def test_two_data_folders_of_one_name_are_two(training, data, tmp_path):
+    other = tmp_path / "elsewhere" / data.name
+    shutil.copytree(data, other)
+    one = replace(training, optimisation=replace(training.optimisation, steps=1, warm_up=0))
+    train(TrainRequest(one, [str(data), str(other)], str(tmp_path / "out")))
+    name = f"{data.name}/instances_train"
+    checkpoint = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
+    assert checkpoint["identity"]["data"].keys() == {name, f"{name} #2"}
+    with pytest.raises(ConfigError, match='#2: "2 objects" -> nothing'):
+        run(one, data, tmp_path / "out")
 
 
 def dinov2_by_released_names(width=64, hidden=256):
