@@ -12,7 +12,8 @@ from pathlib import Path
 
 from ipseg.errors import ConfigError, OutputError
 from ipseg.methods.sine.training.annotated import Place
-from ipseg.methods.sine.training.layouts import prepared
+from ipseg.methods.sine.training.layouts import annotations_in, prepared
+from ipseg.methods.sine.training.learner import networks
 from ipseg.methods.sine.training.pairs import shares
 from ipseg.methods.sine.training.settings import Training
 from ipseg.wording import counted, speed
@@ -112,6 +113,9 @@ def train(request: TrainRequest) -> Trained:
 
 def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Trained:
     training = request.training
+    for data in request.data:
+        annotations_in(data)
+    networks(training)  # whether they can be loaded, before minutes of reading annotations
     weight = training.pairs.objects365
     places = _distinct(
         place

@@ -14,7 +14,7 @@ from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import ipseg
-from ipseg.errors import ConfigError, DivergedError, OutputError, SourceError
+from ipseg.errors import ConfigError, DivergedError, OutputError, SourceError, WeightsError
 from ipseg.methods.sine.architecture import ENCODER
 from ipseg.methods.sine.network import SineNetwork
 from ipseg.methods.sine.training.layouts import prepared
@@ -270,6 +270,14 @@ def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK")
     with pytest.raises(OutputError, match="cannot be read"):
         run(other, data, tmp_path / "out")
+    for wrong in (
+        replace(one, encoder="facebook/nowhere"),
+        replace(one, start="nowhere.pth"),
+        replace(one, pairs=replace(one.pairs, side=SIDE + 1)),
+    ):
+        with pytest.raises((ConfigError, WeightsError), match=r"nowhere|pairs\.side is 85"):
+            run(wrong, data, tmp_path / "unread")
+    assert not (tmp_path / "unread" / "tables").exists(), "before annotations are read"
     with pytest.raises(SourceError, match="does not exist"):
         run(one, tmp_path / "nowhere", tmp_path / "other")
     with Lease(str(tmp_path / "out"), "another"), pytest.raises(OutputError, match="another run"):

@@ -43,7 +43,7 @@ class Learner:
     def __init__(self, settings: Training) -> None:
         self._settings = settings
         self.device = settings.models.torch_device()
-        encoder, network, self.own_encoder = _networks(settings)
+        encoder, network, self.own_encoder = networks(settings)
         self._encoder = encoder.float().to(self.device)
         self.network = network.float().train().to(self.device)
         self._optimiser = torch.optim.AdamW(
@@ -183,8 +183,11 @@ def _mean_counts(counts: Counts, team: Team, device: torch.device) -> Counts:
     return Counts(counts.pairs, presence, masks)
 
 
-def _networks(settings: Training) -> tuple[Network, Sine, dict[str, Tensor]]:
-    """The encoder, what is trained, and the encoder's tensors where `start` has it in it."""
+def networks(settings: Training) -> tuple[Network, Sine, dict[str, Tensor]]:
+    """The encoder, what is trained, and the encoder's tensors where `start` has it in it.
+
+    All on the CPU; errors are those of `Learner`.
+    """
     models, start, side = settings.models, settings.start, settings.pairs.side
     path = "" if start is None else models.locate(start)
     state = {} if start is None else read_state_dict(path)
