@@ -251,8 +251,7 @@ def test_an_encoder_that_came_with_the_first_weights_goes_with_the_last(training
     done = run(replace(training, start=str(start), optimisation=one), data, tmp_path / "out")
     network = SineNetwork(**yaml.safe_load(Path(done.profile).read_text())["network"])
     network.setup(Models(device="cpu"))  # without the folder in which `encoder` is found
-    found = network._encoder.embeddings.patch_embeddings.projection.weight
-    assert torch.equal(found, encoder["patch_embed.proj.weight"])
+    assert torch.equal(network._encoder.embeddings.cls_token, encoder["cls_token"])
     ipseg.load(done.profile).set_prompts({"3": ipseg.Prompt(scene(), mask=mask_of(3))})
 
 
