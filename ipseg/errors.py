@@ -55,3 +55,7 @@ class FailureBudgetError(IpsegError):
 
 class StallError(IpsegError):
     """A run that no longer makes progress."""
+
+
+class DivergedError(IpsegError):
+    """A training whose loss is no finite number any more."""

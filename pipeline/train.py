@@ -5,12 +5,15 @@ from __future__ import annotations
 import logging
 import shutil
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from ipseg.errors import ConfigError, OutputError
-from ipseg.methods.sine.training.layouts import prepared
+from ipseg.methods.sine.training.annotated import Place
+from ipseg.methods.sine.training.layouts import annotations_in, prepared
+from ipseg.methods.sine.training.learner import networks
 from ipseg.methods.sine.training.pairs import shares
 from ipseg.methods.sine.training.settings import Training
 from ipseg.wording import counted, speed
@@ -45,6 +48,11 @@ class TrainRequest:
     gpu: bool = False
     engine: EngineName = "auto"
     overwrite: bool = False
+
+    @property
+    def on_ray(self) -> bool:
+        """Whether workers of Ray Train train, and not this process."""
+        return self.engine == "ray" or self.workers > 1
 
 
 @dataclass
@@ -83,6 +91,12 @@ def train(request: TrainRequest) -> Trained:
         raise ConfigError(f"--out {request.out}: give a path on a disk that all workers see")
     if request.engine == "local" and request.workers > 1:
         raise ConfigError("several --workers need Ray: leave --engine local out")
+    device = request.training.models.torch_device().type
+    if request.gpu and not request.on_ray and device == "cpu":
+        raise ConfigError(
+            "--gpu: training would run on the CPU: PyTorch finds no GPU here, or models.device is "
+            "cpu; leave --gpu out to train on the CPU"
+        )
     import tensorboardX  # noqa: F401  (before hours of work, not after the first of it)
 
     folder = TrainingFolder(Path(request.out).resolve())
@@ -99,12 +113,15 @@ def train(request: TrainRequest) -> Trained:
 
 def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Trained:
     training = request.training
+    for data in request.data:
+        annotations_in(data)
+    networks(training)  # whether they can be loaded, before minutes of reading annotations
     weight = training.pairs.objects365
-    places = [
+    places = _distinct(
         place
         for data in request.data
         for place in prepared(data, folder.tables, weight, lambda line: log.info("%s", line))
-    ]
+    )
     for place, share in zip(places, shares(places, training.pairs), strict=True):
         log.info("%.0f %% of pairs from %s", 100 * share, place.name)
     job = Job(training, places, folder, request.workers)
@@ -116,14 +133,36 @@ def _train(request: TrainRequest, folder: TrainingFolder, started: float) -> Tra
     done = Trained(str(folder.out), str(folder.weights), str(folder.profile), steps, before)
     if before < steps:
         diary = _Diary(done)
-        if request.engine == "ray" or request.workers > 1:
+        if request.on_ray:
             from pipeline.training.ray_workers import train_on_ray
 
-            train_on_ray(job, diary.add, gpu=request.gpu)
+            try:
+                train_on_ray(job, diary.add, gpu=request.gpu)
+            except (KeyboardInterrupt, SystemExit):
+                log.warning("%s", _kept(job))
+                raise
         else:
             train_worker(job, diary.add)
     done.seconds = time.perf_counter() - started
     return done
+
+
+def _distinct(places: Iterable[Place]) -> list[Place]:
+    """With a number in the name of each that has the name of an earlier one."""
+    seen: Counter[str] = Counter()
+    found = []
+    for place in places:
+        seen[place.name] += 1
+        number = seen[place.name]
+        found.append(replace(place, name=f"{place.name} #{number}") if number > 1 else place)
+    return found
+
+
+def _kept(job: Job) -> str:
+    every = job.training.saving.checkpoint_steps
+    if job.folder.checkpoint.exists():
+        return f"stopped: saved is {job.folder.checkpoint}, which is made every {every} steps"
+    return f"stopped: nothing is saved before step {every} (saving.checkpoint_steps)"
 
 
 class _Diary:

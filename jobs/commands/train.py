@@ -37,7 +37,8 @@ What is trained goes straight into segment, while it goes on, too:
       --profile sine/profile.yaml
 
 Layouts, settings and what is as released: docs/sine.md. Exit codes: 0; 1 if data or weights are
-missing or damaged; 2 if a setting is wrong or OUT has a checkpoint of other settings.
+missing or damaged, or the training diverges; 2 if a setting is wrong or OUT has a checkpoint of
+other settings.
 """
 
 

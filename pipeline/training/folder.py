@@ -1,7 +1,7 @@
 """The folder of a training: what it goes on with, and what `ipseg segment` takes.
 
 OUT/checkpoint.pt   weights, state of the optimiser, step and settings; replaced as a whole
-OUT/sine.pth        the weights alone, by their released names
+OUT/sine.pth        the weights by their released names; the encoder's only if they came with it
 OUT/profile.yaml    a profile with these weights
 OUT/tables/         what was read of annotation files
 OUT/tensorboard/    losses and rates
@@ -101,19 +101,19 @@ class TrainingFolder:
         """
         state = {"format": _FORMAT, "step": step, "identity": identity, **learner.state()}
         write_whole(str(self.checkpoint), _saved(state))
-        write_whole(str(self.weights), _saved(state["network"]))
+        write_whole(str(self.weights), _saved({**state["network"], **learner.own_encoder}))
         about = (
             f"# Weights after {step} steps of `ipseg train sine`. `task` may be instance or\n"
             f"# identity, too.\n"
         )
-        text = about + yaml.safe_dump(self._profile(training), sort_keys=False)
+        text = about + yaml.safe_dump(self._profile(training, learner), sort_keys=False)
         write_whole(str(self.profile), text.encode())
 
-    def _profile(self, training: Training) -> dict[str, Any]:
+    def _profile(self, training: Training, learner: Learner) -> dict[str, Any]:
         models: dict[str, Any] = {"precision": training.models.precision}
         if training.models.root is not None:
             models["root"] = str(Path(training.models.root).expanduser().resolve())
-        encoder = Path(training.encoder)
+        encoder = self.weights if learner.own_encoder else Path(training.encoder)
         return {
             "method": "sine",
             "task": "semantic",

@@ -1,16 +1,22 @@
 """`ipseg train`: a pair learned by heart, a kill and a new start, two workers, segment after."""
 
 import json
+import shutil
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from PIL import Image
 from tensorboardX.proto.event_pb2 import Event
 
 import ipseg
-from ipseg.errors import ConfigError, OutputError, SourceError
+from ipseg.errors import ConfigError, DivergedError, OutputError, SourceError, WeightsError
+from ipseg.methods.sine.architecture import ENCODER
+from ipseg.methods.sine.network import SineNetwork
 from ipseg.methods.sine.training.layouts import prepared
 from ipseg.methods.sine.training.settings import (
     Decoder,
@@ -162,6 +168,34 @@ def test_killed_and_started_again_is_as_if_never_ended(training, data, tmp_path)
     assert (again.before, again.last) == (6, {}), "all done: nothing is trained again"
 
 
+def test_a_training_that_is_interrupted_has_saved_its_last_step(training, data, tmp_path):
+    seldom = replace(training, saving=Saving(checkpoint_steps=1000, threads=1))
+    folder = TrainingFolder(tmp_path)
+    places = prepared(str(data), folder.tables, 3.0, lambda line: None)
+    before = signal.getsignal(signal.SIGINT)
+
+    def interrupt(entry):
+        if entry["step"] == 1:
+            signal.raise_signal(signal.SIGINT)
+
+    with pytest.raises(KeyboardInterrupt):
+        train_worker(Job(seldom, places, folder, workers=1), interrupt)
+    assert signal.getsignal(signal.SIGINT) is before
+    assert torch.load(folder.checkpoint, weights_only=True)["step"] == 2
+    assert run(seldom, data, tmp_path).before == 2
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+def test_weights_that_have_diverged_are_never_saved(training, data, tmp_path, steps):
+    """The first step explodes: that is seen before it is saved, or in the next step."""
+    fast = replace(training.optimisation, steps=steps, warm_up=0, rate=1e30)
+    with pytest.raises(DivergedError) as error:
+        run(replace(training, optimisation=fast), data, tmp_path)
+    assert f"in step {steps} the loss is no finite number" in str(error.value)
+    assert "Lower optimisation.rate (it is 1e+30)" in str(error.value)
+    assert not (tmp_path / "checkpoint.pt").exists()
+
+
 def test_two_workers_are_one_with_the_double_batch(training, data, tmp_path, ray_session):
     five = replace(training.optimisation, steps=5, batch=4)
     run(replace(training, optimisation=five), data, tmp_path / "one", engine="local")
@@ -180,6 +214,47 @@ def test_two_workers_are_one_with_the_double_batch(training, data, tmp_path, ray
     assert checkpoint["identity"]["optimisation"]["batch"] == "4 of all workers"
 
 
+def test_two_data_folders_of_one_name_are_two(training, data, tmp_path):
+    other = tmp_path / "elsewhere" / data.name
+    shutil.copytree(data, other)
+    one = replace(training, optimisation=replace(training.optimisation, steps=1, warm_up=0))
+    train(TrainRequest(one, [str(data), str(other)], str(tmp_path / "out")))
+    name = f"{data.name}/instances_train"
+    checkpoint = torch.load(tmp_path / "out" / "checkpoint.pt", weights_only=True)
+    assert checkpoint["identity"]["data"].keys() == {name, f"{name} #2"}
+    with pytest.raises(ConfigError, match='#2: "2 objects" -> nothing'):
+        run(one, data, tmp_path / "out")
+
+
+def dinov2_by_released_names(width=64, hidden=256):
+    """Of one block."""
+    random = torch.Generator().manual_seed(0)
+    pairs = {
+        **{"patch_embed.proj": (width, 3, 14, 14), "norm": (width,), "blocks.0.norm1": (width,)},
+        **{"blocks.0.norm2": (width,), "blocks.0.attn.qkv": (3 * width, width)},
+        **{"blocks.0.attn.proj": (width, width), "blocks.0.mlp.fc1": (hidden, width)},
+        "blocks.0.mlp.fc2": (width, hidden),
+    }
+    shapes = {f"{name}.weight": shape for name, shape in pairs.items()}
+    shapes |= {f"{name}.bias": shape[:1] for name, shape in pairs.items()}
+    shapes |= {"cls_token": (1, 1, width), "mask_token": (1, width), "pos_embed": (1, 26, width)}
+    shapes |= {"blocks.0.ls1.gamma": (width,), "blocks.0.ls2.gamma": (width,)}
+    return {name: torch.randn(shape, generator=random) / 8 for name, shape in shapes.items()}
+
+
+def test_an_encoder_that_came_with_the_first_weights_goes_with_the_last(training, data, tmp_path):
+    encoder = dinov2_by_released_names()
+    trained = training.decoder.sizes(64).build().state_dict()
+    start = tmp_path / "start.pth"
+    torch.save({**trained, **{ENCODER + name: each for name, each in encoder.items()}}, start)
+    one = replace(training.optimisation, steps=1, warm_up=0)
+    done = run(replace(training, start=str(start), optimisation=one), data, tmp_path / "out")
+    network = SineNetwork(**yaml.safe_load(Path(done.profile).read_text())["network"])
+    network.setup(Models(device="cpu"))  # without the folder in which `encoder` is found
+    assert torch.equal(network._encoder.embeddings.cls_token, encoder["cls_token"])
+    ipseg.load(done.profile).set_prompts({"3": ipseg.Prompt(scene(), mask=mask_of(3))})
+
+
 def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
     one = replace(training, optimisation=replace(training.optimisation, steps=1, warm_up=0))
     run(one, data, tmp_path / "out")
@@ -194,6 +269,14 @@ def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
     (tmp_path / "out" / "checkpoint.pt").write_bytes(b"PK")
     with pytest.raises(OutputError, match="cannot be read"):
         run(other, data, tmp_path / "out")
+    for wrong in (
+        replace(one, encoder="facebook/nowhere"),
+        replace(one, start="nowhere.pth"),
+        replace(one, pairs=replace(one.pairs, side=SIDE + 1)),
+    ):
+        with pytest.raises((ConfigError, WeightsError), match=r"nowhere|pairs\.side is 85"):
+            run(wrong, data, tmp_path / "unread")
+    assert not (tmp_path / "unread" / "tables").exists(), "before annotations are read"
     with pytest.raises(SourceError, match="does not exist"):
         run(one, tmp_path / "nowhere", tmp_path / "other")
     with Lease(str(tmp_path / "out"), "another"), pytest.raises(OutputError, match="another run"):
@@ -202,6 +285,8 @@ def test_what_does_not_fit_is_refused_by_name(training, data, tmp_path):
         run(one, data, "memory://out")
     with pytest.raises(ConfigError, match="need Ray"):
         run(one, data, tmp_path / "out", workers=2, engine="local")
+    with pytest.raises(ConfigError, match="--gpu: training would run on the CPU"):
+        run(one, data, tmp_path / "out", gpu=True)
 
 
 def test_progress_in_one_line():

@@ -42,17 +42,26 @@ def prepared(
         SourceError: there is nothing to train with, or something of it is missing or damaged; says
             what a folder needs.
     """
+    files = annotations_in(folder)
+    return [_place(Path(folder).resolve(), file, cache, objects365, note) for file in files]
+
+
+def annotations_in(folder: str) -> list[Path]:
+    """The annotation files in a folder that `prepared` reads; takes no time.
+
+    Raises:
+        SourceError: there is nothing to train with.
+    """
     root = Path(folder)
     if not root.is_dir():
         raise SourceError(f"the data folder {folder} does not exist, or is no folder")
-    root = root.resolve()
-    files = [file for file in _annotation_files(root) if _kind(file)]
+    files = [file for file in _annotation_files(root.resolve()) if _kind(file)]
     if not files:
         raise SourceError(
             f"{folder} has no annotations to train with; a folder has one of these layouts:\n"
             f"{_LAYOUTS}"
         )
-    return [_place(root, file, cache, objects365, note) for file in files]
+    return files
 
 
 def _annotation_files(root: Path) -> Iterator[Path]:

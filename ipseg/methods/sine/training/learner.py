@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from ipseg.errors import ConfigError
-from ipseg.methods.sine.architecture import Sine, own_encoder, recognise, trained
+from ipseg.methods.sine.architecture import ENCODER, Sine, own_encoder, recognise, trained
 from ipseg.methods.sine.encoder import cells_of, encoder_of, load_encoder
 from ipseg.methods.sine.layers import DecoderLayer, FusionLayer
 from ipseg.methods.sine.pooling import pool
@@ -31,6 +31,9 @@ class Learner:
 
     Attributes:
         network: what is trained.
+        device: where it is.
+        own_encoder: DINOv2's tensors by their names in a released file, on the CPU, if the weights
+            to start from have it in them; else empty.
 
     Raises:
         WeightsError: the encoder, or the weights to start from, are missing or damaged.
@@ -39,10 +42,10 @@ class Learner:
 
     def __init__(self, settings: Training) -> None:
         self._settings = settings
-        self._device = settings.models.torch_device()
-        encoder, network = _networks(settings)
-        self._encoder = encoder.float().to(self._device)
-        self.network = network.float().train().to(self._device)
+        self.device = settings.models.torch_device()
+        encoder, network, self.own_encoder = networks(settings)
+        self._encoder = encoder.float().to(self.device)
+        self.network = network.float().train().to(self.device)
         self._optimiser = torch.optim.AdamW(
             _groups(network, settings.optimisation.decay),
             lr=settings.optimisation.rate,
@@ -60,19 +63,39 @@ class Learner:
         Returns:
             (4,) losses of this worker's part, by `PARTS`, so that their mean over the workers is
             that of the batch.
+
+        Raises:
+            FloatingPointError: a prediction is not of finite numbers.
         """
-        settings = self._settings
-        wanted = [Wanted.of(pair, settings.losses, self._device) for pair in pairs]
-        counts = _mean_counts(
-            Counts.of(wanted, settings.decoder.queries, settings.losses), team, self._device
-        )
-        cells = self._cells([view for pair in pairs for view in (pair.reference, pair.target)])
-        total = torch.zeros(len(PARTS), device=self._device)
-        for number, (pair, each) in enumerate(zip(pairs, wanted, strict=True)):
-            parts = self._losses(pair, each, counts, cells[2 * number : 2 * number + 2])
-            (parts.total / settings.optimisation.accumulate).backward()  # type: ignore[no-untyped-call]
+        total = torch.zeros(len(PARTS), device=self.device)
+        for parts in self._each(pairs, team):
+            (parts.total / self._settings.optimisation.accumulate).backward()  # type: ignore[no-untyped-call]
             total += torch.stack([getattr(parts, name).detach() for name in PARTS])
         return total
+
+    @torch.no_grad()
+    def check(self, pairs: Sequence[Pair]) -> None:
+        """Refuses weights that a training cannot go on with.
+
+        Args:
+            pairs: to try them on; one worker may call this by itself.
+
+        Raises:
+            FloatingPointError: a loss is no finite number with them.
+        """
+        if not all(parts.total.isfinite() for parts in self._each(pairs, Team())):
+            raise FloatingPointError("a loss that is no finite number")
+
+    def _each(self, pairs: Sequence[Pair], team: Team) -> Iterator[Parts]:
+        """The losses of this worker's pairs of a batch, one by one."""
+        settings = self._settings
+        wanted = [Wanted.of(pair, settings.losses, self.device) for pair in pairs]
+        counts = _mean_counts(
+            Counts.of(wanted, settings.decoder.queries, settings.losses), team, self.device
+        )
+        cells = self._cells([view for pair in pairs for view in (pair.reference, pair.target)])
+        for number, (pair, each) in enumerate(zip(pairs, wanted, strict=True)):
+            yield self._losses(pair, each, counts, cells[2 * number : 2 * number + 2])
 
     def update(self, step: int, team: Team) -> tuple[float, float]:
         """Moves the weights by the gradients of all workers, and clears them.
@@ -120,7 +143,7 @@ class Learner:
 
     @torch.no_grad()
     def _cells(self, views: Sequence[View]) -> Tensor:
-        pixels = torch.stack([view.pixels for view in views]).to(self._device)
+        pixels = torch.stack([view.pixels for view in views]).to(self.device)
         with self._settings.models.autocast():
             return cells_of(self._encoder, pixels)
 
@@ -132,7 +155,7 @@ class Learner:
         unions = [
             reference.masks[reference.classes == number].any(dim=0) for number in reference.present
         ]
-        masks = torch.cat([reference.masks, torch.stack(unions)]).to(self._device)
+        masks = torch.cat([reference.masks, torch.stack(unions)]).to(self.device)
         tokens = pool(features[0], masks).each
         mformer = self.network.transformer_decoder
         objects = len(reference.masks)
@@ -143,7 +166,7 @@ class Learner:
             settings.decoder.attention_mask,
         )
         seeds = np.random.SeedSequence([settings.optimisation.seed, pair.number])
-        random = torch.Generator(self._device).manual_seed(int(seeds.generate_state(1)[0]))
+        random = torch.Generator(self.device).manual_seed(int(seeds.generate_state(1)[0]))
         return pair_losses(levels, wanted, counts, settings.losses, random)
 
 
@@ -160,7 +183,11 @@ def _mean_counts(counts: Counts, team: Team, device: torch.device) -> Counts:
     return Counts(counts.pairs, presence, masks)
 
 
-def _networks(settings: Training) -> tuple[Network, Sine]:
+def networks(settings: Training) -> tuple[Network, Sine, dict[str, Tensor]]:
+    """The encoder, what is trained, and the encoder's tensors where `start` has it in it.
+
+    All on the CPU; errors are those of `Learner`.
+    """
     models, start, side = settings.models, settings.start, settings.pairs.side
     path = "" if start is None else models.locate(start)
     state = {} if start is None else read_state_dict(path)
@@ -180,7 +207,7 @@ def _networks(settings: Training) -> tuple[Network, Sine]:
     if start is not None:
         recognise(state, settings.decoder.layers, width, path)
         load_strict(network, trained(state), path)
-    return encoder, network
+    return encoder, network, {f"{ENCODER}{name}": tensor for name, tensor in inside.items()}
 
 
 def _initialise(network: Sine) -> None:

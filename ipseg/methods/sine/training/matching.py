@@ -5,6 +5,7 @@ Source: SINE (Liu et al., NeurIPS 2024), released code; the costs are those of M
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor
@@ -30,6 +31,9 @@ def matched(
 
     Returns:
         Tokens and objects, min(q, n) of each, int64 on the CPU.
+
+    Raises:
+        FloatingPointError: the prediction is not of finite numbers.
     """
     probabilities = prediction.logits.softmax(dim=1)[:, classes]
     # Masks are linear in the features, so these are sampled, not each mask.
@@ -40,7 +44,10 @@ def matched(
         + settings.dice * pairwise_dice(logits, truth)
         - settings.classes * probabilities
     )
-    tokens, objects = linear_sum_assignment(cost.cpu().numpy())
+    costs = cost.cpu().numpy()
+    if not np.isfinite(costs).all():
+        raise FloatingPointError("costs of tokens that are no finite numbers")
+    tokens, objects = linear_sum_assignment(costs)
     return torch.from_numpy(tokens), torch.from_numpy(objects)
 
 

@@ -149,8 +149,10 @@ class Training:
     """All of it.
 
     Attributes:
-        encoder: the DINOv2 that stays as it is: hub id, folder, or the released .pth.
+        encoder: the DINOv2 that stays as it is: hub id, folder, or the released .pth; not used
+            where `start` has one in it.
         start: weights to go on from, the released file for example; null starts from random ones.
+            A DINOv2 in it is taken, and written with what is trained.
         decoder: sizes of what is trained.
         pairs: how they are drawn.
         losses: what is made small.

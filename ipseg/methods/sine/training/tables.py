@@ -8,24 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from ipseg.benchmarks.annotations.json_stream import (
-    ImageEntry,
-    read_heads,
-    stream_lists,
-    whole_number,
-)
+from ipseg.benchmarks.annotations.json_stream import ImageEntry, stream_lists, whole_number
 from ipseg.benchmarks.annotations.segmentation import to_rle
 from ipseg.benchmarks.dropped import Dropped, RecordError
 from ipseg.errors import SourceError
 from ipseg.storage.files import write_whole
 
 Progress = Callable[[int, int], None]  # bytes read, all bytes
+ImageId = int | str  # ADE20K's panoptic file has names of images
+Images = dict[ImageId, ImageEntry]
 
 IMAGES = pa.schema(
     [
@@ -93,13 +91,12 @@ def instance_tables(url: str, progress: Progress | None, dropped: Dropped) -> Ta
         OSError: it cannot be read.
     """
 
-    def objects(images: dict[int, ImageEntry]) -> Iterator[tuple[Any, ...]]:
-        for _, entry in stream_lists(url, ("annotations",), progress):
+    def objects(images: Images) -> Iterator[tuple[Any, ...]]:
+        for image, entry in _annotations(url, progress, dropped, images):
             with dropped.record():
-                where = f"{url}: annotation {entry.get('id')!r}"
-                image = whole_number(entry, "image_id", where)
-                if entry.get("iscrowd") or image not in images:
+                if entry.get("iscrowd"):
                     continue
+                where = f"{url}: annotation {entry.get('id')!r}"
                 size = images[image].size
                 rle = to_rle(entry.get("segmentation"), size, where, dropped)
                 if tuple(rle["size"]) != size:
@@ -118,32 +115,52 @@ def panoptic_tables(url: str, progress: Progress | None, dropped: Dropped) -> Ta
 
     Arguments and errors are those of `instance_tables`.
     """
-    maps: dict[int, str] = {}
+    maps: dict[ImageId, str] = {}
 
-    def segments(images: dict[int, ImageEntry]) -> Iterator[tuple[Any, ...]]:
-        for _, entry in stream_lists(url, ("annotations",), progress):
-            where = f"{url}: annotation of image {entry.get('image_id')!r}"
-            image = None
-            with dropped.record():
-                image = whole_number(entry, "image_id", where)
-                maps[image] = str(entry.get("file_name"))
+    def segments(images: Images) -> Iterator[tuple[Any, ...]]:
+        for image, entry in _annotations(url, progress, dropped, images):
+            where = f"{url}: annotation of image {image!r}"
+            maps[image] = str(entry.get("file_name"))
             for each in entry.get("segments_info") or ():
                 with dropped.record():
-                    if image in images and not each.get("iscrowd"):
+                    if not each.get("iscrowd"):
                         numbers = [whole_number(each, key, where) for key in ("id", "category_id")]
                         yield image, *numbers, None
 
     return _tables(url, progress, dropped, segments, maps)
 
 
+def _annotations(
+    url: str, progress: Progress | None, dropped: Dropped, images: Images
+) -> Iterator[tuple[ImageId, dict[str, Any]]]:
+    """Those of the images that the file lists, by the id of their image; others are counted."""
+    unlisted, example = 0, ""
+    for _, entry in stream_lists(url, ("annotations",), progress):
+        image = entry.get("image_id")
+        if isinstance(image, ImageId) and image in images:
+            yield image, entry
+            continue
+        unlisted += 1
+        example = example or (
+            f"{url}: an annotation has image_id {image!r}; ids of images are such as "
+            f"{', '.join(map(repr, islice(images, 2))) or 'none'}"
+        )
+    if unlisted:
+        reason = "annotation of an image that is not listed"
+        dropped.restore([{"reason": reason, "count": unlisted, "example": example}])
+
+
 def _tables(
     url: str,
     progress: Progress | None,
     dropped: Dropped,
-    segments: Callable[[dict[int, ImageEntry]], Iterator[tuple[Any, ...]]],
-    maps: dict[int, str],
+    segments: Callable[[Images], Iterator[tuple[Any, ...]]],
+    maps: dict[ImageId, str],
 ) -> Tables:
-    images, _ = read_heads(url, _image_of, progress, dropped, keys=("images",))
+    images: Images = {}
+    for _, entry in stream_lists(url, ("images",), progress):
+        with dropped.record():
+            images[_image_id(entry, url)] = _image_of(entry, f"{url}: image {entry.get('id')!r}")
     rows = {number: row for row, number in enumerate(images)}
     batches: list[pa.RecordBatch] = []
     columns: list[list[Any]] = [[], [], [], []]
@@ -167,13 +184,24 @@ def _tables(
     dropped.check(url)
     found = pa.Table.from_batches(batches, SEGMENTS)
     if not found.num_rows:
-        raise SourceError(f"{url} has no object that could be used")
+        left_out = [f"{e['count']} left out: {e['reason']}; {e['example']}" for e in dropped.listed]
+        raise SourceError("\n  ".join([f"{url} has no object that could be used", *left_out]))
     order = pc.sort_indices(found, sort_keys=[("image", "ascending")])
     listed = [(e.path, e.height, e.width, maps.get(number)) for number, e in images.items()]
     table = pa.Table.from_pylist(
         [dict(zip(IMAGES.names, each, strict=True)) for each in listed], IMAGES
     )
     return Tables(table, found.take(order).combine_chunks())
+
+
+def _image_id(entry: dict[str, Any], url: str) -> ImageId:
+    found = entry.get("id")
+    if isinstance(found, bool) or not isinstance(found, ImageId):
+        raise RecordError(
+            "image without a whole number or a string as its id",
+            f"{url}: an image has the id {found!r}, neither a whole number nor a string",
+        )
+    return found
 
 
 def _image_of(entry: dict[str, Any], where: str) -> ImageEntry:

@@ -5,11 +5,13 @@ import json
 import numpy as np
 import pytest
 
+from ipseg.benchmarks.dropped import Dropped
 from ipseg.errors import SourceError
 from ipseg.methods.sine.training.annotated import Annotated
 from ipseg.methods.sine.training.layouts import prepared
 from ipseg.methods.sine.training.pairs import shares
 from ipseg.methods.sine.training.settings import Pairs
+from ipseg.methods.sine.training.tables import panoptic_tables
 
 
 def open_all(folder, cache, notes=None):
@@ -44,6 +46,32 @@ def test_objects_are_read_with_class_number_and_mask(collections, tmp_path, name
         assert len(each.read(2).ids) == 1, "without the crowd"
         ids = {number for image in range(3) for number in each.read(image).ids.tolist()}
         assert ids == ({3000, 7000, 7001} if each.kind == "panoptic" else {1, 2, 3, 4, 5})
+
+
+def test_images_of_a_panoptic_file_may_have_names_as_ids(collections, tmp_path):
+    """As Mask2Former's prepare_ade20k_pan_seg.py writes them for ADE20K."""
+    source = collections["ADEChallengeData2016"]
+    folder = tmp_path / "ade"
+    folder.mkdir()
+    for each in ("ade20k_panoptic_train", "images"):
+        (folder / each).symlink_to(source / each)
+    content = json.loads((source / "ade20k_panoptic_train.json").read_text())
+    by_number = panoptic_tables(str(source / "ade20k_panoptic_train.json"), None, Dropped())
+    for each in content["images"]:
+        each["id"] = f"ADE_train_{each['id']:08}"
+    file = folder / "ade20k_panoptic_train.json"
+    file.write_text(json.dumps(content))
+    with pytest.raises(SourceError, match="no object that could be used") as error:
+        panoptic_tables(str(file), None, Dropped())
+    assert "3 left out: annotation of an image that is not listed" in str(error.value)
+    assert "has image_id 1; ids of images are such as 'ADE_train_00000001'" in str(error.value)
+    for each in content["annotations"]:
+        each["image_id"] = f"ADE_train_{each['image_id']:08}"
+    file.write_text(json.dumps(content))
+    by_name = panoptic_tables(str(file), None, Dropped())
+    assert by_name == by_number
+    (each,) = open_all(folder, tmp_path / "cache")
+    assert each.read(0).classes.tolist() == [3, 7]
 
 
 def test_annotations_are_read_once(collections, tmp_path):
