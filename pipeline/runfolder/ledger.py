@@ -77,7 +77,10 @@ class Ledger:
         return {row.key_hash: (row, part) for row, part in done if row.run_id != self.run_id}
 
     def finished(self, shard: Shard) -> Counter[str] | None:
-        """Counts by status if an earlier run has finished the shard as it is now, else None."""
+        """Counts by status if an earlier run has finished the shard as it is now, else None.
+
+        Not if somebody has removed a part of it since: its rows are done again.
+        """
         success = self._success(shard.id)
         if success is None or success["fingerprint"] != shard.fingerprint:
             return None
@@ -88,7 +91,8 @@ class Ledger:
             success["incomplete"] or any(counts[status] for status in BROKEN)
         ):
             return None
-        return counts
+        there = {part.rpartition("/")[2] for part in shard_parts(self.out, shard.id)}
+        return counts if there >= {part["name"] for part in success["parts"]} else None
 
     def finish_shard(self, shard: str, rows: int, fingerprint: str) -> Counter[str]:
         """Checks that a shard's parts hold all its rows, each once, and says so in OUT/finished.
