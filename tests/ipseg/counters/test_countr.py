@@ -115,7 +115,7 @@ def test_each_switch_changes_its_case_and_no_other(countr, golden):
         "countr_tiles": "small",
         "countr_padding": "narrow",
         "countr_e_divisor": "one",
-        "crop_antialias": "three",
+        "crop_antialias": "border",  # with an exemplar larger than its crop
     }
     for switch, case in switches.items():
         value = False if switch == "crop_antialias" else "fixed"
