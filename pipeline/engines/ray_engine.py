@@ -208,6 +208,7 @@ def _reading(plan: Plan) -> TaskPoolStrategy:
 
 def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
     dataset = cut(dataset, plan.block_rows, plan.task_cpus, _reading(plan))
+    # Bytes of memory that nobody looks at: what differs in them is not fused.
     for planned in plan.stages:
         batches = partial(
             dataset.map_batches,
@@ -222,16 +223,17 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
                 fn_constructor_args=(planned.stage, record, planned.threads),
                 compute=ActorPoolStrategy(size=planned.workers),
                 num_gpus=planned.gpus or None,
-                # A byte sets actors apart from tasks that ask for as many CPUs. Ray would fuse
-                # these into the actors, where they cut no blocks and take the time of a model.
+                # Ray would fuse tasks that ask for as many CPUs into the actors, where they cut no
+                # blocks and take the time of a model.
                 memory=1,
             )
         else:  # its type knows no fn_args
             dataset = batches(
                 run_in_task,  # type: ignore[arg-type]
                 fn_args=(planned.stage, record, planned.threads),
-                # Ray starts a worker for each task that could run. With as many as reading has, it
-                # would fuse the two, and hand nothing on before a whole shard is done.
-                compute=TaskPoolStrategy(plan.slots),
+                # Ray starts a worker for each task that could run.
+                compute=TaskPoolStrategy(plan.tasks),
+                # Fused with reading, they would hand nothing on before a whole shard is done.
+                memory=2,
             )
     return dataset

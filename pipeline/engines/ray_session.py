@@ -23,7 +23,9 @@ log = logging.getLogger("ipseg")
 # Ray guards a session it starts with a token and says so each time; nobody has to act on it.
 _NOTICE = "ray._private.authentication.authentication_token_setup"
 
-_MONITOR = "ray/autoscaler/_private/monitor.py"
+# Processes of a Ray of our own that would ask a cloud for machines, and send the workers' output to
+# this terminal. They cost a second of computing at the start, and one of waiting at the end.
+_UNUSED = ("ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
 
 _ending: threading.Thread | None = None  # of a session that was started here
 
@@ -54,7 +56,7 @@ def start_session() -> bool:
             configure_logging=False,
         )
     if address == "local":
-        _end_autoscaler()
+        _end_unused()
     return True
 
 
@@ -71,14 +73,10 @@ def end_session(*, at_once: bool) -> None:
         _await_end()
 
 
-def _end_autoscaler() -> None:
-    """Ends the process that would ask a cloud for machines.
-
-    It costs half a second of computing at the start, and a second of waiting at the end.
-    """
+def _end_unused() -> None:
     for child in psutil.Process().children():
         with suppress(psutil.Error):  # another one, which has ended meanwhile
-            if any(part.endswith(_MONITOR) for part in child.cmdline()):
+            if any(part.endswith(_UNUSED) for part in child.cmdline()):
                 child.kill()
 
 

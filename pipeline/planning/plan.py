@@ -20,6 +20,7 @@ from pipeline.stages.stage import Stage
 BLOCKS = 20_000  # at most, where rows allow: Ray keeps 10 to 40 KB about each in the driver
 BLOCK_ROWS = (8, 64)  # at least and at most, unless somebody says otherwise
 UNCOUNTED_BLOCK_ROWS = 32  # where only reading would tell how many rows there are
+_TASK_ROWS = 64  # that are worth another process for task stages, which takes a second to start
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ class Plan:
         task_cpus: reserved for each read, task-stage and write task.
         slots: of `task_cpus` that the pools leave free: one for reading, the others for task
             stages and writing.
+        tasks: of a task stage at a time; fewer than slots where rows are few.
         block_rows: rows in one unit of scheduling.
         cluster: the machines that were seen.
         card_gb: memory of a card that GPU shares were made of.
@@ -64,6 +66,7 @@ class Plan:
     stages: tuple[StagePlan, ...]
     task_cpus: float
     slots: int
+    tasks: int
     block_rows: int
     cluster: Cluster
     card_gb: float
@@ -127,10 +130,12 @@ def make_plan(
         name, of_task = stage.name, demand.task_cpus * min(1.0, stage.resources.cpus)
         cpus, gpus = demand.shares.get(name, of_task), demand.gpus.get(name, 0.0)
         planned.append(StagePlan(stage, sizes.get(name, 0), cpus, gpus, runtime.batch_of(name)))
+    slots = TASK_SLOTS - 1 + sizes[TASKS]
     return Plan(
         tuple(planned),
         demand.task_cpus,
-        TASK_SLOTS - 1 + sizes[TASKS],
+        slots,
+        slots if rows is None else min(slots, 1 + rows // _TASK_ROWS),
         max(runtime.block_rows or block_rows(rows), *(each.batch_size for each in planned)),
         cluster,
         card_memory(cluster, runtime),

@@ -200,6 +200,17 @@ def test_the_slow_stage_gets_the_workers_and_slow_tasks_get_slots():
     assert slow_tasks.slots > workers(slow_tasks)["match"] == workers(slow_tasks)["segment"]
 
 
+def test_few_rows_start_few_workers_for_their_tasks():
+    stages = [pool("match"), TASKS]
+
+    def tasks(rows):
+        return make_plan(stages, {"CPU": 2.0}, Runtime(), rows=rows).tasks
+
+    plan = make_plan(stages, {"CPU": 2.0}, Runtime())
+    assert tasks(48) == 1 < plan.slots
+    assert tasks(100_000) == plan.tasks == plan.slots
+
+
 def test_a_cpu_stage_does_not_fill_the_cores_that_a_gpu_stage_cannot_use():
     stages = [pool("decode"), pool("segment", 1, 20)]
     plan = make_plan(stages, {"CPU": 64.0, "GPU": 2.0}, Runtime(), {"decode": 0.1, "segment": 0.5})
