@@ -208,7 +208,6 @@ def _reading(plan: Plan) -> TaskPoolStrategy:
 
 def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
     dataset = cut(dataset, plan.block_rows, plan.task_cpus, _reading(plan))
-    # Bytes of memory that nobody looks at: what differs in them is not fused.
     for planned in plan.stages:
         batches = partial(
             dataset.map_batches,
@@ -223,8 +222,8 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
                 fn_constructor_args=(planned.stage, record, planned.threads),
                 compute=ActorPoolStrategy(size=planned.workers),
                 num_gpus=planned.gpus or None,
-                # Ray would fuse tasks that ask for as many CPUs into the actors, where they cut no
-                # blocks and take the time of a model.
+                # Ray does not fuse what asks for different memory, be it a byte. Fused into actors,
+                # tasks would cut no blocks and take the time of a model.
                 memory=1,
             )
         else:  # its type knows no fn_args
@@ -233,7 +232,7 @@ def _staged(dataset: Dataset, plan: Plan, record: RunRecord) -> Dataset:
                 fn_args=(planned.stage, record, planned.threads),
                 # Ray starts a worker for each task that could run.
                 compute=TaskPoolStrategy(plan.tasks),
-                # Fused with reading, they would hand nothing on before a whole shard is done.
+                # Nor are these fused with reading: nothing would go on before a shard is done.
                 memory=2,
             )
     return dataset

@@ -68,7 +68,7 @@ def estimate(plan: Plan, costs: Mapping[str, StageCost], images: int) -> Estimat
         images: N.
     """
     seconds = {each.stage.name: costs[each.stage.name].seconds_per_row for each in plan.stages}
-    slots = plan.slots - 1  # one is the reader's
+    slots = min(plan.slots - 1, plan.tasks)  # one is the reader's
     tasks = [each for each in plan.stages if not each.stage.actor]
     on_cards = [each for each in plan.stages if each.gpus]
     cards = math.ceil(sum(each.workers * each.gpus for each in on_cards) - 1e-6)
