@@ -14,6 +14,7 @@ import typer
 
 log = logging.getLogger("ipseg")
 
+_AGAIN_SECONDS = 0.05
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 
 
@@ -30,8 +31,17 @@ def stopped_in_order() -> Iterator[None]:
         received.append(number)
         for each in _WORDS:
             signal.signal(each, signal.SIG_DFL)
-        sys.exit(128 + number)
+        sys.exit(128 + received[0])
 
+    def not_raised(what: sys.UnraisableHookArgs) -> None:
+        if received and isinstance(what.exc_value, SystemExit):
+            signal.signal(signal.SIGALRM, stop)
+            signal.setitimer(signal.ITIMER_REAL, _AGAIN_SECONDS)
+        else:
+            before(what)
+
+    # What a signal raises within a callback of the garbage collector, Python drops; so once more.
+    before, sys.unraisablehook = sys.unraisablehook, not_raised
     for number in _WORDS:
         if signal.getsignal(number) is not signal.SIG_IGN:  # as of a job that a script has put back
             signal.signal(number, stop)
@@ -46,3 +56,5 @@ def stopped_in_order() -> Iterator[None]:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(128 + received[0])  # Python would wait for threads in the middle of a batch
+    finally:
+        sys.unraisablehook = before

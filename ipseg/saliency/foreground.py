@@ -5,7 +5,6 @@ from __future__ import annotations
 import cv2
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 from skimage.filters import threshold_otsu
 
 from ipseg.rows import Image, Map, Mask
@@ -80,7 +79,9 @@ def clean(mask: Mask) -> Mask:
     if len(areas) == 0:
         return mask
     kept = np.concatenate([[False], areas >= _SMALLEST * areas.max()])
-    return np.asarray(ndimage.binary_fill_holes(kept[parts]), dtype=bool)
+    filled = kept[parts].astype(np.uint8)
+    outlines, _ = cv2.findContours(filled, cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
+    return cv2.drawContours(filled, outlines, -1, 1, cv2.FILLED).astype(bool)
 
 
 def overlap(first: Mask, second: Mask) -> float:

@@ -91,8 +91,9 @@ class RayEngine:
         return self if networks or rows > FEW_IN_DRIVER else LocalEngine(self._runtime)
 
     def _start(self) -> None:
-        gc.collect()  # the actors of an execution that failed live on in reference cycles
-        self._started |= start_session()
+        if not (started := start_session()):
+            gc.collect()  # the actors of an execution that failed live on in reference cycles
+        self._started |= started
         for module in own_modules():  # no worker has to have them installed
             ray.cloudpickle.register_pickle_by_value(module)
         context = DataContext.get_current()

@@ -3,6 +3,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
+from scipy import ndimage
 
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
 
@@ -40,6 +41,12 @@ def test_clean_fills_holes_and_removes_small_components():
     expected = np.zeros((60, 60), bool)
     expected[10:40, 10:40] = True
     assert np.array_equal(clean(mask), expected)
+
+
+@given(masks)
+def test_clean_leaves_no_hole(mask):
+    cleaned = clean(mask)
+    assert np.array_equal(cleaned, ndimage.binary_fill_holes(cleaned))
 
 
 def test_grabcut_corrects_a_rough_start():
