@@ -116,9 +116,9 @@ def test_the_slowest_stage_sets_the_pace_and_cores_do_where_workers_spin(costs, 
 @pytest.mark.parametrize("kind", ["sleep", "spin"])
 def test_a_step_takes_its_time_and_what_it_does_counts(kind):
     started = time.perf_counter()
-    with at_least(0.2, kind):
-        time.sleep(0.15)
-    assert 0.2 <= time.perf_counter() - started < 0.35
+    with at_least(1.0, kind):
+        time.sleep(0.9)
+    assert 1.0 <= time.perf_counter() - started < 1.8
 
 
 @pytest.mark.parametrize(

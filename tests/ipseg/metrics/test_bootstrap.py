@@ -1,5 +1,3 @@
-import time
-
 import numpy as np
 import pyarrow.compute as pc
 import pytest
@@ -100,8 +98,7 @@ def test_the_mean_of_folds_has_its_own_interval(drawn):
     assert interval_over_folds("A", results.slice(0, 0), {}) is None
 
 
-def test_a_thousand_samples_of_ten_thousand_episodes_take_about_a_second(drawn):
+def test_ten_thousand_episodes_have_an_interval(drawn):
     results = drawn(10_000, 80)
-    began = time.perf_counter()
-    assert interval("A", results, range(80)) is not None
-    assert time.perf_counter() - began < 5
+    low, high = interval("A", results, range(80))
+    assert low < measure("A", results, range(80)) < high
