@@ -108,7 +108,9 @@ def find_prompts(url: str, concept: str | None = None) -> list[Row]:
         if concept is None:
             row["concept"] = relative.parts[0] if len(relative.parts) == 2 else relative.stem
         else:
-            row |= {"key": f"{concept}/{name}", "concept": concept}
+            row["concept"] = concept
+            if not one or relative.stem != concept:  # else its key is that without a name
+                row["key"] = f"{concept}/{name}"
         at = {suffix: files[file] for suffix, file in beside.items()}
         if MASK_SUFFIX in at:
             row["given_mask"] = f"{at[MASK_SUFFIX]}#object"

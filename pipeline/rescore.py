@@ -47,12 +47,19 @@ def rescore(out: str, overrides: Sequence[str]) -> Counter[str]:
 
     Raises:
         ConfigError: other settings would change, or objects are needed that were not written.
-        OutputError: there is no run at this place, or another one is writing there.
+        OutputError: there is no run at this place, it is not finished, or another one is writing
+            there.
     """
     out = out.rstrip("/")
     manifest = Manifest.read(out)
     if manifest is None:
         raise OutputError(f"no run at {out}: it has no manifest.json")
+    newest = manifest.runs[-1]
+    if newest["engine"] != RESCORE and not newest["finished"]:
+        raise OutputError(
+            f"{out} is not finished: start its command again first, then rescore it; "
+            f"`ipseg status {out}` says what is left"
+        )
     config = config_again(manifest.about["config"], overrides)
     identity = {**manifest.identity, **config.relevant}
     changes = list(differences(manifest.identity, json.loads(json.dumps(identity))))
@@ -60,7 +67,7 @@ def rescore(out: str, overrides: Sequence[str]) -> Counter[str]:
     about = {k: v for k, v in manifest.about.items() if k not in (*_WRITTEN_ANEW, "prompt_ids")}
     with open_run(out, manifest.identity, overwrite=False, rescores=True) as run:
         run.identity = identity
-        looks_for = manifest.runs[-1].get("concepts")
+        looks_for = newest.get("concepts")
         by = run.begin(config, RESCORE, manifest.about.get("prompt_ids"), looks_for, **about)
         for part in part_files(out):
             table = _scored(

@@ -54,6 +54,11 @@ class ShardIO:
         for shard, rows, fingerprint in self.record.unfinished():
             self._finish(shard, (rows, fingerprint))
 
+    def put_in_order(self) -> None:
+        """Removes rows that were done again from shards that stay unfinished."""
+        for shard in self.record.half_done():
+            self.ledger.put_in_order(shard)
+
     def _finish(self, shard: str, ready: tuple[int, str] | None) -> None:
         if ready is not None:
             self.ledger.finish_shard(shard, *ready)

@@ -105,6 +105,7 @@ class Unwritten(Generic[Item]):
         held, out = self._rows, self._io.writer.out
         try:
             self._write_rest(STOP_SECONDS)
+            self._io.put_in_order()
         except Exception as problem:  # noqa: BLE001  (what has ended the run is raised)
             text = (
                 "stopped: %d rows of this run are done, of which the last %d may not be in %s: %s"

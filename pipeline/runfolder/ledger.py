@@ -5,7 +5,7 @@ taken out, of repeats all but the newest) and the keys they hold are skipped. Wh
 shard is in its parts, `OUT/finished/<shard>.json` is written, last.
 
 A finished row may still be done again, or in part (`pipeline.runfolder.unfinished`): the new row
-takes the place of the old one when the shard is finished.
+takes the place of the old one when the shard is finished, or the run is stopped.
 
 Whatever this run itself has written does not count while it goes on: Ray reads a shard again when
 a machine is lost, and must then get the same rows in the same order as the first time.
@@ -109,7 +109,7 @@ class Ledger:
         """
         counts, incomplete, parts, repeated = self._audit(shard)
         if repeated:
-            self._put_in_order(shard, own=True)
+            self.put_in_order(shard)
             counts, incomplete, parts, _ = self._audit(shard)
         if counts.total() < rows:
             raise OutputError(
@@ -130,6 +130,10 @@ class Ledger:
         }
         write_whole(success_file(self.out, shard), (json.dumps(success, indent=1) + "\n").encode())
         return counts
+
+    def put_in_order(self, shard: str) -> None:
+        """Removes rows of a shard that newer ones replace, those of this run included."""
+        self._put_in_order(shard, own=True)
 
     def _success(self, shard: str) -> dict[str, Any] | None:
         """What an earlier run said when it finished the shard."""

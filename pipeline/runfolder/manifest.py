@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -75,14 +75,6 @@ class Manifest:
         }
         write_whole(f"{self.out}/{FILE}", (json.dumps(content, indent=1) + "\n").encode())
 
-    def missing(self, concepts: Sequence[str]) -> dict[str, list[str]]:
-        """Id of each earlier start -> those of the concepts that it did not look for, if any."""
-        lacking = {
-            run["run_id"]: [name for name in concepts if name not in run.get("concepts", concepts)]
-            for run in self.runs
-        }
-        return {run_id: names for run_id, names in lacking.items() if names}
-
     def differences(self, identity: Mapping[str, Any]) -> Iterator[str]:
         """`key: old -> new` for each leaf in which another identity differs, keys as in `--set`."""
         return differences(self.identity, json.loads(json.dumps(identity)))
@@ -105,6 +97,20 @@ class Manifest:
                 f"{self.out} holds rows made with other settings:\n  {listed}\n"
                 f"set them back, choose another --out, or start over with --overwrite"
             )
+
+
+def missing(runs: Iterable[Mapping[str, Any]], concepts: Sequence[str]) -> dict[str, list[str]]:
+    """Id of each start -> those of the concepts that it did not look for, if any.
+
+    Args:
+        runs: as in the manifest; one that does not say its concepts has looked for all.
+        concepts: to look for.
+    """
+    lacking = {
+        run["run_id"]: [name for name in concepts if name not in run.get("concepts", concepts)]
+        for run in runs
+    }
+    return {run_id: names for run_id, names in lacking.items() if names}
 
 
 def differences(old: object, new: object, where: str = "") -> Iterator[str]:

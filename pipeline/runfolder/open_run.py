@@ -18,7 +18,7 @@ from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
 from pipeline.runfolder.folder import clear
 from pipeline.runfolder.lease import Lease
-from pipeline.runfolder.manifest import Manifest
+from pipeline.runfolder.manifest import Manifest, missing
 from pipeline.runfolder.parts import PARTS
 from pipeline.runfolder.sink import Provenance, check_writable
 
@@ -52,7 +52,7 @@ class OpenRun:
 
     def missing(self, concepts: Sequence[str] | None) -> dict[str, list[str]]:
         """Id of each earlier start -> those of the concepts that it did not look for, if any."""
-        return self.earlier.missing(concepts) if self.earlier and concepts else {}
+        return missing(self.earlier.runs, concepts) if self.earlier and concepts else {}
 
     def begin(
         self,

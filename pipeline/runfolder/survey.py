@@ -35,6 +35,7 @@ from pipeline.runfolder.folder import (
 )
 from pipeline.runfolder.ignored import read_ignored
 from pipeline.runfolder.lease import STALE_SECONDS, last_refreshed
+from pipeline.runfolder.manifest import missing
 from pipeline.runfolder.pace import pace_of_parts
 from pipeline.runfolder.parts import PARTS, Damage, read_batches, shard_folder
 from pipeline.runfolder.status import GONE, STATUSES, RunStatus, ShardStatus, State
@@ -67,8 +68,9 @@ def survey_run(out: str, *, check_keys: bool = True) -> RunStatus:
         raise OutputError(f"no run at {out}: it has neither manifest.json nor {PARTS}")
     runs = (manifest or {}).get("runs") or [{}]
     newest: Mapping[str, Any] = runs[-1]
+    lacking = missing(runs, newest["concepts"]) if newest.get("concepts") else {}
     started, finished = (moment(newest.get(name)) for name in ("started", "finished"))
-    survey = _Survey(out, listing, newest.get("run_id"), started, check_keys)
+    survey = _Survey(out, listing, newest.get("run_id"), started, frozenset(lacking), check_keys)
     expected = read_expected(out, problems)
     names = sorted({*expected, *listing.parts, *listing.successes})
     shards, prefixes, rows_of_run = [], [_prefixes(_NO_HASHES)], 0
@@ -123,6 +125,7 @@ class _Survey:
     listing: Listing
     run_id: str | None
     started: datetime | None
+    lacking: frozenset[str]  # starts whose rows lack a concept of the newest
     check_keys: bool
 
     def shard(self, name: str, rows: int | None = None, fingerprint: str | None = None) -> _Found:
@@ -130,6 +133,8 @@ class _Survey:
         problems: list[str] = []
         success = read_success(self.out, name, problems) if name in self.listing.successes else None
         # It may speak of a source that has grown since, or of parts that somebody removed.
+        if success is not None and success.run_id in self.lacking:
+            rows, success = rows or success.rows - success.counts.get(GONE, 0), None
         if success is not None and (
             success.parts.keys() != parts.keys() or fingerprint not in (None, success.fingerprint)
         ):
@@ -170,7 +175,8 @@ class _Survey:
         hashes, codes, newest = [_NO_HASHES], [np.empty(0, np.int64)], [np.empty(0, np.bool_)]
         for part in parts:
             try:
-                for batch in read_batches(f"{folder}/{part}", _COLUMNS):
+                for whole in read_batches(f"{folder}/{part}", _COLUMNS):
+                    batch = whole.filter(_as_asked(whole, self.lacking))
                     keys = _hashes(batch["key_hash"])
                     codes.append(_codes(batch["row_status"], batch["gone"]))
                     hashes.append(keys)
@@ -179,6 +185,13 @@ class _Survey:
             except Damage as error:
                 problems.append(unreadable(f"{folder}/{part}", error))
         return np.concatenate(hashes), np.concatenate(codes), np.concatenate(newest)
+
+
+def _as_asked(batch: pa.RecordBatch, lacking: frozenset[str]) -> pa.Array:
+    """Whether nothing is left to do of a row; one that has failed is not done again by itself."""
+    lacks = pc.is_in(batch["run_id"], pa.array(sorted(lacking), pa.string()))
+    again = pc.and_(lacks, pc.is_in(batch["row_status"], pa.array(["ok", "empty"])))
+    return pc.or_(pc.invert(again), batch["gone"])
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:

@@ -236,6 +236,10 @@ class RunRecord:
             if record.ready
         ]
 
+    def half_done(self) -> list[str]:
+        """Shards of which this run has written rows, but no success file."""
+        return [name for name, each in self._shards.items() if each.parts and not each.finished]
+
     def at_work(self) -> list[str]:
         """What workers have begun and not ended, as `stage: key`, a few at most."""
         return [f"{stage}: {key}" for stage, key in list(self._begun)[:5]]

@@ -124,6 +124,7 @@ def test_one_file_is_a_prompt_with_what_lies_beside_it(tmp_path):
     assert [p["x"] for p in row["given_points"]] == [1]
     (named,) = find_prompts(f"{folder}/cup2.jpg", "mug")
     assert (named["key"], named["concept"]) == ("mug/cup2.jpg", "mug")
+    assert find_prompts(f"{folder}/cup.jpg", "cup") == [row], "named as it names itself"
     assert "given_mask" not in named
 
 

@@ -13,7 +13,10 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
+from ipseg.errors import OutputError
 from ipseg.storage.walk import list_files
+from pipeline.rescore import rescore
+from pipeline.runfolder.manifest import Manifest
 from pipeline.runfolder.parts import PARTS, read_rows
 from pipeline.runfolder.survey import survey_run
 
@@ -143,3 +146,33 @@ def test_rows_are_written_after_a_while_and_the_rest_without_delay(slow):
     assert subprocess.run(command(slow, "local"), check=False).returncode == 0
     assert survey_run(f"{slow.root}/run").done == COUNT
     assert survey_run(f"{slow.root}/run").repeated == 0
+
+
+@pytest.mark.parametrize("engine", ["local", "ray"])
+def test_no_row_is_there_twice_where_a_concept_was_added_and_the_run_stopped(slow, engine):
+    out, count = f"{slow.root}/run", 150
+    for image in sorted((slow.root / "images").rglob("*.png"))[count:]:
+        image.unlink()
+    assert subprocess.run(command(slow, "local"), check=False).returncode == 0
+    before = set(parts(slow))
+    slow.prompt("a-green", colour="green")
+    adding = command(slow, engine, "runtime.flush_seconds=0.2")
+    with ended(subprocess.Popen(adding)) as process:
+        wait_for(lambda: set(parts(slow)) - before, process)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(60) == 128 + signal.SIGTERM
+    written = [row for part in parts(slow) for row in pq.read_table(part).to_pylist()]
+    assert len(written) == len({row["key"] for row in written}) == count
+    started = Manifest.read(out).runs[-1]["run_id"]
+    done = sum(row["run_id"] == started for row in written)
+    status = survey_run(out)
+    assert (status.done, status.left, status.repeated) == (done, count - done, 0)
+    assert 0 < done < count
+    with pytest.raises(OutputError, match=r"is not finished: start its command again first"):
+        rescore(out, ["scoring.presence=0"])
+    assert subprocess.run(command(slow, "local"), check=False).returncode == 0
+    status = survey_run(out)
+    assert (status.done, status.left, status.repeated) == (count, 0, 0)
+    whole = list(read_rows(out, ["run_id", "prompt_ids"]))
+    assert sum(row["run_id"] == started for row in whole) == done, "what was kept is not done again"
+    assert all(len(row["prompt_ids"]) == 3 for row in whole)
