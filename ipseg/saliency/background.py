@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
 from scipy.spatial.distance import cdist
 
@@ -32,12 +33,12 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
     at_border = pieces.border > 0
     # Border superpixels are linked, so that a background split by the object stays connected.
     linked = linked_at_border(pieces, pieces.touching)
-    lengths = np.where(linked, distance, np.inf)
     # Distances below the mean distance to the nearest neighbour are noise.
-    noise = float(lengths.min(axis=1).mean())
-    lengths = np.maximum(lengths - noise, 1e-4)  # zero would mean "no edge"
+    noise = float(np.where(linked, distance, np.inf).min(axis=1).mean())
+    lengths = np.maximum(distance - noise, 1e-4)  # zero means "no edge"
+    graph = csr_array(np.where(linked, lengths, 0.0))  # SciPy takes longer for a dense one
     # Floyd-Warshall: all pairs of a few hundred nodes, of which those at the border are all linked.
-    geodesic = shortest_path(lengths, method="FW")
+    geodesic = shortest_path(graph, method="FW")
     similar = np.exp(-(geodesic**2) / (2 * _GEODESIC_SIGMA**2))
     span = (similar * (pieces.area / pieces.area.mean())[None, :]).sum(axis=1)
     outline = similar[:, at_border].sum(axis=1)
