@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Annotated
 
 import cv2
@@ -26,7 +27,7 @@ Array = npt.NDArray[np.float32]
 _CELL = 320 / 60  # pixels of a 320 px work image in a cell of a 60-cell grid
 _LONG_CELLS = 60  # longer side of the grid for prompts; images use the requested grid
 _ANCHOR_SIGMA = 18.0  # Lab units, width of a colour histogram bin
-_TEXTURE_SCALES = (0.8, 1.6, 3.2)  # pixels of the work image
+_TEXTURE_SCALES = (0.8, 1.6, 3.2, 6.4)  # pixels of the work image; bands lie between them
 _GROUPS = (27, 15)  # colour histogram, texture; both groups have the same weight
 _HISTOGRAM = slice(0, 27)
 _BEST_CELLS = 32  # the number of cells that vote for positive points
@@ -197,15 +198,16 @@ def _colour_histogram(lab: Array, grid: tuple[int, int]) -> Array:
     blue = votes(lab[..., 2], tones)
     chroma = [a * b for a in green for b in blue]
     total = np.sum(light, axis=0) * np.sum(chroma, axis=0) + np.float32(1e-6)
-    planes = [resize_map(v / total * c, grid, "area") for v in light for c in chroma]
+    shares = [v / total for v in light]
+    planes = [resize_map(s * c, grid, "area") for s in shares for c in chroma]
     return np.stack([_blur(plane, 1.0) for plane in planes], axis=2)
 
 
 def _texture(light: Array, grid: tuple[int, int]) -> Array:
     """Gradient structure and band-pass energy at three scales: (gh, gw, 15)."""
     found = []
-    for sigma in _TEXTURE_SCALES:
-        smooth = _blur(light, sigma)
+    blurred = [_blur(light, sigma) for sigma in _TEXTURE_SCALES]
+    for smooth, smoother in pairwise(blurred):
         dx = cv2.Sobel(smooth, cv2.CV_32F, 1, 0, scale=0.125)
         dy = cv2.Sobel(smooth, cv2.CV_32F, 0, 1, scale=0.125)
         xx, yy, xy = (_pooled(v, grid) for v in (dx * dx, dy * dy, dx * dy))
@@ -213,7 +215,7 @@ def _texture(light: Array, grid: tuple[int, int]) -> Array:
         twice_cos, twice_sin = xx - yy, 2 * xy
         size = np.sqrt(twice_cos**2 + twice_sin**2)
         direction = np.maximum(size, np.float32(1e-6))
-        band = (smooth - _blur(light, 2 * sigma)) ** 2
+        band = (smooth - smoother) ** 2
         found += [
             np.log(energy + np.float32(0.05)),
             size / (energy + np.float32(0.05)),

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import numpy as np
 import numpy.typing as npt
-from scipy.sparse import coo_array, csr_array, diags_array
+from scipy.sparse import csr_array
 from scipy.sparse.csgraph import shortest_path
-from scipy.sparse.linalg import spsolve
+from scipy.spatial.distance import cdist
 
 from ipseg.vision.superpixels import Superpixels
 
@@ -21,12 +21,6 @@ _GEODESIC_SIGMA = 7.0  # Lab units; the paper's value for its colour distances i
 _CONTRAST_REACH = 0.4  # of the image side; the paper's value is 0.25
 
 
-def colour_distance(pieces: Superpixels) -> npt.NDArray[np.float64]:
-    """Euclidean Lab distance between all superpixels: (n, n) float64."""
-    difference = pieces.colour[:, None, :] - pieces.colour[None, :, :]
-    return np.sqrt((difference**2).sum(axis=2))
-
-
 def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) -> Vector:
     """Background probability of each superpixel: (n,) float64 in [0, 1] (paper, eq. 4-5).
 
@@ -34,26 +28,17 @@ def background_weight(pieces: Superpixels, distance: npt.NDArray[np.float64]) ->
         pieces: superpixels of the image.
         distance: (n, n) colour distances.
     """
-    count = len(pieces)
-    at_border = np.flatnonzero(pieces.border > 0)
+    if len(pieces) == 1:
+        return np.ones(1)
+    at_border = pieces.border > 0
     # Border superpixels are linked, so that a background split by the object stays connected.
-    first, second = np.triu_indices(len(at_border), 1)
-    links = np.concatenate(
-        [pieces.edges, np.stack([at_border[first], at_border[second]], axis=1)], axis=0
-    )
-    if len(links) == 0:
-        return np.ones(count)
-    links = np.unique(np.sort(links, axis=1), axis=0)
-    lengths = distance[links[:, 0], links[:, 1]]
+    linked = linked_at_border(pieces, pieces.touching)
     # Distances below the mean distance to the nearest neighbour are noise.
-    nearest = np.full(count, np.inf)
-    np.minimum.at(nearest, links[:, 0], lengths)
-    np.minimum.at(nearest, links[:, 1], lengths)
-    noise = float(nearest[np.isfinite(nearest)].mean())
-    lengths = np.maximum(lengths - noise, 1e-4)  # zero would mean "no edge"
-    graph = coo_array((lengths, (links[:, 0], links[:, 1])), shape=(count, count)).tocsr()
+    noise = float(np.where(linked, distance, np.inf).min(axis=1).mean())
+    lengths = np.maximum(distance - noise, 1e-4)  # zero means "no edge"
+    graph = csr_array(np.where(linked, lengths, 0.0))  # SciPy takes longer for a dense one
     # Floyd-Warshall: all pairs of a few hundred nodes, of which those at the border are all linked.
-    geodesic = shortest_path(graph, method="FW", directed=False)
+    geodesic = shortest_path(graph, method="FW")
     similar = np.exp(-(geodesic**2) / (2 * _GEODESIC_SIGMA**2))
     span = (similar * (pieces.area / pieces.area.mean())[None, :]).sum(axis=1)
     outline = similar[:, at_border].sum(axis=1)
@@ -66,9 +51,17 @@ def foreground_contrast(
     pieces: Superpixels, distance: npt.NDArray[np.float64], background: Vector
 ) -> Vector:
     """Colour contrast to the background nearby: (n,) float64 in [0, 1] (paper, eq. 7)."""
-    gap = ((pieces.centre[:, None, :] - pieces.centre[None, :, :]) ** 2).sum(axis=2)
+    gap = cdist(pieces.centre, pieces.centre, "sqeuclidean")
     nearness = np.exp(-gap / (2 * _CONTRAST_REACH**2))
-    return unit_range((distance * nearness * background[None, :]).sum(axis=1))
+    return unit_range((distance * nearness) @ background)
+
+
+def linked_at_border(pieces: Superpixels, links: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """Adds links between all superpixels at the image border: (n, n) bool, none with itself."""
+    at_border = pieces.border > 0
+    linked = links | (at_border[:, None] & at_border)
+    np.fill_diagonal(linked, False)
+    return linked
 
 
 def centre_prior(pieces: Superpixels, sigma: float) -> Vector:
@@ -76,7 +69,7 @@ def centre_prior(pieces: Superpixels, sigma: float) -> Vector:
     return np.exp(-((pieces.centre - 0.5) ** 2).sum(axis=1) / (2 * sigma**2))
 
 
-def diffuse(weights: csr_array, targets: Vector, trust: Vector) -> Vector:
+def diffuse(weights: npt.NDArray[np.float64], targets: Vector, trust: Vector) -> Vector:
     """Smooths noisy evidence on a graph: minimises Σ w (x_i - x_j)² + Σ trust (x - target)².
 
     Args:
@@ -87,9 +80,9 @@ def diffuse(weights: csr_array, targets: Vector, trust: Vector) -> Vector:
     Returns:
         (n,) float64 within the range of `targets` (paper, eq. 9, in closed form).
     """
-    degree = np.asarray(weights.sum(axis=1)).ravel()
-    system = (diags_array(degree + trust) - weights).tocsc()
-    return np.asarray(np.atleast_1d(spsolve(system, trust * targets)), dtype=np.float64)
+    # Dense: a sparse solver takes longer for a few hundred nodes.
+    system = np.diag(weights.sum(axis=1) + trust) - weights
+    return np.asarray(np.linalg.solve(system, trust * targets), dtype=np.float64)
 
 
 def unit_range(values: npt.NDArray[np.floating]) -> npt.NDArray[np.float64]:

@@ -9,10 +9,9 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array
 
 from ipseg.rows import Image, Map
-from ipseg.saliency.background import centre_prior, diffuse, unit_range
+from ipseg.saliency.background import centre_prior, diffuse, linked_at_border, unit_range
 from ipseg.saliency.foreground import clean, grabcut, otsu, overlap, solidity
 from ipseg.saliency.regions import OnRegions, Regions
 from ipseg.vision.geometry import resize_map
@@ -95,16 +94,11 @@ def _ellipse(shape: tuple[int, int]) -> Map:
     return np.where(inside, 0.7, 0.3).astype(np.float32)
 
 
-def _similar_neighbours(pieces: Superpixels, distance: npt.NDArray[np.float64]) -> csr_array:
-    """Links between superpixels up to two steps apart, and between all at the border."""
-    count = len(pieces)
-    first, second = pieces.edges[:, 0], pieces.edges[:, 1]
-    ones = np.ones(len(first))
-    touching = coo_array((ones, (first, second)), shape=(count, count)).tocsr()
-    touching = touching + touching.T
-    near = (touching + touching @ touching).toarray() > 0
-    at_border = pieces.border > 0
-    near |= at_border[:, None] & at_border[None, :]
-    np.fill_diagonal(near, False)
+def _similar_neighbours(
+    pieces: Superpixels, distance: npt.NDArray[np.float64]
+) -> npt.NDArray[np.float64]:
+    """(n, n) links between superpixels up to two steps apart, and between all at the border."""
+    touching = pieces.touching.astype(np.float32)  # NumPy multiplies no Booleans by BLAS
+    near = linked_at_border(pieces, touching + touching @ touching > 0)
     links = np.exp(-(distance**2) / (2 * _COLOUR_SIGMA**2)) + _SMALLEST_LINK
-    return csr_array(np.where(near, links, 0.0))
+    return np.where(near, links, 0.0)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+from scipy.spatial.distance import cdist
 
 from ipseg.networks.models import Models
 from ipseg.networks.shared import PerImage, WithoutNetwork, shared
@@ -13,7 +14,6 @@ from ipseg.rows import Image
 from ipseg.saliency.background import (
     Vector,
     background_weight,
-    colour_distance,
     foreground_contrast,
 )
 from ipseg.vision.superpixels import Superpixels, superpixels, to_lab, work_image
@@ -62,7 +62,7 @@ class FindRegions(WithoutNetwork):
     def _find(self, image: Image) -> Regions:
         work = work_image(image, self.long_side)
         pieces = superpixels(to_lab(work), self.count)
-        distance = colour_distance(pieces)
+        distance = cdist(pieces.colour, pieces.colour)
         background = background_weight(pieces, distance)
         contrast = foreground_contrast(pieces, distance, background)
         return Regions(work, pieces, distance, background, contrast)

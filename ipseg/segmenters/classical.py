@@ -10,7 +10,6 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 from pydantic import Field
-from scipy.sparse import coo_array, csr_array
 
 from ipseg.networks.shared import LastBatch
 from ipseg.rows import Image, Map, Mask
@@ -46,7 +45,7 @@ class Encoded:
     work: Image
     shape: tuple[int, int]
     pieces: Superpixels
-    links: csr_array
+    links: npt.NDArray[np.float64]
     background: Vector
     contrast: Vector
 
@@ -88,14 +87,12 @@ class ClassicalSegmenter(OnRegions):
     def _encode(self, image: Image) -> Encoded:
         found = self._regions.of(image)
         pieces, distance = found.pieces, found.distance
-        first, second = pieces.edges[:, 0], pieces.edges[:, 1]
-        strength = np.exp(-(distance[first, second] ** 2) / (2 * _EDGE_SIGMA**2)) + _SMALLEST_EDGE
-        one_way = coo_array((strength, (first, second)), shape=distance.shape).tocsr()
+        strength = np.exp(-(distance**2) / (2 * _EDGE_SIGMA**2)) + _SMALLEST_EDGE
         return Encoded(
             work=found.work,
             shape=(image.shape[0], image.shape[1]),
             pieces=pieces,
-            links=one_way + one_way.T,
+            links=np.where(pieces.touching, strength, 0.0),
             background=found.background,
             contrast=found.contrast * centre_prior(pieces, _CENTRE_SIGMA),
         )

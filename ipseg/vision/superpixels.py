@@ -64,7 +64,7 @@ class Superpixels:
         centre: (n, 2) float64, mean x, y; the image spans [0, 1] on both axes.
         area: (n,) float64, pixels.
         border: (n,) float64, pixels on the image border.
-        edges: (m, 2) int64, pairs i < j of touching superpixels, sorted.
+        touching: (n, n) bool, which of them share an outline; symmetric, no superpixel with itself.
     """
 
     labels: npt.NDArray[np.int32]
@@ -72,7 +72,7 @@ class Superpixels:
     centre: npt.NDArray[np.float64]
     area: npt.NDArray[np.float64]
     border: npt.NDArray[np.float64]
-    edges: npt.NDArray[np.int64]
+    touching: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         """The number of superpixels."""
@@ -113,14 +113,12 @@ def superpixels(lab: npt.NDArray[np.float32], count: int = 250) -> Superpixels:
         max_size_factor=2 * count,  # of the average: large superpixels are not split
         start_label=0,
     )
-    return _measure(labels, lab)
+    return _measure(labels.astype(np.int32), lab)
 
 
-def _measure(labels: npt.NDArray[np.integer], lab: npt.NDArray[np.float32]) -> Superpixels:
+def _measure(labels: npt.NDArray[np.int32], lab: npt.NDArray[np.float32]) -> Superpixels:
     height, width = labels.shape
-    _, flat = np.unique(labels, return_inverse=True)
-    dense = flat.reshape(labels.shape).astype(np.int32)
-    flat = dense.ravel()
+    flat = labels.ravel()
     area = np.bincount(flat).astype(np.float64)
     x = np.tile((np.arange(width) + 0.5) / width, height)
     y = np.repeat((np.arange(height) + 0.5) / height, width)
@@ -129,20 +127,16 @@ def _measure(labels: npt.NDArray[np.integer], lab: npt.NDArray[np.float32]) -> S
     on_border = np.zeros(labels.shape, dtype=bool)
     on_border[[0, -1], :] = True
     on_border[:, [0, -1]] = True
-    pairs = np.concatenate(
-        [
-            np.stack([dense[:, :-1].ravel(), dense[:, 1:].ravel()], axis=1),
-            np.stack([dense[:-1].ravel(), dense[1:].ravel()], axis=1),
-        ]
-    ).astype(np.int64)
-    pairs = np.sort(pairs[pairs[:, 0] != pairs[:, 1]], axis=1)
-    count = len(area)
-    codes = np.unique(pairs[:, 0] * count + pairs[:, 1])
+    touching = np.zeros((len(area), len(area)), dtype=bool)
+    touching[labels[:, :-1], labels[:, 1:]] = True
+    touching[labels[:-1], labels[1:]] = True
+    touching |= touching.T
+    np.fill_diagonal(touching, False)
     return Superpixels(
-        labels=dense,
+        labels=labels,
         colour=colour / area[:, None],
         centre=centre / area[:, None],
         area=area,
         border=np.bincount(flat, on_border.ravel()).astype(np.float64),
-        edges=np.stack([codes // count, codes % count], axis=1),
+        touching=touching,
     )
