@@ -191,7 +191,7 @@ def _as_asked(batch: pa.RecordBatch, lacking: frozenset[str]) -> pa.Array:
     """Whether nothing is left to do of a row; one that has failed is not done again by itself."""
     lacks = pc.is_in(batch["run_id"], pa.array(sorted(lacking), pa.string()))
     again = pc.and_(lacks, pc.is_in(batch["row_status"], pa.array(["ok", "empty"])))
-    return pc.or_(pc.invert(again), batch["gone"])
+    return pc.or_kleene(pc.invert(again), batch["gone"])
 
 
 def _hashes(column: pa.Array) -> npt.NDArray[np.bytes_]:
