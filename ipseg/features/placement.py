@@ -7,6 +7,7 @@ sampling and no seed.
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 
 import numpy as np
@@ -94,16 +95,19 @@ def _consistent(
 
 def _rarity(frames: Vector) -> Vector:
     """One over the number of frames at the same point: (m,)."""
-    _, place_of, count = np.unique(
-        np.round(frames[:, :2]), axis=0, return_inverse=True, return_counts=True
-    )
-    return np.asarray(1 / count[place_of.ravel()])
+    points = _points(frames)
+    count = Counter(points)
+    return 1 / np.array([count[point] for point in points])
 
 
 def _distinct(source: Vector, target: Vector, chosen: npt.NDArray[np.bool_]) -> int:
     """Number of different keypoints: one with two directions, or matched twice, counts once."""
-    places = [np.unique(np.round(frames[chosen, :2]), axis=0) for frames in (source, target)]
-    return min(len(places[0]), len(places[1]))
+    return min(len(set(_points(frames[chosen]))) for frames in (source, target))
+
+
+def _points(frames: Vector) -> list[tuple[float, ...]]:
+    """Whole pixels, as tuples: NumPy takes longer to compare a few rows."""
+    return [tuple(point) for point in np.round(frames[:, :2]).tolist()]
 
 
 def _fit(source: Vector, target: Vector, *, affine: bool) -> Vector:

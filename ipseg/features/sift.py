@@ -7,8 +7,9 @@ is zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 from typing import Annotated
 
 import cv2
@@ -138,7 +139,7 @@ class SiftGeometry(WithoutNetwork):
         presence = np.zeros(len(bank), dtype=np.float32)
         placements = []
         fine = (FINER * grid[0], FINER * grid[1])
-        seen = _colours(detected[2], (fine[1], fine[0])) if self.verify else None
+        seen = cache(lambda: _colours(detected[2], (fine[1], fine[0])))  # most have no placement
         closer: Detected | None = None
         for index, entry in enumerate(bank):
             placed = list(self._placed(detected, entry, grid, seen))
@@ -156,15 +157,14 @@ class SiftGeometry(WithoutNetwork):
 
     def _closer(self, image: Image) -> Detected:
         """Keypoints for another look: of several copies some are too small for the first one."""
-        finer = replace(self, long_side=round(_CLOSER * self.long_side))
-        return finer._detect(image, round(_CLOSER * self.image_points))
+        return self._detect(image, round(_CLOSER * self.image_points), closer=_CLOSER)
 
     def _placed(
-        self, detected: Detected, entry: Arrays, grid: tuple[int, int], seen: Plane | None
+        self, detected: Detected, entry: Arrays, grid: tuple[int, int], seen: Callable[[], Plane]
     ) -> Iterator[tuple[float, Map, Map]]:
         """Presence of each placement, and its outline on the grid and on a finer one.
 
-        `seen`: (4 gh, 4 gw, 3) colours of the image, to verify it.
+        `seen` gives the (4 gh, 4 gw, 3) colours of the image, to verify it.
         """
         frames, descriptors, work = detected
         fine = (FINER * grid[0], FINER * grid[1])
@@ -175,22 +175,22 @@ class SiftGeometry(WithoutNetwork):
             mask = entry["masks"][view].astype(np.float32) / np.float32(255)
             coarse, outline = (np.clip(warp(mask, cells), 0, 1) for cells in (grid, fine))
             inliers = float(found.support)
-            if seen is not None:
+            if self.verify:
                 if "patches" not in entry:
                     raise PromptError(
                         "the prompts were described by an earlier version of ipseg; give their "
                         "images again, or set instances.mode=one"
                     )
                 expected = warp(_colours(entry["patches"][view]), fine, extend=True)
-                checked = verified(expected, outline, seen)
+                checked = verified(expected, outline, seen())
                 inliers += _AS_INLIERS * checked.correlation
                 outline = outline * checked.agreement
                 coarse = resize_map(outline, grid, "area")
             yield float(1 - 2 ** (-max(0.0, inliers - 3) / self.half_sure)), coarse, outline
 
-    def _detect(self, image: Image, most: int) -> Detected:
+    def _detect(self, image: Image, most: int, *, closer: float = 1.0) -> Detected:
         """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), and the work image."""
-        work = work_image(image, self.long_side)
+        work = work_image(image, self.long_side, closer=closer)
         gray = cv2.cvtColor(work, cv2.COLOR_RGB2GRAY)
         sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
         points, raw = sift.detectAndCompute(gray, None)

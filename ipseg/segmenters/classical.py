@@ -258,10 +258,11 @@ def _cover(pieces: Superpixels, cells: npt.NDArray[np.int64]) -> Vector:
 
 def _components_at(mask: Mask, cells: npt.NDArray[np.int64]) -> Mask:
     """Components with a positive point; all components if there is none."""
-    _, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
-    chosen = np.unique(parts[cells[:, 1], cells[:, 0]])
-    chosen = chosen[chosen > 0]
-    return np.isin(parts, chosen) if len(chosen) else mask
+    count, parts = cv2.connectedComponents(mask.astype(np.uint8), connectivity=8)
+    chosen = np.zeros(count, dtype=bool)
+    chosen[parts[cells[:, 1], cells[:, 0]]] = True
+    chosen[0] = False
+    return chosen[parts] if chosen.any() else mask
 
 
 def _agreement(

@@ -91,14 +91,14 @@ class Refinement:
             For each prompt what `run_many` has for it; or, of a group that was decoded as a whole,
             its one candidate.
         """
-        whole = isinstance(segmenter, SeparatingSegmenter)
-        single = [each for group in groups for each in group if len(group) == 1 or not whole]
+        parting = segmenter if isinstance(segmenter, SeparatingSegmenter) else None
+        single = [each for group in groups for each in group if len(group) == 1 or parting is None]
         decoded = self.run_many(
             segmenter, embedding, [p for p, _ in single], [s for _, s in single]
         )
         for group in groups:
-            if isinstance(segmenter, SeparatingSegmenter) and len(group) > 1:
-                yield from segmenter.decode_apart(embedding, [self._given(*each) for each in group])
+            if parting is not None and len(group) > 1:
+                yield from parting.decode_apart(embedding, [self._given(*each) for each in group])
             else:
                 yield from (next(decoded) for _ in group)
 

@@ -19,28 +19,29 @@ from ipseg.rows import Image, Map
 _SLIC_ITERATIONS = 5
 # Thumbnails are enlarged only so far; more takes longer, but segments them no better.
 _MOST_ENLARGED = 3.0
-_ENOUGH = 0.6  # of the longer side of a work image
+_ENOUGH = 192  # pixels of the longer side
 _SMOOTHING = 320  # part of the longer side that is the Gaussian sigma before the partition
 _COMPACTNESS = 10.0  # weight of distance relative to colour
 _JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
-def work_image(image: Image, long_side: int) -> Image:
+def work_image(image: Image, long_side: int, *, closer: float = 1.0) -> Image:
     """Resizes an image for computations, keeping the aspect ratio.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
         long_side: length of the longer side, pixels. Small images are enlarged, so that a
             thumbnail has as many superpixels as a photo, but those of less than a third of it
-            only to three times their size, or to 0.6 of this length if that is more.
+            only to three times their size, or to 192 pixels if that is more.
+        closer: so many times as large as that.
 
     Returns:
         (h, w, 3) or (h, w) uint8; neither side is shorter than one pixel.
     """
     height, width = image.shape[:2]
     longest = max(height, width)
-    scale = min(long_side / longest, max(_MOST_ENLARGED, _ENOUGH * long_side / longest))
+    scale = closer * min(long_side / longest, max(_MOST_ENLARGED, _ENOUGH / longest))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size == (width, height):
         return image

@@ -169,6 +169,16 @@ class Known:
             max([self.evidence, *evidence]), (*self.areas, *areas), self.certain or certain
         )
 
+    def none_like(self, left: Mask, local: Map, settings: Instances) -> bool:
+        """Whether no region of the cells that are left can be like them, wherever it is."""
+        least, smallest = self.evidence * settings.likeness**2, float(_FEWEST)
+        if not self.certain:
+            least = max(least, settings.convincing)
+            smallest = max([smallest, min(self.areas, default=0) / _SIZES])
+        # No third of a region has more evidence than as many of the best cells anywhere.
+        best = np.sort(local[left])[-int(np.ceil(smallest / 3)) :]
+        return not len(best) or float(best.mean()) < least
+
     def like(self, cells: Mask, local: Map, settings: Instances) -> bool:
         """Whether what the map has found is like them: sooner, or only, if it is of their size."""
         size = max(1, int(cells.sum()))
@@ -204,8 +214,10 @@ def places(
     known = known.and_of([place.cells for place in found], local, certain=certain)
     for place in found:
         taken = taken | place.cells
-    grown = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) > 0
-    others = peaks(similarity, ~grown, settings)
+    left = cv2.dilate(taken.astype(np.uint8), np.ones((3, 3), np.uint8)) == 0
+    if known.none_like(left, local, settings):
+        return found[: settings.max_instances]
+    others = peaks(similarity, left, settings)
     if not known.areas and others:  # they are compared with the best among them
         best = max(others, key=lambda place: region_evidence(local, place.cells))
         known = known.and_of([best.cells], local)
