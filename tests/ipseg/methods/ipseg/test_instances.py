@@ -189,3 +189,19 @@ def test_evidence_is_that_of_the_best_third_of_a_region():
     region[:10] = True
     assert region_evidence(local, region) == pytest.approx(0.8)
     assert region_evidence(local, ~FREE) == 0
+
+
+@given(st.booleans(), st.integers(0, 2**32 - 1))
+def test_where_nothing_is_looked_for_no_region_is_like_what_was_found(certain, seed):
+    random = np.random.default_rng(seed)
+    local = random.random((9, 9), dtype=np.float32)
+    left = random.random((9, 9)) < random.uniform(0.2, 1)
+    ranked = np.sort(local[left])[::-1]
+    # The best cells that are left, which have most evidence; so many that they are a region.
+    for count in range(4, len(ranked)):
+        region = left & (local >= ranked[count - 1])
+        evidence = region_evidence(local, region) / random.uniform(0.7, 1)
+        area = max(1, round(count * random.uniform(0.5, 2)))
+        known = Known(evidence, (area,), certain)
+        if known.none_like(left, local, SETTINGS):
+            assert not known.like(region, local, SETTINGS)
