@@ -9,19 +9,27 @@ from collections.abc import Sequence
 from typing import Literal
 
 from ipseg.rows import Step
+from ipseg.wording import counted
 from pipeline.planning.cards import visible_card_gb
 
 log = logging.getLogger("ipseg")
 
 EngineName = Literal["auto", "ray", "local"]
-# Ray takes some ten seconds more to start and to end than one process. Its processes work faster
-# than threads, which share one Python: on 2 cores by a tenth, so that they have made up for it
-# after a thousand images of profile `classical`; on 16 by more than twice, after three hundred.
+# Ray takes some twenty seconds more to start and to end than one process. Its processes work faster
+# than threads, which share one Python: on 16 cores by more than twice, so that they have made up
+# for it after three hundred images of profile `classical`. On 2 cores they never do: what Ray takes
+# for itself is more than that, and threads are through with photos sooner by a fifth.
+FEW_CPUS = 2
 FEW_ROWS = 500
 
 
 def chosen_engine(
-    name: EngineName, rows: int | None, steps: Sequence[Step], *, calibrated: bool = False
+    name: EngineName,
+    rows: int | None,
+    steps: Sequence[Step],
+    *,
+    calibrated: bool = False,
+    cpus: int | None = None,
 ) -> EngineName:
     """The engine of a name, or the one that suits the work; says which and why.
 
@@ -30,22 +38,23 @@ def chosen_engine(
         rows: to go through the steps, a row for each variant; None if nobody has counted them.
         steps: of the work.
         calibrated: pools are to be sized by what stages cost.
+        cpus: of this machine; None counts those that this process may use.
 
     Returns:
         'ray' or 'local'.
     """
     if name != "auto":
         return name
-    why = _why_ray(rows, steps, calibrated)
-    if why is not None:
-        log.info("engine ray: %s", why)
-        return "ray"
-    log.info("engine local: %d images are done sooner without starting Ray (--engine ray)", rows)
-    return "local"
+    chosen: EngineName = "ray"
+    why = _why_ray(steps, calibrated)
+    if why is None:
+        chosen, why = _by_size(rows, cpus or _usable_cpus())
+    log.info("engine %s: %s", chosen, why)
+    return chosen
 
 
-def _why_ray(rows: int | None, steps: Sequence[Step], calibrated: bool) -> str | None:
-    """Why Ray suits the work; None if it does not."""
+def _why_ray(steps: Sequence[Step], calibrated: bool) -> str | None:
+    """Why Ray suits the work, however much it is; None if that does not say."""
     if "RAY_ADDRESS" in os.environ:
         return f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}"
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
@@ -54,6 +63,24 @@ def _why_ray(rows: int | None, steps: Sequence[Step], calibrated: bool) -> str |
         return "--calibrate sizes its pools"
     if any(step.resources.gpu_memory_gb for step in steps) and visible_card_gb() is not None:
         return "there is a GPU for the networks"
+    return None
+
+
+def _by_size(rows: int | None, cpus: int) -> tuple[EngineName, str]:
+    """The engine by how much there is to do, and why."""
+    if rows is not None and rows <= FEW_ROWS:
+        what = f"{counted(rows, 'image')} {'is' if rows == 1 else 'are'}"
+        return "local", f"{what} done sooner without starting Ray (--engine ray)"
+    if cpus <= FEW_CPUS:
+        what = counted(cpus, "CPU")
+        return "local", f"with {what} Ray's own processes take more than they gain (--engine ray)"
     if rows is None:
-        return "nobody has counted the images"
-    return f"there are more than {FEW_ROWS} images" if rows > FEW_ROWS else None
+        return "ray", "nobody has counted the images"
+    return "ray", f"there are more than {FEW_ROWS} images"
+
+
+def _usable_cpus() -> int:
+    """As many as this container may use."""
+    import joblib
+
+    return int(joblib.cpu_count())

@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from jobs.bench.synthetic import synthetic_steps
-from pipeline.engines.choice import FEW_ROWS, chosen_engine
+from pipeline.engines.choice import FEW_CPUS, FEW_ROWS, chosen_engine
 
 
 @pytest.fixture(autouse=True)
@@ -17,17 +17,24 @@ def alone(monkeypatch, caplog):
 
 
 @pytest.mark.parametrize(
-    ("rows", "calibrated", "expected", "why"),
+    ("rows", "cpus", "expected", "why"),
     [
-        (FEW_ROWS, False, "local", "500 images are done sooner without starting Ray"),
-        (FEW_ROWS + 1, False, "ray", "more than 500 images"),
-        (None, False, "ray", "nobody has counted the images"),
-        (5, True, "ray", "--calibrate"),
+        (1, 4, "local", "1 image is done sooner without starting Ray"),
+        (FEW_ROWS, 16, "local", "500 images are done sooner without starting Ray"),
+        (FEW_ROWS + 1, FEW_CPUS + 1, "ray", "more than 500 images"),
+        (None, 4, "ray", "nobody has counted the images"),
+        (10**6, FEW_CPUS, "local", "with 2 CPUs Ray's own processes take more"),
+        (None, 1, "local", "with 1 CPU Ray's own processes take more"),
     ],
 )
-def test_few_images_need_no_ray(rows, calibrated, expected, why, caplog):
-    assert chosen_engine("auto", rows, synthetic_steps(), calibrated=calibrated) == expected
+def test_ray_is_for_many_images_on_many_cpus(rows, cpus, expected, why, caplog):
+    assert chosen_engine("auto", rows, synthetic_steps(), cpus=cpus) == expected
     assert why in caplog.text
+
+
+def test_pools_can_be_sized_on_ray_alone(caplog):
+    assert chosen_engine("auto", 5, synthetic_steps(), calibrated=True, cpus=1) == "ray"
+    assert "--calibrate" in caplog.text
 
 
 def test_a_cluster_that_is_named_is_used_for_few_images_too(monkeypatch, caplog):
