@@ -29,7 +29,7 @@ from ipseg.vision.superpixels import to_lab, work_image
 
 Descriptors = npt.NDArray[np.float32]
 Vector = npt.NDArray[np.float64]
-Detected = tuple[Vector, Descriptors, Image]  # see `SiftGeometry._detect`
+Detected = tuple[Vector, Descriptors, Image]  # see `_keypoints`
 
 _MASK_SIDE = 64  # cells of the stored prompt mask
 _FEWEST = 4  # inliers of a placement
@@ -37,6 +37,7 @@ _AS_INLIERS = 6.0  # that a perfect correlation of brightness counts as
 _CROWD = 3  # so many times the keypoints where there may be many instances
 _MANY, _SURE = 2, 0.5  # placements and their evidence that call for a closer look
 _CLOSER = 1.5  # times the resolution
+_CLOSER_ENOUGH = 0.6  # of its longer side, for a thumbnail
 _LEVELS = 512  # descriptors are stored as 512 x the square root, clipped to [0, 255]
 # The permutation of the 4 x 4 x 8 values of a descriptor that mirrors the image.
 _MIRROR = np.arange(128).reshape(4, 4, 8)[::-1][:, :, (-np.arange(8)) % 8].ravel()
@@ -157,7 +158,9 @@ class SiftGeometry(WithoutNetwork):
 
     def _closer(self, image: Image) -> Detected:
         """Keypoints for another look: of several copies some are too small for the first one."""
-        return self._detect(image, round(_CLOSER * self.image_points), closer=_CLOSER)
+        side = round(_CLOSER * self.long_side)
+        work = work_image(image, side, enough=_CLOSER_ENOUGH * side)
+        return _keypoints(work, round(_CLOSER * self.image_points))
 
     def _placed(
         self, detected: Detected, entry: Arrays, grid: tuple[int, int], seen: Callable[[], Plane]
@@ -188,20 +191,9 @@ class SiftGeometry(WithoutNetwork):
                 coarse = resize_map(outline, grid, "area")
             yield float(1 - 2 ** (-max(0.0, inliers - 3) / self.half_sure)), coarse, outline
 
-    def _detect(self, image: Image, most: int, *, closer: float = 1.0) -> Detected:
-        """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), and the work image."""
-        work = work_image(image, self.long_side, closer=closer)
-        gray = cv2.cvtColor(work, cv2.COLOR_RGB2GRAY)
-        sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
-        points, raw = sift.detectAndCompute(gray, None)
-        if raw is None or len(points) == 0:
-            return np.zeros((0, 4)), np.zeros((0, 128), dtype=np.float32), work
-        frames = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], dtype=np.float64)
-        order = np.lexsort((frames[:, 3], frames[:, 1], frames[:, 0], -frames[:, 4]))[:most]
-        # Square roots make Euclidean distance the Hellinger distance (Arandjelovic, CVPR 2012);
-        # integers make distances exact, so they are the same on all machines.
-        share = raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6)
-        return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), work
+    def _detect(self, image: Image, most: int) -> Detected:
+        """See `_keypoints`."""
+        return _keypoints(work_image(image, self.long_side), most)
 
     def _find(
         self, frames: Vector, descriptors: Descriptors, entry: Arrays
@@ -228,6 +220,21 @@ class SiftGeometry(WithoutNetwork):
                     rest = np.setdiff1d(np.arange(len(source)), placement.inliers)
                     source, target = source[rest], target[rest]
         return found
+
+
+def _keypoints(work: Image, most: int) -> Detected:
+    """Keypoints, strongest first: frames (m, 4), descriptors (m, 128), and the work image."""
+    gray = cv2.cvtColor(work, cv2.COLOR_RGB2GRAY)
+    sift = cv2.SIFT.create(nfeatures=most, contrastThreshold=0.02)
+    points, raw = sift.detectAndCompute(gray, None)
+    if raw is None or len(points) == 0:
+        return np.zeros((0, 4)), np.zeros((0, 128), dtype=np.float32), work
+    frames = np.array([(*p.pt, p.size, p.angle, p.response) for p in points], dtype=np.float64)
+    order = np.lexsort((frames[:, 3], frames[:, 1], frames[:, 0], -frames[:, 4]))[:most]
+    # Square roots make Euclidean distance the Hellinger distance (Arandjelovic, CVPR 2012);
+    # integers make distances exact, so they are the same on all machines.
+    share = raw[order] / np.maximum(raw[order].sum(axis=1, keepdims=True), 1e-6)
+    return frames[order, :4], np.minimum(np.round(_LEVELS * np.sqrt(share)), 255), work
 
 
 def _colours(image: Image, size: tuple[int, int] | None = None) -> npt.NDArray[np.float32]:

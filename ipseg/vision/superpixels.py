@@ -26,22 +26,22 @@ _JOINED = 1.04  # initial superpixels of SLIC for each that remains in a photo
 _MIN_AREA_SHARE = 0.25  # of the average; smaller superpixels are merged with a neighbour
 
 
-def work_image(image: Image, long_side: int, *, closer: float = 1.0) -> Image:
+def work_image(image: Image, long_side: int, *, enough: float = _ENOUGH) -> Image:
     """Resizes an image for computations, keeping the aspect ratio.
 
     Args:
         image: (H, W, 3) or (H, W) uint8.
         long_side: length of the longer side, pixels. Small images are enlarged, so that a
             thumbnail has as many superpixels as a photo, but those of less than a third of it
-            only to three times their size, or to 192 pixels if that is more.
-        closer: so many times as large as that.
+            only to three times their size, or to `enough` if that is more.
+        enough: length to which a thumbnail's longer side is enlarged, pixels.
 
     Returns:
         (h, w, 3) or (h, w) uint8; neither side is shorter than one pixel.
     """
     height, width = image.shape[:2]
     longest = max(height, width)
-    scale = closer * min(long_side / longest, max(_MOST_ENLARGED, _ENOUGH / longest))
+    scale = min(long_side / longest, max(_MOST_ENLARGED, enough / longest))
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
     if size == (width, height):
         return image

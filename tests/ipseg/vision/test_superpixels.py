@@ -17,12 +17,9 @@ def test_work_image_has_the_given_long_side_and_keeps_the_aspect(shape):
     assert np.abs(np.array(work.shape[:2]) - wanted).max() <= 1
 
 
-@pytest.mark.parametrize("side", [20, 64, 120, 320, 900])
-@pytest.mark.parametrize("long_side", [320, 480])
-def test_a_closer_look_is_larger_by_its_factor(side, long_side):
-    image = np.zeros((side, side // 2, 3), np.uint8)
-    far, closer = (work_image(image, long_side, closer=factor) for factor in (1, 1.5))
-    assert abs(max(closer.shape) - 1.5 * max(far.shape)) <= 1
+def test_how_far_a_thumbnail_is_enlarged_can_be_said():
+    assert work_image(np.zeros((64, 48), np.uint8), 720, enough=432).shape == (432, 324)
+    assert work_image(np.zeros((64, 48), np.uint8), 320, enough=432).shape == (320, 240)
 
 
 def test_work_image_averages_when_it_shrinks():

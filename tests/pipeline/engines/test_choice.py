@@ -5,7 +5,7 @@ import sys
 import pytest
 
 from jobs.bench.synthetic import synthetic_steps
-from pipeline.engines.choice import FEW_CPUS, FEW_ROWS, chosen_engine
+from pipeline.engines.choice import FEW_CPUS, FEW_ROWS, ROWS_ON_FEW_CPUS, chosen_engine
 
 
 @pytest.fixture(autouse=True)
@@ -19,12 +19,18 @@ def alone(monkeypatch, caplog):
 @pytest.mark.parametrize(
     ("rows", "cpus", "expected", "why"),
     [
-        (1, 4, "local", "1 image is done sooner without starting Ray"),
-        (FEW_ROWS, 16, "local", "500 images are done sooner without starting Ray"),
+        (1, 4, "local", "1 image is done sooner without Ray ("),
+        (FEW_ROWS, 16, "local", "500 images are done sooner without Ray ("),
         (FEW_ROWS + 1, FEW_CPUS + 1, "ray", "more than 500 images"),
-        (None, 4, "ray", "nobody has counted the images"),
-        (10**6, FEW_CPUS, "local", "with 2 CPUs Ray's own processes take more"),
-        (None, 1, "local", "with 1 CPU Ray's own processes take more"),
+        (None, FEW_CPUS, "ray", "nobody has counted the images"),
+        (
+            ROWS_ON_FEW_CPUS,
+            FEW_CPUS,
+            "local",
+            "10,000 images are done sooner without Ray with 2 CPUs",
+        ),
+        (FEW_ROWS + 1, 1, "local", "501 images are done sooner without Ray with 1 CPU"),
+        (ROWS_ON_FEW_CPUS + 1, 1, "ray", "more than 10,000 images"),
     ],
 )
 def test_ray_is_for_many_images_on_many_cpus(rows, cpus, expected, why, caplog):
