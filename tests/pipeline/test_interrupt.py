@@ -21,6 +21,7 @@ from pipeline.runfolder.parts import PARTS, read_rows
 from pipeline.runfolder.survey import survey_run
 
 TINT = str(Path(__file__).with_name("tint.yaml"))
+PATIENCE = 240  # seconds; on a busy machine Ray alone takes one minute
 COUNT = 600
 SIZE = 256  # of a part, by default
 # Starts a program that heeds SIGINT, which one that a script has put back does not; its stdin is
@@ -56,7 +57,7 @@ def parts(world):
 
 
 def wait_for(what, process):
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not what():
         assert process.poll() is None, "it has ended by itself"
         assert time.monotonic() < deadline
@@ -89,7 +90,7 @@ def in_terminal(words, act):
             except OSError:  # nothing new, or nobody has it open any more
                 time.sleep(0.01)
 
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + PATIENCE
         while process.poll() is None:
             assert time.monotonic() < deadline, seen.decode(errors="replace")
             look()
