@@ -50,7 +50,7 @@ def chosen_engine(
     chosen: EngineName = "ray"
     why = _why_ray(steps, calibrated)
     if why is None:
-        chosen, why = _by_size(rows, cpus or _usable_cpus())
+        chosen, why = _by_size(rows, steps, cpus or _usable_cpus())
     log.info("engine %s: %s", chosen, why)
     return chosen
 
@@ -68,11 +68,12 @@ def _why_ray(steps: Sequence[Step], calibrated: bool) -> str | None:
     return None
 
 
-def _by_size(rows: int | None, cpus: int) -> tuple[EngineName, str]:
+def _by_size(rows: int | None, steps: Sequence[Step], cpus: int) -> tuple[EngineName, str]:
     """The engine by how much there is to do, and why."""
     if rows is None:
         return "ray", "nobody has counted the images"
-    most = ROWS_ON_FEW_CPUS if cpus <= FEW_CPUS else FEW_ROWS
+    light = all(step.thread_safe for step in steps)  # a network takes hours for so many
+    most = ROWS_ON_FEW_CPUS if light and cpus <= FEW_CPUS else FEW_ROWS
     if rows > most:
         return "ray", f"there are more than {counted(most, 'image')}"
     what = f"{counted(rows, 'image')} {'is' if rows == 1 else 'are'}"

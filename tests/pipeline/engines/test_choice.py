@@ -34,8 +34,14 @@ def alone(monkeypatch, caplog):
     ],
 )
 def test_ray_is_for_many_images_on_many_cpus(rows, cpus, expected, why, caplog):
-    assert chosen_engine("auto", rows, synthetic_steps(), cpus=cpus) == expected
+    light = [step for step in synthetic_steps() if step.thread_safe]
+    assert chosen_engine("auto", rows, light, cpus=cpus) == expected
     assert why in caplog.text
+
+
+def test_networks_on_few_cpus_take_long_for_many_images(caplog):
+    assert chosen_engine("auto", FEW_ROWS + 1, synthetic_steps(), cpus=FEW_CPUS) == "ray"
+    assert "more than 500 images" in caplog.text
 
 
 def test_pools_can_be_sized_on_ray_alone(caplog):
