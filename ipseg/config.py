@@ -90,6 +90,12 @@ class Runtime:
         settings = self.stages.get(stage)
         return self.batch_size if settings is None else settings.batch_size or self.batch_size
 
+    @property
+    def pools_by(self) -> str | None:
+        """The first setting that is there and says how workers are pooled; None if none is."""
+        names = ("actors", "stages", "block_rows")
+        return next((f"runtime.{name}" for name in names if getattr(self, name)), None)
+
 
 # Sections that belong to all methods.
 _SECTIONS = {"support": Support, "images": ImageLimits, "models": Models, "runtime": Runtime}

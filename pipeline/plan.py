@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from itertools import islice
 
 from ipseg.rows import Row
+from pipeline.engines.choice import EngineName, suiting_engine
 from pipeline.job import OUTPUT_COLUMNS, SOURCE_COLUMNS, image_steps
 from pipeline.planning.calibration import StageCost, balanced, calibration_rows
 from pipeline.planning.estimate import Estimate, estimate
@@ -34,6 +35,8 @@ class Preview:
         rows: images of the source or as asked for; None if only reading would tell.
         costs: by stage of the images; None if not calibrated.
         estimate: for `rows`, or for `PER_IMAGES` where these are unknown; None without costs.
+        engine: that a run has where nobody names one; the plan is that of 'ray'.
+        why: it has this one.
     """
 
     images: Plan
@@ -41,6 +44,8 @@ class Preview:
     rows: int | None
     costs: dict[str, StageCost] | None
     estimate: Estimate | None
+    engine: EngineName
+    why: str
 
 
 def preview(request: Request, *, calibrated: bool, count: int | None = None) -> Preview:
@@ -67,12 +72,14 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
             wanted = calibration_rows(runtime.batch_size) if calibrated else 0
             listed, first = _first_rows(request, scratch, wanted)
             rows = count or listed
-        prompts, costs = None, None
         chains = job.chains
+        steps = image_steps(job, banks_of(job.bank_folder, job.variants, chains))
+        passes = None if rows is None else rows * len(job.variants)
+        suits, why = suiting_engine(passes, steps, pools_by=runtime.pools_by)  # before Ray starts
+        prompts, costs = None, None
         if job.prompts is not None:
             number = len(job.prompts.rows)
             prompts = engine.plan(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS, number)
-        steps = image_steps(job, banks_of(job.bank_folder, job.variants, chains))
         images = engine.plan(steps, SOURCE_COLUMNS, OUTPUT_COLUMNS, rows)
         described = build_stages(chains.steps, PROMPT_COLUMNS, BANK_COLUMNS)
         stages = [*(each.stage for each in images.stages), *described]
@@ -84,7 +91,7 @@ def preview(request: Request, *, calibrated: bool, count: int | None = None) -> 
             log.info("measuring the stages on %d images", len(first))
             images, costs = balanced(images, first, runtime, rows)
     guess = estimate(images, costs, rows or PER_IMAGES) if costs else None
-    return Preview(images, prompts, rows, costs, guess)
+    return Preview(images, prompts, rows, costs, guess, suits, why)
 
 
 def _first_rows(request: Request, scratch: str, wanted: int) -> tuple[int | None, list[Row]]:

@@ -159,9 +159,12 @@ def engine_for(
     Raises:
         ConfigError: there are no pools to size.
     """
-    if chosen_engine(name, rows, steps, calibrated=calibrated) == "local":
+    pools_by = "--calibrate" if calibrated else runtime.pools_by
+    if chosen_engine(name, rows, steps, pools_by=pools_by) == "local":
         if calibrated:
             raise ConfigError("--calibrate sizes pools of workers; engine 'local' has none")
+        if pools_by is not None:
+            log.warning("%s has no effect: engine 'local' has no pools of workers", pools_by)
         return LocalEngine(runtime)
     from pipeline.engines.ray_engine import RayEngine  # importing Ray takes a second
 

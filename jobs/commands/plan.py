@@ -81,7 +81,7 @@ def plan(
     if json:
         print_json(as_data(found) | {"measured": _of_card(found, pace, price)})
     else:
-        _print(found)
+        print_plan(found)
         if any(each.stage.resources.gpu_memory_gb for each in found.images.stages):
             print(_of_card_in_words(found, pace, price))  # noqa: T201
 
@@ -125,6 +125,7 @@ def as_data(found: Preview) -> dict[str, Any]:
             "gpus": cluster.gpus,
             "nodes": [asdict(node) for node in cluster.nodes],
         },
+        "engine": {"name": found.engine, "why": found.why},
         "prompts": None if found.prompts is None else _plan_data(found.prompts),
         "images": _plan_data(found.images),
         "rows": found.rows,
@@ -155,7 +156,8 @@ def _plan_data(plan: Plan) -> dict[str, Any]:
     }
 
 
-def _print(found: Preview) -> None:
+def print_plan(found: Preview) -> None:
+    """Prints a preview as tables and sentences."""
     console = Console()
     console.print(_machines(found.images.cluster))
     console.print(_stages(found))
@@ -168,6 +170,13 @@ def _print(found: Preview) -> None:
     without = [each.stage.name for each in images.stages if each.stage.resources.gpu_memory_gb]
     if without and not images.cluster.gpus:
         console.print(f"no GPU: {', '.join(without)} on CPUs, which is slow", style="yellow")
+    if found.engine == "local":
+        console.print(
+            f"this is for `--engine ray`; where none is named, `ipseg segment` takes engine local: "
+            f"{found.why}",
+            style="yellow",
+            highlight=False,
+        )
     if found.estimate is None:
         console.print("time: add --calibrate to measure the stages on the first images")
     else:

@@ -30,39 +30,58 @@ def chosen_engine(
     rows: int | None,
     steps: Sequence[Step],
     *,
-    calibrated: bool = False,
+    pools_by: str | None = None,
     cpus: int | None = None,
 ) -> EngineName:
     """The engine of a name, or the one that suits the work; says which and why.
 
     Args:
         name: 'ray', 'local' or 'auto'.
-        rows: to go through the steps, a row for each variant; None if nobody has counted them.
-        steps: of the work.
-        calibrated: pools are to be sized by what stages cost.
-        cpus: of this machine; None counts those that this process may use.
+        rows: as for `suiting_engine`.
+        steps: as there.
+        pools_by: as there.
+        cpus: as there.
 
     Returns:
         'ray' or 'local'.
     """
-    if name != "auto":
-        return name
-    chosen: EngineName = "ray"
-    why = _why_ray(steps, calibrated)
-    if why is None:
-        chosen, why = _by_size(rows, steps, cpus or _usable_cpus())
-    log.info("engine %s: %s", chosen, why)
-    return chosen
+    if name == "auto":
+        name, why = suiting_engine(rows, steps, pools_by=pools_by, cpus=cpus)
+        other = " (--engine ray takes it all the same)" if name == "local" else ""
+        log.info("engine %s: %s%s", name, why, other)
+    return name
 
 
-def _why_ray(steps: Sequence[Step], calibrated: bool) -> str | None:
+def suiting_engine(
+    rows: int | None,
+    steps: Sequence[Step],
+    *,
+    pools_by: str | None = None,
+    cpus: int | None = None,
+) -> tuple[EngineName, str]:
+    """The engine that suits the work, and why.
+
+    Args:
+        rows: to go through the steps, a row for each variant; None if nobody has counted them.
+        steps: of the work.
+        pools_by: the option or setting that says how workers are to be pooled; None if none does.
+        cpus: of this machine; None counts those that this process may use.
+
+    Returns:
+        'ray' or 'local'; the reason, as a clause.
+    """
+    why = _why_ray(steps, pools_by)
+    return _by_size(rows, steps, cpus or _usable_cpus()) if why is None else ("ray", why)
+
+
+def _why_ray(steps: Sequence[Step], pools_by: str | None) -> str | None:
     """Why Ray suits the work, however much it is; None if that does not say."""
     if "RAY_ADDRESS" in os.environ:
         return f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}"
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         return "this process has joined a Ray already"
-    if calibrated:
-        return "--calibrate sizes its pools"
+    if pools_by is not None:
+        return f"{pools_by} is about its workers"
     if any(step.resources.gpu_memory_gb for step in steps) and visible_card_gb() is not None:
         return "there is a GPU for the networks"
     return None
@@ -78,7 +97,7 @@ def _by_size(rows: int | None, steps: Sequence[Step], cpus: int) -> tuple[Engine
         return "ray", f"there are more than {counted(most, 'image')}"
     what = f"{counted(rows, 'image')} {'is' if rows == 1 else 'are'}"
     where = f" with {counted(cpus, 'CPU')}" if rows > FEW_ROWS else ""
-    return "local", f"{what} done sooner without Ray{where} (--engine ray takes it all the same)"
+    return "local", f"{what} done sooner without Ray{where}"
 
 
 def _usable_cpus() -> int:

@@ -1,6 +1,7 @@
 """`ipseg plan` as a person meets it."""
 
 import json
+from dataclasses import replace
 
 import pytest
 import typer
@@ -9,7 +10,8 @@ from typer.testing import CliRunner
 from ipseg.config import load_config
 from ipseg.errors import ConfigError, PlanError, PromptError
 from ipseg.vision.images import encode_jpeg
-from jobs.commands.plan import EPILOG, plan
+from jobs.commands.plan import EPILOG, as_data, plan, print_plan
+from pipeline.plan import preview
 from pipeline.segment import Request, segment
 
 app = typer.Typer()
@@ -61,6 +63,22 @@ def test_the_plan_names_machines_stages_and_shares(ipseg_plan, prompt_folder, im
     ):
         assert word in text
     assert sorted(image_folder.rglob("*")) == before
+
+
+def test_the_engine_of_a_run_that_names_none_is_said(
+    ray_session, image_folder, prompt_folder, capsys
+):
+    request = Request(str(image_folder), "", load_config("classical"), prompts=str(prompt_folder))
+    found = preview(request, calibrated=False)
+    assert as_data(found)["engine"] == {
+        "name": "ray",
+        "why": "this process has joined a Ray already",
+    }
+    print_plan(found)
+    assert "engine local" not in capsys.readouterr().out
+    print_plan(replace(found, engine="local", why="7 images are done sooner"))
+    text = " ".join(capsys.readouterr().out.split())
+    assert "takes engine local: 7 images are done sooner" in text
 
 
 def test_calibration_gives_costs_a_bottleneck_and_a_time(ipseg_plan, small_prompts, small_images):

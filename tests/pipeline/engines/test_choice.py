@@ -4,8 +4,13 @@ import sys
 
 import pytest
 
+from ipseg.config import Runtime, StageSettings
+from ipseg.errors import ConfigError
 from jobs.bench.synthetic import synthetic_steps
 from pipeline.engines.choice import FEW_CPUS, FEW_ROWS, ROWS_ON_FEW_CPUS, chosen_engine
+from pipeline.engines.local_engine import LocalEngine
+from pipeline.engines.ray_engine import RayEngine
+from pipeline.process import engine_for
 
 
 @pytest.fixture(autouse=True)
@@ -44,9 +49,34 @@ def test_networks_on_few_cpus_take_long_for_many_images(caplog):
     assert "more than 500 images" in caplog.text
 
 
-def test_pools_can_be_sized_on_ray_alone(caplog):
-    assert chosen_engine("auto", 5, synthetic_steps(), calibrated=True, cpus=1) == "ray"
-    assert "--calibrate" in caplog.text
+@pytest.mark.parametrize(
+    ("pools", "name"),
+    [
+        ({"actors": 2}, "actors"),
+        ({"stages": {"match": StageSettings(cpus=2)}}, "stages"),
+        ({"block_rows": 8}, "block_rows"),
+    ],
+)
+def test_workers_are_pooled_on_ray_alone(pools, name, caplog):
+    runtime = Runtime(**pools)
+    light = [step for step in synthetic_steps() if step.thread_safe]
+    assert chosen_engine("auto", 5, light, pools_by=runtime.pools_by, cpus=1) == "ray"
+    assert f"engine ray: runtime.{name} is about its workers" in caplog.text
+    with engine_for("local", runtime, light, 5) as engine:
+        assert isinstance(engine, LocalEngine)
+    assert f"runtime.{name} has no effect: engine 'local' has no pools" in caplog.text
+
+
+def test_pools_are_measured_on_ray_alone(caplog):
+    with engine_for("auto", Runtime(), synthetic_steps(), 5, calibrated=True) as engine:
+        assert isinstance(engine, RayEngine)
+    assert "engine ray: --calibrate is about its workers" in caplog.text
+    with pytest.raises(ConfigError, match="--calibrate sizes pools"):
+        engine_for("local", Runtime(), synthetic_steps(), 5, calibrated=True)
+
+
+def test_sizes_of_batches_and_parts_are_no_reason_for_ray():
+    assert Runtime(batch_size=16, part_rows=8, flush_seconds=1.0).pools_by is None
 
 
 def test_a_cluster_that_is_named_is_used_for_few_images_too(monkeypatch, caplog):
