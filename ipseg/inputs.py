@@ -29,7 +29,11 @@ ImageLike = str | Path | bytes | npt.NDArray[Any] | PillowImage.Image
 
 _CERTAINLY_ONE = re.compile(r"[^*?\[{]*")  # not a glob
 _IN_CONTAINER = re.compile(r".+#(row|member)=.+")
-_KNOWN = "a path, URL, glob, folder, bytes, array or Pillow image, or a list or generator of these"
+_Bytes = bytes | bytearray | memoryview
+_KNOWN = (
+    "a path, URL, glob, folder, bytes, open file, array or Pillow image, or a list or generator of "
+    "these"
+)
 
 
 @dataclass(frozen=True, repr=False)
@@ -124,7 +128,8 @@ def _items(given: object) -> Iterable[object] | None:
     if hasattr(given, "__array__"):  # of numpy, torch, pandas ...
         array = np.asarray(given)
         return array.tolist() if array.ndim == 1 and array.dtype.kind in "OUT" else None
-    is_one = isinstance(given, str | PathLike | bytes | PillowImage.Image | Mapping)
+    is_one = isinstance(given, str | PathLike | _Bytes | PillowImage.Image | Mapping)
+    is_one = is_one or hasattr(given, "read")  # a file that is open
     return None if is_one or not isinstance(given, Iterable) else given
 
 
@@ -134,8 +139,10 @@ def encoded(image: object) -> bytes:
     Raises:
         ImageError: it is none, or its values have no known white.
     """
-    if isinstance(image, bytes):
-        return image
+    if hasattr(image, "read"):
+        image = image.read()
+    if isinstance(image, _Bytes):
+        return bytes(image)
     if not isinstance(image, PillowImage.Image) and not hasattr(image, "__array__"):
         raise ImageError(f"images are {_KNOWN}, not {_kind(image)}")
     pillow = image if isinstance(image, PillowImage.Image) else PillowImage.fromarray(_grey(image))
@@ -193,7 +200,7 @@ def prompt_rows(prompts: object) -> list[Row]:
             if not of_concept:
                 raise PromptError(f"'{concept}' has no prompt image")
             rows += of_concept
-    elif isinstance(prompts, Iterable) and not isinstance(prompts, bytes | np.ndarray):
+    elif isinstance(prompts, Iterable) and not isinstance(prompts, _Bytes | np.ndarray):
         for each in prompts:
             if not isinstance(each, str | PathLike):
                 raise PromptError(f"{_kind(each)} does not say its concept: give {{'cup': ...}}")

@@ -19,7 +19,15 @@ from ipseg.vision.images import IMAGE_SUFFIXES, ImageLimits, decode
 MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX = ".mask.png", ".box.json", ".point.json"
 _BESIDE = (MASK_SUFFIX, BOX_SUFFIX, POINT_SUFFIX)
 # Names that people give to the mask of cup.jpg, beside cup.mask.png.
-_LIKE_A_MASK = re.compile(r"(?P<of>.+)[ _.-](?:mask|masks|matte)", re.IGNORECASE)
+_LIKE_A_MASK = re.compile(
+    r"(.+)[ _.-](?:mask|masks|masked|matte|seg|alpha)|(?:mask|masks)[ _.-](.+)"
+)
+
+
+def _looks_like_mask_of(stem: str) -> str | None:
+    """Name without folder and suffix, in lower case, of the image whose mask this looks like."""
+    like = _LIKE_A_MASK.fullmatch(PurePosixPath(stem).name.lower())
+    return None if like is None else like[1] or like[2]
 
 
 def pair(names: Iterable[str], folder: str) -> dict[str, dict[str, str]]:
@@ -60,12 +68,14 @@ def pair(names: Iterable[str], folder: str) -> dict[str, dict[str, str]]:
                     f"the other, name it {stem}{MASK_SUFFIX}, otherwise rename one"
                 )
             images[stem] = name
+    stems = {stem.lower(): stem for stem in images}
     for stem, name in images.items():
-        like = _LIKE_A_MASK.fullmatch(stem)
-        if like is not None and like["of"] in images:
+        its = _looks_like_mask_of(stem)
+        of = its and stems.get(str(PurePosixPath(stem.lower()).with_name(its)))
+        if of:
             raise PromptError(
-                f"{folder}/{name} looks like the mask of {images[like['of']]}: if it is, name it "
-                f"{like['of']}{MASK_SUFFIX}, otherwise rename it"
+                f"{folder}/{name} looks like the mask of {images[of]}: if it is, name it "
+                f"{of}{MASK_SUFFIX}, otherwise rename it"
             )
     alone = [name for (stem, _), name in beside.items() if stem not in images]
     if alone:
@@ -152,9 +162,9 @@ def _beside(folder: str, file: str) -> list[str]:
     for each in sorted(path.name for path in Path(folder).iterdir()):
         name = each.lower()
         of = next((each[: -len(suffix)] for suffix in _BESIDE if name.endswith(suffix)), None)
-        like = _LIKE_A_MASK.fullmatch(PurePosixPath(each).stem)
-        if like and of is None and PurePosixPath(name).suffix in IMAGE_SUFFIXES:
-            of = like["of"]
+        if of is None and PurePosixPath(name).suffix in IMAGE_SUFFIXES:
+            its = PurePosixPath(each).stem
+            of = stem if _looks_like_mask_of(its) == stem.lower() else its
         if of == stem and each != file:
             found.append(each)
     return found

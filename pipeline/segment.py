@@ -143,7 +143,7 @@ def job_of(request: Request) -> Job:
     }
     steps = [each if isinstance(each, Step) else FunctionStep(each) for each in request.steps]
     if request.columns.carry:
-        check_names(request.columns.carry, output_schema().names)
+        check_names(request.columns.carry, (*output_schema().names, "shard"))
         identity["carry"] = list(request.columns.carry)
     if steps:
         identity["steps"] = [step.name for step in steps]

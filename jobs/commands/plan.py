@@ -177,6 +177,8 @@ def print_plan(found: Preview) -> None:
             style="yellow",
             highlight=False,
         )
+    else:
+        console.print(f"engine ray: {found.why}", highlight=False)
     if found.estimate is None:
         console.print("time: add --calibrate to measure the stages on the first images")
     else:

@@ -76,8 +76,8 @@ def suiting_engine(
 
 def _why_ray(steps: Sequence[Step], pools_by: str | None) -> str | None:
     """Why Ray suits the work, however much it is; None if that does not say."""
-    if "RAY_ADDRESS" in os.environ:
-        return f"RAY_ADDRESS is {os.environ['RAY_ADDRESS']}"
+    if address := os.environ.get("RAY_ADDRESS"):
+        return f"RAY_ADDRESS is {address}"
     if "ray" in sys.modules and sys.modules["ray"].is_initialized():
         return "this process has joined a Ray already"
     if pools_by is not None:

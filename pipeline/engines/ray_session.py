@@ -28,12 +28,26 @@ _NOTICE = "ray._private.authentication.authentication_token_setup"
 _UNUSED = ("ray/autoscaler/_private/monitor.py", "ray/_private/log_monitor.py")
 
 _ending: threading.Thread | None = None  # of a session that was started here
+_starting = False  # Ray, here and now
+
+
+def _leave_group() -> None:
+    """Gives each process of Ray a group of its own, called in it before its program starts.
+
+    Ctrl-C in a terminal, and whoever else signals all of this program's group (GNU timeout does),
+    would end Ray while rows that are done are still to be written.
+    """
+    if _starting:
+        os.setpgid(0, 0)
+
+
+os.register_at_fork(after_in_child=_leave_group)
 
 
 def session_is_there() -> bool:
     """Whether Ray need not be started: RAY_ADDRESS names a session, or this process has one."""
     _await_end()
-    return "RAY_ADDRESS" in os.environ or ray.is_initialized()
+    return bool(os.environ.get("RAY_ADDRESS")) or ray.is_initialized()
 
 
 def start_session() -> bool:
@@ -45,9 +59,9 @@ def start_session() -> bool:
     if ray.is_initialized():
         return False
     logging.getLogger(_NOTICE).setLevel(logging.ERROR)
-    address = os.environ.get("RAY_ADDRESS", "local")
+    address = os.environ.get("RAY_ADDRESS") or "local"
     log.info("starting Ray on this machine" if address == "local" else f"joining Ray: {address}")
-    with _own_sigterm_handler(), _without_native_stderr():
+    with _own_sigterm_handler(), _without_native_stderr(), _own_groups():
         ray.init(
             address=address,
             include_dashboard=False if address == "local" else None,
@@ -101,6 +115,17 @@ def _own_sigterm_handler() -> Iterator[None]:
     finally:
         if ours:
             signal.signal(signal.SIGTERM, before)
+
+
+@contextmanager
+def _own_groups() -> Iterator[None]:
+    """Has what is started meanwhile leave this process's group."""
+    global _starting  # noqa: PLW0603  (a process has one session)
+    _starting = True
+    try:
+        yield
+    finally:
+        _starting = False
 
 
 @contextmanager

@@ -79,6 +79,8 @@ def _type(kind: pa.DataType, name: str, where: str) -> pa.DataType:
         raise SourceError(f"{where}: a column of type {kind} cannot be carried: '{name}'")
     plain = (
         *(pa.types.is_boolean, pa.types.is_integer, pa.types.is_floating),
-        *(pa.types.is_temporal, pa.types.is_null),
+        *(pa.types.is_date, pa.types.is_null),
     )
-    return kind if any(fits(kind) for fits in plain) else pa.string()
+    # Of a time zone, a time of day or a duration, Arrow does not read what Python writes.
+    local_time = pa.types.is_timestamp(kind) and kind.tz is None
+    return kind if local_time or any(fits(kind) for fits in plain) else pa.string()

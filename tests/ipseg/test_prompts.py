@@ -69,7 +69,14 @@ def test_suffixes_are_the_same_in_any_case(tmp_path):
         ),
         *(
             ((f"cup/{name}",), f"{name} looks like the mask of cup/1.JPG.*name it cup/1.mask.png")
-            for name in ("1_mask.png", "1-Mask.jpg", "1 masks.png", "1_matte.png")
+            for name in (
+                *("1_mask.png", "1-Mask.jpg", "1 masks.png", "1_matte.png", "1_seg.png"),
+                *("1-alpha.webp", "mask_1.png", "1_masked.jpg"),
+            )
+        ),
+        (
+            ("cup/A.jpg", "cup/a_MASK.png"),
+            "a_MASK.png looks like the mask of cup/A.jpg.*cup/A.mask",
         ),
         (("cup/1.png",), "1.JPG and cup/1.png have the same name.*name it cup/1.mask.png"),
         (("cup/1.mask.png", "cup/1.mask.PNG"), "are of the same image"),
@@ -135,10 +142,19 @@ def test_a_file_that_is_named_is_a_prompt_whatever_its_suffix(tmp_path):
         check_prompts(find_prompts(f"{folder}/b.txt"), ImageLimits())
 
 
-@pytest.mark.parametrize("name", ["cup_mask.png", "cup.mask.jpg"])
-def test_what_may_be_the_mask_of_one_file_is_not_passed_over(tmp_path, name):
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        *(
+            (name, f"{name} looks like")
+            for name in ("cup_mask.png", "Mask_Cup.png", "cup.mask.jpg")
+        ),
+        ("cup.png", "cup.jpg and cup.png have the same name"),
+    ],
+)
+def test_what_may_be_the_mask_of_one_file_is_not_passed_over(tmp_path, name, message):
     folder = write(tmp_path, {"cup.jpg": b"", name: b""})
-    with pytest.raises(PromptError, match=f"{name} looks like"):
+    with pytest.raises(PromptError, match=message):
         find_prompts(f"{folder}/cup.jpg")
 
 

@@ -121,6 +121,24 @@ def test_control_c_in_a_terminal_says_what_is_kept_and_how_to_go_on(slow, engine
     assert len(parts(slow)) == -(-kept // SIZE), "one small part at most"
 
 
+def test_a_signal_to_all_of_its_group_leaves_ray_until_rows_are_written(slow, tmp_path):
+    log, words = tmp_path / "log", command(slow, "ray")
+
+    def counted():
+        return [int(n) for n in re.findall(r"images: (\d+) of 600", log.read_text())]
+
+    streams = {"stdin": subprocess.DEVNULL, "start_new_session": True}
+    with (
+        log.open("wb") as file,
+        ended(subprocess.Popen(words, stderr=file, **streams)) as process,
+    ):
+        wait_for(lambda: any(counted()), process)
+        os.killpg(process.pid, signal.SIGTERM)
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM, log.read_text()
+    assert "ipseg: terminated; a run goes on" in log.read_text()
+    assert max(counted()) <= len(list(read_rows(f"{slow.root}/run"))) < COUNT
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_keeps_every_row_that_the_log_has_counted(slow, number, tmp_path):
     log, words = tmp_path / "log", command(slow, "local")

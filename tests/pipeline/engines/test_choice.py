@@ -85,6 +85,11 @@ def test_a_cluster_that_is_named_is_used_for_few_images_too(monkeypatch, caplog)
     assert "engine ray: RAY_ADDRESS is ray.example:6379" in caplog.text
 
 
+def test_an_empty_address_names_no_cluster(monkeypatch):
+    monkeypatch.setenv("RAY_ADDRESS", "")
+    assert chosen_engine("auto", 5, synthetic_steps()) == "local"
+
+
 @pytest.mark.parametrize("name", ["ray", "local"])
 def test_one_that_is_named_is_taken_without_a_word(name, caplog):
     assert chosen_engine(name, 10**6, synthetic_steps()) == name

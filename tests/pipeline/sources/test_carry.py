@@ -1,6 +1,6 @@
 """Columns of a source go along to the output, with the types that they have."""
 
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pyarrow as pa
@@ -50,6 +50,21 @@ def test_values_arrive_as_they_were(carried, engine):
     assert found.schema.field("number").type == pa.int64()
 
 
+def test_times_that_arrow_cannot_read_back_are_text(carried):
+    when = datetime(2026, 11, 27, 1, 2, 3, tzinfo=UTC)
+    columns = {
+        "zoned": pa.array([when, None], pa.timestamp("ms", "UTC")),
+        "clock": pa.array([when.time(), None], pa.time64("us")),
+        "lasts": pa.array([timedelta(seconds=90), None], pa.duration("s")),
+        "day": pa.array([when.date(), None]),
+    }
+    found = carried(columns, names=tuple(columns))
+    assert found["zoned"].to_pylist() == ["2026-11-27 01:02:03+00:00", None]
+    assert found["clock"].to_pylist() == ["01:02:03", None]
+    assert found["lasts"].to_pylist() == ["0:01:30", None]
+    assert found["day"].to_pylist() == [when.date(), None]
+
+
 def test_files_that_differ_or_lack_a_column(carried):
     found = carried({"n": [1, 2], "split": ["a", "b"]}, {"n": ["x", None]}, names=("n", "split"))
     assert found["n"].to_pylist() == ["1", "2", "x", None]
@@ -59,15 +74,19 @@ def test_files_that_differ_or_lack_a_column(carried):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (("absent",), "has no column 'absent' to carry; it has key, image, nested, key_hash"),
+        (
+            ("absent",),
+            "has no column 'absent' to carry; it has key, image, nested, key_hash, shard",
+        ),
         (("nested",), "cannot be carried: 'nested'"),
         (("image",), "cannot be carried: 'image'"),
         (("key_hash",), "the output has a column 'key_hash' of its own"),
+        (("shard",), "the output has a column 'shard' of its own"),
     ],
 )
 def test_what_cannot_be_carried_is_refused_before_the_run(carried, names, message):
     with pytest.raises(SourceError, match=message):
-        carried({"nested": [[1], [2]], "key_hash": [1, 2]}, names=names)
+        carried({"nested": [[1], [2]], "key_hash": [1, 2], "shard": [1, 2]}, names=names)
 
 
 def test_lists_carry_and_loose_images_do_not(painted):
