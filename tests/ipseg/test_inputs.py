@@ -59,7 +59,7 @@ def test_one_image_has_the_same_pixels_in_whatever_form_it_comes(tmp_path, web):
         *(PIXELS, PIXELS / 255, (PIXELS / 255).astype(np.float32), Tensor()),
         *(Image.fromarray(PIXELS), Image.open(path), path.read_bytes()),
         *(bytearray(path.read_bytes()), memoryview(path.read_bytes())),
-        *(io.BytesIO(path.read_bytes()))),
+        io.BytesIO(path.read_bytes()),
         *(path, str(path), f"file://{path}", "memory://inputs/a.png", f"{web}/a%20b.png"),
         f"{web}/a%20b.png?size=full",
     ]
