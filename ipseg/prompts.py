@@ -71,7 +71,7 @@ def pair(names: Iterable[str], folder: str) -> dict[str, dict[str, str]]:
     stems = {stem.lower(): stem for stem in images}
     for stem, name in images.items():
         its = _looks_like_mask_of(stem)
-        of = its and stems.get(str(PurePosixPath(stem.lower()).with_name(its)))
+        of = its and stems.get(str(PurePosixPath(stem.lower()).parent / its))
         if of:
             raise PromptError(
                 f"{folder}/{name} looks like the mask of {images[of]}: if it is, name it "

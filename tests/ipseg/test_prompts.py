@@ -90,7 +90,7 @@ def test_what_may_be_a_mask_never_becomes_an_example(tmp_path, files, message):
 
 
 def test_concepts_may_be_called_mask(tmp_path):
-    names = ["face_mask.jpg", "mask/1.jpg", "mask/blue_mask.jpg"]
+    names = ["face_mask.jpg", "mask/1.jpg", "mask/blue_mask.jpg", "mask_1.jpg"]
     found = find_prompts(write(tmp_path, dict.fromkeys(names, b"")))
     assert [row["key"] for row in found] == names
 

@@ -75,7 +75,7 @@ def test_the_engine_of_a_run_that_names_none_is_said(
         "why": "this process has joined a Ray already",
     }
     print_plan(found)
-    assert "engine local" not in capsys.readouterr().out
+    assert "engine ray: this process has joined a Ray already" in capsys.readouterr().out
     print_plan(replace(found, engine="local", why="7 images are done sooner"))
     text = " ".join(capsys.readouterr().out.split())
     assert "takes engine local: 7 images are done sooner" in text
